@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""One GLSL file in, its SPIR-V out as C words: compiled, validated, optimised, validated again.
+
+    embed_shader.py --glslang G --val V --opt O --include DIR --target vulkan1.1
+                    --out NAME.inc [--depfile FILE] SOURCE.comp [-- -DNAME=VALUE ...]
+"""
+import argparse
+import array
+import os
+import subprocess
+import sys
+import tempfile
+
+
+def run(*command):
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stdout}")
+
+
+def main():
+    split = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    parser = argparse.ArgumentParser()
+    for name in ("glslang", "val", "opt", "include", "target", "out"):
+        parser.add_argument("--" + name, required=True)
+    parser.add_argument("--depfile")
+    parser.add_argument("source")
+    args = parser.parse_args(sys.argv[1:split])
+    defines = sys.argv[split + 1:]
+
+    with tempfile.TemporaryDirectory() as folder:
+        raw, small = os.path.join(folder, "raw.spv"), os.path.join(folder, "small.spv")
+        depfile = os.path.join(folder, "deps")
+        target = "--target-env=" + args.target
+        run(args.glslang, "-V", "--target-env", args.target, "--quiet", "--depfile", depfile,
+            "-I" + args.include, *defines, "-o", raw, args.source)
+        run(args.val, "--target-env", args.target, raw)
+        run(args.opt, "-O", "--preserve-bindings", "--preserve-spec-constants", target,
+            raw, "-o", small)
+        run(args.val, "--target-env", args.target, small)
+
+        words = array.array("I")
+        with open(small, "rb") as spirv:
+            words.frombytes(spirv.read())
+        if args.depfile:
+            with open(depfile) as deps, open(args.depfile, "w") as out:
+                out.write(args.out + ":" + deps.read().split(":", 1)[1])
+
+    with open(args.out, "w") as out:
+        for i in range(0, len(words), 8):
+            out.write(" ".join(f"{word:#010x}," for word in words[i:i + 8]) + "\n")
+
+
+main()
