@@ -1,0 +1,31 @@
+#ifndef TUFF_CHECK_H
+#define TUFF_CHECK_H
+#include <tuff/device.h>
+// Judges a device: every op, every case, every variant against the CPU path's reference.
+
+typedef struct tuff_check_result {
+    const char *device;  // id of the device
+    const char *op;
+    const char *variant; // "ref" on the CPU path
+    const char *text;    // the case: "f32 3x257 axis=1"
+    double error;        // max |got - want| / (|want| + rms(want)), forward
+    double tolerance;
+    double grad_error;   // of the gradient, -1 when it was not judged
+    double grad_tolerance;
+    bool passed, skipped;
+    const char *problem; // one sentence when it failed or was skipped, else ""
+} tuff_check_result;
+typedef void (*tuff_check_fn)(void *user, const tuff_check_result *result);
+
+typedef struct tuff_check_params {
+    const char *filter; // glob over "op variant f32 case"; NULL = everything
+    bool no_grad;       // forward only
+    uint64_t seed;
+} tuff_check_params;
+
+// Calls `fn` for each result. The string "op f32 case" reproduces a result when it is given
+// as the filter. Fails: TUFF_ERR_CHECK when any failed (after all were run).
+TUFF_API TUFF_CHECK tuff_status tuff_check_device(tuff_device *device,
+                                                  const tuff_check_params *p, tuff_check_fn fn,
+                                                  void *user);
+#endif

@@ -1,0 +1,91 @@
+#ifndef TUFF_GRAPH_H
+#define TUFF_GRAPH_H
+#include <tuff/ops.h>
+// Graphs and programs. A graph describes a computation; a program is a graph compiled for
+// one device: recorded once, replayed with one submission a run.
+//
+//   tuff_graph *g;                      x ---- matmul -- add -- relu -- y
+//   tuff_graph_create(&g);                    /        /
+//   x = tuff_graph_input(...)            w --      b -
+//   w = tuff_graph_bind(...)
+//   y = tuff_graph_op(g, "matmul", (tuff_var[]){ x, w }, 2, NULL);
+//   ...
+//   tuff_program_create(device, g, NULL, &program);
+//   tuff_program_write(program, x, data, bytes); tuff_program_run(program);
+//   tuff_program_read(program, y, data, bytes);
+//
+//   Errors   building calls return a null variable (id 0) on failure; the graph remembers the
+//            first failure, every later call does nothing, and tuff_graph_status (and
+//            tuff_program_create) report it: a net can be built without a check a line.
+//   Threads  a graph, and a program, belong to one thread at a time.
+
+typedef struct tuff_graph tuff_graph;
+typedef struct tuff_program tuff_program;
+typedef struct tuff_var { int id; } tuff_var; // a value in a graph; id 0 is none
+
+TUFF_API TUFF_CHECK tuff_status tuff_graph_create(tuff_graph **graph);
+TUFF_API void tuff_graph_destroy(tuff_graph **graph);
+TUFF_API TUFF_CHECK tuff_status tuff_graph_status(const tuff_graph *graph);
+TUFF_API const tuff_desc *tuff_graph_desc(const tuff_graph *graph, tuff_var v);
+
+// A value that is written before each run by tuff_program_write (the last written stays).
+TUFF_API tuff_var tuff_graph_input(tuff_graph *g, const char *name, tuff_desc desc);
+// A value that lives in a tensor of the device, which must outlive the graph's programs.
+// Programs read it where it is and see what earlier work left there.
+TUFF_API tuff_var tuff_graph_bind(tuff_graph *g, const char *name, tuff_tensor *tensor);
+// A value set once from host memory when a program is created.
+TUFF_API tuff_var tuff_graph_constant(tuff_graph *g, tuff_desc desc, const void *data);
+// Appends an op with one output / with all its outputs.
+TUFF_API tuff_var tuff_graph_op(tuff_graph *g, const char *op, const tuff_var *in, int nin,
+                                const void *params);
+TUFF_API void tuff_graph_op_n(tuff_graph *g, const char *op, const tuff_var *in, int nin,
+                              const void *params, tuff_var *out, int nout);
+// The same elements under another shape; nothing is computed.
+TUFF_API tuff_var tuff_graph_reshape(tuff_graph *g, tuff_var v, tuff_desc shape);
+// Marks a value to be kept for tuff_program_read.
+TUFF_API void tuff_graph_output(tuff_graph *g, const char *name, tuff_var v);
+// Makes a value be written into a bound tensor (same element count): gradients into one flat
+// tensor, an updated weight into its own place. It happens in program order: later ops that
+// read the bound tensor see it. `into` may be a tensor that the value's own op reads, where
+// the op allows that aliasing.
+TUFF_API void tuff_graph_store(tuff_graph *g, tuff_var v, tuff_tensor *into);
+// Reverse-mode gradients of the scalar `loss` by each of wrt[]: grads[i] has wrt[i]'s shape
+// (null where the loss does not depend on it).
+TUFF_API void tuff_graph_backward(tuff_graph *g, tuff_var loss, const tuff_var *wrt, int n,
+                                  tuff_var *grads);
+
+typedef struct tuff_program_params {
+    bool no_fuse;  // leave every op as it was written
+    bool no_reuse; // give every value memory of its own
+    int slots;     // runs that may be in flight, each with its own input staging; 0 = 2
+} tuff_program_params;
+// Compiles: drops what no output needs, fuses epilogues, plans lifetimes, reuses memory,
+// builds pipelines in parallel, records. The graph may be destroyed afterwards.
+TUFF_API TUFF_CHECK tuff_status tuff_program_create(tuff_device *device, const tuff_graph *g,
+                                                    const tuff_program_params *p,
+                                                    tuff_program **program);
+TUFF_API void tuff_program_destroy(tuff_program **program);
+// Sets an input for the next run. Copies; may wait for the run `slots` runs ago, never for
+// the one in flight, so that the next batch is uploaded beside the current step.
+TUFF_API TUFF_CHECK tuff_status tuff_program_write(tuff_program *p, tuff_var input,
+                                                   const void *data, size_t bytes);
+// Starts one run and returns; runs of one device are done in order.
+TUFF_API TUFF_CHECK tuff_status tuff_program_run(tuff_program *p);
+// Waits for the last run and copies an output.
+TUFF_API TUFF_CHECK tuff_status tuff_program_read(tuff_program *p, tuff_var output, void *data,
+                                                  size_t bytes);
+TUFF_API TUFF_CHECK tuff_status tuff_program_wait(tuff_program *p);
+
+typedef struct tuff_program_stats {
+    int ops;          // ops in the graph after dropping and fusing
+    int fused;        // ops that went into a producer
+    int launches;     // dispatches or host calls of one run
+    uint64_t planned; // bytes of the plan's memory with reuse (its peak)
+    uint64_t unshared; // bytes if every value had memory of its own
+    double flops;     // of one run
+} tuff_program_stats;
+TUFF_API void tuff_program_get_stats(const tuff_program *p, tuff_program_stats *stats);
+// One line a kernel: op, shapes, variant, bytes, FLOPs; then totals. Calls `line` for each.
+TUFF_API void tuff_program_describe(const tuff_program *p,
+                                    void (*line)(void *user, const char *text), void *user);
+#endif

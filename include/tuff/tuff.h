@@ -1,0 +1,10 @@
+#ifndef TUFF_TUFF_H
+#define TUFF_TUFF_H
+// The whole library.
+#include <tuff/base.h>
+#include <tuff/check.h>
+#include <tuff/device.h>
+#include <tuff/graph.h>
+#include <tuff/ops.h>
+#include <tuff/tensor.h>
+#endif

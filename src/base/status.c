@@ -1,0 +1,59 @@
+#include "base/status.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local char last_error[1024];
+static tuff_log_fn log_fn;
+static void *log_user;
+
+static const char *const texts[TUFF_STATUS_COUNT] = {
+#define TUFF_STATUS_TEXT(name, text) text,
+    TUFF_STATUS_LIST(TUFF_STATUS_TEXT)
+#undef TUFF_STATUS_TEXT
+};
+
+const char *tuff_status_text(tuff_status status)
+{
+    return (unsigned)status < TUFF_STATUS_COUNT ? texts[status] : "unknown status";
+}
+
+const char *tuff_last_error(void) { return last_error; }
+
+tuff_status tuff_fail(tuff_status status, const char *format, ...)
+{
+    // Formatted aside first: an argument may be the last error itself.
+    char text[sizeof last_error];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    memcpy(last_error, text, sizeof text);
+    return status;
+}
+
+void tuff_fail_prefix(const char *prefix)
+{
+    const size_t n = strlen(prefix);
+    if (strncmp(last_error, prefix, n) == 0 && last_error[n] == ':') return;
+    char text[sizeof last_error];
+    memcpy(text, last_error, sizeof text);
+    snprintf(last_error, sizeof last_error, "%s: %.900s", prefix, text);
+}
+
+void tuff_log_set(tuff_log_fn fn, void *user)
+{
+    log_user = user;
+    log_fn = fn;
+}
+
+void tuff_log(int level, const char *format, ...)
+{
+    if (!log_fn) return;
+    char line[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    log_fn(log_user, level, line);
+}

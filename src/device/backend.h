@@ -1,0 +1,118 @@
+// The contract between the device room and whoever runs work on it.
+//
+// A backend offers memory (buffers) and lists of commands. A list is recorded once and then
+// submitted, once (eager streams) or many times (programs). The two primitives that a list
+// records are
+//
+//   launch     one dispatch of a compute shader (Vulkan)
+//   host_call  one call of a C function           (the CPU path)
+//
+// plus copy and fill. Each names the byte ranges it reads and writes; the backend puts a
+// barrier exactly where a later command touches what an earlier one wrote (or writes what an
+// earlier one read), and keeps every buffer alive as long as a list that uses it.
+//
+//   record:   launch A (writes x)   launch B (reads x)   copy x -> y
+//   backend:  A | barrier | B  copy (no barrier: both only read x)
+//
+// The device room never sees an op: `launch` is told numbers, `host_call` a function.
+// Callers validate first (see ops/run.c); here valid input is assumed and asserted.
+#ifndef TUFF_DEVICE_BACKEND_H
+#define TUFF_DEVICE_BACKEND_H
+#include "device/caps.h"
+
+typedef struct tuff_buffer tuff_buffer; // reference-counted memory on one device
+typedef struct tuff_cmd tuff_cmd;       // a list of commands on one device
+
+enum {
+    TUFF_MAX_BINDINGS = 8,
+    TUFF_MAX_SPEC = 16,
+    TUFF_MAX_PUSH = 128, // bytes; what every Vulkan device has
+    TUFF_BUFFER_ALIGN = 256 // offsets at which a buffer may be cut into tensors
+};
+
+// How a shader sees a range. Texel buffers are read-only here; on CPU-like drivers a fetch
+// from one is many times cheaper than a load from a storage buffer.
+typedef enum tuff_bind_kind {
+    TUFF_BIND_STORAGE,
+    TUFF_BIND_TEXEL_F32,   // samplerBuffer, one f32 a texel
+    TUFF_BIND_TEXEL_F32X4, // samplerBuffer, four f32 a texel; the size is a multiple of 16
+    TUFF_BIND_TEXEL_U32,   // usamplerBuffer
+    TUFF_BIND_TEXEL_U32X4
+} tuff_bind_kind;
+
+enum { TUFF_READ = 1, TUFF_WRITE = 2 };
+
+typedef struct tuff_range {
+    tuff_buffer *buffer;
+    size_t offset, size; // bytes
+} tuff_range;
+
+typedef struct tuff_binding {
+    tuff_range range;
+    uint8_t kind;   // tuff_bind_kind
+    uint8_t access; // TUFF_READ | TUFF_WRITE
+} tuff_binding;
+
+typedef struct tuff_launch {
+    int shader;                   // TUFF_SHADER_..., from the generated tuff_shaders.h
+    uint32_t spec[TUFF_MAX_SPEC]; // constant_id 0, 1, ...
+    int nspec;
+    unsigned char push[TUFF_MAX_PUSH];
+    uint32_t push_size;
+    uint32_t grid[3];             // workgroups; each >= 1 and within caps.max_groups
+    uint32_t subgroup;            // required subgroup size; 0: the device's own
+} tuff_launch;
+
+// `ptr[i]` is the host address of ranges[i]. `arg` is the list's own copy.
+typedef void (*tuff_host_fn)(void *arg, void *const ptr[]);
+
+// One submission of lists: 0 is "nothing yet", already done.
+typedef uint64_t tuff_ticket;
+
+// The front's own functions, in device.c; `dev` is any open device.
+const tuff_caps *tuff_device_caps(const tuff_device *dev);
+
+// Memory. Offsets of the returned buffer count from 0 and are TUFF_BUFFER_ALIGN-aligned in
+// the memory behind it. Fails: TUFF_ERR_LIMIT, TUFF_ERR_MEMORY (the device stays usable).
+tuff_status tuff_buffer_create(tuff_device *dev, size_t bytes, tuff_buffer **buffer);
+tuff_buffer *tuff_buffer_retain(tuff_buffer *buffer);
+void tuff_buffer_release(tuff_buffer **buffer); // NULL accepted; sets NULL
+size_t tuff_buffer_size(const tuff_buffer *buffer);
+tuff_device *tuff_buffer_device(const tuff_buffer *buffer);
+// The host's address of a buffer, or NULL when the host cannot see it. Contents are what
+// finished work left there; writes are seen by work submitted afterwards.
+void *tuff_buffer_map(tuff_buffer *buffer);
+
+// A list. Reusable: may be submitted again once its last submission is done (it is never
+// re-recorded); otherwise it is reset by tuff_cmd_reset after its submission is done.
+tuff_status tuff_cmd_create(tuff_device *dev, bool reusable, tuff_cmd **cmd);
+void tuff_cmd_destroy(tuff_cmd **cmd); // waits for its submission
+tuff_status tuff_cmd_reset(tuff_cmd *cmd); // waits for its submission; empty afterwards
+// Recording. On failure nothing was recorded.
+tuff_status tuff_cmd_launch(tuff_cmd *cmd, const tuff_launch *launch,
+                            const tuff_binding *bindings, int count);
+tuff_status tuff_cmd_host_call(tuff_cmd *cmd, tuff_host_fn fn, const void *arg,
+                               size_t arg_size, const tuff_binding *bindings, int count);
+tuff_status tuff_cmd_copy(tuff_cmd *cmd, tuff_range to, tuff_range from);
+tuff_status tuff_cmd_fill(tuff_cmd *cmd, tuff_range to, uint32_t word); // 4-byte multiples
+int tuff_cmd_length(const tuff_cmd *cmd); // commands recorded
+// Closes a reusable list: its pipelines are built (in parallel) and its descriptors written
+// now, so that submitting costs one driver call and no allocation.
+tuff_status tuff_cmd_finish(tuff_cmd *cmd);
+
+// Submits lists in order as ONE submission; every later submission of the device sees its
+// writes. Returns at once (the CPU path may do the work before it returns). Thread-safe.
+tuff_status tuff_device_submit(tuff_device *dev, tuff_cmd *const cmds[], int count,
+                               tuff_ticket *ticket);
+// Waits until a submission is done. Fails: TUFF_ERR_LOST.
+tuff_status tuff_device_wait(tuff_device *dev, tuff_ticket ticket);
+bool tuff_device_done(tuff_device *dev, tuff_ticket ticket); // no waiting
+
+// Streams (stream.c): the open list of a stream, to record into; submitted by
+// tuff_stream_flush, or when it has grown long.
+tuff_status tuff_stream_cmd(tuff_stream *stream, tuff_cmd **cmd);
+// Ordered on the stream; `data` is copied before this returns. `to.size` bytes.
+tuff_status tuff_stream_upload(tuff_stream *stream, tuff_range to, const void *data);
+// Flushes, waits, copies out.
+tuff_status tuff_stream_download(tuff_stream *stream, tuff_range from, void *data);
+#endif

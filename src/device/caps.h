@@ -1,0 +1,36 @@
+// What a device can do, as plain numbers. Filled by the backend when it opens the device
+// (src/device/vulkan/choose.c for Vulkan), read by every op's `plan`. No Vulkan in sight.
+#ifndef TUFF_DEVICE_CAPS_H
+#define TUFF_DEVICE_CAPS_H
+#include <tuff/device.h>
+
+typedef struct tuff_caps {
+    bool cpu;                    // the CPU path: ops run their reference, plans are not asked
+    bool cpu_like;               // a software driver: lanes are SIMD, shared memory is memory
+    uint32_t subgroup;           // invocations, a power of two; 1 when unknown
+    bool subgroup_basic;         // each of these in compute shaders
+    bool subgroup_shuffle;
+    bool subgroup_arithmetic;
+    bool subgroup_control;       // a required subgroup size may be asked for
+    uint32_t subgroup_min, subgroup_max;
+    uint32_t max_group;          // invocations in a workgroup (>= 128)
+    uint32_t max_group_size[3];
+    uint32_t max_groups[3];      // workgroups in a dispatch (>= 65,535)
+    uint32_t shared;             // bytes of shared memory in a workgroup (>= 16 KiB)
+    uint32_t storage_buffers;    // storage buffers one kernel may bind (>= 4)
+    uint64_t max_storage_range;  // bytes one storage binding may cover (>= 128 MiB)
+    uint64_t max_texels;         // elements of one texel-buffer binding (>= 65,536)
+    uint64_t max_alloc;          // bytes of one allocation of device memory
+    uint32_t storage_align;      // bytes; offsets of storage bindings are multiples
+    uint32_t texel_align;        // bytes; offsets of texel bindings are multiples
+    bool storage16, storage8;    // 16- and 8-bit elements in storage buffers
+    bool f16, i8;                // arithmetic in f16, in 8-bit integers
+    bool dot8;                   // packed 4x8 integer dot product, accelerated
+    bool coopmat;                // cooperative matrices (KHR)
+    bool timeline, memory_budget, portability;
+    bool unified;                // device memory is host-visible: nothing needs staging
+    float timestamp_ns;          // nanoseconds of one timestamp tick; 0 without timestamps
+    // Quirks, each set in choose.c with the driver and version that has it.
+    uint32_t max_loop;           // iterations one invocation may make in total; 0: no limit
+} tuff_caps;
+#endif

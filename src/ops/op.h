@@ -1,0 +1,280 @@
+// What the library knows of an op: one record of type tuff_op. The runner, autograd, tests,
+// bench and the command line all read that record; none of them knows an op by name.
+//
+//              record            who reads it
+//   infer      shapes            run.c, graph (the only shape check)
+//   ref        the oracle        the CPU path, check.c
+//   variants   what to launch    select.c (first that plans wins; the plain one is last)
+//   grad       composed of ops   graph/backward.c
+//   cost       FLOPs, bytes      bench, info --plan
+//   cases ...  how it is judged  check.c
+#ifndef TUFF_OPS_OP_H
+#define TUFF_OPS_OP_H
+#include "base/status.h"
+#include "device/backend.h"
+#include "tuff_shaders.h"
+#include <tuff/graph.h>
+
+enum {
+    TUFF_OP_IN = 6,       // inputs of one op, absent optional ones included
+    TUFF_OP_OUT = 4,
+    TUFF_OP_PARAMS = 16,  // described fields of a params struct
+    TUFF_OP_VARIANTS = 6,
+    TUFF_PLAN_MAX = 48,   // dispatches of one call
+    TUFF_PLAN_SCRATCH = 4
+};
+
+typedef struct tuff_op tuff_op;
+
+// One call, as descriptions. An absent optional input has dtype 0.
+typedef struct tuff_call {
+    const tuff_op *op;
+    tuff_desc in[TUFF_OP_IN], out[TUFF_OP_OUT];
+    int nin, nout;
+    const void *params; // never NULL here
+} tuff_call;
+
+static inline bool tuff_call_has(const tuff_call *c, int input)
+{
+    return input < c->nin && c->in[input].dtype != 0;
+}
+
+// ---- reference ---------------------------------------------------------------------------
+
+// One call of a reference, over host memory. `in` and `out` are the tensors' elements: f32
+// ones as they are; those of integer ports are cast by the op, as in
+// `(const int32_t *)(const void *)r->in[1]`. An absent input is NULL.
+// The outer loop is cut into `units` (see tuff_op.units) that threads share: a call computes
+// the units begin <= i < end, and writes nothing that belongs to another unit.
+typedef struct tuff_ref {
+    const tuff_call *call;
+    const float *in[TUFF_OP_IN];
+    float *out[TUFF_OP_OUT];
+    size_t begin, end;
+} tuff_ref;
+
+// ---- plan --------------------------------------------------------------------------------
+
+typedef enum tuff_role { TUFF_ROLE_IN, TUFF_ROLE_OUT, TUFF_ROLE_SCRATCH } tuff_role;
+
+// What one binding of a dispatch is bound to: in[index], out[index] or scratch[index] of the
+// call, cut to [offset, offset + size) bytes (size 0: to its end).
+typedef struct tuff_slot {
+    uint8_t role, index, kind, access;
+    size_t offset, size;
+} tuff_slot;
+
+typedef struct tuff_dispatch {
+    tuff_launch launch;
+    tuff_slot slot[TUFF_MAX_BINDINGS];
+    int nslot;
+} tuff_dispatch;
+
+typedef struct tuff_plan {
+    tuff_dispatch d[TUFF_PLAN_MAX];
+    int count;
+    size_t scratch[TUFF_PLAN_SCRATCH]; // bytes; 0: not used
+    const char *variant;               // name of the variant that planned (set by select.c)
+} tuff_plan;
+
+// Appends a zeroed dispatch of a shader; the caller has counted (asserts on overflow).
+tuff_dispatch *tuff_plan_add(tuff_plan *p, int shader);
+// Appends a binding.
+void tuff_bind(tuff_dispatch *d, tuff_role role, int index, tuff_bind_kind kind, int access);
+static inline void tuff_bind_in(tuff_dispatch *d, int i)
+{
+    tuff_bind(d, TUFF_ROLE_IN, i, TUFF_BIND_STORAGE, TUFF_READ);
+}
+static inline void tuff_bind_out(tuff_dispatch *d, int i)
+{
+    tuff_bind(d, TUFF_ROLE_OUT, i, TUFF_BIND_STORAGE, TUFF_WRITE);
+}
+// Appends the specialization constant with the next constant_id.
+void tuff_spec(tuff_dispatch *d, uint32_t value);
+void tuff_push(tuff_dispatch *d, const void *data, size_t bytes);
+#define TUFF_PUSH(d, ...) tuff_push(d, &(__VA_ARGS__), sizeof(__VA_ARGS__))
+// Spreads `groups` workgroups over x and then y (and z) within the device's limits; the
+// shader finds its index as in common.glsl's group_index() and leaves when it is too large.
+void tuff_grid(tuff_dispatch *d, uint64_t groups, const tuff_caps *k);
+// Workgroup size for a kernel in which every invocation is independent: a power of two
+// within the device's limits (64 on GPUs, the subgroup on CPU-like drivers).
+uint32_t tuff_group_size(const tuff_caps *k);
+// True when `bytes` fit one storage binding.
+static inline bool tuff_fits(const tuff_caps *k, size_t bytes)
+{
+    return bytes <= k->max_storage_range;
+}
+// True when a tensor may be bound as a texel buffer with texels of `texel` bytes.
+static inline bool tuff_fits_texel(const tuff_caps *k, const tuff_desc *d, size_t texel)
+{
+    return tuff_desc_bytes(d) % texel == 0 && tuff_desc_bytes(d) / texel <= k->max_texels;
+}
+
+typedef struct tuff_variant {
+    const char *name;
+    // Pure: descriptions and capabilities in, dispatches out. Returns false (and may leave
+    // the plan half-written) when this variant cannot run this call on such a device.
+    bool (*plan)(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+} tuff_variant;
+
+// ---- gradient ----------------------------------------------------------------------------
+
+// A gradient rule sees the node (descriptions, params, the variables it read and wrote) and
+// emits ops on the tape. The tape is an interface, so that ops need not know the graph.
+typedef struct tuff_tape tuff_tape;
+struct tuff_tape {
+    // Appends one op; its outputs to out[]. On failure the tape remembers the first status
+    // and every later call is a no-op that gives null variables.
+    void (*emit)(tuff_tape *t, const tuff_op *op, const tuff_var in[], int nin,
+                 const void *params, tuff_var out[]);
+    const tuff_desc *(*desc)(tuff_tape *t, tuff_var v);
+    // The same elements under another shape: no op, no copy.
+    tuff_var (*reshape)(tuff_tape *t, tuff_var v, const tuff_desc *shape);
+    tuff_status status;
+};
+
+typedef struct tuff_node {
+    tuff_call call;
+    tuff_var in[TUFF_OP_IN], out[TUFF_OP_OUT];
+} tuff_node;
+
+static inline bool tuff_var_null(tuff_var v) { return v.id == 0; }
+// Emits an op with one output.
+tuff_var tuff_v(tuff_tape *t, const tuff_op *op, const void *params, int nin,
+                const tuff_var in[]);
+#define TUFF_V(t, op, params, ...)                                              \
+    tuff_v(t, op, params, (int)(sizeof((tuff_var[]){ __VA_ARGS__ }) / sizeof(tuff_var)), \
+           (tuff_var[]){ __VA_ARGS__ })
+
+// ---- params as described fields ------------------------------------------------------------
+
+typedef enum tuff_field_type {
+    TUFF_FIELD_INT,   // int
+    TUFF_FIELD_INT64, // int64_t
+    TUFF_FIELD_UINT64,
+    TUFF_FIELD_BOOL,  // bool
+    TUFF_FIELD_FLOAT, // float
+    TUFF_FIELD_INTS,  // int[n], text "1,2,3"
+    TUFF_FIELD_AXIS,  // int counted from the innermost; ONNX text "-1" is 0
+    TUFF_FIELD_AXES,  // uint32_t bit mask counted from the innermost; text "0,2"
+    TUFF_FIELD_ENUM   // int; names in `names`, NULL-terminated
+} tuff_field_type;
+
+typedef struct tuff_field {
+    const char *name;
+    tuff_field_type type;
+    size_t offset;
+    int count;                // of TUFF_FIELD_INTS
+    const char *const *names; // of TUFF_FIELD_ENUM
+    const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
+} tuff_field;
+
+#define TUFF_FIELD_AT(kind, type_, name_) { .name = #name_, .type = (kind), .offset = offsetof(type_, name_) }
+#define TUFF_INT(type, name)   TUFF_FIELD_AT(TUFF_FIELD_INT, type, name)
+#define TUFF_INT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_INT64, type, name)
+#define TUFF_UINT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_UINT64, type, name)
+#define TUFF_BOOLEAN(type, name) TUFF_FIELD_AT(TUFF_FIELD_BOOL, type, name)
+#define TUFF_FLOAT(type, name) TUFF_FIELD_AT(TUFF_FIELD_FLOAT, type, name)
+#define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
+#define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
+#define TUFF_INTS(type_, name_, onnx_)                                          \
+    { .name = #name_, .type = TUFF_FIELD_INTS, .offset = offsetof(type_, name_), \
+      .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)), .onnx = onnx_ }
+#define TUFF_ENUM(type_, name_, names_)                                         \
+    { .name = #name_, .type = TUFF_FIELD_ENUM, .offset = offsetof(type_, name_), .names = names_ }
+
+// ---- the record ----------------------------------------------------------------------------
+
+typedef struct tuff_port {
+    const char *name;
+    uint32_t dtypes; // set of tuff_dtype that this op takes here
+    bool optional;   // inputs: may be absent (always the last ones)
+    bool alias;      // outputs: may be the same tensor as the input of the same index
+    bool no_grad;    // inputs: integers, targets, state; never differentiated
+    bool positive;   // inputs: samples are drawn from (0.1, sample.max]
+    int index_below; // inputs of i32: cases draw from [0, dim[rank-1] of in[0]) when 1
+} tuff_port;
+
+typedef struct tuff_cost {
+    double flops, bytes;
+} tuff_cost;
+
+struct tuff_op {
+    const char *name;
+    const char *doc;  // one sentence of mathematics
+    const char *onnx; // ONNX's operator, NULL when it has none
+    tuff_port in[TUFF_OP_IN + 1], out[TUFF_OP_OUT + 1]; // ended by a NULL name
+    size_t params_size; // 0: none
+    tuff_field params[TUFF_OP_PARAMS];
+
+    // The only shape check: writes out[] or fails with a sentence (no op name in it).
+    // Ports (count, dtypes, absence) were checked before.
+    tuff_status (*infer)(const tuff_call *c, tuff_desc out[]);
+    void (*ref)(const tuff_ref *r);
+    size_t (*units)(const tuff_call *c); // parallel units of ref; NULL: one
+    tuff_variant variants[TUFF_OP_VARIANTS]; // best first; the last runs everywhere
+    // dx[i] stays null where no gradient flows. NULL: not differentiable.
+    void (*grad)(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[]);
+    tuff_cost (*cost)(const tuff_call *c); // NULL: bytes of all tensors, one FLOP an output
+
+    // Fusing (graph/fuse.c): which optional input takes a bias [channels] / a tensor of the
+    // output's shape added after it (input index, 0: none), and where the activation that is
+    // applied last lies in the params (offset of an int of type tuff_act; 0: none).
+    struct {
+        int bias, residual;
+        size_t act;
+        int bias_axis; // output dim the bias runs along, counted from the innermost
+    } fuse;
+
+    // How it is judged.
+    struct { float f32; } tol; // |got - want| <= tol * (|want| + rms(want)); 0: same bits
+    struct { float min, max; } sample;
+    float grad_tol; // against central differences of the reference; 0: 2e-2
+    const char *const *cases; // see check.c for the grammar; ended by NULL
+};
+
+#define TUFF_CASES(...) ((const char *const[]){ __VA_ARGS__, NULL })
+
+// Every op of the library, in the order of op_list.h.
+int tuff_op_count(void);
+const tuff_op *tuff_op_at(int index);
+// By name, or NULL.
+const tuff_op *tuff_op_find(const char *name);
+
+// ---- running (run.c, select.c) --------------------------------------------------------------
+
+// Checks ports, calls infer, fills c->out. Errors are prefixed with the op's name.
+tuff_status tuff_call_infer(tuff_call *c);
+// The first variant of the op that plans this call on such a device; TUFF_VARIANT in the
+// environment (or tuff_variant_force) names the only one to try. Fails: TUFF_ERR_UNSUPPORTED.
+tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+void tuff_variant_force(const char *name); // this thread; NULL: none
+// Records a call whose descriptions are complete and valid into a list. Absent inputs have a
+// NULL buffer. `scratch[i]` must hold plan->scratch[i] bytes; `plan` is NULL on the CPU path.
+tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan,
+                        const tuff_range in[], const tuff_range out[],
+                        const tuff_range scratch[]);
+// One eager call: checks, selects, allocates scratch, records on the stream.
+// in[]/out[] are ended by NULL only through the macros; an absent input is NULL.
+tuff_status tuff_run(tuff_stream *s, const tuff_op *op, const tuff_tensor *const in[], int nin,
+                     tuff_tensor *const out[], int nout, const void *params);
+#define TUFF_RUN_IN(...)                                                        \
+    (const tuff_tensor *const[]){ __VA_ARGS__ },                                \
+        (int)(sizeof((const tuff_tensor *[]){ __VA_ARGS__ }) / sizeof(tuff_tensor *))
+#define TUFF_RUN_OUT(...)                                                       \
+    (tuff_tensor *const[]){ __VA_ARGS__ },                                      \
+        (int)(sizeof((tuff_tensor *[]){ __VA_ARGS__ }) / sizeof(tuff_tensor *))
+
+// ---- help for shapes along one axis (softmax, reductions, concat) ---------------------------
+
+// `x` seen as rows x cols along an axis counted from the innermost: element (row, j) lies at
+// base(row) + j * step.
+typedef struct tuff_axis {
+    size_t rows, cols, step;
+} tuff_axis;
+tuff_axis tuff_axis_of(const tuff_desc *x, int axis);
+static inline size_t tuff_axis_base(tuff_axis a, size_t row)
+{
+    return row / a.step * a.cols * a.step + row % a.step;
+}
+#endif

@@ -1,0 +1,235 @@
+// Running one op: checks against its record, then one list of commands.
+#include "ops/op.h"
+#include "base/thread.h"
+#include "tensor/tensor.h"
+#include <assert.h>
+#include <string.h>
+
+static const unsigned char zero_params[512];
+
+static int ports(const tuff_port *p)
+{
+    int n = 0;
+    while (p[n].name) n++;
+    return n;
+}
+
+static tuff_status check_inputs(const tuff_call *c)
+{
+    const int most = ports(c->op->in);
+    TUFF_REQUIRE(c->nin <= most, ARG, "%d inputs given, it takes at most %d", c->nin, most);
+    for (int i = 0; i < most; i++) {
+        const tuff_port *port = &c->op->in[i];
+        if (!tuff_call_has(c, i)) {
+            TUFF_REQUIRE(port->optional, ARG, "input %s is missing", port->name);
+            continue;
+        }
+        TUFF_REQUIRE(c->in[i].dtype & port->dtypes, DTYPE, "%s is %s, which is not taken here",
+                     port->name, tuff_dtype_name(c->in[i].dtype));
+    }
+    return TUFF_OK;
+}
+
+tuff_status tuff_call_infer(tuff_call *c)
+{
+    if (!c->params) c->params = zero_params;
+    assert(c->op->params_size <= sizeof zero_params);
+    c->nout = ports(c->op->out);
+    tuff_status status = check_inputs(c);
+    if (status == TUFF_OK) status = c->op->infer(c, c->out);
+    for (int i = 0; i < c->nout && status == TUFF_OK; i++) status = tuff_desc_check(&c->out[i]);
+    if (status != TUFF_OK) tuff_fail_prefix(c->op->name);
+    return status;
+}
+
+// ---- the CPU path ------------------------------------------------------------------------
+
+enum { PARAMS_MAX = 512 };
+
+// A call as a list keeps it: its own copy of the params, so that the caller's may go.
+typedef struct host_call {
+    tuff_call call;
+    uint64_t params[PARAMS_MAX / 8];
+    uint8_t has_in[TUFF_OP_IN];
+} host_call;
+
+static void run_units(void *arg, size_t begin, size_t end)
+{
+    tuff_ref r = *(const tuff_ref *)arg;
+    r.begin = begin;
+    r.end = end;
+    r.call->op->ref(&r);
+}
+
+static void run_host(void *arg, void *const ptr[])
+{
+    host_call *h = arg;
+    h->call.params = h->params;
+    tuff_ref r = { .call = &h->call };
+    int next = 0;
+    for (int i = 0; i < h->call.nin; i++)
+        if (h->has_in[i]) r.in[i] = ptr[next++];
+    for (int i = 0; i < h->call.nout; i++) r.out[i] = ptr[next++];
+    const size_t units = h->call.op->units ? h->call.op->units(&h->call) : 1;
+    tuff_parallel_for(units, run_units, &r);
+}
+
+static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_range in[],
+                               const tuff_range out[])
+{
+    host_call h = { .call = *c };
+    memcpy(h.params, c->params, c->op->params_size);
+    tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT];
+    int n = 0;
+    for (int i = 0; i < c->nin; i++) {
+        h.has_in[i] = in[i].buffer != NULL;
+        if (in[i].buffer) b[n++] = (tuff_binding){ in[i], TUFF_BIND_STORAGE, TUFF_READ };
+    }
+    for (int i = 0; i < c->nout; i++)
+        b[n++] = (tuff_binding){ out[i], TUFF_BIND_STORAGE, TUFF_WRITE };
+    return tuff_cmd_host_call(cmd, run_host, &h, sizeof h, b, n);
+}
+
+// ---- a GPU -----------------------------------------------------------------------------
+
+static tuff_binding resolve(const tuff_slot *s, const tuff_range in[], const tuff_range out[],
+                            const tuff_range scratch[])
+{
+    tuff_range r = (s->role == TUFF_ROLE_IN ? in : s->role == TUFF_ROLE_OUT ? out
+                                                                            : scratch)[s->index];
+    assert(r.buffer && s->offset + s->size <= r.size);
+    r.offset += s->offset;
+    r.size = s->size ? s->size : r.size - s->offset;
+    return (tuff_binding){ r, s->kind, s->access };
+}
+
+tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan,
+                        const tuff_range in[], const tuff_range out[],
+                        const tuff_range scratch[])
+{
+    if (!plan) return record_host(cmd, c, in, out);
+    for (int i = 0; i < plan->count; i++) {
+        const tuff_dispatch *d = &plan->d[i];
+        tuff_binding b[TUFF_MAX_BINDINGS];
+        for (int k = 0; k < d->nslot; k++) b[k] = resolve(&d->slot[k], in, out, scratch);
+        TUFF_TRY(tuff_cmd_launch(cmd, &d->launch, b, d->nslot));
+    }
+    return TUFF_OK;
+}
+
+// ---- eager calls -------------------------------------------------------------------------
+
+// Same memory is allowed only where the port says so, and only as the very same range.
+static tuff_status check_alias(const tuff_op *op, const tuff_tensor *const in[], int nin,
+                               tuff_tensor *const out[], int nout)
+{
+    for (int o = 0; o < nout; o++) {
+        const tuff_range y = tuff_tensor_range(out[o]);
+        for (int i = 0; i < nin; i++) {
+            if (!in[i] || in[i]->buffer != y.buffer) continue;
+            const tuff_range x = tuff_tensor_range(in[i]);
+            if (x.offset + x.size <= y.offset || y.offset + y.size <= x.offset) continue;
+            const bool same = x.offset == y.offset && x.size == y.size;
+            TUFF_REQUIRE(op->out[o].alias && same, ARG,
+                         "%s may not share memory with %s here", op->out[o].name,
+                         op->in[i].name);
+        }
+    }
+    return TUFF_OK;
+}
+
+static tuff_status check_outputs(const tuff_call *c, tuff_device *dev,
+                                 tuff_tensor *const out[], int nout)
+{
+    TUFF_REQUIRE(nout == c->nout, ARG, "%d outputs given, it has %d", nout, c->nout);
+    for (int i = 0; i < nout; i++) {
+        TUFF_REQUIRE(out[i], ARG, "output %s is missing", c->op->out[i].name);
+        TUFF_REQUIRE(tuff_buffer_device(out[i]->buffer) == dev, ARG,
+                     "%s lies on another device than the stream", c->op->out[i].name);
+        char want[96], got[96];
+        TUFF_REQUIRE(tuff_desc_equal(&c->out[i], &out[i]->desc), SHAPE,
+                     "%s must be %s, it is %s", c->op->out[i].name,
+                     tuff_desc_print(&c->out[i], want, sizeof want),
+                     tuff_desc_print(&out[i]->desc, got, sizeof got));
+    }
+    return TUFF_OK;
+}
+
+static tuff_status record_eager(tuff_stream *s, const tuff_call *c, const tuff_range in[],
+                                const tuff_range out[])
+{
+    tuff_device *dev = tuff_stream_device(s);
+    const tuff_caps *caps = tuff_device_caps(dev);
+    tuff_range scratch[TUFF_PLAN_SCRATCH] = { 0 };
+    tuff_plan plan;
+    tuff_cmd *cmd;
+    tuff_status status = TUFF_OK;
+    if (!caps->cpu) {
+        TUFF_GO(tuff_select(c, caps, &plan));
+        for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
+            scratch[i].size = plan.scratch[i];
+            if (plan.scratch[i])
+                TUFF_GO(tuff_buffer_create(dev, plan.scratch[i], &scratch[i].buffer));
+        }
+    }
+    TUFF_GO(tuff_stream_cmd(s, &cmd));
+    TUFF_GO(tuff_record(cmd, c, caps->cpu ? NULL : &plan, in, out, scratch));
+exit:
+    // The list keeps the scratch buffers as long as it needs them.
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) tuff_buffer_release(&scratch[i].buffer);
+    return status;
+}
+
+static tuff_status run(tuff_stream *s, const tuff_op *op, const tuff_tensor *const in[],
+                       int nin, tuff_tensor *const out[], int nout, const void *params)
+{
+    tuff_device *dev = tuff_stream_device(s);
+    TUFF_REQUIRE(nin <= TUFF_OP_IN && nout <= TUFF_OP_OUT, ARG, "too many tensors");
+    tuff_call c = { .op = op, .nin = nin, .params = params };
+    tuff_range in_range[TUFF_OP_IN] = { 0 }, out_range[TUFF_OP_OUT] = { 0 };
+    for (int i = 0; i < nin; i++) {
+        if (!in[i]) continue;
+        TUFF_REQUIRE(tuff_buffer_device(in[i]->buffer) == dev, ARG,
+                     "input %d lies on another device than the stream", i);
+        c.in[i] = in[i]->desc;
+        in_range[i] = tuff_tensor_range(in[i]);
+    }
+    TUFF_TRY(tuff_call_infer(&c));
+    TUFF_TRY(check_outputs(&c, dev, out, nout));
+    TUFF_TRY(check_alias(op, in, nin, out, nout));
+    for (int i = 0; i < nout; i++) out_range[i] = tuff_tensor_range(out[i]);
+    return record_eager(s, &c, in_range, out_range);
+}
+
+tuff_status tuff_run(tuff_stream *s, const tuff_op *op, const tuff_tensor *const in[], int nin,
+                     tuff_tensor *const out[], int nout, const void *params)
+{
+    const tuff_status status = run(s, op, in, nin, out, nout, params);
+    if (status != TUFF_OK) tuff_fail_prefix(op->name);
+    return status;
+}
+
+tuff_status tuff_op_run(tuff_stream *s, const char *name, const tuff_tensor *const in[],
+                        int nin, tuff_tensor *const out[], int nout, const void *params)
+{
+    const tuff_op *op = tuff_op_find(name);
+    TUFF_REQUIRE(op, ARG, "there is no op named '%s'", name);
+    return tuff_run(s, op, in, nin, out, nout, params);
+}
+
+tuff_axis tuff_axis_of(const tuff_desc *x, int axis)
+{
+    const int d = x->rank - 1 - axis;
+    tuff_axis a = { .step = 1, .cols = x->rank ? (size_t)x->dim[d] : 1 };
+    for (int i = d + 1; i < x->rank; i++) a.step *= (size_t)x->dim[i];
+    a.rows = (size_t)tuff_desc_count(x) / a.cols;
+    return a;
+}
+
+tuff_var tuff_v(tuff_tape *t, const tuff_op *op, const void *params, int nin,
+                const tuff_var in[])
+{
+    tuff_var out[TUFF_OP_OUT] = { { 0 } };
+    t->emit(t, op, in, nin, params, out);
+    return out[0];
+}

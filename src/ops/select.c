@@ -1,0 +1,82 @@
+// Which variant of an op runs a call: the first in its ordered list that plans it.
+#include "ops/op.h"
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Thread_local const char *forced;
+
+void tuff_variant_force(const char *name) { forced = name; }
+
+tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    const char *only = forced ? forced : getenv("TUFF_VARIANT");
+    if (only && !*only) only = NULL;
+    bool known = false;
+    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++)
+        known |= only && strcmp(only, c->op->variants[i].name) == 0;
+    // A name that no variant of this op has forces nothing, so that one setting can be used
+    // for a whole net; but tuff_variant_force means this call.
+    if (!known && !forced) only = NULL;
+    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++) {
+        const tuff_variant *v = &c->op->variants[i];
+        if (only && strcmp(only, v->name) != 0) continue;
+        p->count = 0;
+        memset(p->scratch, 0, sizeof p->scratch);
+        p->variant = v->name;
+        if (v->plan(c, k, p)) return TUFF_OK;
+    }
+    char x[96];
+    return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no %skernel of this device takes x = %s%s%s",
+                     c->op->name, only ? "forced " : "",
+                     c->nin ? tuff_desc_print(&c->in[0], x, sizeof x) : "nothing",
+                     only ? "; variant " : "", only ? only : "");
+}
+
+tuff_dispatch *tuff_plan_add(tuff_plan *p, int shader)
+{
+    assert(p->count < TUFF_PLAN_MAX);
+    tuff_dispatch *d = &p->d[p->count++];
+    memset(d, 0, sizeof *d);
+    d->launch.shader = shader;
+    return d;
+}
+
+void tuff_bind(tuff_dispatch *d, tuff_role role, int index, tuff_bind_kind kind, int access)
+{
+    assert(d->nslot < TUFF_MAX_BINDINGS);
+    d->slot[d->nslot++] = (tuff_slot){ .role = (uint8_t)role, .index = (uint8_t)index,
+                                       .kind = (uint8_t)kind, .access = (uint8_t)access };
+}
+
+void tuff_spec(tuff_dispatch *d, uint32_t value)
+{
+    assert(d->launch.nspec < TUFF_MAX_SPEC);
+    d->launch.spec[d->launch.nspec++] = value;
+}
+
+void tuff_push(tuff_dispatch *d, const void *data, size_t bytes)
+{
+    assert(bytes <= TUFF_MAX_PUSH);
+    memcpy(d->launch.push, data, bytes);
+    d->launch.push_size = (uint32_t)bytes;
+}
+
+void tuff_grid(tuff_dispatch *d, uint64_t groups, const tuff_caps *k)
+{
+    uint64_t left = groups ? groups : 1;
+    for (int i = 0; i < 3; i++) {
+        const uint64_t most = k->max_groups[i];
+        const uint64_t others = i < 2 ? (left + most - 1) / most : 1;
+        // Rows of equal length waste fewer groups than full rows and a short last one.
+        d->launch.grid[i] = (uint32_t)((left + others - 1) / others);
+        left = others;
+    }
+}
+
+uint32_t tuff_group_size(const tuff_caps *k)
+{
+    uint32_t want = k->cpu_like ? (k->subgroup > 8 ? k->subgroup : 8) : 64;
+    while (want > k->max_group || want > k->max_group_size[0]) want /= 2;
+    return want;
+}
