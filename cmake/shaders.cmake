@@ -1,5 +1,5 @@
-# Turns shaders/list.txt into tuff_shaders.h (an enum of the modules, the same in every build) and
-# tuff_shaders.c (their SPIR-V, or nothing for a module that this build leaves out).
+# Turns shaders/list.txt into tuff_shaders.h (an enum of the modules, the same in every build)
+# and tuff_shaders.c (their SPIR-V, or nothing for a module that this build leaves out).
 #
 # Sets TUFF_SHADER_DIR (where the header lies) and TUFF_SHADER_SOURCES.
 set(TUFF_SHADER_DIR ${PROJECT_BINARY_DIR}/shaders)
@@ -29,7 +29,7 @@ set(embed ${PROJECT_SOURCE_DIR}/cmake/embed_shader.py)
 set(embed_command ${TUFF_PYTHON} ${embed} --glslang ${TUFF_GLSLANG} --val ${TUFF_SPIRV_VAL}
   --opt ${TUFF_SPIRV_OPT} --include ${PROJECT_SOURCE_DIR}/shaders)
 
-# Sets `var` to whether the tools at hand can build a cooperative-matrix shader, by building one.
+# Sets `var` to whether the tools at hand can build a cooperative-matrix shader, by trying.
 function(tuff_can_coopmat var)
   set(probe ${PROJECT_BINARY_DIR}/shaders/probe_coopmat)
   file(WRITE ${probe}.comp "#version 450

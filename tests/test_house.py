@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The rules of the house that no compiler checks: who includes whom, what is exported, how long a
-file may be. Reads the sources (TUFF_SOURCE) and the built library (TUFF_BUILD)."""
+"""The rules of the house that no compiler checks: who includes whom, what is exported, how long
+a file may be. Reads the sources (TUFF_SOURCE) and the built library (TUFF_BUILD)."""
 import os
 import re
 import subprocess
 import sys
 
-SOURCE = os.environ.get("TUFF_SOURCE") or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+SOURCE = os.environ.get("TUFF_SOURCE") or os.path.dirname(HERE)
 BUILD = os.environ.get("TUFF_BUILD") or os.path.join(SOURCE, "build")
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]')
 CODE = (".c", ".h", ".comp", ".glsl", ".py", ".cmake", "CMakeLists.txt")
