@@ -75,6 +75,8 @@ const tuff_caps *tuff_device_caps(const tuff_device *dev);
 // Memory. Offsets of the returned buffer count from 0 and are TUFF_BUFFER_ALIGN-aligned in
 // the memory behind it. Fails: TUFF_ERR_LIMIT, TUFF_ERR_MEMORY (the device stays usable).
 tuff_status tuff_buffer_create(tuff_device *dev, size_t bytes, tuff_buffer **buffer);
+// The same in memory that the host always sees: staging for uploads, read by copies only.
+tuff_status tuff_buffer_create_host(tuff_device *dev, size_t bytes, tuff_buffer **buffer);
 tuff_buffer *tuff_buffer_retain(tuff_buffer *buffer);
 void tuff_buffer_release(tuff_buffer **buffer); // NULL accepted; sets NULL
 size_t tuff_buffer_size(const tuff_buffer *buffer);

@@ -1,10 +1,6 @@
 // The table of ops, made from op_list.h.
-#include "ops/op.h"
+#include "ops/ops.h"
 #include <string.h>
-
-#define X(name) extern const tuff_op tuff_op_##name;
-#include "ops/op_list.h"
-#undef X
 
 static const tuff_op *const ops[] = {
 #define X(name) &tuff_op_##name,
