@@ -17,9 +17,14 @@
 //   Threads  a stream belongs to one thread at a time; streams are independent.
 
 // An activation fused behind a matmul or a convolution.
-typedef enum tuff_act { TUFF_ACT_NONE, TUFF_ACT_RELU, TUFF_ACT_SIGMOID, TUFF_ACT_TANH } tuff_act;
+typedef enum tuff_act {
+    TUFF_ACT_NONE,
+    TUFF_ACT_RELU,
+    TUFF_ACT_SIGMOID,
+    TUFF_ACT_TANH
+} tuff_act;
 
-// ---- matrix product ------------------------------------------------------------------------
+// ---- matrix product -------------------------------------------------------------------------
 
 typedef struct tuff_matmul_params {
     bool trans_a; // a is [..., K, M]
@@ -35,7 +40,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_matmul(tuff_stream *s, const tuff_tensor *a
                                             const tuff_tensor *residual, tuff_tensor *y,
                                             const tuff_matmul_params *p);
 
-// ---- convolution ---------------------------------------------------------------------------
+// ---- convolution ----------------------------------------------------------------------------
 
 typedef struct tuff_conv2d_params {
     int stride[2];   // rows, columns; 0 = 1
@@ -64,7 +69,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_conv2d_weight_grad(tuff_stream *s, const tu
                                                         tuff_tensor *dw,
                                                         const tuff_conv2d_params *p);
 
-// ---- pooling -------------------------------------------------------------------------------
+// ---- pooling --------------------------------------------------------------------------------
 
 typedef struct tuff_pool2d_params {
     int kernel[2];          // rows, columns; 0 = 2
@@ -91,7 +96,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_average_pool2d_grad(tuff_stream *s,
                                                          tuff_tensor *dx,
                                                          const tuff_pool2d_params *p);
 
-// ---- elementwise ---------------------------------------------------------------------------
+// ---- elementwise ----------------------------------------------------------------------------
 
 // y = a op b with NumPy's broadcasting (ONNX Add, Sub, Mul, Div, Equal). y may be a, or b,
 // where that has y's shape. equal gives 1 or 0 (f32).
@@ -136,7 +141,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_sigmoid_grad(tuff_stream *s, const tuff_ten
 TUFF_API TUFF_CHECK tuff_status tuff_tanh_grad(tuff_stream *s, const tuff_tensor *y,
                                                const tuff_tensor *dy, tuff_tensor *dx);
 
-// ---- softmax and reductions ------------------------------------------------------------------
+// ---- softmax and reductions -----------------------------------------------------------------
 
 typedef struct tuff_softmax_params {
     int axis; // dimension to normalise, counted from the innermost: 0 = last
@@ -161,7 +166,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_reduce_max(tuff_stream *s, const tuff_tenso
 TUFF_API TUFF_CHECK tuff_status tuff_reduce_min(tuff_stream *s, const tuff_tensor *x,
                                                 tuff_tensor *y, const tuff_reduce_params *p);
 
-// ---- movement --------------------------------------------------------------------------------
+// ---- movement -------------------------------------------------------------------------------
 
 typedef struct tuff_transpose_params {
     int perm[TUFF_MAX_DIMS]; // y's dim i is x's dim perm[i] (ONNX); all zero = reversed
@@ -198,7 +203,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_concat(tuff_stream *s, const tuff_tensor *c
                                             int count, tuff_tensor *y,
                                             const tuff_concat_params *p);
 
-// ---- filling ---------------------------------------------------------------------------------
+// ---- filling --------------------------------------------------------------------------------
 
 typedef struct tuff_fill_params {
     float value;
@@ -219,7 +224,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_random_uniform(tuff_stream *s, tuff_tensor 
 TUFF_API TUFF_CHECK tuff_status tuff_random_normal(tuff_stream *s, tuff_tensor *y,
                                                    const tuff_random_params *p);
 
-// ---- losses and metrics ------------------------------------------------------------------------
+// ---- losses and metrics ---------------------------------------------------------------------
 
 // loss [] = mean over rows of log(sum(exp(x))) - x[label]; x [N, C] logits, labels i32 [N]
 // (PyTorch cross_entropy, ONNX SoftmaxCrossEntropyLoss). Rows labelled -1 do not count; with
@@ -239,7 +244,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_mse(tuff_stream *s, const tuff_tensor *x,
 TUFF_API TUFF_CHECK tuff_status tuff_count_correct(tuff_stream *s, const tuff_tensor *x,
                                                    const tuff_tensor *labels, tuff_tensor *n);
 
-// ---- optimizer updates ---------------------------------------------------------------------------
+// ---- optimizer updates ----------------------------------------------------------------------
 
 // All work in place on w and the state (any shape, all equal), elementwise:
 //
@@ -280,7 +285,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_clip_norm(tuff_stream *s, const tuff_tensor
                                                tuff_tensor *y, tuff_tensor *norm,
                                                const tuff_clip_norm_params *p);
 
-// ---- by name ---------------------------------------------------------------------------------
+// ---- by name --------------------------------------------------------------------------------
 
 // Any op by its name, as the functions above call it: absent inputs are NULL.
 TUFF_API TUFF_CHECK tuff_status tuff_op_run(tuff_stream *s, const char *op,

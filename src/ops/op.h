@@ -169,7 +169,8 @@ typedef struct tuff_field {
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
 } tuff_field;
 
-#define TUFF_FIELD_AT(kind, type_, name_) { .name = #name_, .type = (kind), .offset = offsetof(type_, name_) }
+#define TUFF_FIELD_AT(kind, type_, name_)                                       \
+    { .name = #name_, .type = (kind), .offset = offsetof(type_, name_) }
 #define TUFF_INT(type, name)   TUFF_FIELD_AT(TUFF_FIELD_INT, type, name)
 #define TUFF_INT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_INT64, type, name)
 #define TUFF_UINT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_UINT64, type, name)
@@ -181,7 +182,8 @@ typedef struct tuff_field {
     { .name = #name_, .type = TUFF_FIELD_INTS, .offset = offsetof(type_, name_), \
       .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)), .onnx = onnx_ }
 #define TUFF_ENUM(type_, name_, names_)                                         \
-    { .name = #name_, .type = TUFF_FIELD_ENUM, .offset = offsetof(type_, name_), .names = names_ }
+    { .name = #name_, .type = TUFF_FIELD_ENUM, .offset = offsetof(type_, name_), \
+      .names = names_ }
 
 // ---- the record ----------------------------------------------------------------------------
 

@@ -95,8 +95,9 @@ static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_ran
 static tuff_binding resolve(const tuff_slot *s, const tuff_range in[], const tuff_range out[],
                             const tuff_range scratch[])
 {
-    tuff_range r = (s->role == TUFF_ROLE_IN ? in : s->role == TUFF_ROLE_OUT ? out
-                                                                            : scratch)[s->index];
+    const tuff_range *of = s->role == TUFF_ROLE_IN ? in
+                         : s->role == TUFF_ROLE_OUT ? out : scratch;
+    tuff_range r = of[s->index];
     assert(r.buffer && s->offset + s->size <= r.size);
     r.offset += s->offset;
     r.size = s->size ? s->size : r.size - s->offset;
