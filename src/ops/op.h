@@ -210,7 +210,9 @@ struct tuff_op {
     tuff_field params[TUFF_OP_PARAMS];
 
     // The only shape check: writes out[] or fails with a sentence (no op name in it).
-    // Ports (count, dtypes, absence) were checked before.
+    // Ports (count, dtypes, absence) were checked before. Ops without inputs (fill, random)
+    // find the description that the caller asks for in c->out[], which is `out` itself; a
+    // case of theirs names the output's dims.
     tuff_status (*infer)(const tuff_call *c, tuff_desc out[]);
     void (*ref)(const tuff_ref *r);
     size_t (*units)(const tuff_call *c); // parallel units of ref; NULL: one

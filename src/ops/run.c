@@ -195,6 +195,9 @@ static tuff_status run(tuff_stream *s, const tuff_op *op, const tuff_tensor *con
         c.in[i] = in[i]->desc;
         in_range[i] = tuff_tensor_range(in[i]);
     }
+    // An op without inputs (fill) takes its shape from the tensor it is given.
+    for (int i = 0; i < nout; i++)
+        if (out[i]) c.out[i] = out[i]->desc;
     TUFF_TRY(tuff_call_infer(&c));
     TUFF_TRY(check_outputs(&c, dev, out, nout));
     TUFF_TRY(check_alias(op, in, nin, out, nout));
