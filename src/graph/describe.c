@@ -1,0 +1,53 @@
+// What a program does, in lines of text: `tuff info --plan`.
+#include "graph/program.h"
+#include <stdio.h>
+
+typedef void (*line_fn)(void *user, const char *text);
+
+static double step_bytes(const tuff_graph *g, const tuff_step *s)
+{
+    double bytes = 0;
+    for (int i = 0; i < s->nin; i++)
+        if (s->in[i]) bytes += (double)tuff_desc_bytes(&g->values[s->in[i]].desc);
+    for (int i = 0; i < s->nout; i++)
+        bytes += (double)tuff_desc_bytes(&g->values[s->out[i]].desc);
+    return bytes;
+}
+
+static void describe_step(const tuff_program *p, int s, line_fn line, void *user)
+{
+    const tuff_graph *g = p->graph;
+    const tuff_step *step = &g->steps[s];
+    const tuff_step_plan *plan = &p->steps[s];
+    char in[96] = "", out[96], text[400];
+    if (step->in[0]) tuff_desc_print(&g->values[step->in[0]].desc, in, sizeof in);
+    const int o = step->op ? step->out[0] : step->in[0];
+    tuff_desc_print(&g->values[o].desc, out, sizeof out);
+    double flops = 0, bytes = step_bytes(g, step);
+    if (step->op && step->op->cost) {
+        const tuff_call c = tuff_step_call(g, step);
+        flops = step->op->cost(&c).flops;
+        bytes = step->op->cost(&c).bytes;
+    }
+    snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-9s %2d  %10.1f  %10.3f", s,
+             step->op ? step->op->name : "store", in, out, plan->variant, plan->launches,
+             bytes / 1024, flops / 1e6);
+    line(user, text);
+}
+
+void tuff_program_describe(const tuff_program *p, line_fn line, void *user)
+{
+    char text[400];
+    snprintf(text, sizeof text, "step  %-20s %-28s    %-28s %-9s %2s  %10s  %10s", "op",
+             "first input", "output", "variant", "n", "KiB", "MFLOP");
+    line(user, text);
+    for (int s = 0; s < p->graph->nsteps; s++) describe_step(p, s, line, user);
+    const tuff_program_stats *t = &p->stats;
+    snprintf(text, sizeof text,
+             "%d ops (%d fused into their producer), %d kernels a run, %.3f MFLOP a run",
+             t->ops, t->fused, t->launches, t->flops / 1e6);
+    line(user, text);
+    snprintf(text, sizeof text, "peak memory %.1f KiB (%.1f KiB without reuse), one submission",
+             (double)t->planned / 1024, (double)t->unshared / 1024);
+    line(user, text);
+}

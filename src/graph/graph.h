@@ -1,0 +1,62 @@
+// A graph inside the library.
+//
+// Values are numbered from 1. Steps are what happens, in order: an op, or the store of a
+// value into a tensor of the device. Building only appends; a program works on a copy.
+//
+//   value   input | bound | constant | output of a node | alias (a reshape of another value)
+//   step    node (op, params, in, out) | store (value -> tensor)
+#ifndef TUFF_GRAPH_GRAPH_H
+#define TUFF_GRAPH_GRAPH_H
+#include "ops/op.h"
+#include "tensor/tensor.h"
+
+typedef enum tuff_value_kind {
+    TUFF_VALUE_INPUT,
+    TUFF_VALUE_BOUND,
+    TUFF_VALUE_CONSTANT,
+    TUFF_VALUE_NODE,
+    TUFF_VALUE_ALIAS
+} tuff_value_kind;
+
+typedef struct tuff_value {
+    tuff_value_kind kind;
+    tuff_desc desc;
+    int alias_of;     // ALIAS: the value whose elements it shows (never an alias itself)
+    tuff_range bound; // BOUND: where it lies; the graph holds a reference to the buffer
+    void *data;       // CONSTANT: its elements
+    char *name;       // INPUT, BOUND: may be NULL
+    bool output;      // kept for tuff_program_read
+} tuff_value;
+
+typedef struct tuff_step {
+    const tuff_op *op; // NULL: a store
+    void *params;      // op: its own copy, NULL when the op has none
+    int in[TUFF_OP_IN], out[TUFF_OP_OUT];
+    int nin, nout;
+    tuff_range store;  // store: where in[0] goes; the graph holds a reference
+} tuff_step;
+
+struct tuff_graph {
+    tuff_tape tape; // first: a tape is its graph
+    tuff_value *values; // values[0] is none
+    int nvalues, values_room;
+    tuff_step *steps;
+    int nsteps, steps_room;
+};
+
+// The call of a node as descriptions; params point into the step.
+tuff_call tuff_step_call(const tuff_graph *g, const tuff_step *s);
+// The value whose memory holds v's elements: v, or what v is an alias of.
+int tuff_value_root(const tuff_graph *g, int v);
+// A copy that may be changed (dropped, fused) without touching the graph.
+tuff_status tuff_graph_copy(const tuff_graph *g, tuff_graph **copy);
+
+static inline bool tuff_range_overlap(tuff_range a, tuff_range b)
+{
+    return a.buffer == b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
+}
+
+// fuse.c: works on a program's own copy of the graph.
+void tuff_graph_drop(tuff_graph *g); // steps that no output and no store needs
+int tuff_graph_fuse(tuff_graph *g);  // epilogues into their producers; how many went
+#endif

@@ -1,0 +1,270 @@
+// Programs: a graph planned, recorded once, and replayed. Declared in <tuff/graph.h>.
+//
+// A run is one submission of one list. There are as many lists as slots, alike but for the
+// staging memory from which they first copy the inputs:
+//
+//   host    write slot 0 | run | write slot 1 | run | write slot 0 (waits for run 0) ...
+//   device               | copy 0, steps      | copy 1, steps      | ...
+#include "graph/program.h"
+#include "base/alloc.h"
+#include <string.h>
+
+// ---- memory ------------------------------------------------------------------------------
+
+static size_t aligned(size_t bytes)
+{
+    return (bytes + TUFF_BUFFER_ALIGN - 1) & ~(size_t)(TUFF_BUFFER_ALIGN - 1);
+}
+
+static tuff_status allocate_bins(tuff_program *p)
+{
+    size_t sizes[TUFF_PROGRAM_BINS];
+    tuff_memplan plan = { .bin_limit = (size_t)p->caps->max_alloc, .align = TUFF_BUFFER_ALIGN,
+                          .max_bins = TUFF_PROGRAM_BINS, .bin_size = sizes };
+    TUFF_TRY(tuff_memplan_place(&plan, p->spans, p->nspans));
+    for (int i = 0; i < plan.bins; i++) {
+        TUFF_TRY(tuff_buffer_create(p->device, sizes[i], &p->bins[i]));
+        p->stats.planned += sizes[i];
+    }
+    for (int v = 1; v < p->graph->nvalues; v++) {
+        if (p->span_of[v] < 0) continue;
+        const tuff_span *s = &p->spans[p->span_of[v]];
+        p->where[v] = (tuff_range){ p->bins[s->bin], s->offset,
+                                    tuff_desc_bytes(&p->graph->values[v].desc) };
+    }
+    return TUFF_OK;
+}
+
+static bool used_constant(const tuff_program *p, int v)
+{
+    const tuff_graph *g = p->graph;
+    if (g->values[v].kind != TUFF_VALUE_CONSTANT || !g->values[v].data) return false;
+    if (g->values[v].output) return true;
+    for (int s = 0; s < g->nsteps; s++)
+        for (int i = 0; i < g->steps[s].nin; i++)
+            if (g->steps[s].in[i] && tuff_value_root(g, g->steps[s].in[i]) == v) return true;
+    return false;
+}
+
+static tuff_status upload_constants(tuff_program *p)
+{
+    const tuff_graph *g = p->graph;
+    size_t total = 0;
+    for (int v = 1; v < g->nvalues; v++) {
+        if (!used_constant(p, v)) continue;
+        p->where[v] = (tuff_range){ NULL, total, tuff_desc_bytes(&g->values[v].desc) };
+        total += aligned(p->where[v].size);
+    }
+    if (!total) return TUFF_OK;
+    TUFF_TRY(tuff_buffer_create(p->device, total, &p->constants));
+    for (int v = 1; v < g->nvalues; v++) {
+        if (!used_constant(p, v)) continue;
+        p->where[v].buffer = p->constants;
+        TUFF_TRY(tuff_stream_upload(p->stream, p->where[v], g->values[v].data));
+    }
+    p->stats.planned += total;
+    p->stats.unshared += total;
+    return tuff_stream_wait(p->stream);
+}
+
+tuff_range tuff_program_range(const tuff_program *p, int value)
+{
+    return p->where[tuff_value_root(p->graph, value)];
+}
+
+// ---- recording -----------------------------------------------------------------------------
+
+static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s)
+{
+    const tuff_step *step = &p->graph->steps[s];
+    const tuff_call c = tuff_step_call(p->graph, step);
+    tuff_range in[TUFF_OP_IN] = { 0 }, out[TUFF_OP_OUT] = { 0 };
+    tuff_range scratch[TUFF_PLAN_SCRATCH] = { 0 };
+    for (int i = 0; i < step->nin; i++)
+        if (step->in[i]) in[i] = tuff_program_range(p, step->in[i]);
+    for (int i = 0; i < step->nout; i++) out[i] = tuff_program_range(p, step->out[i]);
+    if (p->caps->cpu) return tuff_record(cmd, &c, NULL, in, out, scratch);
+    tuff_plan plan;
+    TUFF_TRY(tuff_select(&c, p->caps, &plan));
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
+        if (p->steps[s].scratch[i] < 0) continue;
+        const tuff_span *span = &p->spans[p->steps[s].scratch[i]];
+        scratch[i] = (tuff_range){ p->bins[span->bin], span->offset, span->size };
+    }
+    return tuff_record(cmd, &c, &plan, in, out, scratch);
+}
+
+static tuff_status record_slot(tuff_program *p, tuff_program_slot *slot)
+{
+    TUFF_TRY(tuff_cmd_create(p->device, true, &slot->cmd));
+    for (int i = 0; i < p->ninputs; i++) {
+        const tuff_program_input *in = &p->inputs[i];
+        const tuff_range from = { slot->staging, in->offset, in->size };
+        TUFF_TRY(tuff_cmd_copy(slot->cmd, p->where[in->value], from));
+    }
+    for (int s = 0; s < p->graph->nsteps; s++) {
+        const tuff_step *step = &p->graph->steps[s];
+        if (step->op) TUFF_TRY(record_op(p, slot->cmd, s));
+        else if (!p->steps[s].stored)
+            TUFF_TRY(tuff_cmd_copy(slot->cmd, step->store,
+                                   tuff_program_range(p, step->in[0])));
+    }
+    return tuff_cmd_finish(slot->cmd);
+}
+
+static tuff_status create_inputs(tuff_program *p)
+{
+    const tuff_graph *g = p->graph;
+    p->inputs = tuff_alloc((size_t)g->nvalues, sizeof *p->inputs);
+    if (!p->inputs) return TUFF_ERR_MEMORY;
+    size_t total = 0;
+    for (int v = 1; v < g->nvalues; v++) {
+        if (g->values[v].kind != TUFF_VALUE_INPUT) continue;
+        const size_t size = tuff_desc_bytes(&g->values[v].desc);
+        p->inputs[p->ninputs++] =
+            (tuff_program_input){ .value = v, .offset = total, .size = size };
+        total += aligned(size);
+    }
+    for (int i = 0; total && i < p->slots; i++) {
+        TUFF_TRY(tuff_buffer_create_host(p->device, total, &p->slot[i].staging));
+        memset(tuff_buffer_map(p->slot[i].staging), 0, total);
+    }
+    return TUFF_OK;
+}
+
+static void count_stats(tuff_program *p, int fused)
+{
+    p->stats.fused = fused;
+    for (int s = 0; s < p->graph->nsteps; s++) {
+        const tuff_step *step = &p->graph->steps[s];
+        p->stats.ops += step->op != NULL;
+        p->stats.launches += p->steps[s].launches;
+        if (!step->op || !step->op->cost) continue;
+        const tuff_call c = tuff_step_call(p->graph, step);
+        p->stats.flops += step->op->cost(&c).flops;
+    }
+}
+
+static tuff_status build(tuff_program *p, const tuff_graph *g,
+                         const tuff_program_params *params)
+{
+    TUFF_TRY(tuff_graph_status(g));
+    TUFF_REQUIRE(params->slots >= 0 && params->slots <= TUFF_PROGRAM_SLOTS, ARG,
+                 "program: slots is %d, it must be 0 to %d", params->slots,
+                 TUFF_PROGRAM_SLOTS);
+    p->slots = params->slots ? params->slots : 2;
+    TUFF_TRY(tuff_stream_create(p->device, &p->stream));
+    TUFF_TRY(tuff_graph_copy(g, &p->graph));
+    tuff_graph_drop(p->graph);
+    const int fused = params->no_fuse ? 0 : tuff_graph_fuse(p->graph);
+    TUFF_TRY(tuff_graph_status(p->graph));
+    TUFF_TRY(tuff_program_schedule(p, params));
+    TUFF_TRY(allocate_bins(p));
+    TUFF_TRY(upload_constants(p));
+    TUFF_TRY(create_inputs(p));
+    for (int i = 0; i < p->slots; i++) TUFF_TRY(record_slot(p, &p->slot[i]));
+    count_stats(p, fused);
+    return TUFF_OK;
+}
+
+tuff_status tuff_program_create(tuff_device *device, const tuff_graph *g,
+                                const tuff_program_params *params, tuff_program **program)
+{
+    static const tuff_program_params defaults;
+    *program = NULL;
+    tuff_program *p = tuff_alloc(1, sizeof *p);
+    if (!p) return TUFF_ERR_MEMORY;
+    p->device = device;
+    p->caps = tuff_device_caps(device);
+    const tuff_status status = build(p, g, params ? params : &defaults);
+    if (status != TUFF_OK) tuff_program_destroy(&p);
+    *program = p;
+    return status;
+}
+
+void tuff_program_destroy(tuff_program **program)
+{
+    if (!program || !*program) return;
+    tuff_program *p = *program;
+    for (int i = 0; i < p->slots; i++) {
+        tuff_cmd_destroy(&p->slot[i].cmd);
+        tuff_buffer_release(&p->slot[i].staging);
+    }
+    tuff_stream_destroy(&p->stream);
+    for (int i = 0; i < TUFF_PROGRAM_BINS; i++) tuff_buffer_release(&p->bins[i]);
+    tuff_buffer_release(&p->constants);
+    tuff_graph_destroy(&p->graph);
+    tuff_free(p->where);
+    tuff_free(p->span_of);
+    tuff_free(p->steps);
+    tuff_free(p->spans);
+    tuff_free(p->inputs);
+    tuff_free(p);
+    *program = NULL;
+}
+
+// ---- running -------------------------------------------------------------------------------
+
+tuff_status tuff_program_write(tuff_program *p, tuff_var input, const void *data, size_t bytes)
+{
+    tuff_program_input *in = NULL;
+    for (int i = 0; i < p->ninputs; i++)
+        if (p->inputs[i].value == input.id) in = &p->inputs[i];
+    TUFF_REQUIRE(in, ARG, "program: value %d is no input", input.id);
+    TUFF_REQUIRE(bytes == in->size, ARG, "program: %zu bytes were given for an input of %zu",
+                 bytes, in->size);
+    tuff_program_slot *slot = &p->slot[p->current];
+    TUFF_TRY(tuff_device_wait(p->device, slot->ticket));
+    memcpy((char *)tuff_buffer_map(slot->staging) + in->offset, data, bytes);
+    in->staged[p->current] = ++in->version;
+    return TUFF_OK;
+}
+
+// Inputs that were not written for this run keep what the run before had.
+static void carry_over(tuff_program *p)
+{
+    for (int i = 0; i < p->ninputs; i++) {
+        tuff_program_input *in = &p->inputs[i];
+        if (in->staged[p->current] == in->version) continue;
+        for (int k = 0; k < p->slots; k++) {
+            if (in->staged[k] != in->version) continue;
+            memcpy((char *)tuff_buffer_map(p->slot[p->current].staging) + in->offset,
+                   (char *)tuff_buffer_map(p->slot[k].staging) + in->offset, in->size);
+            break;
+        }
+        in->staged[p->current] = in->version;
+    }
+}
+
+tuff_status tuff_program_run(tuff_program *p)
+{
+    tuff_program_slot *slot = &p->slot[p->current];
+    TUFF_TRY(tuff_device_wait(p->device, slot->ticket));
+    carry_over(p);
+    TUFF_TRY(tuff_device_submit(p->device, &slot->cmd, 1, &slot->ticket));
+    p->last = slot->ticket;
+    p->current = (p->current + 1) % p->slots;
+    return TUFF_OK;
+}
+
+tuff_status tuff_program_wait(tuff_program *p) { return tuff_device_wait(p->device, p->last); }
+
+tuff_status tuff_program_read(tuff_program *p, tuff_var output, void *data, size_t bytes)
+{
+    const tuff_graph *g = p->graph;
+    TUFF_REQUIRE(output.id > 0 && output.id < g->nvalues, ARG,
+                 "program: value %d is none of its graph", output.id);
+    const int root = tuff_value_root(g, output.id);
+    TUFF_REQUIRE(g->values[root].output || g->values[root].kind == TUFF_VALUE_BOUND, ARG,
+                 "program: value %d was not marked as an output", output.id);
+    TUFF_REQUIRE(bytes == p->where[root].size, ARG,
+                 "program: %zu bytes were given for an output of %zu", bytes,
+                 p->where[root].size);
+    TUFF_TRY(tuff_program_wait(p));
+    return tuff_stream_download(p->stream, p->where[root], data);
+}
+
+void tuff_program_get_stats(const tuff_program *p, tuff_program_stats *stats)
+{
+    *stats = p->stats;
+}

@@ -1,0 +1,57 @@
+// A program inside the library.
+#ifndef TUFF_GRAPH_PROGRAM_H
+#define TUFF_GRAPH_PROGRAM_H
+#include "graph/graph.h"
+#include "graph/memplan.h"
+
+enum { TUFF_PROGRAM_BINS = 64, TUFF_PROGRAM_SLOTS = 8 };
+
+// What the plan says of one step.
+typedef struct tuff_step_plan {
+    const char *variant; // "ref" on the CPU path; "copy" or "in place" for a store
+    int launches;
+    size_t scratch_bytes;
+    int scratch[TUFF_PLAN_SCRATCH]; // spans, -1: none
+    bool stored;                    // store: the value was written into its place at once
+} tuff_step_plan;
+
+typedef struct tuff_program_input {
+    int value;
+    size_t offset, size;                   // in each slot's staging
+    uint64_t version;                      // writes so far
+    uint64_t staged[TUFF_PROGRAM_SLOTS];   // version that lies in each slot
+} tuff_program_input;
+
+// One run in flight: its list of commands and the host memory its inputs are copied from.
+typedef struct tuff_program_slot {
+    tuff_cmd *cmd;
+    tuff_buffer *staging;
+    tuff_ticket ticket;
+} tuff_program_slot;
+
+struct tuff_program {
+    tuff_device *device;
+    const tuff_caps *caps;
+    tuff_stream *stream; // for reading outputs
+    tuff_graph *graph;   // its own copy, dropped and fused
+    tuff_range *where;   // by root value
+    int *span_of;        // by root value: its span, -1 when it lies elsewhere
+    tuff_step_plan *steps;
+    tuff_span *spans;
+    int nspans;
+    tuff_buffer *bins[TUFF_PROGRAM_BINS];
+    tuff_buffer *constants;
+    tuff_program_input *inputs;
+    int ninputs;
+    tuff_program_slot slot[TUFF_PROGRAM_SLOTS];
+    int slots, current; // the slot of the next run
+    tuff_ticket last;
+    tuff_program_stats stats;
+};
+
+// schedule.c: decides where every value lies (p->spans, p->where, p->steps[].stored); no
+// memory is allocated on the device yet.
+tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *params);
+// The range of a value's elements.
+tuff_range tuff_program_range(const tuff_program *p, int value);
+#endif

@@ -1,0 +1,208 @@
+// Where a program's values lie: lifetimes, stores written in place, memory reused.
+//
+// A value that is stored into a bound tensor is written there by its own op when nobody
+// could tell the difference: nothing reads or writes that memory between the op and the
+// store, and nothing overwrites it while the value is still read. Otherwise it is copied at
+// the store. Every other value takes a span of the program's memory; an op that allows it
+// writes over an input that dies with it.
+#include "base/alloc.h"
+#include "graph/program.h"
+
+typedef struct life {
+    int first, last; // producing step (-1: before all), last reading step (nsteps: for ever)
+} life;
+
+static void find_lives(const tuff_program *p, life *lives)
+{
+    const tuff_graph *g = p->graph;
+    for (int v = 0; v < g->nvalues; v++) lives[v] = (life){ -1, -1 };
+    for (int s = 0; s < g->nsteps; s++) {
+        const tuff_step *step = &g->steps[s];
+        for (int i = 0; i < step->nin; i++)
+            if (step->in[i]) lives[tuff_value_root(g, step->in[i])].last = s;
+        for (int i = 0; i < step->nout; i++) lives[step->out[i]] = (life){ s, s };
+    }
+    for (int v = 1; v < g->nvalues; v++)
+        if (g->values[v].output) lives[v].last = g->nsteps;
+}
+
+// ---- stores in place ---------------------------------------------------------------------
+
+// True when step s reads memory that overlaps `to` through a bound value or a placed one.
+static bool step_reads(const tuff_program *p, int s, tuff_range to, int except)
+{
+    const tuff_graph *g = p->graph;
+    for (int i = 0; i < g->steps[s].nin; i++) {
+        const int v = g->steps[s].in[i] ? tuff_value_root(g, g->steps[s].in[i]) : 0;
+        if (v && v != except && p->where[v].buffer && tuff_range_overlap(p->where[v], to))
+            return true;
+    }
+    return false;
+}
+
+// True when the op of step s may write its output `o` over the memory `to` even though it
+// reads there: only as the input of the same index, and only the very same bytes.
+static bool may_overwrite(const tuff_program *p, int s, int o, tuff_range to)
+{
+    const tuff_graph *g = p->graph;
+    const tuff_step *step = &g->steps[s];
+    for (int i = 0; i < step->nin; i++) {
+        const int v = step->in[i] ? tuff_value_root(g, step->in[i]) : 0;
+        if (!v || !p->where[v].buffer || !tuff_range_overlap(p->where[v], to)) continue;
+        if (i != o || !step->op->out[o].alias || p->where[v].offset != to.offset ||
+            p->where[v].size != to.size)
+            return false;
+    }
+    return true;
+}
+
+// True when another store, or an op that writes a placed value, touches `to` at step s.
+static bool step_writes(const tuff_program *p, int s, tuff_range to)
+{
+    const tuff_step *step = &p->graph->steps[s];
+    if (!step->op) return tuff_range_overlap(step->store, to);
+    for (int i = 0; i < step->nout; i++)
+        if (p->where[step->out[i]].buffer && tuff_range_overlap(p->where[step->out[i]], to))
+            return true;
+    return false;
+}
+
+static bool can_place(const tuff_program *p, const life *lives, int v, int store)
+{
+    const tuff_graph *g = p->graph;
+    const tuff_range to = g->steps[store].store;
+    if (g->values[v].kind != TUFF_VALUE_NODE || p->where[v].buffer) return false;
+    const int made = lives[v].first;
+    int o = 0;
+    while (g->steps[made].out[o] != v) o++;
+    if (!may_overwrite(p, made, o, to) || step_writes(p, made, to)) return false;
+    for (int s = made + 1; s < store; s++)
+        if (step_reads(p, s, to, v) || step_writes(p, s, to)) return false;
+    for (int s = store + 1; s <= lives[v].last && s < g->nsteps; s++)
+        if (step_writes(p, s, to)) return false;
+    // A value that lies in the same memory already must be dead when this one is made.
+    for (int w = 1; w < g->nvalues; w++)
+        if (w != v && g->values[w].kind == TUFF_VALUE_NODE && p->where[w].buffer &&
+            tuff_range_overlap(p->where[w], to) && lives[w].first < made &&
+            lives[w].last > made)
+            return false;
+    return lives[v].last < g->nsteps || !g->values[v].output;
+}
+
+static void place_stores(tuff_program *p, const life *lives)
+{
+    const tuff_graph *g = p->graph;
+    for (int s = 0; s < g->nsteps; s++) {
+        if (g->steps[s].op) continue;
+        const int v = tuff_value_root(g, g->steps[s].in[0]);
+        if (!can_place(p, lives, v, s)) continue;
+        p->where[v] = g->steps[s].store;
+        p->steps[s].stored = true;
+    }
+}
+
+// ---- spans -------------------------------------------------------------------------------
+
+static int add_span(tuff_program *p, size_t size, int first, int last)
+{
+    p->spans[p->nspans] = (tuff_span){ .size = size, .first = first, .last = last };
+    return p->nspans++;
+}
+
+// The span of an input of step s that its output o may take over, or -1.
+static int dying_input(const tuff_program *p, const life *lives, int s, int o)
+{
+    const tuff_graph *g = p->graph;
+    const tuff_step *step = &g->steps[s];
+    if (!step->op->out[o].alias || o >= step->nin || !step->in[o]) return -1;
+    const int v = tuff_value_root(g, step->in[o]);
+    const tuff_value *value = &g->values[v];
+    if (value->kind != TUFF_VALUE_NODE || value->output || p->span_of[v] < 0) return -1;
+    if (lives[v].last != s || p->spans[p->span_of[v]].last != s) return -1;
+    if (tuff_desc_bytes(&value->desc) != tuff_desc_bytes(&g->values[step->out[o]].desc))
+        return -1;
+    for (int i = 0; i < step->nin; i++) // read under another shape too: leave it alone
+        if (i != o && step->in[i] && tuff_value_root(g, step->in[i]) == v) return -1;
+    return p->span_of[v];
+}
+
+static void span_node_outputs(tuff_program *p, const life *lives, int s, bool reuse)
+{
+    const tuff_graph *g = p->graph;
+    const tuff_step *step = &g->steps[s];
+    for (int o = 0; o < step->nout; o++) {
+        const int v = step->out[o];
+        if (p->where[v].buffer) continue;
+        const int last = reuse ? lives[v].last : g->nsteps;
+        const int over = reuse ? dying_input(p, lives, s, o) : -1;
+        p->span_of[v] = over;
+        if (over >= 0) p->spans[over].last = last;
+        else p->span_of[v] = add_span(p, tuff_desc_bytes(&g->values[v].desc), s, last);
+        p->stats.unshared += tuff_desc_bytes(&g->values[v].desc);
+    }
+}
+
+static tuff_status plan_step(tuff_program *p, int s, bool reuse)
+{
+    const tuff_step *step = &p->graph->steps[s];
+    tuff_step_plan *out = &p->steps[s];
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) out->scratch[i] = -1;
+    if (!step->op) {
+        out->variant = out->stored ? "in place" : "copy";
+        out->launches = !out->stored;
+        return TUFF_OK;
+    }
+    out->variant = "ref";
+    out->launches = 1;
+    if (p->caps->cpu) return TUFF_OK;
+    const tuff_call c = tuff_step_call(p->graph, step);
+    tuff_plan plan;
+    TUFF_TRY(tuff_select(&c, p->caps, &plan));
+    out->variant = plan.variant;
+    out->launches = plan.count;
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
+        if (!plan.scratch[i]) continue;
+        out->scratch[i] = add_span(p, plan.scratch[i], reuse ? s : 0,
+                                   reuse ? s : p->graph->nsteps);
+        out->scratch_bytes += plan.scratch[i];
+        p->stats.unshared += plan.scratch[i];
+    }
+    return TUFF_OK;
+}
+
+static void span_inputs(tuff_program *p)
+{
+    const tuff_graph *g = p->graph;
+    for (int v = 1; v < g->nvalues; v++) {
+        if (g->values[v].kind == TUFF_VALUE_BOUND) p->where[v] = g->values[v].bound;
+        if (g->values[v].kind != TUFF_VALUE_INPUT) continue;
+        p->span_of[v] = add_span(p, tuff_desc_bytes(&g->values[v].desc), -1, g->nsteps);
+        p->stats.unshared += tuff_desc_bytes(&g->values[v].desc);
+    }
+}
+
+tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *params)
+{
+    const tuff_graph *g = p->graph;
+    const bool reuse = !params->no_reuse;
+    const size_t most = (size_t)g->nvalues + (size_t)g->nsteps * TUFF_PLAN_SCRATCH + 1;
+    tuff_status status = TUFF_ERR_MEMORY;
+    life *lives = tuff_alloc((size_t)g->nvalues, sizeof *lives);
+    p->where = tuff_alloc((size_t)g->nvalues, sizeof *p->where);
+    p->span_of = tuff_alloc((size_t)g->nvalues, sizeof *p->span_of);
+    p->steps = tuff_alloc((size_t)g->nsteps, sizeof *p->steps);
+    p->spans = tuff_alloc(most, sizeof *p->spans);
+    if (!lives || !p->where || !p->span_of || !p->steps || !p->spans) goto exit;
+    for (int v = 0; v < g->nvalues; v++) p->span_of[v] = -1;
+    find_lives(p, lives);
+    span_inputs(p);
+    place_stores(p, lives);
+    status = TUFF_OK;
+    for (int s = 0; s < g->nsteps && status == TUFF_OK; s++) {
+        if (g->steps[s].op) span_node_outputs(p, lives, s, reuse);
+        status = plan_step(p, s, reuse);
+    }
+exit:
+    tuff_free(lives);
+    return status;
+}
