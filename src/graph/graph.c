@@ -259,7 +259,8 @@ void tuff_graph_store(tuff_graph *g, tuff_var v, tuff_tensor *into)
 {
     if (!check_var(g, v, "what is stored")) return;
     const tuff_desc *from = &g->values[v.id].desc;
-    if (from->dtype != into->desc.dtype || tuff_desc_bytes(from) != tuff_desc_bytes(&into->desc)) {
+    if (from->dtype != into->desc.dtype ||
+        tuff_desc_bytes(from) != tuff_desc_bytes(&into->desc)) {
         char a[96], b[96];
         fail(g, tuff_fail(TUFF_ERR_SHAPE, "store: %s does not fit a tensor of %s",
                           tuff_desc_print(from, a, sizeof a),
