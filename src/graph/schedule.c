@@ -41,7 +41,7 @@ static bool step_reads(const tuff_program *p, int s, tuff_range to, int except)
 }
 
 // True when the op of step s may write its output `o` over the memory `to` even though it
-// reads there: only as the input of the same index, and only the very same bytes.
+// reads there: only as the input that the port names, and only the very same bytes.
 static bool may_overwrite(const tuff_program *p, int s, int o, tuff_range to)
 {
     const tuff_graph *g = p->graph;
@@ -49,8 +49,8 @@ static bool may_overwrite(const tuff_program *p, int s, int o, tuff_range to)
     for (int i = 0; i < step->nin; i++) {
         const int v = step->in[i] ? tuff_value_root(g, step->in[i]) : 0;
         if (!v || !p->where[v].buffer || !tuff_range_overlap(p->where[v], to)) continue;
-        if (i != o || !step->op->out[o].alias || p->where[v].offset != to.offset ||
-            p->where[v].size != to.size)
+        if (i != step->op->out[o].alias_in || !step->op->out[o].alias ||
+            p->where[v].offset != to.offset || p->where[v].size != to.size)
             return false;
     }
     return true;
@@ -114,15 +114,16 @@ static int dying_input(const tuff_program *p, const life *lives, int s, int o)
 {
     const tuff_graph *g = p->graph;
     const tuff_step *step = &g->steps[s];
-    if (!step->op->out[o].alias || o >= step->nin || !step->in[o]) return -1;
-    const int v = tuff_value_root(g, step->in[o]);
+    const int from = step->op->out[o].alias_in;
+    if (!step->op->out[o].alias || from >= step->nin || !step->in[from]) return -1;
+    const int v = tuff_value_root(g, step->in[from]);
     const tuff_value *value = &g->values[v];
     if (value->kind != TUFF_VALUE_NODE || value->output || p->span_of[v] < 0) return -1;
     if (lives[v].last != s || p->spans[p->span_of[v]].last != s) return -1;
     if (tuff_desc_bytes(&value->desc) != tuff_desc_bytes(&g->values[step->out[o]].desc))
         return -1;
     for (int i = 0; i < step->nin; i++) // read under another shape too: leave it alone
-        if (i != o && step->in[i] && tuff_value_root(g, step->in[i]) == v) return -1;
+        if (i != from && step->in[i] && tuff_value_root(g, step->in[i]) == v) return -1;
     return p->span_of[v];
 }
 

@@ -191,7 +191,8 @@ typedef struct tuff_port {
     const char *name;
     uint32_t dtypes; // set of tuff_dtype that this op takes here
     bool optional;   // inputs: may be absent (always the last ones)
-    bool alias;      // outputs: may be the same tensor as the input of the same index
+    bool alias;      // outputs: may be the same tensor as the input `alias_in`
+    int alias_in;    // outputs: index of that input
     bool no_grad;    // inputs: integers, targets, state; never differentiated
     bool positive;   // inputs: samples are drawn from (0.1, sample.max]
     int index_below; // inputs of i32: cases draw from [0, dim[rank-1] of in[0]) when 1
