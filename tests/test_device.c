@@ -1,0 +1,350 @@
+// Devices, memory, lists and streams, on the device that TUFF_DEVICE names.
+#include "harness.h"
+#include "base/alloc.h"
+#include "device/impl.h"
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+static tuff_device *dev;
+
+static void pattern(uint8_t *data, size_t n, uint32_t seed)
+{
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        data[i] = (uint8_t)(seed >> 24);
+    }
+}
+
+static tuff_range all(tuff_buffer *b) { return (tuff_range){ b, 0, tuff_buffer_size(b) }; }
+
+// ---- opening -----------------------------------------------------------------------------
+
+static void lists_devices(void)
+{
+    int count = 0;
+    EXPECT_OK(tuff_device_list(NULL, 0, &count));
+    EXPECT(count >= 1 && count <= 64);
+    tuff_device_info *list = calloc((size_t)count, sizeof *list);
+    int again = 0;
+    EXPECT_OK(tuff_device_list(list, count, &again));
+    EXPECT_EQ(again, count);
+    EXPECT_STR(list[count - 1].id, "cpu");
+    EXPECT_EQ(list[count - 1].type, TUFF_DEVICE_CPU);
+    for (int i = 0; i < count; i++) EXPECT(list[i].name[0] && list[i].vendor[0]);
+    free(list);
+    EXPECT_STATUS(tuff_device_list(NULL, 0, NULL), TUFF_ERR_ARG);
+}
+
+static void opens_by_name(void)
+{
+    const tuff_device_info *info = tuff_device_get_info(dev);
+    tuff_device *other = NULL;
+    EXPECT_OK(tuff_device_open(info->id, &other));
+    EXPECT(other && other != dev);
+    if (other) EXPECT_STR(tuff_device_get_info(other)->name, info->name);
+    tuff_device_close(&other);
+    EXPECT(!other);
+    char part[8] = "";
+    for (int i = 0; i < 5; i++) // the first letters, in the other case
+        part[i] = info->name[i] >= 'a' && info->name[i] <= 'z' ? (char)(info->name[i] - 32)
+                : info->name[i] >= 'A' && info->name[i] <= 'Z' ? (char)(info->name[i] + 32)
+                                                               : info->name[i];
+    EXPECT_OK(tuff_device_open(part, &other));
+    tuff_device_close(&other);
+    EXPECT_OK(tuff_device_open("cpu", &other));
+    if (other) EXPECT_STR(tuff_device_get_info(other)->id, "cpu");
+    tuff_device_close(&other);
+    tuff_device_close(&other);
+    tuff_device_close(NULL);
+}
+
+static void refuses_unknown_names(void)
+{
+    tuff_device *other = dev;
+    EXPECT_STATUS(tuff_device_open("no such device", &other), TUFF_ERR_DEVICE);
+    EXPECT(!other);
+    EXPECT_HAS(tuff_last_error(), "'no such device'");
+    EXPECT_HAS(tuff_last_error(), "cpu (");
+    EXPECT_STATUS(tuff_device_open("vulkan:63", &other), TUFF_ERR_DEVICE);
+    EXPECT_STATUS(tuff_device_open("auto", NULL), TUFF_ERR_ARG);
+}
+
+// ---- transfers ---------------------------------------------------------------------------
+
+static void round_trips(void)
+{
+    static const size_t sizes[] = { 1, 3, 4, 5, 255, 256, 257, 65537, 1048583, 20000003 };
+    tuff_stream *s;
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    for (size_t i = 0; i < COUNT(sizes); i++) {
+        const size_t n = sizes[i];
+        uint8_t *want = malloc(n), *got = malloc(n);
+        pattern(want, n, (uint32_t)n);
+        memset(got, 0, n);
+        tuff_buffer *b, *c;
+        EXPECT_OK(tuff_buffer_create(dev, n, &b));
+        EXPECT_OK(tuff_buffer_create(dev, n, &c));
+        EXPECT_EQ(tuff_buffer_size(b), n);
+        EXPECT(tuff_buffer_device(b) == dev);
+        tuff_cmd *cmd;
+        EXPECT_OK(tuff_stream_upload(s, all(b), want));
+        EXPECT_OK(tuff_stream_cmd(s, &cmd));
+        EXPECT_OK(tuff_cmd_copy(cmd, all(c), all(b)));
+        // The copy is recorded by now: what follows must not reach into it.
+        memset(got, 0xff, n);
+        EXPECT_OK(tuff_stream_upload(s, all(b), got));
+        EXPECT_OK(tuff_stream_download(s, all(c), got));
+        EXPECT(memcmp(want, got, n) == 0);
+        EXPECT_OK(tuff_stream_download(s, all(b), got));
+        EXPECT(got[0] == 0xff && got[n - 1] == 0xff);
+        tuff_buffer_release(&b);
+        tuff_buffer_release(&c);
+        EXPECT(!b && !c);
+        free(want);
+        free(got);
+    }
+    tuff_stream_destroy(&s);
+}
+
+static void parts_of_buffers(void)
+{
+    uint8_t want[2048], got[2048];
+    pattern(want, sizeof want, 7);
+    tuff_stream *s;
+    tuff_buffer *b;
+    tuff_cmd *cmd;
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &b));
+    EXPECT_OK(tuff_stream_upload(s, all(b), want));
+    EXPECT_OK(tuff_stream_upload(s, (tuff_range){ b, 256, 77 }, want + 1000));
+    EXPECT_OK(tuff_stream_cmd(s, &cmd));
+    EXPECT_OK(tuff_cmd_fill(cmd, (tuff_range){ b, 1024, 100 }, 0x04030201));
+    EXPECT_OK(tuff_cmd_copy(cmd, (tuff_range){ b, 512, 101 }, (tuff_range){ b, 1024, 101 }));
+    memcpy(want + 256, want + 1000, 77);
+    for (int i = 0; i < 100; i++) want[1024 + i] = (uint8_t)(i % 4 + 1);
+    memcpy(want + 512, want + 1024, 101);
+    EXPECT_OK(tuff_stream_download(s, all(b), got));
+    EXPECT(memcmp(want, got, sizeof want) == 0);
+    EXPECT_OK(tuff_stream_download(s, (tuff_range){ b, 256, 300 }, got));
+    EXPECT(memcmp(want + 256, got, 300) == 0);
+    tuff_buffer_release(&b);
+    tuff_stream_destroy(&s);
+}
+
+// Each copy reads what the one before it wrote, and the next upload overwrites what an
+// earlier copy reads: one missing barrier or an upload out of order shows in the last bytes.
+static void chained_copies(void)
+{
+    enum { BUFFERS = 5, STEPS = 333, N = 4099 };
+    tuff_stream *s;
+    tuff_buffer *b[BUFFERS];
+    uint8_t model[BUFFERS][N], *fresh = malloc(N), *got = malloc(N);
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    for (int i = 0; i < BUFFERS; i++) {
+        pattern(model[i], N, (uint32_t)i);
+        EXPECT_OK(tuff_buffer_create(dev, N, &b[i]));
+        EXPECT_OK(tuff_stream_upload(s, all(b[i]), model[i]));
+    }
+    for (int k = 0; k < STEPS; k++) {
+        const int from = k % BUFFERS, to = (k * 2 + 1) % BUFFERS;
+        tuff_cmd *cmd;
+        if (from != to) {
+            EXPECT_OK(tuff_stream_cmd(s, &cmd));
+            EXPECT_OK(tuff_cmd_copy(cmd, (tuff_range){ b[to], 0, N - 7 },
+                                    (tuff_range){ b[from], 7, N - 7 }));
+            memcpy(model[to], model[from] + 7, N - 7);
+        }
+        if (k % 3 == 0) {
+            pattern(fresh, N, (uint32_t)(1000 + k));
+            EXPECT_OK(tuff_stream_upload(s, all(b[from]), fresh));
+            memcpy(model[from], fresh, N);
+        }
+    }
+    for (int i = 0; i < BUFFERS; i++) {
+        EXPECT_OK(tuff_stream_download(s, all(b[i]), got));
+        EXPECT(memcmp(model[i], got, N) == 0);
+        tuff_buffer_release(&b[i]);
+    }
+    tuff_stream_destroy(&s);
+    free(fresh);
+    free(got);
+}
+
+// ---- lists that are replayed -------------------------------------------------------------
+
+static void add_one(void *arg, void *const ptr[])
+{
+    uint32_t *y = ptr[0];
+    for (uint32_t i = 0; i < *(uint32_t *)arg; i++) y[i]++;
+}
+
+// y += 1 for every word: a host call on the CPU path, a copy-free stand-in elsewhere.
+static tuff_status record_step(tuff_cmd *cmd, tuff_buffer *y, tuff_buffer *z)
+{
+    const uint32_t n = (uint32_t)(tuff_buffer_size(y) / 4);
+    const tuff_binding b = { all(y), TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
+    TUFF_TRY(tuff_cmd_host_call(cmd, add_one, &n, sizeof n, &b, 1));
+    return tuff_cmd_copy(cmd, all(z), all(y));
+}
+
+static void replays(void)
+{
+    if (!tuff_device_caps(dev)->cpu) SKIP("host calls are the CPU path's");
+    enum { N = 257, TIMES = 100 };
+    uint32_t y0[N], z1[N];
+    tuff_stream *s;
+    tuff_buffer *y, *z;
+    tuff_cmd *cmd;
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof y0, &y));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof y0, &z));
+    for (uint32_t i = 0; i < N; i++) y0[i] = i;
+    EXPECT_OK(tuff_stream_upload(s, all(y), y0));
+    EXPECT_OK(tuff_cmd_create(dev, true, &cmd));
+    EXPECT_OK(record_step(cmd, y, z));
+    EXPECT_EQ(tuff_cmd_length(cmd), 2);
+    EXPECT_OK(tuff_cmd_finish(cmd));
+    tuff_buffer_release(&y); // the list keeps it
+    const int64_t made = tuff_alloc_count();
+    for (int k = 0; k < TIMES; k++) {
+        tuff_ticket t;
+        EXPECT_OK(tuff_device_submit(dev, &cmd, 1, &t));
+        EXPECT_OK(tuff_device_wait(dev, t));
+    }
+    EXPECT_EQ(tuff_alloc_count(), made);
+    EXPECT_OK(tuff_stream_download(s, all(z), z1));
+    for (uint32_t i = 0; i < N; i++)
+        if (!EXPECT_EQ(z1[i], i + TIMES)) break;
+    tuff_cmd_destroy(&cmd);
+    tuff_buffer_release(&z);
+    tuff_stream_destroy(&s);
+}
+
+// ---- failures ----------------------------------------------------------------------------
+
+static void out_of_memory(void)
+{
+    tuff_memory_stats before, after;
+    tuff_device_get_stats(dev, &before);
+    tuff_device_limit_memory(dev, before.reserved + (3u << 20));
+    tuff_buffer *b[64];
+    int n = 0;
+    tuff_status status = TUFF_OK;
+    while (n < 64 && (status = tuff_buffer_create(dev, 3000000, &b[n])) == TUFF_OK) n++;
+    EXPECT_STATUS(status, TUFF_ERR_MEMORY);
+    EXPECT_HAS(tuff_last_error(), "memory");
+    tuff_device_limit_memory(dev, 0);
+    EXPECT_OK(tuff_buffer_create(dev, 3000000, &b[n]));
+    while (n >= 0) tuff_buffer_release(&b[n--]);
+    tuff_device_get_stats(dev, &after);
+    EXPECT_EQ(after.used, before.used);
+    EXPECT(after.peak >= 3000000);
+    round_trips();
+}
+
+static tuff_status a_little_of_everything(void)
+{
+    uint8_t data[1000] = { 1, 2, 3 }, got[1000];
+    tuff_stream *s = NULL;
+    tuff_buffer *b = NULL, *c = NULL;
+    tuff_cmd *cmd = NULL, *list = NULL;
+    tuff_ticket ticket;
+    tuff_status status;
+    TUFF_GO(tuff_stream_create(dev, &s));
+    TUFF_GO(tuff_buffer_create(dev, sizeof data, &b));
+    TUFF_GO(tuff_buffer_create(dev, sizeof data, &c));
+    TUFF_GO(tuff_stream_upload(s, all(b), data));
+    TUFF_GO(tuff_stream_cmd(s, &cmd));
+    TUFF_GO(tuff_cmd_copy(cmd, all(c), all(b)));
+    TUFF_GO(tuff_stream_upload(s, all(b), data));
+    TUFF_GO(tuff_stream_download(s, all(c), got));
+    TUFF_GO(tuff_cmd_create(dev, true, &list));
+    TUFF_GO(tuff_cmd_copy(list, all(c), all(b)));
+    TUFF_GO(tuff_cmd_finish(list));
+    TUFF_GO(tuff_device_submit(dev, &list, 1, &ticket));
+    TUFF_GO(tuff_device_wait(dev, ticket));
+exit:
+    tuff_cmd_destroy(&list);
+    tuff_buffer_release(&b);
+    tuff_buffer_release(&c);
+    tuff_stream_destroy(&s);
+    return status;
+}
+
+// Every allocation of host memory fails once; nothing is lost, and the next run is fine.
+static void every_allocation_fails_once(void)
+{
+    tuff_memory_stats before, after;
+    EXPECT_OK(a_little_of_everything());
+    tuff_device_get_stats(dev, &before);
+    int n = 1;
+    for (; n < 1000; n++) {
+        tuff_alloc_fail_at(n);
+        const int64_t start = tuff_alloc_count();
+        const tuff_status status = a_little_of_everything();
+        tuff_alloc_fail_at(0);
+        if (status == TUFF_OK) {
+            EXPECT(tuff_alloc_count() - start < n || n > 1);
+            if (tuff_alloc_count() - start < n) break;
+        } else if (!EXPECT_STATUS(status, TUFF_ERR_MEMORY)) {
+            break;
+        }
+    }
+    EXPECT(n > 3 && n < 1000);
+    EXPECT_OK(a_little_of_everything());
+    tuff_device_get_stats(dev, &after);
+    EXPECT_EQ(after.used, before.used);
+}
+
+// ---- threads -----------------------------------------------------------------------------
+
+static void *thread_main(void *arg)
+{
+    const uint32_t seed = *(uint32_t *)arg;
+    tuff_stream *s;
+    if (!EXPECT_OK(tuff_stream_create(dev, &s))) return NULL;
+    uint8_t want[5000], got[5000];
+    for (uint32_t k = 0; k < 40; k++) {
+        tuff_buffer *a, *b;
+        tuff_cmd *cmd;
+        pattern(want, sizeof want, seed * 1000 + k);
+        EXPECT_OK(tuff_buffer_create(dev, sizeof want, &a));
+        EXPECT_OK(tuff_buffer_create(dev, sizeof want, &b));
+        EXPECT_OK(tuff_stream_upload(s, all(a), want));
+        EXPECT_OK(tuff_stream_cmd(s, &cmd));
+        EXPECT_OK(tuff_cmd_copy(cmd, all(b), all(a)));
+        EXPECT_OK(tuff_stream_download(s, all(b), got));
+        EXPECT(memcmp(want, got, sizeof want) == 0);
+        tuff_buffer_release(&a);
+        tuff_buffer_release(&b);
+    }
+    tuff_stream_destroy(&s);
+    return NULL;
+}
+
+static void two_threads(void)
+{
+    pthread_t thread[2];
+    uint32_t seed[2] = { 1, 2 };
+    for (int i = 0; i < 2; i++) pthread_create(&thread[i], NULL, thread_main, &seed[i]);
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+}
+
+int main(int argc, char **argv)
+{
+    harness_init(argc, argv, NULL, 0);
+    dev = open_device();
+    CASE(lists_devices);
+    CASE(opens_by_name);
+    CASE(refuses_unknown_names);
+    CASE(round_trips);
+    CASE(parts_of_buffers);
+    CASE(chained_copies);
+    CASE(replays);
+    CASE(out_of_memory);
+    CASE(every_allocation_fails_once);
+    CASE(two_threads);
+    tuff_device_close(&dev);
+    return report();
+}
