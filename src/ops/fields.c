@@ -1,0 +1,320 @@
+// Params structs <-> text; see fields.h.
+#include "ops/fields.h"
+#include "base/text.h"
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// One value being read: where it goes, and the word it came from for error texts.
+typedef struct reader {
+    const tuff_field *field;
+    tuff_dialect dialect;
+    int rank;
+    const char *word, *value;
+    unsigned char *to;
+} reader;
+
+static const char *field_name(const tuff_field *f, tuff_dialect dialect)
+{
+    return dialect == TUFF_DIALECT_ONNX && f->onnx ? f->onnx : f->name;
+}
+
+// Adds ", name" to a list in text[size]; names that do not fit are left out.
+static void append(char *text, size_t size, const char *name)
+{
+    const size_t n = strlen(text), more = strlen(name);
+    if (n + more + 3 <= size) snprintf(text + n, size - n, "%s%s", n ? ", " : "", name);
+}
+
+static tuff_status unknown(const tuff_op *op, tuff_dialect dialect, const char *word,
+                           size_t len)
+{
+    const char *names[TUFF_OP_PARAMS];
+    char key[64], list[400] = "";
+    size_t n = 0;
+    for (const tuff_field *f = op->params; n < TUFF_OP_PARAMS && f->name; f++) {
+        names[n++] = field_name(f, dialect);
+        append(list, sizeof list, names[n - 1]);
+    }
+    snprintf(key, sizeof key, "%.*s", (int)(len < sizeof key ? len : sizeof key - 1), word);
+    const char *near = tuff_nearest(key, names, n);
+    return tuff_fail(TUFF_ERR_FORMAT, "%s has no parameter '%s'%s%s%s; it has %s", op->name, key,
+                     near ? ", did you mean '" : "", near ? near : "", near ? "'" : "",
+                     n ? list : "none");
+}
+
+static const tuff_field *find(const tuff_op *op, tuff_dialect dialect, const char *key,
+                              size_t len)
+{
+    for (const tuff_field *f = op->params; f < op->params + TUFF_OP_PARAMS && f->name; f++) {
+        const char *name = field_name(f, dialect);
+        if (strlen(name) == len && memcmp(name, key, len) == 0) return f;
+    }
+    return NULL;
+}
+
+// ---- numbers -----------------------------------------------------------------------------
+
+static tuff_status bad(const reader *r, const char *expected)
+{
+    return tuff_fail(TUFF_ERR_FORMAT, "'%s': '%s' is not %s", r->word, r->value, expected);
+}
+
+static tuff_status read_one(const reader *r, int64_t min, int64_t max, int64_t *v)
+{
+    if (!tuff_parse_int(r->value, v) || *v < min || *v > max)
+        return bad(r, "a whole number that fits here");
+    return TUFF_OK;
+}
+
+// Numbers separated by commas; ONNX's may stand in brackets and have blanks.
+static tuff_status read_list(const reader *r, int most, int64_t v[], int *count)
+{
+    const char *s = r->value, *end = s + strlen(s);
+    const bool onnx = r->dialect == TUFF_DIALECT_ONNX;
+    *count = 0;
+    if (onnx && *s == '[' && end[-1] == ']') {
+        s++;
+        end--;
+        if (s == end) return TUFF_OK;
+    }
+    while (s <= end) {
+        const char *comma = memchr(s, ',', (size_t)(end - s));
+        const char *next = comma ? comma : end, *last = next;
+        while (onnx && s < last && *s == ' ') s++;
+        while (onnx && s < last && last[-1] == ' ') last--;
+        if (*count == most)
+            return tuff_fail(TUFF_ERR_FORMAT, "'%s': more than %d numbers", r->word, most);
+        if (!tuff_parse_i64(s, (size_t)(last - s), &v[*count]) || v[*count] < INT_MIN ||
+            v[*count] > INT_MAX)
+            return bad(r, "a list of whole numbers as in 1,2");
+        (*count)++;
+        s = next + 1;
+    }
+    return TUFF_OK;
+}
+
+// An axis as written to one counted from the innermost.
+static tuff_status turn_axis(const reader *r, int64_t v, int *axis)
+{
+    const int64_t most = r->dialect == TUFF_DIALECT_CASE ? TUFF_MAX_DIMS : r->rank;
+    const int64_t inner = r->dialect == TUFF_DIALECT_CASE ? v : v < 0 ? -v - 1 : most - 1 - v;
+    if (inner < 0 || inner >= most)
+        return tuff_fail(TUFF_ERR_FORMAT, "'%s': there is no axis %lld among %lld dims",
+                         r->word, (long long)v, (long long)most);
+    *axis = (int)inner;
+    return TUFF_OK;
+}
+
+static void put(const reader *r, const void *value, size_t size) { memcpy(r->to, value, size); }
+
+static tuff_status parse_int(const reader *r)
+{
+    int64_t v;
+    TUFF_TRY(read_one(r, INT_MIN, INT_MAX, &v));
+    put(r, &(int){ (int)v }, sizeof(int));
+    return TUFF_OK;
+}
+
+static tuff_status parse_int64(const reader *r)
+{
+    int64_t v;
+    TUFF_TRY(read_one(r, INT64_MIN, INT64_MAX, &v));
+    put(r, &v, sizeof v);
+    return TUFF_OK;
+}
+
+static tuff_status parse_uint64(const reader *r)
+{
+    uint64_t v;
+    if (!tuff_parse_u64(r->value, strlen(r->value), &v))
+        return bad(r, "a whole number from 0 to 2^64 - 1");
+    put(r, &v, sizeof v);
+    return TUFF_OK;
+}
+
+static tuff_status parse_bool(const reader *r)
+{
+    const bool yes = strcmp(r->value, "1") == 0 || strcmp(r->value, "true") == 0;
+    const bool no = strcmp(r->value, "0") == 0 || strcmp(r->value, "false") == 0;
+    if (!yes && !no) return bad(r, "0 or 1");
+    put(r, &yes, sizeof yes);
+    return TUFF_OK;
+}
+
+static tuff_status parse_float(const reader *r)
+{
+    float v;
+    if (!tuff_parse_float(r->value, &v)) return bad(r, "a finite number");
+    put(r, &v, sizeof v);
+    return TUFF_OK;
+}
+
+static tuff_status parse_ints(const reader *r)
+{
+    int64_t v[TUFF_MAX_DIMS];
+    int to[TUFF_MAX_DIMS] = { 0 }, n;
+    TUFF_TRY(read_list(r, r->field->count, v, &n));
+    for (int i = 0; i < n; i++) to[i] = (int)v[i];
+    put(r, to, (size_t)r->field->count * sizeof(int));
+    return TUFF_OK;
+}
+
+static tuff_status parse_axis(const reader *r)
+{
+    int64_t v;
+    int axis = 0;
+    TUFF_TRY(read_one(r, INT_MIN, INT_MAX, &v));
+    TUFF_TRY(turn_axis(r, v, &axis));
+    put(r, &axis, sizeof axis);
+    return TUFF_OK;
+}
+
+static tuff_status parse_axes(const reader *r)
+{
+    int64_t v[TUFF_MAX_DIMS];
+    uint32_t mask = 0;
+    int n, axis = 0;
+    TUFF_TRY(read_list(r, TUFF_MAX_DIMS, v, &n));
+    for (int i = 0; i < n; i++) {
+        TUFF_TRY(turn_axis(r, v[i], &axis));
+        mask |= 1u << axis;
+    }
+    put(r, &mask, sizeof mask);
+    return TUFF_OK;
+}
+
+static tuff_status parse_enum(const reader *r)
+{
+    char list[200] = "";
+    for (int i = 0; r->field->names[i]; i++) {
+        if (strcmp(r->field->names[i], r->value) == 0) {
+            put(r, &i, sizeof i);
+            return TUFF_OK;
+        }
+        append(list, sizeof list, r->field->names[i]);
+    }
+    return tuff_fail(TUFF_ERR_FORMAT, "'%s': '%s' is none of %s", r->word, r->value, list);
+}
+
+tuff_status tuff_field_parse(const tuff_op *op, tuff_dialect dialect, int rank,
+                             const char *text, void *params, const tuff_field **field)
+{
+    static tuff_status (*const parse[])(const reader *) = {
+        [TUFF_FIELD_INT] = parse_int, [TUFF_FIELD_INT64] = parse_int64,
+        [TUFF_FIELD_UINT64] = parse_uint64, [TUFF_FIELD_BOOL] = parse_bool,
+        [TUFF_FIELD_FLOAT] = parse_float, [TUFF_FIELD_INTS] = parse_ints,
+        [TUFF_FIELD_AXIS] = parse_axis, [TUFF_FIELD_AXES] = parse_axes,
+        [TUFF_FIELD_ENUM] = parse_enum,
+    };
+    const char *equals = strchr(text, '=');
+    TUFF_REQUIRE(equals, FORMAT, "'%s' is no parameter: expected key=value", text);
+    const tuff_field *f = find(op, dialect, text, (size_t)(equals - text));
+    if (!f) return unknown(op, dialect, text, (size_t)(equals - text));
+    const reader r = { .field = f, .dialect = dialect, .rank = rank, .word = text,
+                       .value = equals + 1, .to = (unsigned char *)params + f->offset };
+    if (field) *field = f;
+    return parse[f->type](&r);
+}
+
+// ---- printing ----------------------------------------------------------------------------
+
+typedef struct writer {
+    char *text;
+    size_t size, length;
+} writer;
+
+static void emit(writer *w, const char *format, ...) TUFF_PRINTF(2, 3);
+static void emit(writer *w, const char *format, ...)
+{
+    const size_t left = w->length < w->size ? w->size - w->length : 0;
+    va_list args;
+    va_start(args, format);
+    w->length += (size_t)vsnprintf(left ? w->text + w->length : NULL, left, format, args);
+    va_end(args);
+}
+
+static size_t field_size(const tuff_field *f)
+{
+    switch (f->type) {
+    case TUFF_FIELD_INT64:
+    case TUFF_FIELD_UINT64: return 8;
+    case TUFF_FIELD_BOOL: return sizeof(bool);
+    case TUFF_FIELD_INTS: return (size_t)f->count * sizeof(int);
+    default: return 4;
+    }
+}
+
+static bool all_zero(const unsigned char *p, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (p[i]) return false;
+    return true;
+}
+
+// The shortest decimal number that reads back as the same float.
+static void emit_float(writer *w, float v)
+{
+    char text[32];
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)v);
+        if (strtof(text, NULL) == v) break;
+    }
+    emit(w, "%s", text);
+}
+
+static void emit_ints(writer *w, const int *v, int count, int rank)
+{
+    int n = count;
+    if (count == TUFF_MAX_DIMS) {
+        while (n > 0 && !v[n - 1]) n--;
+        if (n < rank) n = rank;
+    }
+    for (int i = 0; i < n; i++) emit(w, i ? ",%d" : "%d", v[i]);
+}
+
+static void emit_value(writer *w, const tuff_field *f, const unsigned char *from, int rank)
+{
+    union {
+        int i, list[TUFF_MAX_DIMS];
+        int64_t i64;
+        uint64_t u64;
+        uint32_t mask;
+        float f;
+    } v;
+    memcpy(&v, from, field_size(f));
+    const char *comma = "";
+    switch (f->type) {
+    case TUFF_FIELD_INT64: emit(w, "%lld", (long long)v.i64); break;
+    case TUFF_FIELD_UINT64: emit(w, "%llu", (unsigned long long)v.u64); break;
+    case TUFF_FIELD_BOOL: emit(w, "1"); break; // a field that is 0 is not written
+    case TUFF_FIELD_FLOAT: emit_float(w, v.f); break;
+    case TUFF_FIELD_INTS: emit_ints(w, v.list, f->count, rank); break;
+    case TUFF_FIELD_ENUM: emit(w, "%s", f->names[v.i]); break;
+    case TUFF_FIELD_AXES:
+        for (int i = 0; i < TUFF_MAX_DIMS; i++) {
+            if (!(v.mask >> i & 1)) continue;
+            emit(w, "%s%d", comma, i);
+            comma = ",";
+        }
+        break;
+    case TUFF_FIELD_INT:
+    case TUFF_FIELD_AXIS: emit(w, "%d", v.i); break;
+    }
+}
+
+size_t tuff_field_print(const tuff_op *op, int rank, const void *params, char *text,
+                        size_t size)
+{
+    writer w = { .text = text, .size = size };
+    if (size) text[0] = '\0';
+    for (const tuff_field *f = op->params; f < op->params + TUFF_OP_PARAMS && f->name; f++) {
+        const unsigned char *from = (const unsigned char *)params + f->offset;
+        if (all_zero(from, field_size(f))) continue;
+        emit(&w, w.length ? " %s=" : "%s=", f->name);
+        emit_value(&w, f, from, rank);
+    }
+    return w.length;
+}
