@@ -234,6 +234,9 @@ struct tuff_op {
     // How it is judged.
     struct { float f32; } tol; // |got - want| <= tol * (|want| + rms(want)); 0: same bits
     struct { float min, max; } sample;
+    // Makes inputs that were drawn one by one belong together, where the op assumes it (a y
+    // that is the maximum of x). NULL: nothing to do.
+    void (*prepare)(const tuff_call *c, void *const in[]);
     float grad_tol; // against central differences of the reference; 0: 2e-2
     const char *const *cases; // see check.c for the grammar; ended by NULL
 };
