@@ -5,6 +5,7 @@
 #include <tuff/check.h>
 #include <tuff/device.h>
 #include <tuff/graph.h>
+#include <tuff/nn.h>
 #include <tuff/ops.h>
 #include <tuff/tensor.h>
 #endif

@@ -1,0 +1,257 @@
+// Models; declared in <tuff/nn.h>. A model is laid out once, on a throw-away graph whose ops
+// infer every shape; the flat tensor of weights is then made and filled.
+#include "nn/model.h"
+#include "base/alloc.h"
+#include "graph/graph.h"
+#include <stdio.h>
+#include <string.h>
+
+// ---- layout --------------------------------------------------------------------------------
+
+static tuff_desc batched(const tuff_desc *sample, int64_t n)
+{
+    tuff_desc d = { .dtype = sample->dtype, .rank = sample->rank + 1, .dim = { n } };
+    memcpy(d.dim + 1, sample->dim, (size_t)sample->rank * sizeof *d.dim);
+    return d;
+}
+
+static tuff_desc unbatched(const tuff_desc *batch)
+{
+    tuff_desc d = { .dtype = batch->dtype, .rank = batch->rank - 1 };
+    memcpy(d.dim, batch->dim + 1, (size_t)d.rank * sizeof *d.dim);
+    return d;
+}
+
+static tuff_status name_layer(tuff_status status, int index, const tuff_model_part *part)
+{
+    return tuff_fail(status, "layer %d (%s): %s", index, part->text, tuff_last_error());
+}
+
+static tuff_status add_param(tuff_model *m, int layer, const char *name, const tuff_desc *desc)
+{
+    TUFF_TRY(tuff_desc_check(desc));
+    tuff_param *p = &m->param[m->params++];
+    snprintf(p->name, sizeof p->name, "%d.%s", layer, name);
+    p->desc = *desc;
+    p->count = tuff_desc_count(desc);
+    p->offset = m->flat;
+    p->bias = strcmp(name, "bias") == 0;
+    m->parameters += p->count;
+    m->flat += (p->count + TUFF_PARAM_ALIGN - 1) / TUFF_PARAM_ALIGN * TUFF_PARAM_ALIGN;
+    TUFF_REQUIRE(m->flat <= INT32_MAX, LIMIT,
+                 "the net has %lld parameters up to here, one tensor holds 2^31 - 1",
+                 (long long)m->parameters);
+    return TUFF_OK;
+}
+
+// Gives a layer its parameters and finds the shape of what it makes of *x.
+static tuff_status lay_out(tuff_model *m, int index, tuff_graph *g, tuff_var *x)
+{
+    tuff_model_part *part = &m->part[index];
+    const tuff_layer *l = &part->layer;
+    tuff_layer_params params = { 0 };
+    tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } };
+    tuff_layer_print(l, part->text);
+    part->input = unbatched(tuff_graph_desc(g, *x));
+    part->param = m->params;
+    if (l->kind->params) TUFF_TRY(l->kind->params(l, &part->input, &params));
+    for (int i = 0; i < params.count; i++) {
+        TUFF_TRY(add_param(m, index, params.name[i], &params.desc[i]));
+        var[i] = tuff_graph_input(g, NULL, params.desc[i]);
+    }
+    part->params = params.count;
+    *x = l->kind->forward(g, l, *x, var);
+    TUFF_TRY(tuff_graph_status(g));
+    part->output = unbatched(tuff_graph_desc(g, *x));
+    return TUFF_OK;
+}
+
+static tuff_status lay_out_all(tuff_model *m)
+{
+    tuff_graph *g;
+    TUFF_TRY(tuff_graph_create(&g));
+    tuff_var x = tuff_graph_input(g, NULL, batched(&m->input, 1));
+    tuff_status status = tuff_graph_status(g);
+    for (int i = 0; i < m->parts && status == TUFF_OK; i++) {
+        status = lay_out(m, i, g, &x);
+        if (status != TUFF_OK) status = name_layer(status, i, &m->part[i]);
+    }
+    if (status == TUFF_OK) m->output = m->part[m->parts - 1].output;
+    tuff_graph_destroy(&g);
+    return status;
+}
+
+static tuff_status read_net(tuff_model *m, const char *net)
+{
+    tuff_layer *layers;
+    TUFF_TRY(tuff_net_open(net, &layers, &m->parts));
+    m->text = tuff_net_print(layers, m->parts);
+    m->part = tuff_alloc((size_t)m->parts, sizeof *m->part);
+    m->param = tuff_alloc((size_t)m->parts * TUFF_LAYER_PARAMS, sizeof *m->param);
+    const bool whole = m->text && m->part && m->param;
+    for (int i = 0; whole && i < m->parts; i++) m->part[i].layer = layers[i];
+    tuff_free(layers);
+    return whole ? TUFF_OK : TUFF_ERR_MEMORY;
+}
+
+// ---- weights -------------------------------------------------------------------------------
+
+static tuff_status make_weights(tuff_model *m, const tuff_init *init, uint64_t seed)
+{
+    // A net without parameters keeps one gap, so that the flat tensor is always there.
+    if (!m->flat) m->flat = TUFF_PARAM_ALIGN;
+    TUFF_TRY(tuff_tensor_create(m->device, TUFF_SHAPE(TUFF_F32, m->flat), &m->weights));
+    for (int i = 0; i < m->params; i++) {
+        tuff_param *p = &m->param[i];
+        TUFF_TRY(tuff_tensor_view(m->weights, p->offset, p->desc, &p->view));
+    }
+    float *data = tuff_alloc((size_t)m->flat, sizeof *data);
+    if (!data) return TUFF_ERR_MEMORY;
+    tuff_init_fill(init, seed, m->param, m->params, data);
+    const tuff_status status = tuff_tensor_write(m->stream, m->weights, data,
+                                                 (size_t)m->flat * sizeof *data);
+    tuff_free(data);
+    return status == TUFF_OK ? tuff_stream_wait(m->stream) : status;
+}
+
+static tuff_status check_params(const tuff_model_params *p)
+{
+    char text[96];
+    TUFF_REQUIRE(p && p->net, ARG, "model: no net was given");
+    TUFF_REQUIRE(p->input.dtype == TUFF_F32 && p->input.rank >= 1 &&
+                     p->input.rank < TUFF_MAX_DIMS,
+                 ARG, "model: a sample is %s, expected f32 of 1 to %d dims",
+                 tuff_desc_print(&p->input, text, sizeof text), TUFF_MAX_DIMS - 1);
+    TUFF_TRY(tuff_desc_check(&p->input));
+    return tuff_init_check(&p->init);
+}
+
+tuff_status tuff_model_create(tuff_device *device, const tuff_model_params *p,
+                              tuff_model **model)
+{
+    *model = NULL;
+    TUFF_TRY(check_params(p));
+    tuff_model *m = tuff_alloc(1, sizeof *m);
+    if (!m) return TUFF_ERR_MEMORY;
+    tuff_status status = TUFF_OK;
+    m->device = device;
+    m->input = p->input;
+    TUFF_GO(read_net(m, p->net));
+    TUFF_GO(lay_out_all(m));
+    TUFF_GO(tuff_stream_create(device, &m->stream));
+    TUFF_GO(make_weights(m, &p->init, p->seed));
+    *model = m;
+    m = NULL;
+exit:
+    tuff_model_destroy(&m);
+    return status;
+}
+
+void tuff_model_destroy(tuff_model **model)
+{
+    if (!model || !*model) return;
+    tuff_model *m = *model;
+    for (int i = 0; i < m->params; i++) tuff_tensor_destroy(&m->param[i].view);
+    tuff_tensor_destroy(&m->weights);
+    tuff_stream_destroy(&m->stream);
+    tuff_free(m->param);
+    tuff_free(m->part);
+    tuff_free(m->text);
+    tuff_free(m);
+    *model = NULL;
+}
+
+// ---- what there is -------------------------------------------------------------------------
+
+tuff_device *tuff_model_device(const tuff_model *m) { return m->device; }
+const char *tuff_model_net(const tuff_model *m) { return m->text; }
+const tuff_desc *tuff_model_input(const tuff_model *m) { return &m->input; }
+const tuff_desc *tuff_model_output(const tuff_model *m) { return &m->output; }
+int tuff_model_layer_count(const tuff_model *m) { return m->parts; }
+int tuff_model_param_count(const tuff_model *m) { return m->params; }
+int64_t tuff_model_parameters(const tuff_model *m) { return m->parameters; }
+tuff_tensor *tuff_model_weights(const tuff_model *m) { return m->weights; }
+
+bool tuff_model_layer(const tuff_model *m, int index, tuff_layer_info *info)
+{
+    if (index < 0 || index >= m->parts) return false;
+    const tuff_model_part *part = &m->part[index];
+    *info = (tuff_layer_info){ .text = part->text, .input = part->input,
+                               .output = part->output, .param = part->param,
+                               .params = part->params };
+    for (int i = 0; i < part->params; i++)
+        info->parameters += m->param[part->param + i].count;
+    return true;
+}
+
+bool tuff_model_param(const tuff_model *m, int index, tuff_param_info *info)
+{
+    if (index < 0 || index >= m->params) return false;
+    const tuff_param *p = &m->param[index];
+    *info = (tuff_param_info){ p->name, p->desc, p->offset, p->view };
+    return true;
+}
+
+static tuff_status find_param(const tuff_model *m, const char *name, int64_t count,
+                              const tuff_param **param)
+{
+    for (int i = 0; i < m->params; i++) {
+        if (strcmp(m->param[i].name, name) != 0) continue;
+        *param = &m->param[i];
+        TUFF_REQUIRE(count == (*param)->count, ARG,
+                     "model: %s has %lld elements, %lld were asked for", name,
+                     (long long)(*param)->count, (long long)count);
+        return TUFF_OK;
+    }
+    return tuff_fail(TUFF_ERR_ARG, "model: there is no parameter '%.64s'", name);
+}
+
+tuff_status tuff_model_get(tuff_model *m, const char *name, float *data, int64_t count)
+{
+    const tuff_param *p;
+    TUFF_TRY(find_param(m, name, count, &p));
+    return tuff_tensor_read(m->stream, p->view, data, (size_t)count * sizeof *data);
+}
+
+tuff_status tuff_model_set(tuff_model *m, const char *name, const float *data, int64_t count)
+{
+    const tuff_param *p;
+    TUFF_TRY(find_param(m, name, count, &p));
+    TUFF_TRY(tuff_tensor_write(m->stream, p->view, data, (size_t)count * sizeof *data));
+    return tuff_stream_wait(m->stream);
+}
+
+// ---- on a graph ----------------------------------------------------------------------------
+
+static tuff_status check_batch(const tuff_model *m, const tuff_desc *x)
+{
+    char got[96], want[96];
+    const tuff_desc sample = x->rank > 0 ? unbatched(x) : *x;
+    TUFF_REQUIRE(x->rank > 0 && tuff_desc_equal(&sample, &m->input), SHAPE,
+                 "model: its input is %s, expected a batch of samples of %s",
+                 tuff_desc_print(x, got, sizeof got),
+                 tuff_desc_print(&m->input, want, sizeof want));
+    return TUFF_OK;
+}
+
+tuff_var tuff_model_forward(tuff_graph *g, const tuff_model *m, tuff_var x, tuff_var *params)
+{
+    for (int i = 0; params && i < m->params; i++) params[i] = (tuff_var){ 0 };
+    if (tuff_graph_status(g) != TUFF_OK) return (tuff_var){ 0 };
+    const tuff_desc *given = tuff_graph_desc(g, x);
+    g->tape.status = given ? check_batch(m, given)
+                           : tuff_fail(TUFF_ERR_ARG, "model: its input is no value of the graph");
+    for (int i = 0; i < m->parts && tuff_graph_status(g) == TUFF_OK; i++) {
+        const tuff_model_part *part = &m->part[i];
+        tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } };
+        for (int k = 0; k < part->params; k++) {
+            const tuff_param *p = &m->param[part->param + k];
+            var[k] = tuff_graph_bind(g, p->name, p->view);
+            if (params) params[part->param + k] = var[k];
+        }
+        x = part->layer.kind->forward(g, &part->layer, x, var);
+        if (tuff_graph_status(g) != TUFF_OK)
+            g->tape.status = name_layer(tuff_graph_status(g), i, part);
+    }
+    return tuff_graph_status(g) == TUFF_OK ? x : (tuff_var){ 0 };
+}

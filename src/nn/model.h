@@ -1,0 +1,44 @@
+// A model: layers, the layout of their parameters in one flat tensor, and that tensor.
+#ifndef TUFF_NN_MODEL_H
+#define TUFF_NN_MODEL_H
+#include "nn/net.h"
+
+enum {
+    TUFF_PARAM_ALIGN = 64, // floats; a view starts at a multiple of it
+    TUFF_PARAM_NAME = 32
+};
+
+typedef struct tuff_param {
+    char name[TUFF_PARAM_NAME]; // "0.weight"
+    tuff_desc desc;
+    int64_t offset, count; // elements of the flat tensor
+    bool bias;
+    tuff_tensor *view;
+} tuff_param;
+
+typedef struct tuff_model_part {
+    tuff_layer layer;
+    char text[TUFF_LAYER_TEXT];
+    tuff_desc input, output; // of one sample
+    int param, params;       // its first one, and how many
+} tuff_model_part;
+
+struct tuff_model {
+    tuff_device *device;
+    tuff_stream *stream; // for reading and writing weights
+    char *text;          // the net, canonical
+    tuff_model_part *part;
+    int parts;
+    tuff_param *param;
+    int params;
+    tuff_tensor *weights; // f32 [flat]
+    int64_t flat;         // elements with the gaps
+    int64_t parameters;   // without
+    tuff_desc input, output;
+};
+
+// Starting values of all parameters into data[flat], gaps zero. Pure.
+void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *params, int count,
+                    float *data);
+tuff_status tuff_init_check(const tuff_init *init);
+#endif
