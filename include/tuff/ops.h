@@ -86,9 +86,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_max_pool2d(tuff_stream *s, const tuff_tenso
 TUFF_API TUFF_CHECK tuff_status tuff_average_pool2d(tuff_stream *s, const tuff_tensor *x,
                                                     tuff_tensor *y,
                                                     const tuff_pool2d_params *p);
-// dx: each window's dy goes to its first maximum (row by row), as PyTorch does.
+// dx: each window's dy goes to its first maximum (row by row), or to its last NaN, as PyTorch
+// does. dy [N, C, OH, OW].
 TUFF_API TUFF_CHECK tuff_status tuff_max_pool2d_grad(tuff_stream *s, const tuff_tensor *x,
-                                                     const tuff_tensor *y,
                                                      const tuff_tensor *dy, tuff_tensor *dx,
                                                      const tuff_pool2d_params *p);
 TUFF_API TUFF_CHECK tuff_status tuff_average_pool2d_grad(tuff_stream *s,

@@ -8,4 +8,7 @@
 
 
 // ---- pooling, losses, optimizers
-
+X(max_pool2d)
+X(max_pool2d_grad)
+X(average_pool2d)
+X(average_pool2d_grad)
