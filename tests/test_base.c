@@ -237,8 +237,10 @@ static void file_round_trip(void)
     char big[100001];
     for (size_t i = 0; i < sizeof big; i++) big[i] = (char)(i * i >> 7);
     EXPECT_OK(tuff_file_create(path, &out));
-    for (size_t at = 0; at < sizeof big; at += 9091)
-        EXPECT_OK(tuff_file_put(out, big + at, at + 9091 < sizeof big ? 9091 : sizeof big - at));
+    for (size_t at = 0; at < sizeof big; at += 9091) {
+        const size_t rest = sizeof big - at;
+        EXPECT_OK(tuff_file_put(out, big + at, rest < 9091 ? rest : 9091));
+    }
     EXPECT_OK(tuff_file_commit(&out));
     EXPECT(file_is(path, big, sizeof big));
     EXPECT_EQ(files_in(folder), 1);

@@ -4,6 +4,7 @@
 #include <tuff/base.h>
 #include <tuff/check.h>
 #include <tuff/device.h>
+#include <tuff/format.h>
 #include <tuff/graph.h>
 #include <tuff/nn.h>
 #include <tuff/ops.h>
