@@ -471,7 +471,8 @@ static void safetensors_many(void)
         if (!a || *(float *)a->data != values[i]) FAIL("%s", names[i]);
     }
     for (int i = 1; i < N; i++)
-        EXPECT(strcmp(tuff_safetensors_at(f, i - 1)->name, tuff_safetensors_at(f, i)->name) < 0);
+        EXPECT(strcmp(tuff_safetensors_at(f, i - 1)->name, tuff_safetensors_at(f, i)->name)
+               < 0);
     tuff_safetensors_destroy(&f);
 }
 
