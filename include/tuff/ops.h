@@ -177,11 +177,16 @@ TUFF_API TUFF_CHECK tuff_status tuff_transpose(tuff_stream *s, const tuff_tensor
 
 typedef struct tuff_reshape_params {
     int shape[TUFF_MAX_DIMS]; // ONNX: -1 once = what is left, 0 after `rank` dims
-    int rank;                 // dims of y; 0 = one dim
+    int rank;                 // dims of y; 0 = as many as shape has before its first 0, and
+                              // one dim of all elements when it has none
 } tuff_reshape_params;
 // The same elements in the same order (a copy; tuff_tensor_view shares instead).
 TUFF_API TUFF_CHECK tuff_status tuff_reshape(tuff_stream *s, const tuff_tensor *x,
                                              tuff_tensor *y, const tuff_reshape_params *p);
+
+// x repeated along dims of 1, and along new outer dims, to y's shape (ONNX Expand).
+TUFF_API TUFF_CHECK tuff_status tuff_expand(tuff_stream *s, const tuff_tensor *x,
+                                            tuff_tensor *y);
 
 typedef struct tuff_slice_params {
     int starts[TUFF_MAX_DIMS]; // one per dim from the outermost; negative: from the end

@@ -1,0 +1,17 @@
+// Read by the C compiler and by glslang: the only description of this layout.
+#include "abi.h"
+
+// The functions of reduce.comp, its constant OP.
+#define TUFF_REDUCE_SUM 0
+#define TUFF_REDUCE_MAX 1
+#define TUFF_REDUCE_MIN 2
+
+// Element (row, col) of x lies at the sum of two walks, each given innermost first: row over
+// the dims that stay, col over those that go. A row is cut into `segments` pieces of `span`
+// columns, the last one shorter; the piece's result goes to y[segment * rows + row].
+struct tuff_reduce_pc {
+    uint rows, cols, segments, span;
+    float scale; // the result is multiplied by it
+    uint kept_rank, gone_rank;
+    uint kept_dim[4], kept_step[4], gone_dim[4], gone_step[4];
+};

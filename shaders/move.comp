@@ -1,0 +1,86 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// move: copies elements from one strided place to another; transpose, slice, concat, expand
+// and reshape are nothing else. Four elements an invocation; see abi/move.h for the layout.
+//
+//   binding 0  x  float[], or with -DTEXEL a texel buffer   read
+//   binding 1  y  float[]                                   write
+//   spec 0     WG    workgroup size
+//   spec 1     RUN   TEXEL only: dim[0] is a multiple of 4, so that an invocation's four
+//                    elements are neighbours along it
+//   spec 2, 3  IN4, OUT4  with RUN: neighbours lie side by side in x, in y, and every run of
+//                    four at a multiple of four; x's texels are vec4 then
+//   grid       count / (4 WG), folded
+#include "common.glsl"
+#include "abi/move.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint WG = 64;
+layout(push_constant) uniform Push { tuff_move_pc pc; };
+#ifdef TEXEL
+layout(constant_id = 1) const bool RUN = false;
+layout(constant_id = 2) const bool IN4 = false;
+layout(constant_id = 3) const bool OUT4 = false;
+layout(binding = 0) uniform samplerBuffer x;
+layout(binding = 1) writeonly buffer Y4 { vec4 y4[]; };
+#else
+layout(binding = 0) readonly buffer X { float x[]; };
+#endif
+layout(binding = 1) writeonly buffer Y { float y[]; };
+
+// Where element i is read and written.
+uvec2 walk(uint i)
+{
+    uvec2 at = uvec2(pc.in_base, pc.out_base);
+    for (uint d = 0; d < pc.rank; d++) {
+        const uint q = i / pc.dim[d], c = i - q * pc.dim[d];
+        at += c * uvec2(pc.in_step[d], pc.out_step[d]);
+        i = q;
+    }
+    return at;
+}
+
+#ifdef TEXEL
+void move_run(uint i)
+{
+    const uvec2 at = walk(i), step = uvec2(pc.in_step[0], pc.out_step[0]);
+    vec4 v;
+    if (IN4) v = texelFetch(x, int(at.x / 4));
+    else v = vec4(texelFetch(x, int(at.x)).x, texelFetch(x, int(at.x + step.x)).x,
+                  texelFetch(x, int(at.x + 2 * step.x)).x,
+                  texelFetch(x, int(at.x + 3 * step.x)).x);
+    if (OUT4) {
+        y4[at.y / 4] = v;
+        return;
+    }
+    y[at.y] = v.x;
+    y[at.y + step.y] = v.y;
+    y[at.y + 2 * step.y] = v.z;
+    y[at.y + 3 * step.y] = v.w;
+}
+
+void main()
+{
+    const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4;
+    if (i >= pc.count) return;
+    if (RUN) {
+        move_run(i);
+        return;
+    }
+    for (uint k = i; k < min(i + 4, pc.count); k++) {
+        const uvec2 at = walk(k);
+        y[at.y] = texelFetch(x, int(at.x)).x;
+    }
+}
+#else
+void main()
+{
+    const uint first = group_index() * WG * 4 + gl_LocalInvocationIndex;
+    for (uint k = 0; k < 4; k++) {
+        const uint i = first + k * WG;
+        if (i >= pc.count) return;
+        const uvec2 at = walk(i);
+        y[at.y] = x[at.x];
+    }
+}
+#endif
