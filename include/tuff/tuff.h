@@ -3,6 +3,7 @@
 // The whole library.
 #include <tuff/base.h>
 #include <tuff/check.h>
+#include <tuff/data.h>
 #include <tuff/device.h>
 #include <tuff/format.h>
 #include <tuff/graph.h>
