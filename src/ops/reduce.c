@@ -252,9 +252,9 @@ static void grad_extremum(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
 // Rows, columns, the middle, outer and inner together, every second of eight dims; everything;
 // one row over the limit of loop iterations of a known driver, and many short rows.
 #define CASES                                                                   \
-    TUFF_CASES("1", "3x257 axes=1 keepdims=1", "257x13 axes=2", "5x7x11 axes=2", \
-               "4x3x6x8 axes=11", "2x3x2x3x2x1x2x3 axes=85", "13x4097", "70001x3 axes=1", \
-               "70001x3 axes=2")
+    TUFF_CASES("1", "3x257 axes=0 keepdims=1", "257x13 axes=1", "5x7x11 axes=1", \
+               "4x3x6x8 axes=0,1,3", "2x3x2x3x2x1x2x3 axes=0,2,4,6", "13x4097", "70001x3 axes=0", \
+               "70001x3 axes=1")
 #define COMMON                                                                  \
     .in = { { .name = "x", .dtypes = TUFF_F32 } },                              \
     .out = { { .name = "y", .dtypes = TUFF_F32 } },                             \
@@ -271,9 +271,9 @@ const tuff_op tuff_op_reduce_sum = {
     .ref = ref_sum, .grad = grad_sum,
     .tol = { .f32 = 1e-6f }, .sample = { -2, 4 },
     // And a sum that takes three passes.
-    .cases = TUFF_CASES("1", "3x257 axes=1 keepdims=1", "257x13 axes=2", "5x7x11 axes=2",
-                        "4x3x6x8 axes=11", "2x3x2x3x2x1x2x3 axes=85", "70001x3 axes=1",
-                        "70001x3 axes=2", "5000000")
+    .cases = TUFF_CASES("1", "3x257 axes=0 keepdims=1", "257x13 axes=1", "5x7x11 axes=1",
+                        "4x3x6x8 axes=0,1,3", "2x3x2x3x2x1x2x3 axes=0,2,4,6", "70001x3 axes=0",
+                        "70001x3 axes=1", "5000000")
 };
 
 const tuff_op tuff_op_reduce_mean = {
