@@ -335,7 +335,7 @@ const tuff_op tuff_op_tanh_grad = {
     .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = SAME_CASES
 };
 
-// ---- public functions ------------------------------------------------------------------------
+// ---- public functions ----------------------------------------------------------------------
 
 #define PUBLIC(name, record)                                                    \
     tuff_status name(tuff_stream *s, const tuff_tensor *a, const tuff_tensor *b, \

@@ -43,7 +43,7 @@ static bool plan_fill(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
-// ---- random numbers --------------------------------------------------------------------------
+// ---- random numbers ------------------------------------------------------------------------
 
 // y = shift + number * scale. f32 on purpose: the same two roundings everywhere.
 typedef struct line {
@@ -154,7 +154,7 @@ const tuff_op tuff_op_random_normal = {
     .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = CASES
 };
 
-// ---- public functions ------------------------------------------------------------------------
+// ---- public functions ----------------------------------------------------------------------
 
 tuff_status tuff_fill(tuff_stream *s, tuff_tensor *y, const tuff_fill_params *p)
 {

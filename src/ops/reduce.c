@@ -134,7 +134,7 @@ static void cut(struct tuff_reduce_pc *pc, kernel how, const tuff_caps *k)
     if (k->max_loop && longest > (uint64_t)k->max_loop / 5 * lanes)
         longest = (uint64_t)k->max_loop / 5 * lanes;
     uint64_t pieces = (busy + pc->rows - 1) / pc->rows;
-    const uint64_t worth = pc->cols / (64ull * lanes); // shorter pieces cost more than they gain
+    const uint64_t worth = pc->cols / (64ull * lanes); // shorter ones cost more than they gain
     if (pieces > worth) pieces = worth ? worth : 1;
     uint64_t span = (pc->cols + pieces - 1) / pieces;
     if (span > longest) span = longest;
@@ -253,8 +253,8 @@ static void grad_extremum(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
 // one row over the limit of loop iterations of a known driver, and many short rows.
 #define CASES                                                                   \
     TUFF_CASES("1", "3x257 axes=0 keepdims=1", "257x13 axes=1", "5x7x11 axes=1", \
-               "4x3x6x8 axes=0,1,3", "2x3x2x3x2x1x2x3 axes=0,2,4,6", "13x4097", "70001x3 axes=0", \
-               "70001x3 axes=1")
+               "4x3x6x8 axes=0,1,3", "2x3x2x3x2x1x2x3 axes=0,2,4,6", "13x4097", \
+               "70001x3 axes=0", "70001x3 axes=1")
 #define COMMON                                                                  \
     .in = { { .name = "x", .dtypes = TUFF_F32 } },                              \
     .out = { { .name = "y", .dtypes = TUFF_F32 } },                             \
@@ -297,7 +297,7 @@ const tuff_op tuff_op_reduce_min = {
     .sample = { -4, 4 }, .cases = CASES
 };
 
-// ---- public functions ------------------------------------------------------------------------
+// ---- public functions ----------------------------------------------------------------------
 
 #define PUBLIC(name, record)                                                    \
     tuff_status name(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,      \

@@ -42,7 +42,7 @@ static cut accepted_cut(const tuff_call *c, const tuff_desc *x)
     return s;
 }
 
-// ---- slice -----------------------------------------------------------------------------------
+// ---- slice ---------------------------------------------------------------------------------
 
 static tuff_status slice_infer(const tuff_call *c, tuff_desc out[])
 {
@@ -226,7 +226,7 @@ tuff_status tuff_slice_grad(tuff_stream *s, const tuff_tensor *dy, tuff_tensor *
     return tuff_run(s, &tuff_op_slice_grad, TUFF_RUN_IN(dy), TUFF_RUN_OUT(dx), p);
 }
 
-// ---- concat ------------------------------------------------------------------------------------
+// ---- concat --------------------------------------------------------------------------------
 
 // The axis counted from the outermost.
 static int concat_dim(const tuff_call *c)
@@ -272,7 +272,8 @@ static void concat_ref(const tuff_ref *r)
             k++;
         }
         const size_t outer = i / inner / total;
-        r->out[0][i] = r->in[k][(outer * (size_t)c->in[k].dim[axis] + along) * inner + i % inner];
+        const size_t row = outer * (size_t)c->in[k].dim[axis] + along;
+        r->out[0][i] = r->in[k][row * inner + i % inner];
     }
 }
 

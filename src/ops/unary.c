@@ -237,7 +237,7 @@ const tuff_op tuff_op_affine = {
                         "3x1031 scale=0.1 shift=-1")
 };
 
-// ---- public functions ------------------------------------------------------------------------
+// ---- public functions ----------------------------------------------------------------------
 
 #define PUBLIC(name, record)                                                    \
     tuff_status name(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y)      \
