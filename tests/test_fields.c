@@ -74,6 +74,8 @@ static void reads_case_dialect(void)
     EXPECT(parse(TUFF_DIALECT_CASE, 4, "scale=-1.5e-3").scale == -1.5e-3f);
     const all_params p = parse(TUFF_DIALECT_CASE, 4, "stride=2,1");
     EXPECT(p.stride[0] == 2 && p.stride[1] == 1);
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "stride=3").stride[1], 3);
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "perm=1").perm[1], 0);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "perm=0,2,1").perm[1], 2);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "axis=1").axis, 1);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "axes=0,3").axes, 9);
@@ -211,7 +213,7 @@ static void random_params(tuff_rng *rng, all_params *p)
     if (set & 8) p->flag = true;
     if (set & 16) p->scale = random_float(rng);
     if (set & 32) p->stride[0] = (int)tuff_rng_below(rng, 9) - 4;
-    if (set & 64) p->stride[1] = (int)tuff_rng_word(rng);
+    if (set & 64) p->stride[1] = set & 4096 ? p->stride[0] : (int)tuff_rng_word(rng);
     for (int i = 0; set & 128 && i < TUFF_MAX_DIMS; i++)
         p->perm[i] = tuff_rng_below(rng, 2) ? (int)tuff_rng_below(rng, 8) : 0;
     if (set & 256) p->axis = (int)tuff_rng_below(rng, TUFF_MAX_DIMS);

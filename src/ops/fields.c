@@ -152,12 +152,16 @@ static tuff_status parse_float(const reader *r)
     return TUFF_OK;
 }
 
+// Strides, pads: one number stands for all. In lists with a place for every dim it does not.
+static bool short_list(const tuff_field *f) { return f->count < TUFF_MAX_DIMS; }
+
 static tuff_status parse_ints(const reader *r)
 {
     int64_t v[TUFF_MAX_DIMS];
     int to[TUFF_MAX_DIMS] = { 0 }, n;
     TUFF_TRY(read_list(r, r->field->count, v, &n));
     for (int i = 0; i < n; i++) to[i] = (int)v[i];
+    for (int i = 1; n == 1 && short_list(r->field) && i < r->field->count; i++) to[i] = to[0];
     put(r, to, (size_t)r->field->count * sizeof(int));
     return TUFF_OK;
 }
@@ -265,12 +269,16 @@ static void emit_float(writer *w, float v)
     emit(w, "%s", text);
 }
 
-static void emit_ints(writer *w, const int *v, int count, int rank)
+static void emit_ints(writer *w, const tuff_field *f, const int *v, int rank)
 {
-    int n = count;
-    if (count == TUFF_MAX_DIMS) {
+    int n = f->count;
+    if (!short_list(f)) {
         while (n > 0 && !v[n - 1]) n--;
         if (n < rank) n = rank;
+    } else {
+        bool equal = true;
+        for (int i = 1; i < n; i++) equal &= v[i] == v[0];
+        if (equal) n = 1;
     }
     for (int i = 0; i < n; i++) emit(w, i ? ",%d" : "%d", v[i]);
 }
@@ -291,7 +299,7 @@ static void emit_value(writer *w, const tuff_field *f, const unsigned char *from
     case TUFF_FIELD_UINT64: emit(w, "%llu", (unsigned long long)v.u64); break;
     case TUFF_FIELD_BOOL: emit(w, "1"); break; // a field that is 0 is not written
     case TUFF_FIELD_FLOAT: emit_float(w, v.f); break;
-    case TUFF_FIELD_INTS: emit_ints(w, v.list, f->count, rank); break;
+    case TUFF_FIELD_INTS: emit_ints(w, f, v.list, rank); break;
     case TUFF_FIELD_ENUM: emit(w, "%s", f->names[v.i]); break;
     case TUFF_FIELD_AXES:
         for (int i = 0; i < TUFF_MAX_DIMS; i++) {

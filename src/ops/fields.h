@@ -6,7 +6,8 @@
 //                                   outermost, or from the innermost when negative
 //
 // Whole numbers and real ones are decimal; booleans are 0 or 1 (also false or true); lists
-// are "1,2,3" (ONNX: also "[1, 2, 3]"), and what a short list leaves out stays 0.
+// are "1,2,3" (ONNX: also "[1, 2, 3]"). One number stands for a whole list of strides, sizes
+// or pads ("stride=2"); what a list leaves out otherwise stays 0.
 #ifndef TUFF_OPS_FIELDS_H
 #define TUFF_OPS_FIELDS_H
 #include "ops/op.h"

@@ -1,0 +1,181 @@
+// tuff_check_device: every op, every case, every variant that the device can run.
+#include "base/glob.h"
+#include "base/thread.h"
+#include "ops/check.h"
+#include "base/alloc.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct checker {
+    const tuff_op *op, *subject;
+    const tuff_caps *caps;
+    const tuff_check_params *p;
+    tuff_check_fn fn;
+    void *user;
+    tuff_check_count *count;
+    const char *device_id;
+    tuff_device *cpu_device;      // NULL when the device judged is the CPU path
+    tuff_stream *stream, *cpu;
+} checker;
+
+// A filter names "op variant f32 case" or, for whatever variant, "op f32 case".
+static bool wanted(const checker *k, const char *variant, const char *text)
+{
+    char name[TUFF_CASE_TEXT + 128];
+    snprintf(name, sizeof name, "%s %s f32 %s", k->op->name, variant, text);
+    if (tuff_glob(k->p->filter, name)) return true;
+    snprintf(name, sizeof name, "%s f32 %s", k->op->name, text);
+    return tuff_glob(k->p->filter, name);
+}
+
+// Variant number `index` in the order in which they are judged, or NULL.
+static const char *variant_at(const checker *k, int index)
+{
+    if (k->caps->cpu) return index ? NULL : "ref";
+    return index < TUFF_OP_VARIANTS ? k->subject->variants[index].name : NULL;
+}
+
+static void tell(checker *k, tuff_check_result *r, const char *text, tuff_status status)
+{
+    char named[TUFF_CASE_TEXT + 8];
+    snprintf(named, sizeof named, "f32 %s", text);
+    r->device = k->device_id;
+    r->op = k->op->name;
+    r->text = named;
+    r->passed = status == TUFF_OK;
+    r->skipped = status == TUFF_ERR_LIMIT;
+    r->problem = status == TUFF_OK ? "" : tuff_last_error();
+    k->count->run++;
+    k->count->skipped += r->skipped;
+    if (!r->passed && !r->skipped && k->count->failed++ == 0)
+        snprintf(k->count->first, sizeof k->count->first, "%s f32 %s", k->op->name, text);
+    if (k->fn) k->fn(k->user, r);
+}
+
+// The threads that share a reference cut its units anywhere: pieces computed last to first
+// must give the same bits.
+static tuff_status check_pieces(const tuff_trial *t)
+{
+    const tuff_call *c = &t->c.call;
+    const size_t units = tuff_trial_units(c), cut = units - units / 3;
+    void *out[TUFF_OP_OUT] = { 0 };
+    tuff_status status = TUFF_OK;
+    for (int o = 0; o < c->nout && status == TUFF_OK; o++) {
+        out[o] = tuff_alloc(tuff_desc_bytes(&c->out[o]), 1);
+        if (!out[o]) status = TUFF_ERR_MEMORY;
+    }
+    if (status == TUFF_OK) {
+        tuff_trial_ref(c, t->in, out, cut, units);
+        tuff_trial_ref(c, t->in, out, 0, cut);
+    }
+    for (int o = 0; o < c->nout && status == TUFF_OK; o++)
+        if (memcmp(out[o], t->want[o], tuff_desc_bytes(&c->out[o])) != 0)
+            status = tuff_fail(TUFF_ERR_CHECK, "%s has other bits when the reference's %zu "
+                               "units are computed in two pieces", c->op->out[o].name, units);
+    for (int o = 0; o < c->nout; o++) tuff_free(out[o]);
+    return status;
+}
+
+// Whether the device can run this variant; the last one must.
+static tuff_status plans(const checker *k, const tuff_call *call, int index, bool *can)
+{
+    *can = true;
+    if (k->caps->cpu) return TUFF_OK;
+    tuff_plan *plan = tuff_alloc(1, sizeof *plan);
+    if (!plan) return TUFF_ERR_MEMORY;
+    tuff_call c = *call;
+    c.op = k->subject;
+    const tuff_status status = tuff_select(&c, k->caps, plan);
+    tuff_free(plan);
+    *can = status == TUFF_OK;
+    return status == TUFF_ERR_UNSUPPORTED && variant_at(k, index + 1) ? TUFF_OK : status;
+}
+
+static tuff_status judge(checker *k, const tuff_trial *t, tuff_check_result *r)
+{
+    // On the CPU path the reference judges itself: the same bits whatever threads share it.
+    const bool itself = k->caps->cpu && k->op == k->subject;
+    r->tolerance = itself ? 0 : (double)k->op->tol.f32;
+    if (itself) TUFF_TRY(check_pieces(t));
+    return tuff_trial_run(t, k->subject, k->stream, r->tolerance, &r->error);
+}
+
+static void check_case(checker *k, const char *text)
+{
+    tuff_trial *t = NULL;
+    bool grad = k->op->grad && k->subject->grad && !k->p->no_grad;
+    for (int i = 0; variant_at(k, i); i++) {
+        tuff_check_result r = { .variant = variant_at(k, i), .grad_error = -1 };
+        if (!wanted(k, r.variant, text)) continue;
+        bool can = true;
+        tuff_status status = TUFF_OK;
+        if (!t)
+            status = tuff_trial_create(k->op, TUFF_F32, text, k->p->seed, TUFF_DRAW_ANY, &t);
+        if (!k->caps->cpu) tuff_variant_force(r.variant);
+        if (status == TUFF_OK) status = plans(k, &t->c.call, i, &can);
+        if (status == TUFF_OK && can) status = judge(k, t, &r);
+        tuff_variant_force(NULL);
+        if (status == TUFF_OK && !can) continue;
+        if (status == TUFF_OK && grad) {
+            status = tuff_check_grad(k->op, k->subject, text, k->p->seed, k->stream, k->cpu,
+                                     &r.grad_error, &r.grad_tolerance);
+            grad = false; // a rule is composed of ops, whatever the variant of this one
+        }
+        tell(k, &r, text, status);
+        if (!t) break; // a case that cannot be drawn fails once
+    }
+    tuff_trial_destroy(&t);
+}
+
+// An op without a kernel cannot run on this device; that is said once.
+static void check_cases(checker *k)
+{
+    const char *const none[] = { NULL };
+    for (const char *const *text = k->op->cases ? k->op->cases : none; *text; text++) {
+        if (variant_at(k, 0)) {
+            check_case(k, *text);
+        } else if (wanted(k, "none", *text)) {
+            tuff_check_result r = { .variant = "none", .grad_error = -1 };
+            tell(k, &r, *text, tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: there is no kernel",
+                                         k->op->name));
+            return;
+        }
+    }
+}
+
+tuff_status tuff_check_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
+                          const tuff_check_params *p, tuff_check_fn fn, void *user,
+                          tuff_check_count *count)
+{
+    static const tuff_check_params defaults;
+    checker k = { .op = op, .subject = subject, .caps = tuff_device_caps(device),
+                  .p = p ? p : &defaults, .fn = fn, .user = user, .count = count,
+                  .device_id = tuff_device_get_info(device)->id };
+    tuff_status status = TUFF_OK;
+    TUFF_GO(tuff_stream_create(device, &k.stream));
+    if (!k.caps->cpu && op->grad && !k.p->no_grad) {
+        TUFF_GO(tuff_device_open("cpu", &k.cpu_device));
+        TUFF_GO(tuff_stream_create(k.cpu_device, &k.cpu));
+    }
+    check_cases(&k);
+exit:
+    tuff_stream_destroy(&k.cpu);
+    tuff_device_close(&k.cpu_device);
+    tuff_stream_destroy(&k.stream);
+    return status;
+}
+
+tuff_status tuff_check_device(tuff_device *device, const tuff_check_params *p, tuff_check_fn fn,
+                              void *user)
+{
+    TUFF_REQUIRE(device, ARG, "check: the device is NULL");
+    tuff_check_count count = { 0 };
+    for (int i = 0; i < tuff_op_count(); i++)
+        TUFF_TRY(tuff_check_op(device, tuff_op_at(i), tuff_op_at(i), p, fn, user, &count));
+    TUFF_REQUIRE(count.run, ARG, "check: no case matches '%s'",
+                 p && p->filter ? p->filter : "*");
+    TUFF_REQUIRE(!count.failed, CHECK, "%d of %d checks failed on %s, the first is '%s'",
+                 count.failed, count.run, tuff_device_get_info(device)->id, count.first);
+    return TUFF_OK;
+}

@@ -1,0 +1,301 @@
+// Gradients: the device's against the CPU path's, and those of the CPU path's reference
+// against central differences; see check.h.
+//
+// With L(x) = sum(dy y(x)), a gradient dx is right when, for a small step h of one element,
+//
+//     (L(x + h) - L(x - h)) / 2h  =  dx
+//
+// and for steps h_e of all elements at once, of random signs, L(x + h) - L(x - h) is the sum
+// of 2 h_e dx_e, which sees every element with two calls. The reference rounds to f32, which
+// puts noise of about 2e-7 |dy y| on L and forbids very small steps; a kink (relu, max) or a
+// strong bend forbids large ones. So a step starts large and is divided by four until the
+// differences to both sides agree; where they never do, the function has a kink there and the
+// place is not judged. That decision never looks at the gradient that is being judged.
+#include "base/alloc.h"
+#include "base/rng.h"
+#include "ops/check.h"
+#include <math.h>
+#include <string.h>
+
+enum {
+    ELEMENTS = 16,            // judged one by one, of each input
+    DIRECTIONS = 2,
+    SHRINKS = 3,              // a step is divided by four so often
+    LARGEST = 1 << 18         // elements of a case whose gradient is looked at
+};
+static const double budget = 3e7;      // FLOPs that one input's differences may take
+static const double noise_of_y = 2e-7; // relative, of a rounded output in a difference
+static const double floor_of_dy = 1e-6;
+
+typedef struct judge {
+    tuff_trial *t;
+    const tuff_call *call;
+    float *dy[TUFF_OP_OUT], *dx[TUFF_OP_IN], *cpu_dx[TUFF_OP_IN];
+    void *y[TUFF_OP_OUT]; // outputs of a moved point
+    double dy_max, noise, middle; // noise of a difference of L; L where nothing is moved
+    double tolerance, error;      // error: the largest by central differences, -1: none yet
+    int input;
+    float *saved; // the input's elements where nothing is moved
+    double scale; // rms of the differences judged so far in this input
+} judge;
+
+// ---- L -------------------------------------------------------------------------------------
+
+static double dot_dy(const judge *j, void *const y[], bool squares)
+{
+    double sum = 0;
+    for (int o = 0; o < j->call->nout; o++) {
+        const size_t n = j->dy[o] ? (size_t)tuff_desc_count(&j->call->out[o]) : 0;
+        for (size_t i = 0; i < n; i++) {
+            const double v = (double)j->dy[o][i] * ((const float *)y[o])[i];
+            sum += squares ? v * v : v;
+        }
+    }
+    return sum;
+}
+
+static double loss(judge *j)
+{
+    tuff_trial_ref(j->call, j->t->in, j->y, 0, tuff_trial_units(j->call));
+    return dot_dy(j, j->y, false);
+}
+
+// Gradients of the outputs: of both signs, none near 0.
+static tuff_status draw_dy(judge *j, uint64_t seed)
+{
+    for (int o = 0; o < j->call->nout; o++) {
+        const tuff_desc *d = &j->call->out[o];
+        j->y[o] = tuff_alloc(tuff_desc_bytes(d), 1);
+        if (!j->y[o]) return TUFF_ERR_MEMORY;
+        if (d->dtype != TUFF_F32) continue;
+        const size_t n = (size_t)tuff_desc_count(d);
+        j->dy[o] = tuff_alloc(n, sizeof **j->dy);
+        if (!j->dy[o]) return TUFF_ERR_MEMORY;
+        tuff_rng rng = { .seed = tuff_rng_fork(seed, 100 + (uint64_t)o) };
+        for (size_t i = 0; i < n; i++) {
+            const float v = 0.5f + tuff_rng_uniform(&rng);
+            j->dy[o][i] = tuff_rng_word(&rng) & 1 ? v : -v;
+            j->dy_max = fmax(j->dy_max, (double)v);
+        }
+    }
+    j->middle = dot_dy(j, j->t->want, false);
+    j->noise = noise_of_y * sqrt(dot_dy(j, j->t->want, true));
+    return TUFF_OK;
+}
+
+// ---- central differences -------------------------------------------------------------------
+
+static double step_of(const judge *j, double x, double factor)
+{
+    float low, high;
+    tuff_trial_range(j->call->op, j->input, &low, &high);
+    return 0.01 * factor * fmax(fabs(x), 0.5) * fmin(1, ((double)high - low) / 2);
+}
+
+static double gradient_at(const judge *j, size_t e)
+{
+    return j->dx[j->input] ? (double)j->dx[j->input][e] : 0;
+}
+
+// Both sides of the middle agree up to the tolerance: no kink between them, no strong bend.
+static bool straight(const judge *j, double up, double down, double scale)
+{
+    return fabs(up - down) <= 0.5 * j->tolerance * (fmax(fabs(up), fabs(down)) + scale) +
+                                  2 * j->noise;
+}
+
+static void note(judge *j, double difference, double want, double noise, double scale)
+{
+    const double e = fmax(0, fabs(difference - want) - noise);
+    const double r = e == 0 ? 0 : e / (fabs(difference) + scale);
+    if (!(r <= j->error)) j->error = isnan(r) ? INFINITY : r;
+}
+
+// The derivative by one element, or false where there is none.
+static bool derivative(judge *j, size_t e, double *difference, double *noise)
+{
+    float *x = j->t->in[j->input];
+    const double middle = (double)x[e];
+    double factor = 1;
+    for (int n = 0; n < SHRINKS; n++, factor /= 4) {
+        const double h = step_of(j, middle, factor);
+        const float up = (float)(middle + h), down = (float)(middle - h);
+        x[e] = up;
+        const double high = loss(j);
+        x[e] = down;
+        const double low = loss(j);
+        x[e] = j->saved[e];
+        const double width = (double)up - (double)down;
+        *difference = (high - low) / width;
+        *noise = j->noise / width;
+        if (straight(j, high - j->middle, j->middle - low, 0)) return true;
+    }
+    return false;
+}
+
+// All elements of a small input, some of a large one.
+static void judge_elements(judge *j, int most, tuff_rng *rng)
+{
+    const size_t n = (size_t)tuff_desc_count(&j->call->in[j->input]);
+    const int count = n < (size_t)most ? (int)n : most;
+    double difference[ELEMENTS], noise[ELEMENTS], sum = 0;
+    size_t at[ELEMENTS];
+    int judged = 0;
+    for (int k = 0; k < count; k++) {
+        const size_t e = n <= (size_t)most ? (size_t)k : tuff_rng_below(rng, (uint32_t)n);
+        if (!derivative(j, e, &difference[judged], &noise[judged])) continue;
+        sum += difference[judged] * difference[judged];
+        at[judged++] = e;
+    }
+    if (judged) j->scale = sqrt(sum / judged);
+    for (int k = 0; k < judged; k++)
+        note(j, difference[k], gradient_at(j, at[k]), noise[k] + floor_of_dy * j->dy_max,
+             j->scale);
+}
+
+// Moves every element along its sign; the expected change of L, and that of one element.
+static double move(judge *j, uint64_t seed, double factor, int way, double *one)
+{
+    float *x = j->t->in[j->input];
+    const size_t n = (size_t)tuff_desc_count(&j->call->in[j->input]);
+    double sum = 0, squares = 0;
+    for (size_t e = 0; e < n; e++) {
+        const double h = step_of(j, (double)j->saved[e], factor);
+        const double u = tuff_rng_word_at(seed, e) & 1 ? h : -h;
+        const float up = (float)((double)j->saved[e] + u);
+        const float down = (float)((double)j->saved[e] - u);
+        const double change = gradient_at(j, e) * ((double)up - (double)down);
+        x[e] = way > 0 ? up : down;
+        sum += change;
+        squares += change * change;
+    }
+    *one = sqrt(squares);
+    return sum;
+}
+
+static void judge_direction(judge *j, uint64_t seed)
+{
+    const size_t bytes = tuff_desc_bytes(&j->call->in[j->input]);
+    double factor = 0.25, one;
+    for (int n = 0; n < SHRINKS; n++, factor /= 4) {
+        const double want = move(j, seed, factor, 1, &one);
+        const double high = loss(j);
+        move(j, seed, factor, -1, &one);
+        const double low = loss(j);
+        memcpy(j->t->in[j->input], j->saved, bytes);
+        if (!straight(j, high - j->middle, j->middle - low, 0)) continue;
+        const double rounding = j->noise + floor_of_dy * j->dy_max * factor * 0.01 *
+                                               sqrt((double)bytes / sizeof(float));
+        note(j, high - low, want, rounding, one);
+        return;
+    }
+}
+
+static tuff_status judge_input(judge *j, int input, double flops, uint64_t seed)
+{
+    const size_t bytes = tuff_desc_bytes(&j->call->in[input]);
+    const double calls = budget / flops;
+    if (calls < 4 * SHRINKS) return TUFF_OK;
+    const int most = calls / (2 * SHRINKS) < ELEMENTS ? (int)(calls / (2 * SHRINKS)) : ELEMENTS;
+    tuff_rng rng = { .seed = tuff_rng_fork(seed, 200 + (uint64_t)input) };
+    j->input = input;
+    j->saved = tuff_alloc(bytes, 1);
+    if (!j->saved) return TUFF_ERR_MEMORY;
+    memcpy(j->saved, j->t->in[input], bytes);
+    judge_elements(j, most, &rng);
+    for (int n = 0; n < DIRECTIONS; n++)
+        judge_direction(j, tuff_rng_fork(rng.seed, (uint64_t)n));
+    tuff_free(j->saved);
+    j->saved = NULL;
+    return TUFF_OK;
+}
+
+static bool differentiable(const tuff_call *c, int input)
+{
+    return tuff_call_has(c, input) && c->in[input].dtype == TUFF_F32 &&
+           !c->op->in[input].no_grad;
+}
+
+static tuff_status judge_differences(judge *j, uint64_t seed)
+{
+    const tuff_call *c = j->call;
+    double flops = 0;
+    for (int i = 0; i < c->nin; i++)
+        flops += tuff_call_has(c, i) ? (double)tuff_desc_count(&c->in[i]) : 0;
+    for (int o = 0; o < c->nout; o++) flops += 4 * (double)tuff_desc_count(&c->out[o]);
+    if (c->op->cost) flops = fmax(flops, c->op->cost(c).flops);
+    for (int i = 0; i < c->nin; i++)
+        if (differentiable(c, i)) TUFF_TRY(judge_input(j, i, flops, seed));
+    return TUFF_OK;
+}
+
+// ---- against the CPU path --------------------------------------------------------------------
+
+static tuff_status judge_device(const judge *j, double *error, double tolerance)
+{
+    for (int i = 0; i < j->call->nin; i++) {
+        if (!j->dx[i] && !j->cpu_dx[i]) continue;
+        TUFF_REQUIRE(j->dx[i] && j->cpu_dx[i], CHECK, "the gradient of %s is there on one "
+                     "device alone", j->call->op->in[i].name);
+        const double e = tuff_trial_error(&j->call->in[i], j->dx[i], j->cpu_dx[i],
+                                          floor_of_dy * j->dy_max, tolerance);
+        if (e > *error) *error = e;
+    }
+    return TUFF_OK;
+}
+
+static void tear_down(judge *j)
+{
+    for (int o = 0; o < TUFF_OP_OUT; o++) {
+        tuff_free(j->dy[o]);
+        tuff_free(j->y[o]);
+    }
+    for (int i = 0; i < TUFF_OP_IN; i++) {
+        tuff_free(j->dx[i]);
+        tuff_free(j->cpu_dx[i]);
+    }
+    tuff_trial_destroy(&j->t);
+}
+
+static tuff_status check_both(judge *j, const tuff_op *subject, uint64_t seed,
+                              tuff_stream *stream, tuff_stream *cpu, double *error,
+                              double *tolerance)
+{
+    double sum, device = -1;
+    TUFF_TRY(draw_dy(j, seed));
+    TUFF_TRY(tuff_eager_grad(j->t, subject, stream, j->dy, j->dx, &sum));
+    const double tight = 2 * sum + 1e-6;
+    if (cpu) {
+        TUFF_TRY(tuff_eager_grad(j->t, j->call->op, cpu, j->dy, j->cpu_dx, &sum));
+        device = 0;
+        TUFF_TRY(judge_device(j, &device, tight));
+    }
+    TUFF_TRY(judge_differences(j, seed));
+    const bool worse = device / tight > j->error / j->tolerance;
+    *error = worse ? device : j->error;
+    *tolerance = worse ? tight : j->tolerance;
+    TUFF_REQUIRE(*error <= *tolerance, CHECK, "the gradient differs by %.3g from %s, expected "
+                 "at most %.3g", *error, worse ? "the CPU path's" : "central differences",
+                 *tolerance);
+    return TUFF_OK;
+}
+
+tuff_status tuff_check_grad(const tuff_op *op, const tuff_op *subject, const char *text,
+                            uint64_t seed, tuff_stream *stream, tuff_stream *cpu,
+                            double *error, double *tolerance)
+{
+    judge j = { .error = -1, .tolerance = op->grad_tol > 0 ? (double)op->grad_tol : 2e-2 };
+    tuff_case c;
+    *error = -1;
+    *tolerance = j.tolerance;
+    TUFF_TRY(tuff_case_parse(op, TUFF_F32, text, &c));
+    int64_t size = 0;
+    for (int i = 0; i < c.call.nin; i++)
+        size += tuff_call_has(&c.call, i) ? tuff_desc_count(&c.call.in[i]) : 0;
+    if (size > LARGEST) return TUFF_OK;
+    TUFF_TRY(tuff_trial_create(op, TUFF_F32, text, seed, TUFF_DRAW_SPACED, &j.t));
+    j.call = &j.t->c.call;
+    const tuff_status status = check_both(&j, subject, seed, stream, cpu, error, tolerance);
+    tear_down(&j);
+    return status;
+}

@@ -1,0 +1,323 @@
+// Every op, every case, every variant of the device that TUFF_DEVICE names, judged by the op's
+// own reference; and proof that the judge notices what is wrong.
+//
+//   test_ops                              all of it
+//   test_ops 'softmax f32 3x257 axis=1'   one case, all variants: paste what a failure printed
+//   test_ops 'softmax *'                  one op
+//   test_ops 'proof*'                     the proof alone
+#include "harness.h"
+#include "base/glob.h"
+#include "ops/check.h"
+#include "ops/ops.h"
+#include <stdio.h>
+#include <string.h>
+
+// What may fail, and why: `never` is a limit of the device, the rest is debt (harness.h).
+// Names are "device op variant f32 case".
+static const struct known known[] = {
+    { .match = "no device is like this one *", .why = "the list is empty", .never = true },
+};
+
+typedef struct tally {
+    bool grad_judged[256];
+} tally;
+
+static void on_result(void *user, const tuff_check_result *r)
+{
+    tally *t = user;
+    for (int i = 0; i < tuff_op_count() && r->grad_error >= 0; i++)
+        if (strcmp(tuff_op_at(i)->name, r->op) == 0) t->grad_judged[i] = true;
+    if (!case_begin("%s %s %s %s", r->device, r->op, r->variant, r->text)) return;
+    if (r->skipped)
+        case_skip("%s", r->problem);
+    else if (!r->passed)
+        FAIL("%s\n    error %.3g, tolerance %.3g; gradient %.3g, tolerance %.3g; "
+             "repeat with: test_ops '%s %s'", r->problem, r->error, r->tolerance, r->grad_error,
+             r->grad_tolerance, r->op, r->text);
+    case_end();
+}
+
+// Looking at all cases must have judged every rule at least once.
+static void every_gradient_is_judged(const tally *t)
+{
+    if (!case_begin("every gradient is judged")) return;
+    for (int i = 0; i < tuff_op_count(); i++)
+        if (tuff_op_at(i)->grad && !t->grad_judged[i])
+            FAIL("no case of %s judges its gradient", tuff_op_at(i)->name);
+    case_end();
+}
+
+// ---- proof -------------------------------------------------------------------------------
+
+// An op of the test's own, y = a b + a, and records that pretend to be it.
+enum { PLACE = 77777 };
+
+static tuff_status infer(const tuff_call *c, tuff_desc out[])
+{
+    out[0] = c->in[0];
+    return TUFF_OK;
+}
+
+static size_t count(const tuff_ref *r) { return (size_t)tuff_desc_count(&r->call->in[0]); }
+
+static size_t units(const tuff_call *c) { return (size_t)tuff_desc_count(&c->in[0]); }
+
+static void ref_good(const tuff_ref *r)
+{
+    for (size_t i = r->begin; i < r->end; i++)
+        r->out[0][i] = (float)((double)r->in[0][i] * r->in[1][i] + (double)r->in[0][i]);
+}
+
+static void ref_formula(const tuff_ref *r)
+{
+    for (size_t i = r->begin; i < r->end; i++) r->out[0][i] = r->in[0][i] * r->in[1][i];
+}
+
+static void ref_nothing(const tuff_ref *r) { (void)r; }
+
+static void ref_last_missing(const tuff_ref *r)
+{
+    tuff_ref less = *r;
+    if (less.end == count(r)) less.end--;
+    ref_good(&less);
+}
+
+static void ref_behind(const tuff_ref *r)
+{
+    ref_good(r);
+    if (r->end == count(r)) r->out[0][r->end] = 0;
+}
+
+static void ref_before(const tuff_ref *r)
+{
+    ref_good(r);
+    if (r->begin == 0) *(r->out[0] - 1) = 0;
+}
+
+static void ref_input(const tuff_ref *r)
+{
+    ref_good(r);
+    if (r->begin == 0) memset((void *)(uintptr_t)r->in[1], 0, sizeof(float));
+}
+
+static void ref_reads_behind(const tuff_ref *r)
+{
+    ref_good(r);
+    if (r->end == count(r)) r->out[0][r->end - 1] = r->in[0][r->end];
+}
+
+static int calls;
+
+// Within the tolerance, but a millionth further with each call.
+static void ref_restless(const tuff_ref *r)
+{
+    ref_good(r);
+    if (r->begin == 0) r->out[0][0] += 1e-6f * (float)(calls++ % 4);
+}
+
+static void ref_thousandth(const tuff_ref *r)
+{
+    ref_good(r);
+    for (size_t i = r->begin; i < r->end; i++) r->out[0][i] *= 1.001f;
+}
+
+static void ref_one_element(const tuff_ref *r)
+{
+    ref_good(r);
+    if (r->begin <= PLACE && PLACE < r->end) r->out[0][PLACE] += 0.01f;
+}
+
+// Right unless y lies where a does.
+static void ref_reversed(const tuff_ref *r)
+{
+    if (r->begin > 0) return;
+    for (size_t i = 0; i < count(r); i++)
+        r->out[0][i] = r->in[0][i] * (1 + r->in[1][i]);
+    if (r->out[0] == r->in[0]) r->out[0][0] += 1;
+}
+
+static void ref_zero(const tuff_ref *r)
+{
+    for (size_t i = r->begin; i < r->end; i++) r->out[0][i] = 0;
+}
+
+// A reference whose units depend on each other.
+static void ref_pieces(const tuff_ref *r)
+{
+    ref_good(r);
+    r->out[0][r->begin] += 1;
+}
+
+// da = dy b + dy, db = dy a; and three wrong ones.
+static void grad_good(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    const tuff_var part = TUFF_V(t, &tuff_op_mul, NULL, dy[0], n->in[1]);
+    dx[0] = TUFF_V(t, &tuff_op_add, NULL, part, dy[0]);
+    dx[1] = TUFF_V(t, &tuff_op_mul, NULL, dy[0], n->in[0]);
+}
+
+static void grad_term(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    dx[0] = TUFF_V(t, &tuff_op_mul, NULL, dy[0], n->in[1]);
+    dx[1] = TUFF_V(t, &tuff_op_mul, NULL, dy[0], n->in[0]);
+}
+
+static void grad_null(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    grad_good(t, n, dy, dx);
+    dx[1] = (tuff_var){ 0 };
+}
+
+static void grad_tenth(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    const tuff_affine_params p = { .scale = 1.1f };
+    grad_good(t, n, dy, dx);
+    dx[0] = TUFF_V(t, &tuff_op_affine, &p, dx[0]);
+}
+
+static const char *const cases[] = { "100003 100003", "7x3 7x3", NULL };
+
+static tuff_op make_op(void (*ref)(const tuff_ref *))
+{
+    return (tuff_op){ .name = "good",
+                      .in = { { .name = "a", .dtypes = TUFF_F32 },
+                              { .name = "b", .dtypes = TUFF_F32 } },
+                      .out = { { .name = "y", .dtypes = TUFF_F32, .alias = true } },
+                      .infer = infer, .ref = ref, .units = units, .grad = grad_good,
+                      .tol = { .f32 = 1e-5f }, .sample = { -2, 2 },
+                      .cases = cases };
+}
+
+typedef struct verdict {
+    int failed;
+    char problem[512];
+} verdict;
+
+static void on_verdict(void *user, const tuff_check_result *r)
+{
+    verdict *v = user;
+    if (r->passed || v->failed++) return;
+    snprintf(v->problem, sizeof v->problem, "%s", r->problem);
+}
+
+static verdict judge(tuff_device *dev, const tuff_op *op, const tuff_op *subject,
+                     const char *filter)
+{
+    verdict v = { 0 };
+    tuff_check_count n = { 0 };
+    const tuff_check_params p = { .filter = filter };
+    EXPECT_OK(tuff_check_op(dev, op, subject, &p, on_verdict, &v, &n));
+    EXPECT(n.run > 0 && n.failed == v.failed);
+    return v;
+}
+
+// `subject` must fail, with a sentence that holds `problem`.
+static void must_fail(tuff_device *dev, const char *what, const tuff_op *op,
+                      const tuff_op *subject, const char *filter, const char *problem)
+{
+    if (!case_begin("proof: %s is noticed", what)) return;
+    const verdict v = judge(dev, op, subject, filter);
+    EXPECT(v.failed > 0);
+    EXPECT_HAS(v.problem, problem);
+    case_end();
+}
+
+static void must_pass(tuff_device *dev, const char *what, const tuff_op *op,
+                      const tuff_op *subject)
+{
+    if (!case_begin("proof: %s passes", what)) return;
+    const verdict v = judge(dev, op, subject, NULL);
+    if (v.failed) FAIL("%s", v.problem);
+    case_end();
+}
+
+static void proof_on_cpu(tuff_device *dev)
+{
+    static const struct {
+        const char *what, *problem;
+        void (*ref)(const tuff_ref *);
+    } broken[] = {
+        { "a wrong formula", "expected", ref_formula },
+        { "an output not written", "expected", ref_nothing },
+        { "a last element not written", "is nan, expected", ref_last_missing },
+        { "a write behind the output", "0 bytes after y something was written", ref_behind },
+        { "a write before the output", "4 bytes before y something was written", ref_before },
+        { "a changed input", "input b was changed", ref_input },
+        { "a read behind the input", "is nan, expected", ref_reads_behind },
+        { "other bits the second time", "a second run gave other bits in y", ref_restless },
+        { "a thousandth too much", "expected", ref_thousandth },
+        { "one wrong element in 100,003", "y[77777] is", ref_one_element },
+        { "a wrong result in place", "when it takes the place of its input", ref_reversed },
+    };
+    const tuff_op good = make_op(ref_good);
+    tuff_op other = good;
+    other.name = "twin";
+    must_pass(dev, "a right op", &good, &good);
+    must_pass(dev, "a right twin", &good, &other);
+    for (size_t i = 0; i < COUNT(broken); i++) {
+        tuff_op bad = make_op(broken[i].ref);
+        must_fail(dev, broken[i].what, &good, &bad, NULL, broken[i].problem);
+    }
+    const tuff_op zero = make_op(ref_zero), pieces = make_op(ref_pieces);
+    const tuff_op nothing = make_op(ref_nothing);
+    must_fail(dev, "a case that zeros would pass", &zero, &zero, NULL, "proves nothing");
+    must_fail(dev, "a reference that leaves NaN", &nothing, &nothing, NULL, "not finite");
+    must_fail(dev, "units that are not apart", &pieces, &pieces, "* 7x3*", "in two pieces");
+}
+
+static void proof_of_gradients(tuff_device *dev)
+{
+    static const struct {
+        const char *what;
+        void (*grad)(tuff_tape *, const tuff_node *, const tuff_var *, tuff_var *);
+    } broken[] = {
+        { "a gradient without a term", grad_term },
+        { "a gradient that is missing", grad_null },
+        { "a gradient a tenth too large", grad_tenth },
+    };
+    for (size_t i = 0; i < COUNT(broken); i++) {
+        tuff_op bad = make_op(ref_good);
+        bad.grad = broken[i].grad;
+        must_fail(dev, broken[i].what, &bad, &bad, NULL, "the gradient differs by");
+    }
+}
+
+// On a device with kernels: the kernels of one op in the place of another's, and a rule that
+// the CPU path does not have.
+static void proof_on_gpu(tuff_device *dev)
+{
+    tuff_op sub = tuff_op_add, none = tuff_op_add, rule = tuff_op_mul;
+    memcpy(sub.variants, tuff_op_sub.variants, sizeof sub.variants);
+    memset(none.variants, 0, sizeof none.variants);
+    rule.grad = tuff_op_add.grad;
+    must_pass(dev, "add", &tuff_op_add, &tuff_op_add);
+    must_fail(dev, "a kernel of another op", &tuff_op_add, &sub, NULL, "expected");
+    must_fail(dev, "an op without a kernel", &tuff_op_add, &none, NULL, "there is no kernel");
+    must_fail(dev, "a gradient unlike the CPU path's", &tuff_op_mul, &rule, NULL,
+              "the gradient differs by");
+}
+
+int main(int argc, char **argv)
+{
+    const char *filter = argc > 1 ? argv[1] : NULL;
+    tally t = { { false } };
+    // What is chosen is chosen by the check; the harness sees what comes of it.
+    harness_init(1, argv, known, COUNT(known));
+    tuff_device *dev = open_device();
+    if (!filter || strncmp(filter, "proof", 5) == 0) {
+        if (tuff_device_get_info(dev)->type == TUFF_DEVICE_CPU) {
+            proof_on_cpu(dev);
+            proof_of_gradients(dev);
+        } else {
+            proof_on_gpu(dev);
+        }
+    }
+    if (!filter || strncmp(filter, "proof", 5) != 0) {
+        const tuff_check_params p = { .filter = filter };
+        const tuff_status status = tuff_check_device(dev, &p, on_result, &t);
+        if (status != TUFF_OK && status != TUFF_ERR_CHECK) FAIL("%s", tuff_last_error());
+        if (!filter) every_gradient_is_judged(&t);
+    }
+    tuff_device_close(&dev);
+    return report();
+}
