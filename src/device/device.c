@@ -189,7 +189,7 @@ tuff_status tuff_buffer_create(tuff_device *dev, size_t bytes, tuff_buffer **buf
     return buffer_create(dev, bytes, false, buffer);
 }
 
-tuff_status tuff_staging_create(tuff_device *dev, size_t bytes, tuff_buffer **buffer)
+tuff_status tuff_buffer_create_host(tuff_device *dev, size_t bytes, tuff_buffer **buffer)
 {
     return buffer_create(dev, bytes, true, buffer);
 }

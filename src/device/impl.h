@@ -63,8 +63,6 @@ tuff_status tuff_cmd_keep(tuff_cmd *cmd, tuff_buffer *buffer);
 void tuff_cmd_mark(tuff_cmd *cmd, tuff_ticket ticket);
 // Nothing recorded or in flight touches the buffer.
 bool tuff_buffer_idle(const tuff_buffer *buffer);
-// Memory to stage through; as tuff_buffer_create otherwise.
-tuff_status tuff_staging_create(tuff_device *dev, size_t bytes, tuff_buffer **buffer);
 
 // A test hook: at most `bytes` are taken from the driver (0: no limit), so that running out
 // of memory can be tried on any device.

@@ -127,7 +127,7 @@ static tuff_status stage(tuff_stream *s, size_t size, slot **open, size_t *got)
         size_t want = STAGING_FIRST;
         while (want < size && want < STAGING_MOST) want *= 2;
         tuff_buffer_release(&at->staging);
-        TUFF_TRY(tuff_staging_create(s->dev, want, &at->staging));
+        TUFF_TRY(tuff_buffer_create_host(s->dev, want, &at->staging));
         have = want;
     }
     *got = size < have - at->staged ? size : have - at->staged;
