@@ -2,6 +2,10 @@
 // Kept by family, so that two families can grow at once.
 
 // ---- matrix product and convolution
+X(matmul)
+X(conv2d)
+X(conv2d_input_grad)
+X(conv2d_weight_grad)
 
 
 // ---- elementwise, movement, softmax, reductions, filling

@@ -1,0 +1,53 @@
+// What the kernels of matmul and the convolutions share (src/ops/gemm.h).
+#ifndef TUFF_ABI_GEMM_H
+#define TUFF_ABI_GEMM_H
+#include "abi.h"
+
+struct tuff_gemm {
+    uint m, n, k;  // rows, columns, products of one sum
+    uint batches;  // independent products
+    uint count;    // elements of y: m * n * batches
+    uint splits;   // parts of the sum, written at distances of `count`
+    uint k_step;   // products in one part; the last may be shorter
+    uint after;    // TUFF_AFTER bits, and the tuff_act in the lowest two
+};
+#ifndef GL_core_profile
+typedef struct tuff_gemm tuff_gemm;
+#endif
+#define TUFF_AFTER_ACT      3u
+#define TUFF_AFTER_BIAS     4u
+#define TUFF_AFTER_RESIDUAL 8u
+
+// gemm_sum.comp: y[i] = act(sum of parts[i + j * count] + bias + residual).
+struct tuff_gemm_sum_pc {
+    uint count, splits, after;
+    uint bias_step, bias_n; // element i takes bias[i / bias_step % bias_n]
+};
+
+// The 2-D position that output pixel p reads for kernel tap t is (p * mul + off + t * step),
+// where it is a multiple of div; that multiple is the pixel read, when it is inside.
+struct tuff_conv_pc {
+    tuff_gemm g;                  // m: channels written in a group, n: images * pixels
+    uint from_c, from_h, from_w;  // the tensor read, all groups
+    uint to_c, to_h, to_w;        // the tensor written, all groups
+    uint kh, kw;
+    int mul_y, mul_x, off_y, off_x, step_y, step_x, div_y, div_x;
+    uint w_row, w_ch;             // distances in w of channels written and channels read
+};
+
+struct tuff_conv_dw_pc {
+    tuff_gemm g;         // m: channels of dy in a group, n: channels of x in it * taps
+    uint x_c, x_h, x_w;  // all groups
+    uint y_c, y_h, y_w;
+    uint kh, kw;
+    int mul_y, mul_x, off_y, off_x, step_y, step_x;
+};
+
+#define TUFF_MATMUL_DIMS 6
+// Leading dims that broadcast alike are merged, the innermost is last.
+struct tuff_matmul_pc {
+    tuff_gemm g;
+    uint a_m, a_k, b_k, b_n; // distances of neighbours, in elements
+    uint dim[TUFF_MATMUL_DIMS], a_step[TUFF_MATMUL_DIMS], b_step[TUFF_MATMUL_DIMS];
+};
+#endif

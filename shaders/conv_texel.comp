@@ -1,0 +1,86 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+// conv2d and its input gradient on CPU-like drivers. Bindings (left: w, right: the tensor
+// read), spec constants, grid: texel.glsl. Kernel taps are the outer loops: what a tap costs,
+// finding where it reads and whether that is inside, is shared by all channels.
+#include "common.glsl"
+#include "quotient.glsl"
+#include "abi/gemm.h"
+layout(push_constant) uniform Push { tuff_conv_pc pc; };
+#include "texel.glsl"
+
+// The four columns' place in the tensor written (without the row's channel), and the position
+// in the tensor read of tap 0 and its plane's first element.
+void place(uvec4 col, out uvec4 to, out uvec4 from, out ivec4 at_y, out ivec4 at_x)
+{
+    const uint plane = pc.to_h * pc.to_w;
+    for (int i = 0; i < 4; i++) {
+        const uint image = quotient(col[i], plane), pixel = col[i] - image * plane;
+        const uint row = quotient(pixel, pc.to_w);
+        to[i] = image * pc.to_c * plane + pixel;
+        from[i] = image * pc.from_c * pc.from_h * pc.from_w;
+        at_y[i] = int(row) * pc.mul_y + pc.off_y;
+        at_x[i] = int(pixel - row * pc.to_w) * pc.mul_x + pc.off_x;
+    }
+}
+
+// The pixel read for position `at`, and whether there is one.
+uvec4 pixel_of(ivec4 at, int div, uint size, out bvec4 inside)
+{
+    if (div == 1) {
+        inside = lessThan(uvec4(at), uvec4(size));
+        return uvec4(at);
+    }
+    const uvec4 p = uvec4(at) & 0x7fffffffu;
+    const uvec4 q = uvec4(quotient(p.x, uint(div)), quotient(p.y, uint(div)),
+                          quotient(p.z, uint(div)), quotient(p.w, uint(div)));
+    inside = lessThan(mix(uvec4(0xffffffffu), q, equal(q * uint(div), uvec4(at))), uvec4(size));
+    return q;
+}
+
+bvec4 both(bvec4 a, bvec4 b) { return bvec4(uvec4(a) & uvec4(b)); }
+
+void main()
+{
+    Tile t;
+    if (!tile_of(pc.g, t)) return;
+    const uint taps = pc.kh * pc.kw, plane = pc.from_h * pc.from_w;
+    const uint ch0 = quotient(t.split * pc.g.k_step, taps);
+    const uint chs = min(quotient(pc.g.k, taps), ch0 + quotient(pc.g.k_step, taps)) - ch0;
+    uvec4 to, from;
+    ivec4 at_y, at_x;
+    place(t.col, to, from, at_y, at_x);
+    from += (t.batch * quotient(pc.g.k, taps) + ch0) * plane;
+    const uvec2 w_row = t.batch * pc.g.m * pc.g.k + rows_of(pc.g, t) * pc.w_row +
+                        ch0 * pc.w_ch;
+
+    EACH_ROW(DECLARE_ROW)
+    uint tap = 0;
+    for (uint ky = 0; ky < pc.kh; ky++) {
+        bvec4 ok_y, ok_x;
+        const uvec4 row = from + pixel_of(at_y + int(ky) * pc.step_y, pc.div_y, pc.from_h,
+                                          ok_y) * pc.from_w;
+        for (uint kx = 0; kx < pc.kw; kx++) {
+            const uvec4 x = pixel_of(at_x + int(kx) * pc.step_x, pc.div_x, pc.from_w, ok_x);
+            const bvec4 ok = both(ok_y, ok_x);
+            uvec4 b_at = mix(uvec4(0), row + x, ok);
+            uvec2 a_at = w_row + tap++;
+            for (uint c = 0; c < chs; c++) {
+                const vec4 b = mix(vec4(0.0), fetch_right(b_at), ok);
+                LOAD_LEFT(a_at)
+                EACH_ROW(ADD_ROW)
+                b_at += plane;
+                a_at += pc.w_ch;
+            }
+        }
+    }
+
+    const uint to_plane = pc.to_h * pc.to_w, ch = t.batch * pc.g.m + t.row;
+    to += ch * to_plane;
+#define STORE_ROW(r) \
+    if (t.row + r < pc.g.m) \
+        store_row(pc.g, t, to + r * to_plane, vec4(texelFetch(bias, int(ch + r)).x), s##r);
+    EACH_ROW(STORE_ROW)
+}

@@ -1,0 +1,21 @@
+// The bindings and the end of every product that reads storage buffers (gemm_plain.glsl,
+// gemm_tile.glsl). Who includes this has declared `pc`, whose member g is a tuff_gemm.
+//
+//   binding 0  a         f32[]  read
+//   binding 1  b         f32[]  read
+//   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
+//   binding 3  bias      texels, one f32 each; anything when TUFF_AFTER_BIAS is not set
+//   binding 4  residual  f32[]  read   may be y; anything when TUFF_AFTER_RESIDUAL is not set
+layout(binding = 0) readonly buffer A { float a[]; };
+layout(binding = 1) readonly buffer B { float b[]; };
+layout(binding = 2) writeonly buffer Y { float y[]; };
+layout(binding = 3) uniform samplerBuffer bias;
+layout(binding = 4) readonly buffer Residual { float residual[]; };
+
+// Writes element i of y, or of a part of it; `ch` is its place in the bias.
+void gemm_write(uint i, uint ch, uint split, float v)
+{
+    if ((pc.g.after & TUFF_AFTER_BIAS) != 0) v += texelFetch(bias, int(ch)).x;
+    if ((pc.g.after & TUFF_AFTER_RESIDUAL) != 0) v += residual[i];
+    y[split * pc.g.count + i] = act(v, pc.g.after & TUFF_AFTER_ACT);
+}

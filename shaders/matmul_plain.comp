@@ -1,0 +1,9 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// matmul, one output per invocation.
+// Bindings: gemm.glsl. Spec constants and grid: gemm_plain.glsl.
+#include "common.glsl"
+#include "abi/gemm.h"
+#include "act.glsl"
+#include "matmul.glsl"
+#include "gemm_plain.glsl"

@@ -1,0 +1,166 @@
+// The parts of a product's plan that matmul and the convolutions share. See gemm.h.
+#include "ops/gemm.h"
+#include "ops/ops.h"
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+enum {
+    TILE_ROWS = 8,      // of texel.glsl
+    FEW_TILES = 16,     // fewer than this leave threads idle
+    SHORTEST_PART = 256 // products that are worth a part of their own
+};
+
+const char *const tuff_act_names[] = { "none", "relu", "sigmoid", "tanh", NULL };
+
+double tuff_act_ref(double x, int act)
+{
+    switch (act) {
+    case TUFF_ACT_RELU: return x < 0 ? 0 : x;
+    case TUFF_ACT_SIGMOID: return 1 / (1 + exp(-x));
+    case TUFF_ACT_TANH: return tanh(x);
+    default: return x;
+    }
+}
+
+tuff_var tuff_act_grad(tuff_tape *t, int act, tuff_var y, tuff_var dy)
+{
+    switch (act) {
+    case TUFF_ACT_RELU: return TUFF_V(t, &tuff_op_relu_grad, NULL, y, dy);
+    case TUFF_ACT_SIGMOID: return TUFF_V(t, &tuff_op_sigmoid_grad, NULL, y, dy);
+    case TUFF_ACT_TANH: return TUFF_V(t, &tuff_op_tanh_grad, NULL, y, dy);
+    default: return dy;
+    }
+}
+
+static bool has(const tuff_product *p, int input)
+{
+    return input >= 0 && tuff_call_has(p->call, input);
+}
+
+static uint32_t after_bits(const tuff_product *p)
+{
+    return (uint32_t)p->act | (has(p, p->bias) ? TUFF_AFTER_BIAS : 0) |
+           (has(p, p->residual) ? TUFF_AFTER_RESIDUAL : 0);
+}
+
+bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
+{
+    return !has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float));
+}
+
+bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
+                      bool direct)
+{
+    tuff_gemm *g = &p->g;
+    uint32_t most = TUFF_GEMM_SUM;
+    // A quarter of the iterations is left to loops around and inside the sum.
+    if (k->max_loop && k->max_loop / 4 * 3 < most) most = k->max_loop / 4 * 3;
+    if (unit > most) return false;
+    if (parts < 1) parts = 1;
+    uint32_t step = tuff_ceil_div(tuff_ceil_div(g->k, parts), unit) * unit;
+    if (step > most) step = most / unit * unit;
+    g->count = g->m * g->n * g->batches;
+    g->k_step = step;
+    g->splits = tuff_ceil_div(g->k, step);
+    const bool whole = g->splits == 1 && direct;
+    g->after = whole ? after_bits(p) : 0;
+    return whole || tuff_fits(k, (size_t)g->splits * g->count * sizeof(float));
+}
+
+// Whether the kernel writes y itself.
+static bool is_whole(const tuff_product *p)
+{
+    return p->g.splits == 1 && p->g.after == after_bits(p);
+}
+
+static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bind_kind kind)
+{
+    const bool there = has(p, input);
+    tuff_bind(d, TUFF_ROLE_IN, there ? input : 0, kind, TUFF_READ);
+    if (!there) d->slot[d->nslot - 1].size = 16; // a stand-in
+}
+
+void tuff_product_bind_after(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind)
+{
+    bind_or(p, d, p->g.after & TUFF_AFTER_BIAS ? p->bias : -1, TUFF_BIND_TEXEL_F32);
+    bind_or(p, d, p->g.after & TUFF_AFTER_RESIDUAL ? p->residual : -1, kind);
+}
+
+void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d)
+{
+    tuff_bind(d, is_whole(p) ? TUFF_ROLE_OUT : TUFF_ROLE_SCRATCH, 0, TUFF_BIND_STORAGE,
+              TUFF_WRITE);
+}
+
+tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan)
+{
+    tuff_dispatch *d = tuff_plan_add(plan, shader);
+    tuff_bind_in(d, p->a);
+    tuff_bind_in(d, p->b);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_after(p, d, TUFF_BIND_STORAGE);
+    return d;
+}
+
+void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan)
+{
+    if (is_whole(p)) return;
+    const uint32_t wg = tuff_group_size(k);
+    plan->scratch[0] = (size_t)p->g.splits * p->g.count * sizeof(float);
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_sum);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 0, TUFF_BIND_STORAGE, TUFF_READ);
+    tuff_bind_out(d, 0);
+    bind_or(p, d, p->bias, TUFF_BIND_STORAGE);
+    bind_or(p, d, p->residual, TUFF_BIND_STORAGE);
+    tuff_spec(d, wg);
+    tuff_grid(d, tuff_ceil_div(p->g.count, wg), k);
+    TUFF_PUSH(d, (struct tuff_gemm_sum_pc){ .count = p->g.count, .splits = p->g.splits,
+                                            .after = after_bits(p),
+                                            .bias_step = p->bias_step,
+                                            .bias_n = p->bias_n });
+}
+
+bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, uint32_t unit,
+                        const tuff_caps *k, tuff_plan *plan)
+{
+    const tuff_call *c = p->call;
+    const uint32_t w = k->subgroup;
+    if (!k->cpu_like || !k->subgroup_basic || !k->subgroup_shuffle) return false;
+    if (w != 4 && w != 8 && w != 16) return false;
+    if (!tuff_fits_texel(k, &c->in[p->a], 4) || !tuff_fits_texel(k, &c->in[p->b], 4))
+        return false;
+    const bool direct = tuff_product_direct(p, k) && p->act <= TUFF_ACT_RELU &&
+                        (!has(p, p->residual) || tuff_fits_texel(k, &c->in[p->residual], 4));
+    const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TILE_ROWS) *
+                           tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
+    const uint32_t useful = p->g.k / SHORTEST_PART; // each part is summed once more
+    uint32_t parts = tiles < FEW_TILES ? 2 * FEW_TILES / (uint32_t)tiles : 1;
+    if (parts > useful) parts = useful;
+    if (!tuff_product_cut(p, k, parts, unit, direct)) return false;
+    memcpy(pc, &p->g, sizeof p->g);
+    tuff_dispatch *d = tuff_plan_add(plan, shader);
+    tuff_bind(d, TUFF_ROLE_IN, p->a, TUFF_BIND_TEXEL_F32, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32, TUFF_READ);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_after(p, d, TUFF_BIND_TEXEL_F32);
+    tuff_spec(d, w);
+    tuff_push(d, pc, pc_bytes);
+    tuff_grid(d, tiles * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
+bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
+                        const tuff_caps *k, tuff_plan *plan)
+{
+    if (!tuff_product_cut(p, k, 1, 1, tuff_product_direct(p, k))) return false;
+    memcpy(pc, &p->g, sizeof p->g);
+    tuff_dispatch *d = tuff_product_add(p, shader, plan);
+    const uint32_t wg = tuff_group_size(k);
+    tuff_spec(d, wg);
+    tuff_push(d, pc, pc_bytes);
+    tuff_grid(d, tuff_ceil_div((uint64_t)p->g.count * p->g.splits, wg), k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}

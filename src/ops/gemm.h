@@ -1,0 +1,71 @@
+// What matmul and the convolutions have in common: each is a matrix product
+//
+//            N columns                     matmul        conv2d, its input gradient
+//         +-------------+                  M  rows of a  channels written
+//   K rows|      b      |                  N  columns    images x pixels written
+//         +-------------+                  K  inner      channels read x kernel taps
+//   K     |             |
+// +---+   +-------------+                  and the weight gradient: M channels of dy,
+// | a | M |      y      |                  N channels of x x kernel taps, K images x pixels
+// +---+   +-------------+
+//
+// done for `batches` of them (matmul: the leading dims; convolutions: the groups).
+//
+// Long sums are cut: `splits` parts of at most k_step products each are summed apart, written
+// to scratch as [splits][elements of y], and added by gemm_sum.comp in the order of the
+// parts. It bounds three things: the iterations of one invocation (caps.max_loop), the error
+// of an f32 sum (it grows with the root of its length), and the time of a product with few
+// outputs and a long sum. It also takes what the first kernel has no binding for.
+#ifndef TUFF_OPS_GEMM_H
+#define TUFF_OPS_GEMM_H
+#include "ops/op.h"
+#include "abi/gemm.h"
+
+enum { TUFF_GEMM_SUM = 16384 }; // products that one f32 sum takes at most
+
+// One product of a call, and what follows it. Filled by matmul_plan.c and conv2d_plan.c.
+typedef struct tuff_product {
+    const tuff_call *call;
+    tuff_gemm g;            // count, splits, k_step and after are set by tuff_product_cut
+    int a, b;               // inputs of the call that the kernel knows by these names
+    int bias, residual;     // likewise; -1: it never has one
+    int act;                // tuff_act
+    uint32_t bias_step;     // element i of y takes bias[i / bias_step % bias_n]
+    uint32_t bias_n;
+} tuff_product;
+
+static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
+{
+    return (uint32_t)((a + b - 1) / b);
+}
+
+// Cuts the sums: at least `parts` parts where k allows it, each a multiple of `unit` products
+// and short enough. `direct` tells whether the kernel can bind bias and residual itself.
+// Returns false when the parts would not fit one storage binding.
+bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
+                      bool direct);
+// Whether a kernel that reads its bias as texels can bind it.
+bool tuff_product_direct(const tuff_product *p, const tuff_caps *k);
+// Appends bias (texels) and residual, or stand-ins that are never read. `kind` is how the
+// residual is bound.
+void tuff_product_bind_after(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind);
+// Appends where the kernel writes: y, or the parts in scratch 0.
+void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d);
+// Appends the dispatch that adds the parts, when there are any, and reserves scratch 0.
+void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan);
+// The dispatch of a kernel with the bindings of gemm.glsl: a, b, y, bias, residual.
+tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan);
+// The plain variant, whole: `pc` begins with a tuff_gemm, which this fills.
+bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
+                        const tuff_caps *k, tuff_plan *plan);
+
+// The variant of CPU-like drivers, whole; see texel.glsl. Sums are cut at multiples of `unit`.
+bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, uint32_t unit,
+                        const tuff_caps *k, tuff_plan *plan);
+
+// The activation of a reference.
+double tuff_act_ref(double x, int act);
+extern const char *const tuff_act_names[];
+// dy times the slope of a fused activation, written by its output y; dy itself without one.
+tuff_var tuff_act_grad(tuff_tape *t, int act, tuff_var y, tuff_var dy);
+#endif
