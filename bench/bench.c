@@ -1,0 +1,154 @@
+// How fast single ops are: time and rate of cases (see src/ops/case.h) on one device.
+//
+//   tuff-bench DEVICE OP 'CASE' [VARIANT]     one
+//   tuff-bench DEVICE FILE                    every line "OP CASE" of a file, as in shapes/
+//
+// A call is recorded several times into one list, as in a program; the list is submitted
+// again and again, and the median is taken. Times are wall-clock, so a busy machine shows.
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "ops/case.h"
+#include "tensor/tensor.h"
+#include <tuff/tuff.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUNS = 15, MOST_CALLS = 16 };
+
+typedef struct work {
+    tuff_case c;
+    tuff_plan plan;
+    tuff_tensor *in[TUFF_OP_IN], *out[TUFF_OP_OUT];
+    tuff_range scratch[TUFF_PLAN_SCRATCH];
+    tuff_cmd *cmd;
+} work;
+
+static void work_free(work *w)
+{
+    tuff_cmd_destroy(&w->cmd);
+    for (int i = 0; i < TUFF_OP_IN; i++) tuff_tensor_destroy(&w->in[i]);
+    for (int i = 0; i < TUFF_OP_OUT; i++) tuff_tensor_destroy(&w->out[i]);
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) tuff_buffer_release(&w->scratch[i].buffer);
+}
+
+static tuff_status fill(tuff_stream *s, tuff_tensor *t, uint32_t seed)
+{
+    const size_t n = (size_t)tuff_desc_count(&t->desc);
+    float *x = tuff_alloc(n, sizeof *x);
+    if (!x) return TUFF_ERR_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        seed = seed * 1664525 + 1013904223;
+        x[i] = t->desc.dtype == TUFF_F32 ? (float)(seed >> 8) / 8388608.0f - 1 : 0;
+    }
+    const tuff_status status = tuff_tensor_write(s, t, x, n * sizeof *x);
+    tuff_free(x);
+    return status;
+}
+
+// Allocates everything the call needs and records it `calls` times.
+static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s, int calls)
+{
+    const tuff_call *c = &w->c.call;
+    const tuff_caps *caps = tuff_device_caps(dev);
+    tuff_range in[TUFF_OP_IN] = { 0 }, out[TUFF_OP_OUT] = { 0 };
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i)) continue;
+        TUFF_TRY(tuff_tensor_create(dev, c->in[i], &w->in[i]));
+        TUFF_TRY(fill(s, w->in[i], (uint32_t)i + 1));
+        in[i] = tuff_tensor_range(w->in[i]);
+    }
+    for (int i = 0; i < c->nout; i++) {
+        TUFF_TRY(tuff_tensor_create(dev, c->out[i], &w->out[i]));
+        out[i] = tuff_tensor_range(w->out[i]);
+    }
+    TUFF_TRY(tuff_stream_wait(s));
+    if (!caps->cpu) TUFF_TRY(tuff_select(c, caps, &w->plan));
+    for (int i = 0; i < TUFF_PLAN_SCRATCH && !caps->cpu; i++) {
+        w->scratch[i].size = w->plan.scratch[i];
+        if (w->plan.scratch[i])
+            TUFF_TRY(tuff_buffer_create(dev, w->plan.scratch[i], &w->scratch[i].buffer));
+    }
+    TUFF_TRY(tuff_cmd_create(dev, true, &w->cmd));
+    for (int i = 0; i < calls; i++)
+        TUFF_TRY(tuff_record(w->cmd, c, caps->cpu ? NULL : &w->plan, in, out, w->scratch));
+    return tuff_cmd_finish(w->cmd);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static tuff_status once(work *w, tuff_device *dev, double *seconds)
+{
+    tuff_ticket ticket;
+    const double start = tuff_time_now();
+    TUFF_TRY(tuff_device_submit(dev, &w->cmd, 1, &ticket));
+    TUFF_TRY(tuff_device_wait(dev, ticket));
+    *seconds = tuff_time_now() - start;
+    return TUFF_OK;
+}
+
+static tuff_status measure(tuff_device *dev, tuff_stream *s, const char *name, const char *text)
+{
+    work w = { 0 };
+    double first, t[RUNS];
+    const tuff_op *op = tuff_op_find(name);
+    TUFF_REQUIRE(op, ARG, "there is no op named '%s'", name);
+    tuff_status status = TUFF_OK;
+    TUFF_GO(tuff_case_parse(op, TUFF_F32, text, &w.c));
+    const tuff_cost cost = op->cost ? op->cost(&w.c.call) : (tuff_cost){ 0 };
+    const int calls = cost.flops < 1e8 ? MOST_CALLS : 1;
+    TUFF_GO(work_record(&w, dev, s, calls));
+    TUFF_GO(once(&w, dev, &first));
+    for (int i = 0; i < RUNS; i++) TUFF_GO(once(&w, dev, &t[i]));
+    qsort(t, RUNS, sizeof *t, by_value);
+    const double median = t[RUNS / 2] / calls, best = t[0] / calls;
+    const char *variant = tuff_device_caps(dev)->cpu ? "ref" : w.plan.variant;
+    printf("%-18s %-10s %9.3f ms  %7.2f GF/s  (best %9.3f ms %7.2f; first %7.1f)  %s\n", name,
+           variant, median * 1e3, cost.flops / median * 1e-9, best * 1e3,
+           cost.flops / best * 1e-9, first * 1e3, text);
+exit:
+    work_free(&w);
+    return status;
+}
+
+static tuff_status measure_file(tuff_device *dev, tuff_stream *s, const char *path)
+{
+    FILE *f = fopen(path, "r");
+    TUFF_REQUIRE(f, IO, "%s could not be read", path);
+    char line[TUFF_CASE_TEXT + 64];
+    tuff_status status = TUFF_OK;
+    while (status == TUFF_OK && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        char *text = strchr(line, ' ');
+        if (line[0] == '#' || !text) continue;
+        *text++ = 0;
+        status = measure(dev, s, line, text);
+    }
+    fclose(f);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    tuff_device *dev = NULL;
+    tuff_stream *s = NULL;
+    tuff_status status = TUFF_OK;
+    if (argc < 3 || argc > 5) {
+        fprintf(stderr, "usage: tuff-bench DEVICE (OP CASE [VARIANT] | FILE)\n");
+        return 2;
+    }
+    TUFF_GO(tuff_device_open(argv[1], &dev));
+    TUFF_GO(tuff_stream_create(dev, &s));
+    if (argc == 5) tuff_variant_force(argv[4]);
+    TUFF_GO(argc == 3 ? measure_file(dev, s, argv[2]) : measure(dev, s, argv[2], argv[3]));
+exit:
+    if (status != TUFF_OK) fprintf(stderr, "tuff-bench: %s\n", tuff_last_error());
+    tuff_stream_destroy(&s);
+    tuff_device_close(&dev);
+    return status == TUFF_OK ? 0 : 1;
+}
