@@ -138,6 +138,22 @@ TUFF_API TUFF_CHECK tuff_status tuff_model_get(tuff_model *model, const char *na
 TUFF_API TUFF_CHECK tuff_status tuff_model_set(tuff_model *model, const char *name,
                                                const float *data, int64_t count);
 
+// What a model knows of the data it was trained on: how samples are normalised (x = scale[c]
+// v + shift[c] for channel c, dim 0 of a sample) and what its classes are called. tuff_train
+// sets it, model files keep it, and whoever predicts must prepare samples so.
+typedef struct tuff_model_data {
+    int channels;              // 0: not known
+    const float *scale, *shift; // [channels]
+    int classes;               // 0: none, or not known
+    const char *const *class_names; // [classes], or NULL
+} tuff_model_data;
+// Copies what is given; on failure the model knows what it knew.
+// Fails: TUFF_ERR_ARG (a negative count, another number of channels than a sample has, a
+// number that is not finite), TUFF_ERR_MEMORY.
+TUFF_API TUFF_CHECK tuff_status tuff_model_set_data(tuff_model *model,
+                                                    const tuff_model_data *data);
+TUFF_API const tuff_model_data *tuff_model_get_data(const tuff_model *model);
+
 // Emits the net on a graph: x [n, input...] -> [n, output...]. `params`, when it is not NULL,
 // has tuff_model_param_count places and receives the variables bound to the parameters, in
 // their order: what tuff_graph_backward differentiates by.

@@ -10,4 +10,5 @@
 #include <tuff/nn.h>
 #include <tuff/ops.h>
 #include <tuff/tensor.h>
+#include <tuff/train.h>
 #endif

@@ -3,6 +3,7 @@
 #include "nn/model.h"
 #include "base/alloc.h"
 #include "graph/graph.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -154,6 +155,7 @@ void tuff_model_destroy(tuff_model **model)
     for (int i = 0; i < m->params; i++) tuff_tensor_destroy(&m->param[i].view);
     tuff_tensor_destroy(&m->weights);
     tuff_stream_destroy(&m->stream);
+    tuff_free(m->data_memory);
     tuff_free(m->param);
     tuff_free(m->part);
     tuff_free(m->text);
@@ -220,6 +222,48 @@ tuff_status tuff_model_set(tuff_model *m, const char *name, const float *data, i
     TUFF_TRY(tuff_tensor_write(m->stream, p->view, data, (size_t)count * sizeof *data));
     return tuff_stream_wait(m->stream);
 }
+
+// ---- what it knows of its data -------------------------------------------------------------
+
+static tuff_status check_data(const tuff_model *m, const tuff_model_data *d)
+{
+    TUFF_REQUIRE(d->channels >= 0 && d->classes >= 0, ARG, "model: %d channels, %d classes",
+                 d->channels, d->classes);
+    TUFF_REQUIRE(!d->channels || d->channels == m->input.dim[0], ARG,
+                 "model: numbers for %d channels were given, a sample has %lld", d->channels,
+                 (long long)m->input.dim[0]);
+    for (int i = 0; i < d->channels; i++)
+        TUFF_REQUIRE(isfinite(d->scale[i]) && isfinite(d->shift[i]), ARG,
+                     "model: channel %d is normalised by %g and %g, expected finite numbers", i,
+                     (double)d->scale[i], (double)d->shift[i]);
+    return TUFF_OK;
+}
+
+// One block: pointers to the names, the numbers, the names.
+tuff_status tuff_model_set_data(tuff_model *m, const tuff_model_data *d)
+{
+    TUFF_TRY(check_data(m, d));
+    const size_t names = d->class_names ? (size_t)d->classes : 0, channels = (size_t)d->channels;
+    size_t bytes = names * sizeof(char *) + 2 * channels * sizeof(float);
+    for (size_t i = 0; i < names; i++) bytes += strlen(d->class_names[i]) + 1;
+    char *memory = tuff_alloc(bytes, 1);
+    if (!memory) return TUFF_ERR_MEMORY;
+    const char **name = (const char **)(void *)memory;
+    float *scale = (float *)(void *)(memory + names * sizeof *name), *shift = scale + channels;
+    char *text = (char *)(shift + channels);
+    if (channels) memcpy(scale, d->scale, channels * sizeof *scale);
+    if (channels) memcpy(shift, d->shift, channels * sizeof *shift);
+    for (size_t i = 0; i < names; i++) {
+        name[i] = strcpy(text, d->class_names[i]);
+        text += strlen(text) + 1;
+    }
+    m->data = (tuff_model_data){ d->channels, scale, shift, d->classes, names ? name : NULL };
+    tuff_free(m->data_memory);
+    m->data_memory = memory;
+    return TUFF_OK;
+}
+
+const tuff_model_data *tuff_model_get_data(const tuff_model *m) { return &m->data; }
 
 // ---- on a graph ----------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ struct tuff_model {
     int64_t flat;         // elements with the gaps
     int64_t parameters;   // without
     tuff_desc input, output;
+    tuff_model_data data;
+    void *data_memory;    // of what `data` points to, in one piece
 };
 
 // Starting values of all parameters into data[flat], gaps zero. Pure.

@@ -1,0 +1,224 @@
+#ifndef TUFF_TRAIN_H
+#define TUFF_TRAIN_H
+#include <tuff/data.h>
+#include <tuff/nn.h>
+// Training, testing, predicting, and the files that trained models live in.
+//
+//   tuff_dataset_open("fashion", NULL, &data);                        1. the data
+//   tuff_model_create(device, &(tuff_model_params){                   2. the model
+//       .net = "lenet5", .input = tuff_dataset_get_info(data)->sample }, &model);
+//   tuff_train_params p = { .optimizer = { .kind = TUFF_ADAM } };     3. the optimizer
+//   tuff_train(model, data, &p, &result);                             4. train
+//   tuff_test(model, data, NULL, &metrics);                           5. test
+//
+// One step (forward, loss, gradients, optimizer) is one program that is recorded once and
+// replayed; loss and accuracy are summed on the device and read when somebody asks. A last
+// batch that is smaller has a program of its own size.
+//
+//   Defaults  a zeroed params struct is valid: cross entropy for data with classes, else mean
+//             squared error; Adam with lr 0.001; 5 epochs of batches of 64.
+//   Same bits on one device and one build, the same seed gives the same weights, also when a
+//             run was killed and resumed from its checkpoint.
+//   Threads   a trainer, and its model belong to one thread at a time.
+
+// ---- optimizers --------------------------------------------------------------------------------
+
+typedef enum tuff_optimizer_kind {
+    TUFF_ADAM, // the formulas stand with the ops in <tuff/ops.h>
+    TUFF_ADAMW,
+    TUFF_SGD,
+    TUFF_MOMENTUM,
+    TUFF_NESTEROV,
+    TUFF_RMSPROP
+} tuff_optimizer_kind;
+
+typedef struct tuff_optimizer {
+    tuff_optimizer_kind kind;
+    float lr;           // 0 = 0.001 for adam, adamw and rmsprop, else 0.01
+    float momentum;     // 0 = 0.9; of momentum and nesterov
+    float alpha;        // 0 = 0.99; of rmsprop
+    float beta1, beta2; // 0 = 0.9, 0.999; of adam and adamw
+    float eps;          // 0 = 1e-8
+    float weight_decay; // L2 penalty (adamw: decoupled, as a factor on the weights)
+    float l1;           // L1 penalty
+    float clip_value;   // 0 = none; each gradient is clipped to [-clip_value, clip_value]
+    float clip_norm;    // 0 = none; all gradients together are scaled to this length
+} tuff_optimizer;
+
+// By name, "adam" ... "rmsprop", and back. Fails: TUFF_ERR_FORMAT (lists the names).
+TUFF_API TUFF_CHECK tuff_status tuff_optimizer_parse(const char *name,
+                                                     tuff_optimizer_kind *kind);
+TUFF_API const char *tuff_optimizer_name(tuff_optimizer_kind kind); // "?" for none
+
+// ---- schedules ---------------------------------------------------------------------------------
+
+// The learning rate of step t (from 0) out of T. The first W steps warm up:
+//
+//   t < W     lr (t + 1) / W
+//   constant  lr
+//   step      lr factor^floor(epoch / every)             epoch = t / steps an epoch, whole
+//   cosine    min + (lr - min) (1 + cos(pi p)) / 2       p = (t - W) / (T - W)
+//                                                        (Loshchilov & Hutter 2017)
+typedef enum tuff_schedule_kind {
+    TUFF_CONSTANT,
+    TUFF_STEP,
+    TUFF_COSINE
+} tuff_schedule_kind;
+
+typedef struct tuff_schedule {
+    tuff_schedule_kind kind;
+    int64_t warmup; // steps
+    int64_t every;  // step: epochs; 0 = 1
+    float factor;   // step: 0 = 0.1
+    float min;      // cosine: the rate it ends at
+} tuff_schedule;
+
+TUFF_API double tuff_schedule_lr(const tuff_schedule *s, double lr, int64_t step,
+                                 int64_t steps_per_epoch, int64_t steps);
+// Reads words with spaces between: "constant", "step=EVERY,FACTOR", "cosine", "cosine=MIN",
+// "warmup=STEPS", as in "warmup=500 cosine". Fails: TUFF_ERR_FORMAT.
+TUFF_API TUFF_CHECK tuff_status tuff_schedule_parse(const char *text, tuff_schedule *s);
+
+// ---- training ----------------------------------------------------------------------------------
+
+typedef enum tuff_loss {
+    TUFF_LOSS_AUTO,          // cross entropy where the data has classes, else mse
+    TUFF_LOSS_CROSS_ENTROPY, // of logits (the net ends without softmax) and class indices
+    TUFF_LOSS_MSE            // of outputs and targets; classes become one-hot targets
+} tuff_loss;
+// "auto", "cross_entropy", "mse". Fails: TUFF_ERR_FORMAT.
+TUFF_API TUFF_CHECK tuff_status tuff_loss_parse(const char *name, tuff_loss *loss);
+TUFF_API const char *tuff_loss_name(tuff_loss loss);
+
+typedef struct tuff_metrics {
+    double loss;       // mean over the examples
+    double accuracy;   // correct / examples; -1 where the data has no classes
+    int64_t correct;   // examples whose largest output is their class's
+    int64_t examples;
+    double seconds;
+    double images_per_second;
+} tuff_metrics;
+
+typedef struct tuff_epoch {
+    int epoch;          // counted from 1
+    int epochs;         // of the whole run
+    double lr;          // of its last step
+    tuff_metrics train; // while the weights were changing
+    tuff_metrics test;  // after the epoch; `examples` is 0 where the data has no such part
+    tuff_metrics held;  // likewise
+} tuff_epoch;
+
+typedef struct tuff_progress {
+    int epoch, epochs;   // this one, from 1; of how many
+    int64_t step, steps; // done in this epoch; of how many
+    int64_t examples;    // done in this epoch
+    double seconds;      // since the epoch began
+    double loss;         // mean of this epoch when last looked at (once a second); -1 before
+} tuff_progress;
+
+// Return false to stop after this step / epoch; a checkpoint is then written where `out` says.
+typedef bool (*tuff_progress_fn)(void *user, const tuff_progress *progress);
+typedef bool (*tuff_epoch_fn)(void *user, const tuff_epoch *epoch);
+
+typedef struct tuff_train_params {
+    tuff_optimizer optimizer;
+    tuff_schedule schedule;
+    tuff_loss loss;
+    int epochs;    // in all, also counting those before `resume`; 0 = 5
+    int batch;     // examples in a step; 0 = 64
+    uint64_t seed; // of the order of the examples
+    int patience;  // early stop: end when the loss of the held-out part of the data has not
+                   // become smaller for that many epochs, and give the model its best
+                   // weights back; 0 = never
+    // Files.
+    const char *out;    // model file, written after each epoch (with the optimizer's state)
+    int64_t save_every; // also after this many steps; 0 = only after epochs
+    const char *resume; // a model file to go on from. Weights, optimizer, schedule, loss,
+                        // batch, seed and early stop come from the file; of these params
+                        // `epochs` counts when it is not 0, and the files and functions
+    // Told how it goes, from the calling thread.
+    tuff_progress_fn on_step;
+    tuff_epoch_fn on_epoch;
+    void *user;
+} tuff_train_params;
+
+typedef struct tuff_train_result {
+    tuff_epoch last;     // the last whole epoch of this call; epoch is 0 when there was none
+    int64_t steps;       // in all, also counting those before `resume`
+    int best_epoch;      // with early stop: whose weights the model has; else 0
+    bool early;          // ended by early stop
+    bool asked;          // ended because a function returned false
+} tuff_train_result;
+
+// Trains a model on the training part of a dataset; the held-out and the test part (where
+// there are such) are tested after each epoch, and never learnt from. A model that does not
+// know yet how samples are normalised takes it from the dataset; else the dataset is set to
+// normalise as the model knows (tuff_dataset_set_norm). No loader of the dataset may live.
+// Fails: TUFF_ERR_ARG (a setting is out of its range: the sentence names it; early stop
+// without a held-out part), TUFF_ERR_SHAPE (the data's samples or classes are not what the
+// net takes or gives), TUFF_ERR_CHECK (the loss is no longer a number), TUFF_ERR_IO and
+// TUFF_ERR_FORMAT (files), TUFF_ERR_MEMORY, TUFF_ERR_LOST. After a failure the model's
+// weights are those of some step.
+TUFF_API TUFF_CHECK tuff_status tuff_train(tuff_model *model, tuff_dataset *data,
+                                           const tuff_train_params *p,
+                                           tuff_train_result *result);
+
+// ---- step by step ------------------------------------------------------------------------------
+
+// A trainer does single steps on batches that the caller has: for other kinds of data, and for
+// tests. Files and functions of the params are not used.
+typedef struct tuff_trainer tuff_trainer;
+
+// `classes` is the number of classes, or 0 for targets of the output's shape; `examples` the
+// number in one epoch (schedules count by it; 0 = schedules other than constant are refused).
+TUFF_API TUFF_CHECK tuff_status tuff_trainer_create(tuff_model *model,
+                                                    const tuff_train_params *p, int64_t classes,
+                                                    int64_t examples, tuff_trainer **trainer);
+TUFF_API void tuff_trainer_destroy(tuff_trainer **trainer);
+// One step on `count` examples: x is f32 [count, input...], y i32 [count] (classes) or f32
+// [count, output...]. Copies both and returns before the step is done.
+TUFF_API TUFF_CHECK tuff_status tuff_trainer_step(tuff_trainer *trainer, const float *x,
+                                                  const void *y, int64_t count);
+// Waits; the mean over the steps since the last call of this function.
+TUFF_API TUFF_CHECK tuff_status tuff_trainer_read(tuff_trainer *trainer, tuff_metrics *m);
+// The program of a batch of `count` examples (0: the params' batch), made when it is not
+// there yet; belongs to the trainer. For `tuff info --plan` and tests.
+TUFF_API TUFF_CHECK tuff_status tuff_trainer_program(tuff_trainer *trainer, int64_t count,
+                                                     tuff_program **program);
+
+// ---- testing and predicting --------------------------------------------------------------------
+
+typedef struct tuff_test_params {
+    bool held;     // the held-out part; else the test part
+    tuff_loss loss;
+    int batch;     // 0 = 64
+    float *scores; // NULL, or [examples, output...]: receives the net's outputs (logits)
+} tuff_test_params;
+
+// Loss and accuracy of a model on all examples of a part of a dataset, normalised as the
+// model knows. No loader of the dataset may live. Fails: as tuff_train.
+TUFF_API TUFF_CHECK tuff_status tuff_test(tuff_model *model, tuff_dataset *data,
+                                          const tuff_test_params *p, tuff_metrics *metrics);
+
+// The net's outputs for `count` samples that are normalised as tuff_model_get_data says:
+// x f32 [count, input...], scores f32 [count, output...].
+TUFF_API TUFF_CHECK tuff_status tuff_predict(tuff_model *model, const float *x, int64_t count,
+                                             float *scores);
+
+// ---- model files -------------------------------------------------------------------------------
+
+// A model file is a safetensors file: weights under their names, and in its metadata the net,
+// the sample's shape, how the data were prepared, and (when it is a checkpoint, which
+// tuff_train writes) the settings and the place in the run; the optimizer's state then lies
+// under "optimizer.m.0.weight" and so on. It is written to a new file beside `path` that then
+// takes its place: whoever reads sees the old file or the new one, whole.
+
+// Writes the weights. Fails: TUFF_ERR_IO, TUFF_ERR_MEMORY.
+TUFF_API TUFF_CHECK tuff_status tuff_model_save(tuff_model *model, const char *path);
+// Makes a model from a file; it is as it was when it was saved. Fails: TUFF_ERR_IO, TUFF_ERR_FORMAT (no model file, or one that
+// is damaged: the sentence says what is wrong), TUFF_ERR_MEMORY.
+TUFF_API TUFF_CHECK tuff_status tuff_model_load(tuff_device *device, const char *path,
+                                                tuff_model **model);
+// Fills a model's weights from a file whose parameters have the same names and shapes.
+TUFF_API TUFF_CHECK tuff_status tuff_model_load_weights(tuff_model *model, const char *path);
+#endif

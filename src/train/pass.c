@@ -1,0 +1,314 @@
+#include "train/pass.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include <string.h>
+
+enum { SUMS_GAP = 64, SUMS = 2 * SUMS_GAP }; // floats: views start at multiples of 256 bytes
+
+struct tuff_pass {
+    int64_t count;
+    tuff_pass_spec spec;
+    tuff_program *program;
+    tuff_var x, labels, target, hyper, y; // id 0: not in this program
+    size_t x_bytes, target_bytes, y_bytes;
+    tuff_tensor *sums, *loss_sum, *correct_sum; // one tensor and its two views
+    float *one_hot; // targets made of classes
+    int64_t runs;   // since the last reset
+};
+
+struct tuff_passes {
+    tuff_pass_spec spec;
+    tuff_stream *stream;
+    tuff_pass **list;
+    int count;
+};
+
+// ---- what fits -----------------------------------------------------------------------------
+
+static tuff_status check_spec(const tuff_pass_spec *s)
+{
+    const tuff_desc *out = tuff_model_output(s->model);
+    char text[96];
+    TUFF_REQUIRE(!s->classes || (out->rank == 1 && out->dim[0] >= s->classes), SHAPE,
+                 "the net gives %s for a sample, data of %lld classes needs f32 [%lld]",
+                 tuff_desc_print(out, text, sizeof text), (long long)s->classes,
+                 (long long)s->classes);
+    const int last = tuff_model_layer_count(s->model) - 1;
+    tuff_layer_info info;
+    if (s->loss == TUFF_LOSS_CROSS_ENTROPY && tuff_model_layer(s->model, last, &info))
+        TUFF_REQUIRE(strcmp(info.text, "softmax") != 0, ARG,
+                     "layer %d (softmax): cross entropy takes logits, leave the last softmax "
+                     "out of the net",
+                     last);
+    TUFF_REQUIRE(!s->state || tuff_model_param_count(s->model) > 0, ARG,
+                 "the net has no parameters to train");
+    return TUFF_OK;
+}
+
+// ---- building ------------------------------------------------------------------------------
+
+static tuff_desc batch_of(const tuff_desc *sample, int64_t count)
+{
+    tuff_desc d = { .dtype = sample->dtype, .rank = sample->rank + 1, .dim = { count } };
+    memcpy(d.dim + 1, sample->dim, (size_t)sample->rank * sizeof *d.dim);
+    return d;
+}
+
+static tuff_status make_sums(tuff_pass *p)
+{
+    tuff_device *device = tuff_model_device(p->spec.model);
+    TUFF_TRY(tuff_tensor_create(device, TUFF_SHAPE(TUFF_F32, SUMS), &p->sums));
+    TUFF_TRY(tuff_tensor_view(p->sums, 0, TUFF_SCALAR(TUFF_F32), &p->loss_sum));
+    return tuff_tensor_view(p->sums, SUMS_GAP, TUFF_SCALAR(TUFF_F32), &p->correct_sum);
+}
+
+static void add_to(tuff_graph *g, tuff_tensor *sum, tuff_var v)
+{
+    const tuff_var in[] = { tuff_graph_bind(g, NULL, sum), v };
+    tuff_graph_store(g, tuff_graph_op(g, "add", in, 2, NULL), sum);
+}
+
+// The mean loss of the batch, and the sums on the device.
+static tuff_var emit_loss(tuff_graph *g, tuff_pass *p)
+{
+    const int64_t classes = p->spec.classes;
+    if (classes) {
+        p->labels = tuff_graph_input(g, "labels", TUFF_SHAPE(TUFF_I32, p->count));
+        const tuff_var in[] = { p->y, p->labels };
+        add_to(g, p->correct_sum, tuff_graph_op(g, "count_correct", in, 2, NULL));
+    }
+    const bool mse = p->spec.loss == TUFF_LOSS_MSE;
+    if (mse) {
+        const tuff_desc desc = batch_of(tuff_model_output(p->spec.model), p->count);
+        p->target = tuff_graph_input(g, "target", desc);
+        p->target_bytes = tuff_desc_bytes(&desc);
+    }
+    const tuff_var in[] = { p->y, mse ? p->target : p->labels };
+    const tuff_var loss = tuff_graph_op(g, mse ? "mse" : "cross_entropy", in, 2, NULL);
+    add_to(g, p->loss_sum, loss);
+    return loss;
+}
+
+// The gradient of every parameter into its place in the flat tensor.
+static tuff_status emit_gradients(tuff_graph *g, tuff_pass *p, tuff_var loss,
+                                  const tuff_var *params)
+{
+    const int n = tuff_model_param_count(p->spec.model);
+    tuff_var *grads = tuff_alloc((size_t)n, sizeof *grads);
+    if (!grads) return TUFF_ERR_MEMORY;
+    tuff_graph_backward(g, loss, params, n, grads);
+    for (int i = 0; i < n && tuff_graph_status(g) == TUFF_OK; i++)
+        if (grads[i].id) tuff_graph_store(g, grads[i], p->spec.state->grad_views[i]);
+    tuff_free(grads);
+    return tuff_graph_status(g);
+}
+
+// One update of all weights at once.
+static void emit_update(tuff_graph *g, tuff_pass *p)
+{
+    const tuff_update_state *s = p->spec.state;
+    const tuff_optimizer *o = &s->optimizer;
+    tuff_tensor *weights = tuff_model_weights(p->spec.model);
+    tuff_var grads = tuff_graph_bind(g, "gradients", s->grads);
+    if (o->clip_norm > 0) {
+        const tuff_clip_norm_params clip = { o->clip_norm };
+        tuff_var clipped[2];
+        tuff_graph_op_n(g, "clip_norm", &grads, 1, &clip, clipped, 2);
+        tuff_graph_store(g, clipped[0], s->grads);
+        grads = clipped[0];
+    }
+    const tuff_update_params update = {
+        .momentum = o->momentum, .alpha = o->alpha, .beta1 = o->beta1, .beta2 = o->beta2,
+        .eps = o->eps, .weight_decay = o->weight_decay, .l1 = o->l1,
+        .clip_value = o->clip_value,
+    };
+    p->hyper = tuff_graph_input(g, "hyper", TUFF_SHAPE(TUFF_F32, 8));
+    tuff_var in[5] = { tuff_graph_bind(g, "weights", weights), grads, p->hyper }, out[3];
+    tuff_tensor *into[3] = { weights };
+    int nin = 3, nout = 1;
+    tuff_tensor *const moments[] = { s->m, s->v };
+    for (int i = 0; i < 2; i++) {
+        if (!moments[i]) continue;
+        in[nin++] = tuff_graph_bind(g, i ? "v" : "m", moments[i]);
+        into[nout++] = moments[i];
+    }
+    tuff_graph_op_n(g, tuff_optimizer_name(o->kind), in, nin, &update, out, nout);
+    for (int i = 0; i < nout; i++) tuff_graph_store(g, out[i], into[i]);
+}
+
+static tuff_status emit(tuff_graph *g, tuff_pass *p)
+{
+    tuff_model *model = p->spec.model;
+    const tuff_desc in = batch_of(tuff_model_input(model), p->count);
+    const tuff_desc out = batch_of(tuff_model_output(model), p->count);
+    p->x_bytes = tuff_desc_bytes(&in);
+    p->y_bytes = tuff_desc_bytes(&out);
+    tuff_var *params = tuff_alloc((size_t)tuff_model_param_count(model) + 1, sizeof *params);
+    if (!params) return TUFF_ERR_MEMORY;
+    p->x = tuff_graph_input(g, "x", in);
+    p->y = tuff_model_forward(g, model, p->x, params);
+    tuff_status status = tuff_graph_status(g);
+    if (p->spec.loss != TUFF_LOSS_AUTO && status == TUFF_OK) {
+        const tuff_var loss = emit_loss(g, p);
+        if (p->spec.state) {
+            status = emit_gradients(g, p, loss, params);
+            if (status == TUFF_OK) emit_update(g, p);
+        }
+    }
+    if (!p->spec.state) tuff_graph_output(g, "y", p->y);
+    tuff_free(params);
+    return status == TUFF_OK ? tuff_graph_status(g) : status;
+}
+
+static void pass_destroy(tuff_pass **pass)
+{
+    if (!*pass) return;
+    tuff_pass *p = *pass;
+    tuff_program_destroy(&p->program);
+    tuff_tensor_destroy(&p->loss_sum);
+    tuff_tensor_destroy(&p->correct_sum);
+    tuff_tensor_destroy(&p->sums);
+    tuff_free(p->one_hot);
+    tuff_free(p);
+    *pass = NULL;
+}
+
+static tuff_status set_zero(tuff_passes *s, tuff_pass *p)
+{
+    static const float zeros[SUMS];
+    p->runs = 0;
+    TUFF_TRY(tuff_tensor_write(s->stream, p->sums, zeros, sizeof zeros));
+    return tuff_stream_flush(s->stream); // before the program's next run
+}
+
+static tuff_status pass_create(tuff_passes *s, int64_t count, tuff_pass **pass)
+{
+    *pass = NULL;
+    tuff_pass *p = tuff_alloc(1, sizeof *p);
+    if (!p) return TUFF_ERR_MEMORY;
+    tuff_graph *g = NULL;
+    tuff_status status = TUFF_OK;
+    p->count = count;
+    p->spec = s->spec;
+    TUFF_GO(make_sums(p));
+    TUFF_GO(set_zero(s, p));
+    TUFF_GO(tuff_graph_create(&g));
+    TUFF_GO(emit(g, p));
+    if (p->spec.classes && p->target.id) {
+        p->one_hot = tuff_alloc(p->target_bytes, 1);
+        if (!p->one_hot) TUFF_GO(TUFF_ERR_MEMORY);
+    }
+    TUFF_GO(tuff_program_create(tuff_model_device(p->spec.model), g, NULL, &p->program));
+    *pass = p;
+    p = NULL;
+exit:
+    tuff_graph_destroy(&g);
+    pass_destroy(&p);
+    return status;
+}
+
+// ---- the set -------------------------------------------------------------------------------
+
+tuff_status tuff_passes_create(const tuff_pass_spec *spec, tuff_passes **passes)
+{
+    *passes = NULL;
+    TUFF_TRY(check_spec(spec));
+    tuff_passes *s = tuff_alloc(1, sizeof *s);
+    if (!s) return TUFF_ERR_MEMORY;
+    s->spec = *spec;
+    const tuff_status status = tuff_stream_create(tuff_model_device(spec->model), &s->stream);
+    if (status != TUFF_OK) tuff_passes_destroy(&s);
+    *passes = s;
+    return status;
+}
+
+void tuff_passes_destroy(tuff_passes **passes)
+{
+    if (!passes || !*passes) return;
+    tuff_passes *s = *passes;
+    for (int i = 0; i < s->count; i++) pass_destroy(&s->list[i]);
+    tuff_stream_destroy(&s->stream);
+    tuff_free(s->list);
+    tuff_free(s);
+    *passes = NULL;
+}
+
+tuff_status tuff_passes_get(tuff_passes *s, int64_t count, tuff_pass **pass)
+{
+    for (int i = 0; i < s->count; i++)
+        if (s->list[i]->count == count) {
+            *pass = s->list[i];
+            return TUFF_OK;
+        }
+    tuff_pass **grown = tuff_realloc(s->list, (size_t)s->count + 1, sizeof *grown);
+    if (!grown) return TUFF_ERR_MEMORY;
+    s->list = grown;
+    TUFF_TRY(pass_create(s, count, &s->list[s->count]));
+    *pass = s->list[s->count++];
+    return TUFF_OK;
+}
+
+tuff_status tuff_passes_read(tuff_passes *s, bool reset, tuff_sums *sums)
+{
+    *sums = (tuff_sums){ 0 };
+    for (int i = 0; i < s->count; i++) {
+        tuff_pass *p = s->list[i];
+        float values[SUMS];
+        if (!p->runs) continue;
+        TUFF_TRY(tuff_tensor_read(s->stream, p->sums, values, sizeof values));
+        sums->loss += (double)values[0] * (double)p->count;
+        sums->correct += (int64_t)values[SUMS_GAP];
+        sums->examples += p->runs * p->count;
+        if (reset) TUFF_TRY(set_zero(s, p));
+    }
+    return TUFF_OK;
+}
+
+// ---- running -------------------------------------------------------------------------------
+
+static tuff_status write_classes(tuff_pass *p, const int32_t *labels)
+{
+    for (int64_t i = 0; i < p->count; i++)
+        TUFF_REQUIRE(labels[i] >= 0 && labels[i] < p->spec.classes, ARG,
+                     "example %lld of the batch is of class %d, expected 0 to %lld",
+                     (long long)i, (int)labels[i], (long long)p->spec.classes - 1);
+    if (p->target.id) {
+        const int64_t width = tuff_model_output(p->spec.model)->dim[0];
+        memset(p->one_hot, 0, p->target_bytes);
+        for (int64_t i = 0; i < p->count; i++) p->one_hot[i * width + labels[i]] = 1;
+        TUFF_TRY(tuff_program_write(p->program, p->target, p->one_hot, p->target_bytes));
+    }
+    return tuff_program_write(p->program, p->labels, labels,
+                              (size_t)p->count * sizeof *labels);
+}
+
+tuff_status tuff_pass_run(tuff_pass *p, const float *x, const void *y, const float *hyper)
+{
+    TUFF_TRY(tuff_program_write(p->program, p->x, x, p->x_bytes));
+    if (p->labels.id)
+        TUFF_TRY(write_classes(p, y));
+    else if (p->target.id)
+        TUFF_TRY(tuff_program_write(p->program, p->target, y, p->target_bytes));
+    if (p->hyper.id)
+        TUFF_TRY(tuff_program_write(p->program, p->hyper, hyper, 8 * sizeof *hyper));
+    TUFF_TRY(tuff_program_run(p->program));
+    p->runs++;
+    return TUFF_OK;
+}
+
+tuff_status tuff_pass_scores(tuff_pass *p, float *scores)
+{
+    return tuff_program_read(p->program, p->y, scores, p->y_bytes);
+}
+
+tuff_program *tuff_pass_program(tuff_pass *pass) { return pass->program; }
+
+void tuff_metrics_fill(tuff_metrics *m, const tuff_sums *sums, bool classes, double seconds)
+{
+    const double n = (double)sums->examples;
+    *m = (tuff_metrics){ .examples = sums->examples, .correct = sums->correct,
+                         .accuracy = -1, .seconds = seconds };
+    if (n > 0) m->loss = sums->loss / n;
+    if (n > 0 && classes) m->accuracy = (double)sums->correct / n;
+    if (seconds > 0) m->images_per_second = n / seconds;
+}

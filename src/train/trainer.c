@@ -1,0 +1,127 @@
+// A trainer: the flat tensors of gradients and of the optimizer, and the programs of a step.
+#include "train/trainer.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/time.h"
+#include "train/settings.h"
+
+// A tensor of zeros in the layout of the weights.
+static tuff_status flat_zeros(tuff_trainer *t, tuff_tensor **tensor)
+{
+    const tuff_desc desc = *tuff_tensor_desc(tuff_model_weights(t->model));
+    TUFF_TRY(tuff_tensor_create(tuff_model_device(t->model), desc, tensor));
+    float *zeros = tuff_alloc((size_t)desc.dim[0], sizeof *zeros);
+    if (!zeros) return TUFF_ERR_MEMORY;
+    const tuff_status status = tuff_tensor_write(t->stream, *tensor, zeros,
+                                                 tuff_desc_bytes(&desc));
+    tuff_free(zeros);
+    return status;
+}
+
+static tuff_status make_state(tuff_trainer *t)
+{
+    tuff_update_state *s = &t->state;
+    const int n = tuff_model_param_count(t->model);
+    s->optimizer = t->p.optimizer;
+    TUFF_TRY(flat_zeros(t, &s->grads));
+    if (tuff_optimizer_has_m(s->optimizer.kind)) TUFF_TRY(flat_zeros(t, &s->m));
+    if (tuff_optimizer_has_v(s->optimizer.kind)) TUFF_TRY(flat_zeros(t, &s->v));
+    TUFF_TRY(tuff_stream_wait(t->stream));
+    s->grad_views = tuff_alloc((size_t)n + 1, sizeof(tuff_tensor *));
+    if (!s->grad_views) return TUFF_ERR_MEMORY;
+    for (int i = 0; i < n; i++) {
+        tuff_param_info info;
+        (void)tuff_model_param(t->model, i, &info);
+        TUFF_TRY(tuff_tensor_view(s->grads, info.offset, info.desc, &s->grad_views[i]));
+    }
+    return TUFF_OK;
+}
+
+// Schedules count in steps of an epoch; without its length only a constant rate (after a
+// warm-up, which counts steps) has a meaning.
+static tuff_status count_steps(tuff_trainer *t, int64_t examples)
+{
+    TUFF_REQUIRE(examples >= 0, ARG, "train: an epoch has %lld examples", (long long)examples);
+    TUFF_REQUIRE(examples > 0 || t->p.schedule.kind == TUFF_CONSTANT, ARG,
+                 "train: this schedule needs to know how many examples an epoch has");
+    t->steps_per_epoch = (examples + t->p.batch - 1) / t->p.batch;
+    t->steps = t->steps_per_epoch * t->p.epochs;
+    return TUFF_OK;
+}
+
+tuff_status tuff_trainer_create(tuff_model *model, const tuff_train_params *p, int64_t classes,
+                                int64_t examples, tuff_trainer **trainer)
+{
+    static const tuff_train_params defaults;
+    *trainer = NULL;
+    TUFF_REQUIRE(classes >= 0 && classes <= INT32_MAX, ARG, "train: %lld classes",
+                 (long long)classes);
+    tuff_trainer *t = tuff_alloc(1, sizeof *t);
+    if (!t) return TUFF_ERR_MEMORY;
+    tuff_status status = TUFF_OK;
+    t->model = model;
+    t->classes = classes;
+    t->p = p ? *p : defaults;
+    TUFF_GO(tuff_train_fill(&t->p, classes > 0));
+    TUFF_GO(count_steps(t, examples));
+    TUFF_GO(tuff_stream_create(tuff_model_device(model), &t->stream));
+    TUFF_GO(make_state(t));
+    const tuff_pass_spec spec = { .model = model, .loss = t->p.loss, .classes = classes,
+                                  .state = &t->state };
+    TUFF_GO(tuff_passes_create(&spec, &t->passes));
+    t->began = tuff_time_now();
+    *trainer = t;
+    t = NULL;
+exit:
+    tuff_trainer_destroy(&t);
+    return status;
+}
+
+void tuff_trainer_destroy(tuff_trainer **trainer)
+{
+    if (!trainer || !*trainer) return;
+    tuff_trainer *t = *trainer;
+    tuff_passes_destroy(&t->passes);
+    const int n = tuff_model_param_count(t->model);
+    for (int i = 0; t->state.grad_views && i < n; i++)
+        tuff_tensor_destroy(&t->state.grad_views[i]);
+    tuff_free(t->state.grad_views);
+    tuff_tensor_destroy(&t->state.grads);
+    tuff_tensor_destroy(&t->state.m);
+    tuff_tensor_destroy(&t->state.v);
+    tuff_stream_destroy(&t->stream);
+    tuff_free(t);
+    *trainer = NULL;
+}
+
+tuff_status tuff_trainer_step(tuff_trainer *t, const float *x, const void *y, int64_t count)
+{
+    TUFF_REQUIRE(count >= 1, ARG, "train: a batch of %lld examples", (long long)count);
+    tuff_pass *pass;
+    float hyper[8];
+    TUFF_TRY(tuff_passes_get(t->passes, count, &pass));
+    t->lr = tuff_schedule_lr(&t->p.schedule, (double)t->p.optimizer.lr, t->step,
+                             t->steps_per_epoch, t->steps);
+    tuff_optimizer_hyper(&t->p.optimizer, t->lr, t->step, hyper);
+    TUFF_TRY(tuff_pass_run(pass, x, y, hyper));
+    t->step++;
+    return TUFF_OK;
+}
+
+tuff_status tuff_trainer_read(tuff_trainer *t, tuff_metrics *m)
+{
+    tuff_sums sums;
+    TUFF_TRY(tuff_passes_read(t->passes, true, &sums));
+    const double now = tuff_time_now();
+    tuff_metrics_fill(m, &sums, t->classes > 0, now - t->began);
+    t->began = now;
+    return TUFF_OK;
+}
+
+tuff_status tuff_trainer_program(tuff_trainer *t, int64_t count, tuff_program **program)
+{
+    tuff_pass *pass;
+    TUFF_TRY(tuff_passes_get(t->passes, count ? count : t->p.batch, &pass));
+    *program = tuff_pass_program(pass);
+    return TUFF_OK;
+}

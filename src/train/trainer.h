@@ -1,0 +1,18 @@
+// A trainer inside the library: what tuff_train and checkpoints see of it.
+#ifndef TUFF_TRAIN_TRAINER_H
+#define TUFF_TRAIN_TRAINER_H
+#include "train/pass.h"
+
+struct tuff_trainer {
+    tuff_model *model;
+    tuff_stream *stream;
+    tuff_train_params p;    // with defaults filled in
+    int64_t classes;
+    int64_t steps_per_epoch, steps; // of the whole run; 0: not known
+    int64_t step;           // done so far
+    double lr;              // of the last step
+    tuff_update_state state;
+    tuff_passes *passes;
+    double began;           // seconds, when the last reading was
+};
+#endif
