@@ -197,7 +197,7 @@ static tuff_cost cost_max(const tuff_call *c)
 const tuff_op tuff_op_max_pool2d_grad = {
     .name = "max_pool2d_grad",
     .doc = "dx = for each window of x, dy at its first maximum, summed over the windows",
-    .in = { { .name = "x", .dtypes = TUFF_F32, .no_grad = true },
+    .in = { { .name = "x", .dtypes = TUFF_F32, .no_grad = true, .whole = true }, // ties
             { .name = "dy", .dtypes = TUFF_F32 } },
     .out = { { .name = "dx", .dtypes = TUFF_F32 } },
     .params_size = sizeof(tuff_pool2d_params),
