@@ -282,6 +282,41 @@ static void proof_of_gradients(tuff_device *dev)
     }
 }
 
+// The rules of the library's own ops with one gradient of theirs a tenth too large: the
+// central differences must be sharp enough to see it for every op and every input.
+static const tuff_op *spoiled;
+static int spoiled_input;
+static bool spoiled_any;
+
+static void grad_spoiled(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    const tuff_affine_params p = { .scale = 1.1f };
+    spoiled->grad(t, n, dy, dx);
+    if (tuff_var_null(dx[spoiled_input])) return;
+    spoiled_any = true;
+    dx[spoiled_input] = TUFF_V(t, &tuff_op_affine, &p, dx[spoiled_input]);
+}
+
+static void every_spoiled_gradient_is_noticed(tuff_device *dev)
+{
+    if (!case_begin("proof: every op's gradient a tenth too large is noticed")) return;
+    for (int o = 0; o < tuff_op_count(); o++) {
+        spoiled = tuff_op_at(o);
+        tuff_op bad = *spoiled;
+        bad.grad = grad_spoiled;
+        for (spoiled_input = 0; spoiled->grad && spoiled->in[spoiled_input].name;
+             spoiled_input++) {
+            if (spoiled->in[spoiled_input].no_grad) continue;
+            spoiled_any = false;
+            const verdict v = judge(dev, spoiled, &bad, NULL);
+            if (spoiled_any && !v.failed)
+                FAIL("%s: the gradient of %s is not judged sharply", spoiled->name,
+                     spoiled->in[spoiled_input].name);
+        }
+    }
+    case_end();
+}
+
 // On a device with kernels: the kernels of one op in the place of another's, and a rule that
 // the CPU path does not have.
 static void proof_on_gpu(tuff_device *dev)
@@ -308,6 +343,7 @@ int main(int argc, char **argv)
         if (tuff_device_get_info(dev)->type == TUFF_DEVICE_CPU) {
             proof_on_cpu(dev);
             proof_of_gradients(dev);
+            every_spoiled_gradient_is_noticed(dev);
         } else {
             proof_on_gpu(dev);
         }
