@@ -2,6 +2,8 @@
 #include "harness.h"
 #include "base/alloc.h"
 #include "device/impl.h"
+#include "abi/selftest.h"
+#include "tuff_shaders.h"
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -173,52 +175,150 @@ static void chained_copies(void)
 
 // ---- lists that are replayed -------------------------------------------------------------
 
-static void add_one(void *arg, void *const ptr[])
+// A step of a program, as both backends run it: y ^= 3 y + 5 for every word, then z = y.
+static void host_step(void *arg, void *const ptr[])
 {
     uint32_t *y = ptr[0];
-    for (uint32_t i = 0; i < *(uint32_t *)arg; i++) y[i]++;
+    for (uint32_t i = 0; i < *(uint32_t *)arg; i++) y[i] ^= 3 * y[i] + 5;
 }
 
-// y += 1 for every word: a host call on the CPU path, a copy-free stand-in elsewhere.
+static tuff_launch self_launch(int shader, uint32_t n, uint32_t loops, uint32_t blend)
+{
+    const struct selftest_pc pc = { n, 3, 5 };
+    tuff_launch l = { .shader = shader, .spec = { 64, loops, blend }, .nspec = 3,
+                      .push_size = sizeof pc, .grid = { (n + 63) / 64, 1, 1 } };
+    memcpy(l.push, &pc, sizeof pc);
+    return l;
+}
+
 static tuff_status record_step(tuff_cmd *cmd, tuff_buffer *y, tuff_buffer *z)
 {
     const uint32_t n = (uint32_t)(tuff_buffer_size(y) / 4);
-    const tuff_binding b = { all(y), TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
-    TUFF_TRY(tuff_cmd_host_call(cmd, add_one, &n, sizeof n, &b, 1));
+    const tuff_launch l = self_launch(TUFF_SHADER_selftest_storage, n, 1, 1);
+    const tuff_binding b[2] = { { all(y), TUFF_BIND_STORAGE, TUFF_READ },
+                                { all(y), TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE } };
+    TUFF_TRY(tuff_device_caps(dev)->cpu
+                 ? tuff_cmd_host_call(cmd, host_step, &n, sizeof n, &b[1], 1)
+                 : tuff_cmd_launch(cmd, &l, b, 2));
     return tuff_cmd_copy(cmd, all(z), all(y));
 }
 
+// Two programs in one submission, again and again: no host memory, no pipeline is made.
 static void replays(void)
 {
-    if (!tuff_device_caps(dev)->cpu) SKIP("host calls are the CPU path's");
     enum { N = 257, TIMES = 100 };
-    uint32_t y0[N], z1[N];
+    uint32_t want[N], got[N];
+    tuff_memory_stats before, after;
     tuff_stream *s;
-    tuff_buffer *y, *z;
-    tuff_cmd *cmd;
+    tuff_buffer *y, *z, *w;
+    tuff_cmd *cmd[2];
     EXPECT_OK(tuff_stream_create(dev, &s));
-    EXPECT_OK(tuff_buffer_create(dev, sizeof y0, &y));
-    EXPECT_OK(tuff_buffer_create(dev, sizeof y0, &z));
-    for (uint32_t i = 0; i < N; i++) y0[i] = i;
-    EXPECT_OK(tuff_stream_upload(s, all(y), y0));
-    EXPECT_OK(tuff_cmd_create(dev, true, &cmd));
-    EXPECT_OK(record_step(cmd, y, z));
-    EXPECT_EQ(tuff_cmd_length(cmd), 2);
-    EXPECT_OK(tuff_cmd_finish(cmd));
-    tuff_buffer_release(&y); // the list keeps it
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &y));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &z));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &w));
+    for (uint32_t i = 0; i < N; i++) want[i] = i * 77;
+    EXPECT_OK(tuff_stream_upload(s, all(y), want));
+    for (int i = 0; i < 2; i++) {
+        EXPECT_OK(tuff_cmd_create(dev, true, &cmd[i]));
+        EXPECT_OK(record_step(cmd[i], y, i ? w : z));
+        EXPECT_EQ(tuff_cmd_length(cmd[i]), 2);
+        EXPECT_OK(tuff_cmd_finish(cmd[i]));
+    }
+    tuff_buffer_release(&y); // the lists keep it
+    tuff_device_get_stats(dev, &before);
     const int64_t made = tuff_alloc_count();
     for (int k = 0; k < TIMES; k++) {
         tuff_ticket t;
-        EXPECT_OK(tuff_device_submit(dev, &cmd, 1, &t));
-        EXPECT_OK(tuff_device_wait(dev, t));
+        EXPECT_OK(tuff_device_submit(dev, cmd, 2, &t));
+        if (k % 3) EXPECT_OK(tuff_device_wait(dev, t)); // else it runs into the next
+        for (uint32_t i = 0; i < 2 * N; i++) want[i % N] ^= 3 * want[i % N] + 5;
     }
     EXPECT_EQ(tuff_alloc_count(), made);
-    EXPECT_OK(tuff_stream_download(s, all(z), z1));
-    for (uint32_t i = 0; i < N; i++)
-        if (!EXPECT_EQ(z1[i], i + TIMES)) break;
-    tuff_cmd_destroy(&cmd);
+    tuff_device_get_stats(dev, &after);
+    EXPECT_EQ(after.pipelines, before.pipelines);
+    EXPECT_EQ(after.submits - before.submits, TIMES);
+    EXPECT_OK(tuff_stream_download(s, all(w), got));
+    EXPECT(memcmp(want, got, sizeof want) == 0);
+    for (int i = 0; i < 2; i++) tuff_cmd_destroy(&cmd[i]);
     tuff_buffer_release(&z);
+    tuff_buffer_release(&w);
     tuff_stream_destroy(&s);
+}
+
+// ---- shaders -----------------------------------------------------------------------------
+
+// Every kind of binding sees the same words, at the start of a buffer and inside it.
+static void kinds_of_bindings(void)
+{
+    if (tuff_device_caps(dev)->cpu) SKIP("the CPU path runs no shaders");
+    enum { N = 1003 };
+    static const int shader[] = { TUFF_SHADER_selftest_storage, TUFF_SHADER_selftest_f32,
+                                  TUFF_SHADER_selftest_f32x4, TUFF_SHADER_selftest_u32,
+                                  TUFF_SHADER_selftest_u32x4 };
+    const size_t align = 256, room = (N + 1) * 4 + align;
+    uint32_t *x = calloc(1, room), *got = calloc(1, room);
+    tuff_stream *s;
+    tuff_buffer *a, *b;
+    tuff_cmd *cmd;
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, room, &a));
+    EXPECT_OK(tuff_buffer_create(dev, room, &b));
+    // Bits of numbers of common size: a texel of floats may not carry others.
+    for (size_t i = 0; i < room / 4; i++) x[i] = 0x3f800000u + (uint32_t)i * 8191u;
+    EXPECT_OK(tuff_stream_upload(s, all(a), x));
+    for (int kind = 0; kind < 5; kind++)
+        for (size_t at = 0; at <= align; at += align) {
+            const tuff_launch l = self_launch(shader[kind], N, 2, 0);
+            const tuff_binding bind[2] = {
+                { { a, at, (N + 1) * 4 }, (uint8_t)kind, TUFF_READ },
+                { { b, align - at, N * 4 }, TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE },
+            };
+            EXPECT_OK(tuff_stream_cmd(s, &cmd));
+            EXPECT_OK(tuff_cmd_fill(cmd, all(b), 0xdeadbeefu));
+            EXPECT_OK(tuff_cmd_launch(cmd, &l, bind, 2));
+            EXPECT_OK(tuff_stream_download(s, all(b), got));
+            bool same = got[(align - at) / 4 + N] == 0xdeadbeefu;
+            for (size_t i = 0; i < N; i++)
+                same = same &&
+                       got[(align - at) / 4 + i] == (x[at / 4 + i] * 3 + 5) * 3 + 5;
+            if (!same) FAIL("kind %d at byte %zu: the words differ", kind, at);
+        }
+    tuff_buffer_release(&a);
+    tuff_buffer_release(&b);
+    tuff_stream_destroy(&s);
+    free(x);
+    free(got);
+}
+
+// A chain of launches through a ring of buffers, each reading what the last one wrote.
+static void chained_launches(void)
+{
+    if (tuff_device_caps(dev)->cpu) SKIP("the CPU path runs no shaders");
+    enum { N = 4097, RING = 3, STEPS = 200 };
+    uint32_t *x = malloc(N * 4), *got = malloc(N * 4);
+    tuff_stream *s;
+    tuff_buffer *b[RING];
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    for (int i = 0; i < RING; i++) EXPECT_OK(tuff_buffer_create(dev, N * 4, &b[i]));
+    pattern((uint8_t *)x, N * 4, 3);
+    EXPECT_OK(tuff_stream_upload(s, all(b[0]), x));
+    for (int k = 0; k < STEPS; k++) {
+        const tuff_launch l = self_launch(TUFF_SHADER_selftest_u32, N, 1, 0);
+        const tuff_binding bind[2] = {
+            { all(b[k % RING]), TUFF_BIND_TEXEL_U32, TUFF_READ },
+            { all(b[(k + 1) % RING]), TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE },
+        };
+        tuff_cmd *cmd;
+        EXPECT_OK(tuff_stream_cmd(s, &cmd));
+        EXPECT_OK(tuff_cmd_launch(cmd, &l, bind, 2));
+        for (int i = 0; i < N; i++) x[i] = x[i] * 3 + 5;
+    }
+    EXPECT_OK(tuff_stream_download(s, all(b[STEPS % RING]), got));
+    EXPECT(memcmp(x, got, N * 4) == 0);
+    for (int i = 0; i < RING; i++) tuff_buffer_release(&b[i]);
+    tuff_stream_destroy(&s);
+    free(x);
+    free(got);
 }
 
 // ---- failures ----------------------------------------------------------------------------
@@ -260,7 +360,7 @@ static tuff_status a_little_of_everything(void)
     TUFF_GO(tuff_stream_upload(s, all(b), data));
     TUFF_GO(tuff_stream_download(s, all(c), got));
     TUFF_GO(tuff_cmd_create(dev, true, &list));
-    TUFF_GO(tuff_cmd_copy(list, all(c), all(b)));
+    TUFF_GO(record_step(list, c, b));
     TUFF_GO(tuff_cmd_finish(list));
     TUFF_GO(tuff_device_submit(dev, &list, 1, &ticket));
     TUFF_GO(tuff_device_wait(dev, ticket));
@@ -342,6 +442,8 @@ int main(int argc, char **argv)
     CASE(parts_of_buffers);
     CASE(chained_copies);
     CASE(replays);
+    CASE(kinds_of_bindings);
+    CASE(chained_launches);
     CASE(out_of_memory);
     CASE(every_allocation_fails_once);
     CASE(two_threads);

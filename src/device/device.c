@@ -122,13 +122,8 @@ static tuff_status open_best(tuff_device_info *list, int count, tuff_device **de
     return status;
 }
 
-tuff_status tuff_device_open(const char *which, tuff_device **device)
+static tuff_status open_among_all(const char *which, tuff_device **device)
 {
-    TUFF_REQUIRE(device, ARG, "device open: device is NULL");
-    *device = NULL;
-    if (!which || !*which || same(which, "auto")) which = getenv("TUFF_DEVICE");
-    // The CPU path needs no look at the others.
-    if (which && same(which, "cpu")) return tuff_cpu_open(device);
     tuff_device_info *list;
     int count;
     TUFF_TRY(list_all(&list, &count));
@@ -141,6 +136,23 @@ tuff_status tuff_device_open(const char *which, tuff_device **device)
     }
     tuff_free(list);
     return status;
+}
+
+tuff_status tuff_device_open(const char *which, tuff_device **device)
+{
+    TUFF_REQUIRE(device, ARG, "device open: device is NULL");
+    *device = NULL;
+    if (!which || !*which || same(which, "auto")) which = getenv("TUFF_DEVICE");
+    // The CPU path needs no look at the others.
+    if (which && same(which, "cpu")) return tuff_cpu_open(device);
+#ifndef TUFF_NO_VULKAN
+    const bool held = tuff_vulkan_hold();
+    const tuff_status status = open_among_all(which, device);
+    if (held) tuff_vulkan_let_go();
+    return status;
+#else
+    return open_among_all(which, device);
+#endif
 }
 
 void tuff_device_close(tuff_device **device)
