@@ -132,7 +132,7 @@ tuff_status tuff_slice(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
     return tuff_run(s, &tuff_op_slice, TUFF_RUN_IN(x), TUFF_RUN_OUT(y), p);
 }
 
-// ---- slice_grad --------------------------------------------------------------------------------
+// ---- slice_grad ----------------------------------------------------------------------------
 
 static tuff_status slice_grad_infer(const tuff_call *c, tuff_desc out[])
 {
