@@ -297,4 +297,28 @@ TUFF_API TUFF_CHECK tuff_status tuff_op_run(tuff_stream *s, const char *op,
                                             const tuff_tensor *const in[], int nin,
                                             tuff_tensor *const out[], int nout,
                                             const void *params);
+
+// Any op by its name with its attributes as text, "key=value" in ONNX's names and with
+// ONNX's axes; creates the outputs, which the caller destroys. *nout receives their number
+// (at most 4). For ops without inputs (fill, random_uniform) `shape` is the output's
+// description; otherwise it may be NULL.
+// Fails: TUFF_ERR_FORMAT (an attribute; the sentence lists what there is), and as the op.
+TUFF_API TUFF_CHECK tuff_status tuff_op_apply(tuff_stream *s, const char *op,
+                                              const tuff_tensor *const in[], int nin,
+                                              const char *const attributes[], int count,
+                                              const tuff_desc *shape, tuff_tensor *out[4],
+                                              int *nout);
+
+// What there is to know of an op, for help texts: NULL past the last.
+typedef struct tuff_op_info {
+    const char *name, *doc, *onnx; // onnx: NULL when ONNX has none
+    int inputs, outputs;
+    const char *input[8], *output[8];
+    uint32_t input_dtypes[8];      // sets of tuff_dtype
+    bool optional[8];              // inputs that may be left out
+    const char *attribute[16];     // ONNX's name where it differs
+    int attributes;
+} tuff_op_info;
+// False when index is past the last op.
+TUFF_API bool tuff_op_get_info(int index, tuff_op_info *info);
 #endif

@@ -1,0 +1,65 @@
+// Ops by name with attributes as text, and what a record tells of itself: `tuff op`.
+#include "ops/fields.h"
+#include "ops/op.h"
+#include "tensor/tensor.h"
+#include <string.h>
+
+bool tuff_op_get_info(int index, tuff_op_info *info)
+{
+    if (index < 0 || index >= tuff_op_count()) return false;
+    const tuff_op *op = tuff_op_at(index);
+    *info = (tuff_op_info){ .name = op->name, .doc = op->doc, .onnx = op->onnx };
+    for (const tuff_port *p = op->in; p->name; p++) {
+        info->input_dtypes[info->inputs] = p->dtypes;
+        info->optional[info->inputs] = p->optional;
+        info->input[info->inputs++] = p->name;
+    }
+    for (const tuff_port *p = op->out; p->name; p++) info->output[info->outputs++] = p->name;
+    for (const tuff_field *f = op->params; f->name; f++)
+        info->attribute[info->attributes++] = f->onnx ? f->onnx : f->name;
+    return true;
+}
+
+static tuff_status create_outputs(tuff_device *dev, const tuff_call *c, tuff_tensor *out[])
+{
+    for (int i = 0; i < c->nout; i++)
+        TUFF_TRY(tuff_tensor_create(dev, c->out[i], &out[i]));
+    return TUFF_OK;
+}
+
+static tuff_status apply(tuff_stream *s, tuff_call *c, const tuff_tensor *const in[],
+                         const char *const attributes[], int count, void *params,
+                         tuff_tensor *out[])
+{
+    const int rank = c->nin && in[0] ? in[0]->desc.rank : c->out[0].rank;
+    for (int i = 0; i < c->nin; i++)
+        if (in[i]) c->in[i] = in[i]->desc;
+    for (int i = 0; i < count; i++)
+        TUFF_TRY(tuff_field_parse(c->op, TUFF_DIALECT_ONNX, rank, attributes[i], params,
+                                  NULL));
+    TUFF_TRY(tuff_call_infer(c));
+    TUFF_TRY(create_outputs(tuff_stream_device(s), c, out));
+    return tuff_run(s, c->op, in, c->nin, out, c->nout, params);
+}
+
+tuff_status tuff_op_apply(tuff_stream *s, const char *name, const tuff_tensor *const in[],
+                          int nin, const char *const attributes[], int count,
+                          const tuff_desc *shape, tuff_tensor *out[4], int *nout)
+{
+    uint64_t params[512 / 8] = { 0 };
+    memset(out, 0, 4 * sizeof *out);
+    *nout = 0;
+    const tuff_op *op = tuff_op_find(name);
+    TUFF_REQUIRE(op, ARG, "there is no op named '%s'", name);
+    TUFF_REQUIRE(nin <= TUFF_OP_IN, ARG, "%s: %d inputs were given", name, nin);
+    tuff_call c = { .op = op, .nin = nin, .params = params };
+    if (!op->in[0].name) {
+        TUFF_REQUIRE(shape, ARG, "%s: it has no input, so a shape must be given", name);
+        c.out[0] = *shape;
+    }
+    const tuff_status status = apply(s, &c, in, attributes, count, params, out);
+    for (int i = 0; status != TUFF_OK && i < 4; i++) tuff_tensor_destroy(&out[i]);
+    if (status == TUFF_OK) *nout = c.nout;
+    else tuff_fail_prefix(name);
+    return status;
+}

@@ -1,0 +1,75 @@
+// What the subcommands of `tuff` share: options, output, errors.
+//
+// A subcommand describes its options in a table; parsing, --help and messages about a wrong
+// one come from that table. Every subcommand has --help, --device, --seed, --quiet, --json.
+// Results go to stdout (with --json exactly one JSON object), notes and progress to stderr.
+#ifndef TUFF_TOOLS_CLI_H
+#define TUFF_TOOLS_CLI_H
+#include <cjson/cJSON.h>
+#include <tuff/tuff.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_WRONG = 2 }; // 1: a check failed; 2: usage or input
+enum { CLI_ITEMS = 64 };
+
+typedef enum cli_kind {
+    CLI_FLAG, // bool
+    CLI_TEXT, // const char *
+    CLI_INT,  // int64_t
+    CLI_REAL, // double
+    CLI_LIST  // cli_list: may be given several times
+} cli_kind;
+
+typedef struct cli_list {
+    const char *item[CLI_ITEMS];
+    int count;
+} cli_list;
+
+typedef struct cli_option {
+    const char *name; // "epochs" for --epochs; ended by NULL
+    cli_kind kind;
+    void *value;      // holds the default when parsing starts
+    const char *arg;  // "N" in --epochs N; NULL for a flag
+    const char *help; // a line, or several with "\n" between
+} cli_option;
+
+typedef struct cli_command {
+    const char *name;
+    const char *args;    // "MODEL --data SPEC"
+    const char *summary; // one line
+    const char *text;    // more for --help, or NULL
+    int (*run)(const struct cli_command *self, int argc, char **argv);
+} cli_command;
+
+// The options that every subcommand has.
+typedef struct cli_common {
+    const char *device; // NULL: auto
+    int64_t seed;
+    bool quiet, json;
+} cli_common;
+extern cli_common cli;
+
+// Reads argv (without the program and the subcommand). Words that are no options go to
+// *words. Returns -1 to go on, or the status to exit with (--help, or something wrong).
+int cli_parse(const cli_command *self, const cli_option *options, int argc, char **argv,
+              cli_list *words);
+// "tuff train: <sentence>" on stderr; returns EXIT_WRONG.
+int cli_wrong(const cli_command *self, const char *format, ...) TUFF_PRINTF(2, 3);
+// The library's last error; returns EXIT_WRONG.
+int cli_error(const cli_command *self);
+// A note on stderr, unless --quiet.
+void cli_note(const char *format, ...) TUFF_PRINTF(1, 2);
+// Prints and frees a JSON object; returns `status`.
+int cli_print_json(cJSON *json, int status);
+// Opens --device; on failure prints the error and returns NULL.
+tuff_device *cli_open_device(const cli_command *self);
+// "1.2 GiB" into text; returns text.
+const char *cli_bytes(uint64_t bytes, char *text, size_t size);
+// A bar on stderr when that is a terminal: fraction in 0..1 and a text behind it.
+void cli_bar(double fraction, const char *format, ...) TUFF_PRINTF(2, 3);
+void cli_bar_end(void); // wipes the bar
+
+// The subcommands, each in a file of its own.
+int cmd_devices(const cli_command *self, int argc, char **argv);
+int cmd_check(const cli_command *self, int argc, char **argv);
+int cmd_op(const cli_command *self, int argc, char **argv);
+#endif

@@ -1,0 +1,38 @@
+// The command line: `tuff SUBCOMMAND ...`.
+#include "cli.h"
+#include <stdio.h>
+#include <string.h>
+
+static const cli_command commands[] = {
+    { "devices", "", "Lists the devices that can run a net, and those that cannot, and why.",
+      NULL, cmd_devices },
+    { "check", "[--op NAME]",
+      "Judges a device: every operator, case and variant against the CPU path's reference.",
+      "Exits 1 when a result is wrong; each failure is printed with a string to repeat it.",
+      cmd_check },
+    { "op", "NAME --input A.npy [--input B.npy ...] [--attr KEY=VALUE ...] --output Y.npy",
+      "Runs one operator on NumPy files, with ONNX's names for attributes.",
+      "tuff op --list shows every operator with its inputs and attributes.", cmd_op },
+};
+
+static int usage(FILE *out)
+{
+    fprintf(out, "Tuff %s trains, compresses and runs neural networks on any GPU that speaks "
+                 "Vulkan.\n\nusage: tuff SUBCOMMAND [OPTIONS]\n\n", TUFF_VERSION);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\ntuff SUBCOMMAND --help says more. Environment: TUFF_DEVICE, TUFF_VARIANT, "
+                 "TUFF_THREADS, TUFF_CACHE_DIR.\n");
+    return out == stdout ? EXIT_OK : EXIT_WRONG;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) return usage(stderr);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) return usage(stdout);
+    if (strcmp(argv[1], "--version") == 0) return printf("tuff %s\n", TUFF_VERSION) < 0;
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(&commands[i], argc - 2, argv + 2);
+    return cli_wrong(NULL, "there is no subcommand '%s' (tuff --help lists them)", argv[1]);
+}
