@@ -4,7 +4,7 @@ layout(push_constant) uniform Push { tuff_conv_dw_pc pc; };
 #include "gemm.glsl"
 
 struct Row { uint a; };
-struct Col { uint b; ivec2 at; };
+struct Col { uint b; ivec2 at; }; // at: x, y
 struct Inner { uint a, b; ivec2 at; };
 uint group;
 
@@ -16,15 +16,15 @@ Col col_of(uint col)
 {
     const uint taps = pc.kh * pc.kw, tap = col % taps;
     const uint ch = group * (pc.g.n / taps) + col / taps;
-    return Col(ch * pc.x_h * pc.x_w, ivec2(int(tap / pc.kw) * pc.step_y + pc.off_y,
-                                           int(tap % pc.kw) * pc.step_x + pc.off_x));
+    return Col(ch * pc.x_h * pc.x_w, ivec2(int(tap % pc.kw) * pc.step_x + pc.off_x,
+                                           int(tap / pc.kw) * pc.step_y + pc.off_y));
 }
 
 Inner inner_of(uint k)
 {
     const uint plane = pc.y_h * pc.y_w, image = k / plane, pixel = k % plane;
     return Inner(image * pc.y_c * plane + pixel, image * pc.x_c * pc.x_h * pc.x_w,
-                 ivec2(int(pixel / pc.y_w) * pc.mul_y, int(pixel % pc.y_w) * pc.mul_x));
+                 ivec2(int(pixel % pc.y_w) * pc.mul_x, int(pixel / pc.y_w) * pc.mul_y));
 }
 
 float load_a(Row r, Inner k) { return a[r.a + k.a]; }
