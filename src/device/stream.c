@@ -64,10 +64,17 @@ static tuff_status recycle(slot *at)
     return tuff_cmd_reset(at->cmd);
 }
 
+// Commands recorded and not yet submitted; a slot that comes around again still holds a list
+// that was.
+static int recorded(const slot *at)
+{
+    return at->cmd && !at->cmd->ticket ? at->cmd->length : 0;
+}
+
 tuff_status tuff_stream_flush(tuff_stream *s)
 {
     slot *at = &s->slot[s->open];
-    if (!at->cmd || at->cmd->length == 0) return TUFF_OK;
+    if (!recorded(at)) return TUFF_OK;
     const tuff_status status = tuff_device_submit(s->dev, &at->cmd, 1, &s->last);
     if (status != TUFF_OK) {
         // What could not be submitted is dropped, so that the stream stays usable. The
@@ -87,8 +94,7 @@ tuff_status tuff_stream_flush(tuff_stream *s)
 // The open slot, ready to be recorded into.
 static tuff_status open_slot(tuff_stream *s, slot **open)
 {
-    if (s->slot[s->open].cmd && s->slot[s->open].cmd->length >= LONG_LIST)
-        TUFF_TRY(tuff_stream_flush(s));
+    if (recorded(&s->slot[s->open]) >= LONG_LIST) TUFF_TRY(tuff_stream_flush(s));
     slot *at = &s->slot[s->open];
     if (!at->cmd) TUFF_TRY(tuff_cmd_create(s->dev, false, &at->cmd));
     TUFF_TRY(recycle(at));
@@ -118,7 +124,7 @@ static tuff_status stage(tuff_stream *s, size_t size, slot **open, size_t *got)
     slot *at;
     TUFF_TRY(open_slot(s, &at));
     size_t have = at->staging ? at->staging->size : 0;
-    if (have - at->staged < size && at->cmd->length) {
+    if (have - at->staged < size && recorded(at)) {
         TUFF_TRY(tuff_stream_flush(s));
         TUFF_TRY(open_slot(s, &at));
         have = at->staging ? at->staging->size : 0;
