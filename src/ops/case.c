@@ -8,7 +8,8 @@
 
 static tuff_status bad_dims(const char *word)
 {
-    return tuff_fail(TUFF_ERR_FORMAT, "'%s' is no shape: expected one as in 3x257, or []", word);
+    return tuff_fail(TUFF_ERR_FORMAT, "'%s' is no shape: expected one as in 3x257, or []",
+                     word);
 }
 
 static tuff_status parse_dims(const char *word, tuff_desc *d)
@@ -68,7 +69,8 @@ tuff_status tuff_case_parse(const tuff_op *op, tuff_dtype dtype, const char *tex
     c->call.params = c->params;
     TUFF_REQUIRE(strlen(text) < sizeof copy, FORMAT, "a case of %zu bytes; expected below %zu",
                  strlen(text), sizeof copy);
-    TUFF_REQUIRE(op->params_size <= sizeof c->params, LIMIT, "%s has too many params", op->name);
+    TUFF_REQUIRE(op->params_size <= sizeof c->params, LIMIT, "%s has too many params",
+                 op->name);
     strcpy(copy, text);
     char *rest = NULL;
     int shapes = 0;

@@ -72,7 +72,7 @@ tuff_status tuff_check_grad(const tuff_op *op, const tuff_op *subject, const cha
                             uint64_t seed, tuff_stream *stream, tuff_stream *cpu,
                             double *error, double *tolerance);
 
-// ---- an op -----------------------------------------------------------------------------------
+// ---- an op ----------------------------------------------------------------------------------
 
 typedef struct tuff_check_count {
     int run, failed, skipped;

@@ -229,7 +229,7 @@ static tuff_status judge_differences(judge *j, uint64_t seed)
     return TUFF_OK;
 }
 
-// ---- against the CPU path --------------------------------------------------------------------
+// ---- against the CPU path -----------------------------------------------------------------
 
 static tuff_status judge_device(const judge *j, double *error, double tolerance)
 {

@@ -98,7 +98,8 @@ static int alias_of(const bench *b, int o)
 {
     const tuff_port *port = &b->call->op->out[o];
     if (!port->alias || port->alias_in >= b->call->nin || !b->t->in[port->alias_in]) return -1;
-    return tuff_desc_equal(&b->call->in[port->alias_in], &b->call->out[o]) ? port->alias_in : -1;
+    const bool same = tuff_desc_equal(&b->call->in[port->alias_in], &b->call->out[o]);
+    return same ? port->alias_in : -1;
 }
 
 // Uploads, runs, and downloads to the cradles; outputs lie over inputs where `alias` is set.
@@ -158,8 +159,8 @@ static tuff_status differs(const bench *b, int o, const char *how)
         if (e != e) break;
     }
     return tuff_fail(TUFF_ERR_CHECK, "%s[%zu] is %.9g, expected %.9g%s (%zu of %zu elements "
-                     "have other bits)", name, at, (double)got[at], (double)want[at], how, wrong,
-                     n);
+                     "have other bits)", name, at, (double)got[at], (double)want[at], how,
+                     wrong, n);
 }
 
 static tuff_status compare(const bench *b, const char *how, double *error)

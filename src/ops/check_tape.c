@@ -102,7 +102,8 @@ static tuff_status bring(eager *e, const tuff_call *c, int i, tuff_var dx, float
     if (!from || c->op->in[i].no_grad || !tuff_call_has(c, i)) return TUFF_OK;
     char got[96], want[96];
     const tuff_desc *d = tuff_tensor_desc(from);
-    TUFF_REQUIRE(d->dtype == TUFF_F32 && tuff_desc_count(d) == tuff_desc_count(&c->in[i]), CHECK,
+    const bool fits = tuff_desc_count(d) == tuff_desc_count(&c->in[i]);
+    TUFF_REQUIRE(d->dtype == TUFF_F32 && fits, CHECK,
                  "the gradient of %s is %s, expected the shape of %s", c->op->in[i].name,
                  tuff_desc_print(d, got, sizeof got),
                  tuff_desc_print(&c->in[i], want, sizeof want));
