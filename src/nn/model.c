@@ -82,10 +82,10 @@ static tuff_status lay_out_all(tuff_model *m)
     return status;
 }
 
-static tuff_status read_net(tuff_model *m, const char *net)
+static tuff_status read_net(tuff_model *m, const char *net, bool text)
 {
     tuff_layer *layers;
-    TUFF_TRY(tuff_net_open(net, &layers, &m->parts));
+    TUFF_TRY((text ? tuff_net_read : tuff_net_open)(net, &layers, &m->parts));
     m->text = tuff_net_print(layers, m->parts);
     m->part = tuff_alloc((size_t)m->parts, sizeof *m->part);
     m->param = tuff_alloc((size_t)m->parts * TUFF_LAYER_PARAMS, sizeof *m->param);
@@ -127,8 +127,8 @@ static tuff_status check_params(const tuff_model_params *p)
     return tuff_init_check(&p->init);
 }
 
-tuff_status tuff_model_create(tuff_device *device, const tuff_model_params *p,
-                              tuff_model **model)
+tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, int64_t most,
+                             tuff_model **model)
 {
     *model = NULL;
     TUFF_TRY(check_params(p));
@@ -137,8 +137,12 @@ tuff_status tuff_model_create(tuff_device *device, const tuff_model_params *p,
     tuff_status status = TUFF_OK;
     m->device = device;
     m->input = p->input;
-    TUFF_GO(read_net(m, p->net));
+    TUFF_GO(read_net(m, p->net, most >= 0));
     TUFF_GO(lay_out_all(m));
+    if (most >= 0 && m->parameters > most)
+        TUFF_GO(tuff_fail(TUFF_ERR_FORMAT,
+                          "the net has %lld parameters, the file holds %lld numbers",
+                          (long long)m->parameters, (long long)most));
     TUFF_GO(tuff_stream_create(device, &m->stream));
     TUFF_GO(make_weights(m, &p->init, p->seed));
     *model = m;
@@ -146,6 +150,12 @@ tuff_status tuff_model_create(tuff_device *device, const tuff_model_params *p,
 exit:
     tuff_model_destroy(&m);
     return status;
+}
+
+tuff_status tuff_model_create(tuff_device *device, const tuff_model_params *p,
+                              tuff_model **model)
+{
+    return tuff_model_build(device, p, -1, model);
 }
 
 void tuff_model_destroy(tuff_model **model)

@@ -39,6 +39,12 @@ struct tuff_model {
     void *data_memory;    // of what `data` points to, in one piece
 };
 
+// tuff_model_create, where `most` is below 0. Else p->net comes from a file that may lie: it is
+// read as text only, never as a name or a path, and a net with more than `most` parameters is
+// refused (TUFF_ERR_FORMAT) before any memory is taken for them.
+tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, int64_t most,
+                             tuff_model **model);
+
 // Starting values of all parameters into data[flat], gaps zero. Pure.
 void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *params, int count,
                     float *data);

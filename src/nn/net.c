@@ -148,20 +148,26 @@ static tuff_status read_net(const char *net, char **file, const char **text)
     return TUFF_OK;
 }
 
+tuff_status tuff_net_read(const char *text, tuff_layer **layers, int *count)
+{
+    tuff_net *tree;
+    *layers = NULL;
+    *count = 0;
+    TUFF_TRY(tuff_net_parse(text, &tree));
+    const tuff_status status = tuff_net_flatten(tree, layers, count);
+    tuff_net_free(&tree);
+    return status;
+}
+
 tuff_status tuff_net_open(const char *net, tuff_layer **layers, int *count)
 {
     *layers = NULL;
     *count = 0;
     TUFF_REQUIRE(net, ARG, "net: none was given, expected a preset's name, a file or text");
-    char *file = NULL;
+    char *file;
     const char *text;
-    tuff_net *tree = NULL;
-    tuff_status status = TUFF_OK;
-    TUFF_GO(read_net(net, &file, &text));
-    TUFF_GO(tuff_net_parse(text, &tree));
-    TUFF_GO(tuff_net_flatten(tree, layers, count));
-exit:
-    tuff_net_free(&tree);
+    TUFF_TRY(read_net(net, &file, &text));
+    const tuff_status status = tuff_net_read(text, layers, count);
     tuff_free(file);
     return status;
 }

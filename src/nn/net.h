@@ -82,6 +82,8 @@ void tuff_net_free(tuff_net **net);
 // Writes every layer in order; `*layers` is freed with tuff_free.
 // Fails: TUFF_ERR_FORMAT (more than TUFF_NET_LAYERS), TUFF_ERR_MEMORY.
 tuff_status tuff_net_flatten(const tuff_net *net, tuff_layer **layers, int *count);
+// The net that a text stands for, as layers; `*layers` is freed with tuff_free.
+tuff_status tuff_net_read(const char *text, tuff_layer **layers, int *count);
 // The net that a preset's name, a file's path or net text stands for, as layers.
 tuff_status tuff_net_open(const char *net, tuff_layer **layers, int *count);
 // "conv 6 5 | relu", freed with tuff_free; NULL with the last error set.
