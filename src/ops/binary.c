@@ -87,15 +87,6 @@ REFERENCE(tanh_grad)
 
 // ---- plans ---------------------------------------------------------------------------------
 
-// Their places are the numbers TUFF_BINARY_... of the shader.
-static const tuff_op *const functions[] = {
-    [TUFF_BINARY_ADD] = &tuff_op_add, [TUFF_BINARY_SUB] = &tuff_op_sub,
-    [TUFF_BINARY_MUL] = &tuff_op_mul, [TUFF_BINARY_DIV] = &tuff_op_div,
-    [TUFF_BINARY_EQUAL] = &tuff_op_equal, [TUFF_BINARY_RELU_GRAD] = &tuff_op_relu_grad,
-    [TUFF_BINARY_SIGMOID_GRAD] = &tuff_op_sigmoid_grad,
-    [TUFF_BINARY_TANH_GRAD] = &tuff_op_tanh_grad,
-};
-
 // How one operand is read: mode, and for TUFF_READ_PERIODIC its element i / div % mod.
 typedef struct reading {
     uint32_t mode, div, mod;
@@ -140,11 +131,9 @@ static layout layout_of(const tuff_call *c)
     return l;
 }
 
-static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
-                                   int shader, const layout *l)
+static tuff_dispatch *add_dispatch(const tuff_caps *k, tuff_plan *p, int shader,
+                                   uint32_t function, const layout *l)
 {
-    uint32_t function = 0;
-    while (functions[function] != c->op) function++;
     const uint32_t wg = tuff_group_size(k);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
@@ -165,7 +154,8 @@ static void read_four(reading *r, bool wide)
         r->mode = TUFF_READ_BLOCK;
 }
 
-static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                       uint32_t function)
 {
     layout l = layout_of(c);
     const bool wide = l.pc.count % 4 == 0;
@@ -175,7 +165,7 @@ static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     if (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], four_a ? 16 : 4) ||
         !tuff_fits_texel(k, &c->in[1], four_b ? 16 : 4))
         return false;
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_binary_texel, &l);
+    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_binary_texel, function, &l);
     tuff_spec(d, wide);
     tuff_bind(d, TUFF_ROLE_IN, 0, four_a ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
               TUFF_READ);
@@ -185,15 +175,34 @@ static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
-static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                       uint32_t function)
 {
     const layout l = layout_of(c);
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_binary, &l);
+    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_binary, function, &l);
     tuff_bind_in(d, 0);
     tuff_bind_in(d, 1);
     tuff_bind_out(d, 0);
     return true;
 }
+
+#define PLANS(name, function)                                                   \
+    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_texel(c, k, p, function);                                   \
+    }                                                                           \
+    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_plain(c, k, p, function);                                   \
+    }
+PLANS(add, TUFF_BINARY_ADD)
+PLANS(sub, TUFF_BINARY_SUB)
+PLANS(mul, TUFF_BINARY_MUL)
+PLANS(div, TUFF_BINARY_DIV)
+PLANS(equal, TUFF_BINARY_EQUAL)
+PLANS(relu_grad, TUFF_BINARY_RELU_GRAD)
+PLANS(sigmoid_grad, TUFF_BINARY_SIGMOID_GRAD)
+PLANS(tanh_grad, TUFF_BINARY_TANH_GRAD)
 
 // ---- gradients -----------------------------------------------------------------------------
 
@@ -260,16 +269,17 @@ static void grad_tanh_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
     TUFF_CASES("1 1", "5x64 5x64", "257x13 1", "3x7x11 11", "13x5 13x1", "2x6x4x8 6x1x1", \
                "2x3x5x7 3x1x1", "5x1x7 3x1", "2x1x3x2x1x2x3x2 3x1x2x1x2x1x1")
 #define SAME_CASES TUFF_CASES("1 1", "5x64 5x64", "257x13 257x13", "3x1x1031 3x1x1031")
-#define COMMON                                                                  \
-    .units = units, .variants = { { "texel", plan_texel }, { "plain", plan_plain } }
+#define COMMON(name_)                                                           \
+    .units = units, .ref = ref_##name_,                                         \
+    .variants = { { "texel", texel_##name_ }, { "plain", plain_##name_ } }
 #define AB { { .name = "a", .dtypes = TUFF_F32 }, { .name = "b", .dtypes = TUFF_F32 } }
 #define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true } }
 #define OUT_DX { { .name = "dx", .dtypes = TUFF_F32, .alias = true, .alias_in = 1 } }
 
 const tuff_op tuff_op_add = {
-    .name = "add", .onnx = "Add", COMMON, .infer = infer_broadcast,
+    .name = "add", .onnx = "Add", COMMON(add), .infer = infer_broadcast,
     .doc = "y = a + b, dims of 1 repeated",
-    .in = AB, .out = OUT, .ref = ref_add, .grad = grad_add,
+    .in = AB, .out = OUT, .grad = grad_add,
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 },
     // And more workgroups than one dimension of a grid holds on CPU-like drivers.
     .cases = TUFF_CASES("1 1", "5x64 5x64", "257x13 1", "13x5 13x1", "2x6x4x8 6x1x1",
@@ -278,60 +288,60 @@ const tuff_op tuff_op_add = {
 };
 
 const tuff_op tuff_op_sub = {
-    .name = "sub", .onnx = "Sub", COMMON, .infer = infer_broadcast,
+    .name = "sub", .onnx = "Sub", COMMON(sub), .infer = infer_broadcast,
     .doc = "y = a - b, dims of 1 repeated",
-    .in = AB, .out = OUT, .ref = ref_sub, .grad = grad_sub,
+    .in = AB, .out = OUT, .grad = grad_sub,
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_mul = {
-    .name = "mul", .onnx = "Mul", COMMON, .infer = infer_broadcast,
+    .name = "mul", .onnx = "Mul", COMMON(mul), .infer = infer_broadcast,
     .doc = "y = a b, dims of 1 repeated",
-    .in = AB, .out = OUT, .ref = ref_mul, .grad = grad_mul,
+    .in = AB, .out = OUT, .grad = grad_mul,
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_div = {
-    .name = "div", .onnx = "Div", COMMON, .infer = infer_broadcast,
+    .name = "div", .onnx = "Div", COMMON(div), .infer = infer_broadcast,
     .doc = "y = a / b, dims of 1 repeated",
     .in = { { .name = "a", .dtypes = TUFF_F32 },
             { .name = "b", .dtypes = TUFF_F32, .positive = true } },
-    .out = OUT, .ref = ref_div, .grad = grad_div,
+    .out = OUT, .grad = grad_div,
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 }, .cases = CASES
 };
 
 // Flat wherever it is differentiable: no gradient flows.
 const tuff_op tuff_op_equal = {
-    .name = "equal", .onnx = "Equal", COMMON, .infer = infer_broadcast,
+    .name = "equal", .onnx = "Equal", COMMON(equal), .infer = infer_broadcast,
     .doc = "y = 1 where a = b, else 0, dims of 1 repeated",
     .in = { { .name = "a", .dtypes = TUFF_F32, .no_grad = true, .whole = true },
             { .name = "b", .dtypes = TUFF_F32, .no_grad = true, .whole = true } },
-    .out = OUT, .ref = ref_equal,
+    .out = OUT,
     .sample = { -4, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_relu_grad = {
-    .name = "relu_grad", COMMON, .infer = infer_same,
+    .name = "relu_grad", COMMON(relu_grad), .infer = infer_same,
     .doc = "dx = dy where y > 0, else 0",
     .in = { { .name = "y", .dtypes = TUFF_F32, .no_grad = true },
             { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = OUT_DX, .ref = ref_relu_grad, .grad = grad_relu_grad,
+    .out = OUT_DX, .grad = grad_relu_grad,
     .sample = { -4, 4 }, .cases = SAME_CASES
 };
 
 const tuff_op tuff_op_sigmoid_grad = {
-    .name = "sigmoid_grad", COMMON, .infer = infer_same,
+    .name = "sigmoid_grad", COMMON(sigmoid_grad), .infer = infer_same,
     .doc = "dx = dy y (1 - y)",
     .in = { { .name = "y", .dtypes = TUFF_F32 }, { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = OUT_DX, .ref = ref_sigmoid_grad, .grad = grad_sigmoid_grad,
+    .out = OUT_DX, .grad = grad_sigmoid_grad,
     .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = SAME_CASES
 };
 
 const tuff_op tuff_op_tanh_grad = {
-    .name = "tanh_grad", COMMON, .infer = infer_same,
+    .name = "tanh_grad", COMMON(tanh_grad), .infer = infer_same,
     .doc = "dx = dy (1 - y^2)",
     .in = { { .name = "y", .dtypes = TUFF_F32 }, { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = OUT_DX, .ref = ref_tanh_grad, .grad = grad_tanh_grad,
+    .out = OUT_DX, .grad = grad_tanh_grad,
     .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = SAME_CASES
 };
 

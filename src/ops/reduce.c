@@ -113,6 +113,11 @@ static struct tuff_reduce_pc layout_of(const tuff_call *c)
     return pc;
 }
 
+typedef struct function {
+    uint32_t op; // TUFF_REDUCE_...
+    bool mean;   // divided by the number of terms
+} function;
+
 typedef enum kernel { KERNEL_SERIAL, KERNEL_TEXEL, KERNEL_GROUP } kernel;
 
 static uint32_t group_size(kernel how, const tuff_caps *k)
@@ -143,15 +148,10 @@ static void cut(struct tuff_reduce_pc *pc, kernel how, const tuff_caps *k)
     pc->segments = (uint32_t)((pc->cols + span - 1) / span);
 }
 
-static uint32_t function_of(const tuff_op *op)
-{
-    return op == &tuff_op_reduce_max ? TUFF_REDUCE_MAX
-         : op == &tuff_op_reduce_min ? TUFF_REDUCE_MIN : TUFF_REDUCE_SUM;
-}
-
 // One dispatch a pass. Pass 0 reads x; a pass whose rows are still in pieces writes those to
 // one of two scratch buffers [segments, rows], and the next pass reduces them over segments.
-static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, kernel how)
+static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, kernel how,
+                 const function *f)
 {
     static const int shaders[] = { TUFF_SHADER_reduce, TUFF_SHADER_reduce_texel,
                                    TUFF_SHADER_reduce_group };
@@ -161,11 +161,11 @@ static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, kernel ho
     for (int pass = 0;; pass++) {
         cut(&pc, how, k);
         const bool last = pc.segments == 1;
-        if (last && c->op == &tuff_op_reduce_mean) pc.scale = (float)(1 / terms(c));
+        if (last && f->mean) pc.scale = (float)(1 / terms(c));
         tuff_dispatch *d = tuff_plan_add(p, shaders[how]);
         const uint32_t wg = group_size(how, k);
         tuff_spec(d, wg);
-        tuff_spec(d, function_of(c->op));
+        tuff_spec(d, f->op);
         if (how == KERNEL_TEXEL) tuff_spec(d, wide);
         const uint64_t pieces = (uint64_t)pc.rows * pc.segments;
         tuff_grid(d, how == KERNEL_GROUP ? pieces : (pieces + wg - 1) / wg, k);
@@ -187,23 +187,32 @@ static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, kernel ho
     }
 }
 
-static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    return k->cpu_like && plan(c, k, p, KERNEL_TEXEL);
-}
-
 // Where the innermost dim goes, neighbouring invocations read neighbouring elements of a row;
 // where it stays, the plain kernel already does, with a row each.
-static bool plan_group(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool group_pays(const tuff_call *c)
 {
     const struct tuff_reduce_pc pc = layout_of(c);
-    return pc.gone_step[0] == 1 && pc.cols >= 32 && plan(c, k, p, KERNEL_GROUP);
+    return pc.gone_step[0] == 1 && pc.cols >= 32;
 }
 
-static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    return plan(c, k, p, KERNEL_SERIAL);
-}
+#define PLANS(name, ...)                                                        \
+    static const function name##_function = { __VA_ARGS__ };                    \
+    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return k->cpu_like && plan(c, k, p, KERNEL_TEXEL, &name##_function);    \
+    }                                                                           \
+    static bool group_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return group_pays(c) && plan(c, k, p, KERNEL_GROUP, &name##_function);  \
+    }                                                                           \
+    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan(c, k, p, KERNEL_SERIAL, &name##_function);                  \
+    }
+PLANS(sum, TUFF_REDUCE_SUM, false)
+PLANS(mean, TUFF_REDUCE_SUM, true)
+PLANS(max, TUFF_REDUCE_MAX, false)
+PLANS(min, TUFF_REDUCE_MIN, false)
 
 static tuff_cost cost(const tuff_call *c)
 {
@@ -255,20 +264,20 @@ static void grad_extremum(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
     TUFF_CASES("1", "3x257 axes=0 keepdims=1", "257x13 axes=1", "5x7x11 axes=1", \
                "4x3x6x8 axes=0,1,3", "2x3x2x3x2x1x2x3 axes=0,2,4,6", "13x4097", \
                "70001x3 axes=0", "70001x3 axes=1")
-#define COMMON                                                                  \
+#define COMMON(name_)                                                           \
     .in = { { .name = "x", .dtypes = TUFF_F32 } },                              \
     .out = { { .name = "y", .dtypes = TUFF_F32 } },                             \
     .params_size = sizeof(tuff_reduce_params),                                  \
     .params = { TUFF_AXES(tuff_reduce_params, axes),                            \
                 TUFF_BOOLEAN(tuff_reduce_params, keepdims) },                   \
-    .infer = infer, .units = units, .cost = cost,                               \
-    .variants = { { "texel", plan_texel }, { "group", plan_group },             \
-                  { "plain", plan_plain } }
+    .infer = infer, .units = units, .cost = cost, .ref = ref_##name_,           \
+    .variants = { { "texel", texel_##name_ }, { "group", group_##name_ },       \
+                  { "plain", plain_##name_ } }
 
 const tuff_op tuff_op_reduce_sum = {
-    .name = "reduce_sum", .onnx = "ReduceSum", COMMON,
+    .name = "reduce_sum", .onnx = "ReduceSum", COMMON(sum),
     .doc = "y = sum of x over some dims",
-    .ref = ref_sum, .grad = grad_sum,
+    .grad = grad_sum,
     .tol = { .f32 = 1e-6f }, .sample = { -2, 4 },
     // And a sum that takes three passes.
     .cases = TUFF_CASES("1", "3x257 axes=0 keepdims=1", "257x13 axes=1", "5x7x11 axes=1",
@@ -277,23 +286,23 @@ const tuff_op tuff_op_reduce_sum = {
 };
 
 const tuff_op tuff_op_reduce_mean = {
-    .name = "reduce_mean", .onnx = "ReduceMean", COMMON,
+    .name = "reduce_mean", .onnx = "ReduceMean", COMMON(mean),
     .doc = "y = mean of x over some dims",
-    .ref = ref_mean, .grad = grad_mean,
+    .grad = grad_mean,
     .tol = { .f32 = 1e-6f }, .sample = { -2, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_reduce_max = {
-    .name = "reduce_max", .onnx = "ReduceMax", COMMON,
+    .name = "reduce_max", .onnx = "ReduceMax", COMMON(max),
     .doc = "y = largest x over some dims",
-    .ref = ref_max, .grad = grad_extremum,
+    .grad = grad_extremum,
     .sample = { -4, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_reduce_min = {
-    .name = "reduce_min", .onnx = "ReduceMin", COMMON,
+    .name = "reduce_min", .onnx = "ReduceMin", COMMON(min),
     .doc = "y = smallest x over some dims",
-    .ref = ref_min, .grad = grad_extremum,
+    .grad = grad_extremum,
     .sample = { -4, 4 }, .cases = CASES
 };
 

@@ -42,20 +42,9 @@ static void ref_affine(const tuff_ref *r)
 
 // ---- plans ---------------------------------------------------------------------------------
 
-// Their places are the numbers TUFF_UNARY_... of the shader.
-static const tuff_op *const functions[] = {
-    [TUFF_UNARY_RELU] = &tuff_op_relu, [TUFF_UNARY_SIGMOID] = &tuff_op_sigmoid,
-    [TUFF_UNARY_TANH] = &tuff_op_tanh, [TUFF_UNARY_EXP] = &tuff_op_exp,
-    [TUFF_UNARY_LOG] = &tuff_op_log,   [TUFF_UNARY_SQRT] = &tuff_op_sqrt,
-    [TUFF_UNARY_ABS] = &tuff_op_abs,   [TUFF_UNARY_SIGN] = &tuff_op_sign,
-    [TUFF_UNARY_SQUARE] = &tuff_op_square, [TUFF_UNARY_AFFINE] = &tuff_op_affine,
-};
-
 static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
-                                   int shader)
+                                   int shader, uint32_t function)
 {
-    uint32_t function = 0;
-    while (functions[function] != c->op) function++;
     const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]);
     const uint32_t wg = tuff_group_size(k);
     tuff_dispatch *d = tuff_plan_add(p, shader);
@@ -63,7 +52,7 @@ static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_
     tuff_spec(d, function);
     tuff_grid(d, (count + 4 * wg - 1) / (4 * wg), k);
     struct tuff_unary_pc pc = { .count = (uint32_t)count };
-    if (c->op == &tuff_op_affine) {
+    if (function == TUFF_UNARY_AFFINE) {
         const tuff_affine_params *affine = c->params;
         pc.scale = affine->scale;
         pc.shift = affine->shift;
@@ -72,11 +61,12 @@ static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_
     return d;
 }
 
-static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                       uint32_t function)
 {
     const bool wide = tuff_desc_count(&c->in[0]) % 4 == 0;
     if (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4)) return false;
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_unary_texel);
+    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_unary_texel, function);
     tuff_spec(d, wide);
     tuff_bind(d, TUFF_ROLE_IN, 0, wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
               TUFF_READ);
@@ -84,13 +74,34 @@ static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
-static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                       uint32_t function)
 {
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_unary);
+    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_unary, function);
     tuff_bind_in(d, 0);
     tuff_bind_out(d, 0);
     return true;
 }
+
+#define PLANS(name, function)                                                   \
+    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_texel(c, k, p, function);                                   \
+    }                                                                           \
+    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_plain(c, k, p, function);                                   \
+    }
+PLANS(relu, TUFF_UNARY_RELU)
+PLANS(sigmoid, TUFF_UNARY_SIGMOID)
+PLANS(tanh, TUFF_UNARY_TANH)
+PLANS(exp, TUFF_UNARY_EXP)
+PLANS(log, TUFF_UNARY_LOG)
+PLANS(sqrt, TUFF_UNARY_SQRT)
+PLANS(abs, TUFF_UNARY_ABS)
+PLANS(sign, TUFF_UNARY_SIGN)
+PLANS(square, TUFF_UNARY_SQUARE)
+PLANS(affine, TUFF_UNARY_AFFINE)
 
 // ---- gradients -----------------------------------------------------------------------------
 
@@ -145,93 +156,92 @@ static void grad_affine(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 
 // One element, ends of every kind for groups of four, a multiple of four.
 #define CASES TUFF_CASES("1", "2x3", "7", "5x64", "257x13", "3x1x1031")
-#define COMMON                                                                  \
-    .infer = infer, .units = units,                                             \
-    .variants = { { "texel", plan_texel }, { "plain", plan_plain } }
+#define COMMON(name_)                                                           \
+    .infer = infer, .units = units, .ref = ref_##name_,                         \
+    .variants = { { "texel", texel_##name_ }, { "plain", plain_##name_ } }
 #define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true } }
 
 const tuff_op tuff_op_relu = {
-    .name = "relu", .onnx = "Relu", COMMON,
+    .name = "relu", .onnx = "Relu", COMMON(relu),
     .doc = "y = max(x, 0)",
     .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .ref = ref_relu, .grad = grad_relu,
+    .grad = grad_relu,
     .sample = { -4, 4 },
     // And more workgroups than one dimension of a grid holds on CPU-like drivers.
     .cases = TUFF_CASES("1", "2x3", "7", "5x64", "257x13", "3x1x1031", "700001x3")
 };
 
 const tuff_op tuff_op_sigmoid = {
-    .name = "sigmoid", .onnx = "Sigmoid", COMMON,
+    .name = "sigmoid", .onnx = "Sigmoid", COMMON(sigmoid),
     .doc = "y = 1 / (1 + exp(-x))",
     .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .ref = ref_sigmoid, .grad = grad_sigmoid,
+    .grad = grad_sigmoid,
     .tol = { .f32 = 1e-6f }, .sample = { -12, 12 }, .cases = CASES
 };
 
 const tuff_op tuff_op_tanh = {
-    .name = "tanh", .onnx = "Tanh", COMMON,
+    .name = "tanh", .onnx = "Tanh", COMMON(tanh),
     .doc = "y = tanh(x)",
     .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .ref = ref_tanh, .grad = grad_tanh,
+    .grad = grad_tanh,
     .tol = { .f32 = 1e-6f }, .sample = { -12, 12 }, .cases = CASES
 };
 
 const tuff_op tuff_op_exp = {
-    .name = "exp", .onnx = "Exp", COMMON,
+    .name = "exp", .onnx = "Exp", COMMON(exp),
     .doc = "y = exp(x)",
     .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .ref = ref_exp, .grad = grad_exp,
+    .grad = grad_exp,
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_log = {
-    .name = "log", .onnx = "Log", COMMON,
+    .name = "log", .onnx = "Log", COMMON(log),
     .doc = "y = ln(x)",
     .in = { { .name = "x", .dtypes = TUFF_F32, .positive = true } }, .out = OUT,
-    .ref = ref_log, .grad = grad_log,
+    .grad = grad_log,
     .tol = { .f32 = 1e-6f }, .sample = { 0.1f, 8 }, .cases = CASES
 };
 
 const tuff_op tuff_op_sqrt = {
-    .name = "sqrt", .onnx = "Sqrt", COMMON,
+    .name = "sqrt", .onnx = "Sqrt", COMMON(sqrt),
     .doc = "y = sqrt(x)",
     .in = { { .name = "x", .dtypes = TUFF_F32, .positive = true } }, .out = OUT,
-    .ref = ref_sqrt, .grad = grad_sqrt,
+    .grad = grad_sqrt,
     .tol = { .f32 = 1e-6f }, .sample = { 0.1f, 8 }, .cases = CASES
 };
 
 const tuff_op tuff_op_abs = {
-    .name = "abs", .onnx = "Abs", COMMON,
+    .name = "abs", .onnx = "Abs", COMMON(abs),
     .doc = "y = |x|",
     .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .ref = ref_abs, .grad = grad_abs,
+    .grad = grad_abs,
     .sample = { -4, 4 }, .cases = CASES
 };
 
 // Flat wherever it is differentiable: no gradient flows.
 const tuff_op tuff_op_sign = {
-    .name = "sign", .onnx = "Sign", COMMON,
+    .name = "sign", .onnx = "Sign", COMMON(sign),
     .doc = "y = 1 where x > 0, -1 where x < 0, else 0",
     .in = { { .name = "x", .dtypes = TUFF_F32, .no_grad = true } }, .out = OUT,
-    .ref = ref_sign,
     .sample = { -4, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_square = {
-    .name = "square", COMMON,
+    .name = "square", COMMON(square),
     .doc = "y = x^2",
     .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .ref = ref_square, .grad = grad_square,
+    .grad = grad_square,
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 }, .cases = CASES
 };
 
 const tuff_op tuff_op_affine = {
-    .name = "affine", COMMON,
+    .name = "affine", COMMON(affine),
     .doc = "y = scale x + shift",
     .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
     .params_size = sizeof(tuff_affine_params),
     .params = { TUFF_FLOAT(tuff_affine_params, scale), TUFF_FLOAT(tuff_affine_params, shift) },
-    .ref = ref_affine, .grad = grad_affine,
+    .grad = grad_affine,
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 },
     .cases = TUFF_CASES("1 scale=2 shift=0.5", "257x13 scale=-1.5", "64 shift=3",
                         "3x1031 scale=0.1 shift=-1")
