@@ -326,6 +326,43 @@ static void chained_launches(void)
     tuff_stream_destroy(&s);
 }
 
+// Runs `loops` steps in each invocation; true when the last word is what they lead to.
+static bool loops_right(uint32_t loops)
+{
+    enum { N = 64 };
+    uint32_t x[N], got[N] = { 0 };
+    tuff_stream *s;
+    tuff_buffer *b;
+    tuff_cmd *cmd;
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof x, &b));
+    for (uint32_t i = 0; i < N; i++) x[i] = i;
+    EXPECT_OK(tuff_stream_upload(s, all(b), x));
+    const tuff_launch l = self_launch(TUFF_SHADER_selftest_storage, N, loops, 0);
+    const tuff_binding bind[2] = { { all(b), TUFF_BIND_STORAGE, TUFF_READ },
+                                   { all(b), TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE } };
+    EXPECT_OK(tuff_stream_cmd(s, &cmd));
+    EXPECT_OK(tuff_cmd_launch(cmd, &l, bind, 2));
+    EXPECT_OK(tuff_stream_download(s, all(b), got));
+    uint32_t want = N - 1;
+    for (uint32_t k = 0; k < loops; k++) want = want * 3 + 5;
+    tuff_buffer_release(&b);
+    tuff_stream_destroy(&s);
+    return got[N - 1] == want;
+}
+
+// caps.max_loop is true of this driver: so many iterations are right, and without a limit far
+// more are.
+static void limit_on_loops(void)
+{
+    if (tuff_device_caps(dev)->cpu) SKIP("the CPU path runs no shaders");
+    const uint32_t most = tuff_device_caps(dev)->max_loop;
+    EXPECT(loops_right(most ? most : 300000));
+    EXPECT(loops_right(60000));
+    // A driver that was taken to have the limit and has none: choose.c can be corrected.
+    EXPECT(!most || !loops_right(most + 1));
+}
+
 // ---- failures ----------------------------------------------------------------------------
 
 static void out_of_memory(void)
@@ -442,6 +479,7 @@ static void work(void)
     CASE(parts_of_buffers);
     CASE(chained_copies);
     CASE(replays);
+    CASE(limit_on_loops);
     CASE(kinds_of_bindings);
     CASE(chained_launches);
     CASE(out_of_memory);

@@ -201,7 +201,7 @@ tuff_status tuff_vulkan_list(tuff_device_info *list, int capacity, int *count)
             vk_snapshot(device[i], &snap);
             tuff_vk_choose(&snap, getenv("TUFF_AVOID"), &choice);
             tuff_vk_describe(&snap, &choice, &list[i]);
-            snprintf(list[i].id, sizeof list[i].id, "vulkan:%d", i);
+            snprintf(list[i].id, sizeof list[i].id, "vulkan:%u", (unsigned)i % 64);
         }
         vk_instance_release();
     }
