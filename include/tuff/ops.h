@@ -232,8 +232,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_random_normal(tuff_stream *s, tuff_tensor *
 // ---- losses and metrics ---------------------------------------------------------------------
 
 // loss [] = mean over rows of log(sum(exp(x))) - x[label]; x [N, C] logits, labels i32 [N]
-// (PyTorch cross_entropy, ONNX SoftmaxCrossEntropyLoss). Rows labelled -1 do not count; with
-// no row that counts the loss is 0.
+// (PyTorch cross_entropy, ONNX SoftmaxCrossEntropyLoss). Rows whose label is none of 0 to C - 1
+// (-1, say) do not count; with no row that counts the loss is 0.
 TUFF_API TUFF_CHECK tuff_status tuff_cross_entropy(tuff_stream *s, const tuff_tensor *x,
                                                    const tuff_tensor *labels,
                                                    tuff_tensor *loss);
@@ -246,6 +246,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_cross_entropy_grad(tuff_stream *s, const tu
 TUFF_API TUFF_CHECK tuff_status tuff_mse(tuff_stream *s, const tuff_tensor *x,
                                          const tuff_tensor *target, tuff_tensor *loss);
 // n [] (f32) = rows of x [N, C] whose largest element (the first of equals) is the label's.
+// A row that holds a NaN is not among them.
 TUFF_API TUFF_CHECK tuff_status tuff_count_correct(tuff_stream *s, const tuff_tensor *x,
                                                    const tuff_tensor *labels, tuff_tensor *n);
 
