@@ -57,17 +57,19 @@ void main()
     }
     for (int r = 0; r < KH; r++) {
         const int iy = INSIDE ? top + r : clamp(top + r, 0, bottom);
+        float of_row = 0.0; // rows are summed apart: short sums lose less
         for (int c = 0; c < KW; c++) {
             const int ix = INSIDE ? left + c : clamp(left + c, 0, right);
             const uint cell = base + uint(iy) * pc.w + uint(ix);
             const float v = X(cell);
             if (MODE == TUFF_POOL_MEAN) {
-                sum += INSIDE || (iy == top + r && ix == left + c) ? v : 0.0;
+                of_row += INSIDE || (iy == top + r && ix == left + c) ? v : 0.0;
             } else if (v > best || is_nan(v)) {
                 best = v;
                 at = cell;
             }
         }
+        sum += of_row;
     }
     if (MODE == TUFF_POOL_ARGMAX) {
         y[i] = at - base;

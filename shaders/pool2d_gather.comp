@@ -64,19 +64,21 @@ void main()
     float sum = pc.first != 0 ? 0.0 : dx[i];
     for (uint r = 0; r < NH; r++) {
         const uint oy = first_row + r;
+        float of_row = 0.0; // rows are summed apart: short sums lose less
         for (uint c = 0; c < NW; c++) {
             const uint ox = first_col + c;
             if (oy >= end_row || ox >= end_col) continue;
             const uint window = (plane * pc.oh + oy) * pc.ow + ox;
 #ifdef MAX
-            if (AT(window) == cell) sum += DY(window);
+            if (AT(window) == cell) of_row += DY(window);
 #else
             const float scale = pc.scale != 0.0 ? pc.scale
                 : 1.0 / float(real_cells(oy * SH, KH, pc.pad_top, pc.h) *
                               real_cells(ox * SW, KW, pc.pad_left, pc.w));
-            sum += DY(window) * scale;
+            of_row += DY(window) * scale;
 #endif
         }
+        sum += of_row;
     }
     dx[i] = sum;
 }
