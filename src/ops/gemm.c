@@ -78,7 +78,7 @@ static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bin
 {
     const bool there = has(p, input);
     tuff_bind(d, TUFF_ROLE_IN, there ? input : 0, kind, TUFF_READ);
-    if (!there) d->slot[d->nslot - 1].size = 16; // a stand-in
+    if (!there) d->slot[d->nslot - 1].size = sizeof(float); // a stand-in
 }
 
 void tuff_product_bind_after(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind)
