@@ -38,6 +38,7 @@ void main()
     const uint i = group_index() * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
     if (i >= pc.n) return;
     uint v = load(i);
-    for (uint k = 0; k < loops; k++) v = v * pc.mul + pc.add;
+    const uint steps = loops + i * pc.skew;
+    for (uint k = 0; k < steps; k++) v = v * pc.mul + pc.add;
     y[i] = blend != 0 ? y[i] ^ v : v;
 }

@@ -5,5 +5,6 @@
 
 struct selftest_pc {
     uint n, mul, add;
+    uint skew; // invocation i takes i * skew steps more
 };
 #endif

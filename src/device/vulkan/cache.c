@@ -98,7 +98,7 @@ static const void *file_load(vk_device *d, void **file, size_t *bytes)
     }
     file_header h, want;
     const char *data = (const char *)*file + sizeof h;
-    const char *why = NULL;
+    const char *why = NULL, *other = "they are of another driver or build";
     if (size < sizeof h) {
         why = "the file is cut";
     } else {
@@ -109,10 +109,10 @@ static const void *file_load(vk_device *d, void **file, size_t *bytes)
         else if (h.bytes != want.bytes || h.digest != want.digest)
             why = "the file is cut or damaged";
         else if (memcmp(&h, &want, sizeof h) != 0)
-            why = "they are of another driver or build";
+            why = other;
     }
     if (why) {
-        tuff_log(1, "kernels kept in %s are not used: %s", path, why);
+        tuff_log(why == other ? 2 : 1, "kernels kept in %s are not used: %s", path, why);
         tuff_free(*file);
         *file = NULL;
         return NULL;

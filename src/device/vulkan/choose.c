@@ -211,9 +211,11 @@ static void choose_quirks(const tuff_vk_snapshot *s, tuff_vk_choice *c)
     // LLVM compiled is kept by Mesa's own cache.
     c->driver_cache_only = true;
     // Its compiler counts the iterations of all loops of an invocation together and leaves
-    // them, silently, after 65,535: seen in Mesa 22.3.
+    // them, silently, after 65,535. Seen in Mesa 22.3, gone in 26.2; the counter is still in
+    // sources of late 2024 (24.3), so every version before the one that was tried is taken to
+    // have it, and one that does not say its number too.
     const int version = mesa_version(s->driver_info);
-    if (version == 0 || version < 2301) {
+    if (version == 0 || version < 2602) {
         c->caps.max_loop = 65535;
         snprintf(c->quirks, sizeof c->quirks,
                  "lavapipe of %.60s stops after 65,535 loop iterations of an invocation",
@@ -287,7 +289,7 @@ void tuff_vk_describe(const tuff_vk_snapshot *s, const tuff_vk_choice *c,
                  s->driver_info[0] ? " " : "", s->driver_info);
     else
         snprintf(info->driver, sizeof info->driver, "0x%08x", (unsigned)s->driver_version);
-    snprintf(info->api, sizeof info->api, "%d.%d.%d", s->major, s->minor, s->patch);
+    snprintf(info->api, sizeof info->api, "%s", s->api);
     snprintf(info->problem, sizeof info->problem, "%s", c->problem);
     features_text(&c->caps, info->features, sizeof info->features);
     const int heap = largest_local_heap(s);

@@ -32,13 +32,13 @@ static const char *result_name(VkResult r)
     case VK_ERROR_TOO_MANY_OBJECTS: return "VK_ERROR_TOO_MANY_OBJECTS";
     case VK_ERROR_OUT_OF_POOL_MEMORY: return "VK_ERROR_OUT_OF_POOL_MEMORY";
     case VK_ERROR_FRAGMENTED_POOL: return "VK_ERROR_FRAGMENTED_POOL";
-    default: return "an error without a name here";
+    default: return "an error that has no name here";
     }
 }
 
 tuff_status vk_failed(VkResult result, const char *text)
 {
-    tuff_log(0, "%s (%d) from %.400s", result_name(result), result, text);
+    tuff_log(2, "%s (%d) from %.200s", result_name(result), result, text);
     // The function's name alone goes into the sentence: "vkCreateBuffer".
     const char *name = strstr(text, "vk.vk");
     name = name ? name + 3 : text;
@@ -104,7 +104,7 @@ static tuff_status create_instance(void)
         status = tuff_fail(TUFF_ERR_DEVICE, "the Vulkan loader speaks 1.0, 1.1 is needed");
         goto exit;
     }
-    VK(vkCreateInstance(
+    const VkResult made = vkCreateInstance(
         &(VkInstanceCreateInfo){
             .sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
             .flags = flags,
@@ -119,7 +119,12 @@ static tuff_status create_instance(void)
             .enabledExtensionCount = names,
             .ppEnabledExtensionNames = name,
         },
-        NULL, &shared.instance));
+        NULL, &shared.instance);
+    if (made == VK_ERROR_INCOMPATIBLE_DRIVER) {
+        status = tuff_fail(TUFF_ERR_DEVICE, "the Vulkan loader finds no driver");
+        goto exit;
+    }
+    VK(made);
     volkLoadInstanceOnly(shared.instance);
 exit:
     tuff_free(list);

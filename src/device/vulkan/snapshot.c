@@ -1,6 +1,7 @@
 // Asks a Vulkan device everything, once.
 #include "device/vulkan/vk.h"
 #include "base/alloc.h"
+#include <stdio.h>
 #include <string.h>
 
 static const char *const ext_name[TUFF_VK_EXT_COUNT] = {
@@ -222,7 +223,9 @@ void vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s)
     memcpy(s->cache_uuid, p.pipelineCacheUUID, sizeof s->cache_uuid);
     s->major = (int)VK_API_VERSION_MAJOR(p.apiVersion);
     s->minor = (int)VK_API_VERSION_MINOR(p.apiVersion);
-    s->patch = (int)VK_API_VERSION_PATCH(p.apiVersion);
+    snprintf(s->api, sizeof s->api, "%u.%u.%u", VK_API_VERSION_MAJOR(p.apiVersion) & 7u,
+             VK_API_VERSION_MINOR(p.apiVersion) & 1023u,
+             VK_API_VERSION_PATCH(p.apiVersion) & 4095u);
     take_limits(&p.limits, s);
     if (s->major == 1 && s->minor < 1) return; // the questions below came with 1.1
     const int api = vk_instance_api();

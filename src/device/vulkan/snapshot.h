@@ -31,7 +31,8 @@ typedef struct tuff_vk_snapshot {
     char name[256], driver_name[256], driver_info[256];
     uint32_t vendor, device, driver_version;
     uint32_t driver_id; // VkDriverId; 0 when unknown
-    int major, minor, patch; // of the API: the lesser of the device's and the instance's
+    char api[16];     // the device's version of the API, in words
+    int major, minor; // the lesser of it and the instance's: what is used
     tuff_device_type type;   // never TUFF_DEVICE_CPU
     uint8_t cache_uuid[16];
 
