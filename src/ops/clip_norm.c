@@ -36,7 +36,7 @@ static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
                              .a = { TUFF_ROLE_IN, 0 }, .b = { TUFF_ROLE_IN, 0 },
                              .count = count, .out = { TUFF_ROLE_OUT, 1 }, .scratch = 0 };
     tuff_fold_add(&fold, k, p);
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_clip_norm);
     tuff_bind_in(d, 0);
     tuff_bind_out(d, 0);

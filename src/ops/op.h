@@ -99,6 +99,9 @@ void tuff_grid(tuff_dispatch *d, uint64_t groups, const tuff_caps *k);
 // Workgroup size for a kernel in which every invocation is independent: a power of two
 // within the device's limits (64 on GPUs, the subgroup on CPU-like drivers).
 uint32_t tuff_group_size(const tuff_caps *k);
+// The same for a kernel whose invocations do little: a software driver spends some 100 ns on
+// a workgroup whatever it does, so that wide ones are up to twice as fast there.
+uint32_t tuff_group_size_flat(const tuff_caps *k);
 // True when `bytes` fit one storage binding.
 static inline bool tuff_fits(const tuff_caps *k, size_t bytes)
 {

@@ -157,7 +157,7 @@ bool tuff_pool2d_add(const tuff_pool2d *g, uint32_t mode, bool texel, tuff_role 
         tuff_parts_of((uint32_t)g->kernel[0], (uint32_t)g->kernel[1], k);
     if (parts.count > (uint32_t)(TUFF_PLAN_MAX - p->count)) return false;
     const size_t count = (size_t)(g->n * g->c * g->oh * g->ow);
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     for (uint32_t i = 0; i < parts.count; i++) {
         uint32_t corner[2], size[2];
         tuff_part(&parts, i, corner, size);

@@ -61,7 +61,7 @@ static bool add_gather(const tuff_pool2d *g, int dy_index, bool max, bool texel,
                      : texel ? TUFF_SHADER_average_pool2d_gather_texel
                              : TUFF_SHADER_average_pool2d_gather;
     const size_t count = (size_t)(g->n * g->c * g->h * g->w);
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     for (uint32_t i = 0; i < parts.count; i++) {
         uint32_t corner[2], size[2];
         tuff_part(&parts, i, corner, size);
@@ -139,7 +139,7 @@ static bool scatter(const tuff_call *c, bool texel, const tuff_caps *k, tuff_pla
     // Few invocations that each write a large part of x would be slower than gathering.
     const double loops = 2.0 * g.kernel[0] * g.kernel[1] + 2.0 * (double)rows * (double)cols;
     if (loops > 4096) return false;
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     const size_t count = (size_t)(g.n * g.c * g.oh * g.ow);
     tuff_dispatch *d =
         tuff_plan_add(p, texel ? TUFF_SHADER_pool2d_scatter_texel : TUFF_SHADER_pool2d_scatter);

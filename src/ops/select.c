@@ -80,3 +80,10 @@ uint32_t tuff_group_size(const tuff_caps *k)
     while (want > k->max_group || want > k->max_group_size[0]) want /= 2;
     return want;
 }
+
+uint32_t tuff_group_size_flat(const tuff_caps *k)
+{
+    uint32_t want = k->cpu_like ? 256 : 64;
+    while (want > k->max_group || want > k->max_group_size[0]) want /= 2;
+    return want;
+}

@@ -158,7 +158,7 @@ static struct tuff_update_pc push_of(const tuff_call *c)
 static void launch(tuff_dispatch *d, const tuff_call *c, uint32_t op, const tuff_caps *k)
 {
     const struct tuff_update_pc pc = push_of(c);
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     d->launch.spec[0] = wg;
     d->launch.spec[1] = op;
     TUFF_PUSH(d, pc);
