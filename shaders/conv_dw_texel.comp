@@ -40,25 +40,28 @@ void main()
     const uint end = min(pc.g.k, k + pc.g.k_step);
     uint row = quotient(k, pc.y_w), ox = k - row * pc.y_w;
     uint image = quotient(row, pc.y_h), oy = row - image * pc.y_h;
+    const uint x_w = pc.x_w, x_h = pc.x_h, y_w = pc.y_w, y_h = pc.y_h;
+    const uint x_image = pc.x_c * x_h * x_w, y_image = pc.y_c * y_h * y_w;
+    const int mul_y = pc.mul_y, mul_x = pc.mul_x;
     EACH_ROW(DECLARE_ROW)
     while (k < end) {
-        const ivec4 iy = at_y + int(oy) * pc.mul_y;
-        const bvec4 ok_y = lessThan(uvec4(iy), uvec4(pc.x_h));
-        const uvec4 x_row = from + image * pc.x_c * pc.x_h * pc.x_w + uvec4(iy) * pc.x_w;
-        uvec2 a_at = dy_row + (image * pc.y_c * pc.y_h + oy) * pc.y_w + ox;
-        ivec4 ix = at_x + int(ox) * pc.mul_x;
-        const uint stop = min(end, k + (pc.y_w - ox));
+        const ivec4 iy = at_y + int(oy) * mul_y;
+        const bvec4 ok_y = lessThan(uvec4(iy), uvec4(x_h));
+        const uvec4 x_row = from + image * x_image + uvec4(iy) * x_w;
+        uvec2 a_at = dy_row + image * y_image + oy * y_w + ox;
+        ivec4 ix = at_x + int(ox) * mul_x;
+        const uint stop = min(end, k + (y_w - ox));
         for (; k < stop; k++) {
-            const bvec4 ok = both(ok_y, lessThan(uvec4(ix), uvec4(pc.x_w)));
+            const bvec4 ok = both(ok_y, lessThan(uvec4(ix), uvec4(x_w)));
             const vec4 b = mix(vec4(0.0), fetch_right(mix(uvec4(0), x_row + uvec4(ix), ok)),
                                ok);
             LOAD_LEFT(a_at)
             EACH_ROW(ADD_ROW)
             a_at += 1;
-            ix += pc.mul_x;
+            ix += mul_x;
         }
         ox = 0;
-        if (++oy == pc.y_h) {
+        if (++oy == y_h) {
             oy = 0;
             image++;
         }

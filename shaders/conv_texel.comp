@@ -56,14 +56,16 @@ void main()
     const uvec2 w_row = t.batch * pc.g.m * pc.g.k + rows_of(pc.g, t) * pc.w_row +
                         ch0 * pc.w_ch;
 
+    const uint kh = pc.kh, kw = pc.kw, from_w = pc.from_w, from_h = pc.from_h, w_ch = pc.w_ch;
+    const int step_y = pc.step_y, step_x = pc.step_x, div_y = pc.div_y, div_x = pc.div_x;
     EACH_ROW(DECLARE_ROW)
     uint tap = 0;
-    for (uint ky = 0; ky < pc.kh; ky++) {
+    for (uint ky = 0; ky < kh; ky++) {
         bvec4 ok_y, ok_x;
-        const uvec4 row = from + pixel_of(at_y + int(ky) * pc.step_y, pc.div_y, pc.from_h,
-                                          ok_y) * pc.from_w;
-        for (uint kx = 0; kx < pc.kw; kx++) {
-            const uvec4 x = pixel_of(at_x + int(kx) * pc.step_x, pc.div_x, pc.from_w, ok_x);
+        const uvec4 row = from + pixel_of(at_y + int(ky) * step_y, div_y, from_h, ok_y) *
+                                     from_w;
+        for (uint kx = 0; kx < kw; kx++) {
+            const uvec4 x = pixel_of(at_x + int(kx) * step_x, div_x, from_w, ok_x);
             const bvec4 ok = both(ok_y, ok_x);
             uvec4 b_at = mix(uvec4(0), row + x, ok);
             uvec2 a_at = w_row + tap++;
@@ -72,7 +74,7 @@ void main()
                 LOAD_LEFT(a_at)
                 EACH_ROW(ADD_ROW)
                 b_at += plane;
-                a_at += pc.w_ch;
+                a_at += w_ch;
             }
         }
     }

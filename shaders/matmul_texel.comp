@@ -24,13 +24,14 @@ void main()
     const uint begin = t.split * pc.g.k_step, end = min(pc.g.k, begin + pc.g.k_step);
     uvec2 a_at = a_base + rows_of(pc.g, t) * pc.a_m + begin * pc.a_k;
     uvec4 b_at = b_base + t.col * pc.b_n + begin * pc.b_k;
+    const uint a_step = pc.a_k, b_step = pc.b_k;
     EACH_ROW(DECLARE_ROW)
     for (uint k = begin; k < end; k++) {
         const vec4 b = fetch_right(b_at);
         LOAD_LEFT(a_at)
         EACH_ROW(ADD_ROW)
-        a_at += pc.a_k;
-        b_at += pc.b_k;
+        a_at += a_step;
+        b_at += b_step;
     }
 
     vec4 add = vec4(0.0);

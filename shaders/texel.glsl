@@ -9,6 +9,7 @@
 //          +------------------+            Row r of it reaches every lane by a shuffle, and
 //   a(r)   | s_r += a(r) b    |            s_r += a(r) * b.
 //
+// Push constants are read before the loops: on these drivers that is a load like any other.
 // The sums are variables with names of their own: an array would live in memory.
 //
 //   binding 0  left      texels, one f32 each
@@ -63,9 +64,10 @@ uvec2 rows_of(tuff_gemm g, Tile t)
     return min(t.row + gl_SubgroupInvocationID + uvec2(0, W), uvec2(g.m - 1));
 }
 
+// Where W >= 8 nothing uses a1, and compilers drop its fetch; under a condition they do not.
 #define LOAD_LEFT(at)                                                           \
     const float a0 = texelFetch(left, int((at).x)).x;                           \
-    const float a1 = W < 8 ? texelFetch(left, int((at).y)).x : 0.0;
+    const float a1 = texelFetch(left, int((at).y)).x;
 
 vec4 fetch_right(uvec4 at)
 {
