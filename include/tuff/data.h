@@ -43,8 +43,8 @@ typedef struct tuff_dataset_params {
 //   cifar10:FOLDER        CIFAR-10's binary batches, plain or .gz: those of
 //                         data_batch_{1,2,3,4,5}.bin that are there, and test_batch.bin
 //   csv:FILE              numbers, plain or .gz; a first row of names is recognised. Options:
-//     ,label=COLUMN       the classes, whole numbers or words: a name, or an index from 0
-//                         (negative: from the end); the last column if neither is given
+//     ,label=COLUMN       the classes, whole numbers or words, are in this column: an index
+//                         from 0 (negative: from the end), or a name. Without, in the last
 //     ,target=COLUMN      a number to be predicted instead of a class
 //     ,test=FILE          another file of the same columns; else a fifth is held out
 //   npy:X,Y               X [N, F], [N, H, W] or [N, C, H, W]; Y whole numbers [N] (classes)

@@ -178,19 +178,20 @@ static int find_name(const struct table *t, const char *name)
     return -1;
 }
 
-// Finds the column that `name` names in the first row, or counts.
+// Finds the column that `name` counts, else names in the first row.
 static tuff_status choose_answer(struct table *t, const char *name, bool *named)
 {
     int64_t index = -1;
     t->columns = t->count;
     TUFF_REQUIRE(t->columns >= 2, FORMAT, "%s: row %lld has one cell, expected 2 at least",
                  t->path, (long long)t->row);
-    const int found = name ? find_name(t, name) : -1;
-    *named = found >= 0;
-    t->answer = found;
-    if (found >= 0) return TUFF_OK;
-    TUFF_REQUIRE(!name || tuff_parse_int(name, &index), ARG,
-                 "%s: no column is named '%.99s' in its first row", t->path, name);
+    *named = name && !tuff_parse_int(name, &index);
+    if (*named) {
+        t->answer = find_name(t, name);
+        TUFF_REQUIRE(t->answer >= 0, ARG, "%s: no column is named '%.99s' in its first row",
+                     t->path, name);
+        return TUFF_OK;
+    }
     TUFF_REQUIRE(index >= -t->columns && index < t->columns, ARG,
                  "%s: column %lld is asked for, it has %d", t->path, (long long)index,
                  t->columns);
@@ -202,7 +203,7 @@ static tuff_status choose_answer(struct table *t, const char *name, bool *named)
 // examples have numbers.
 static tuff_status read_first_row(struct table *t, const char *name)
 {
-    bool more, names;
+    bool more = false, names = false;
     TUFF_TRY(next_row(t, &more));
     TUFF_REQUIRE(more, FORMAT, "%s: it has no rows", t->path);
     TUFF_TRY(choose_answer(t, name, &names));
