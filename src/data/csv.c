@@ -28,7 +28,8 @@ struct table {
     struct cell *cells;
     int count, room;         // cells
     struct cell *names;      // [columns], or NULL
-    int columns, answer;     // the column of classes or targets
+    int columns;             // 0: as many as the first row has
+    int answer;              // the column of classes or targets
     bool target;
     float *x, *y;            // examples and targets so far
     struct cell *classes;    // classes so far
@@ -182,6 +183,9 @@ static int find_name(const struct table *t, const char *name)
 static tuff_status choose_answer(struct table *t, const char *name, bool *named)
 {
     int64_t index = -1;
+    TUFF_REQUIRE(!t->columns || t->columns == t->count, FORMAT,
+                 "%s has %d columns, the training examples have %d", t->path, t->count,
+                 t->columns);
     t->columns = t->count;
     TUFF_REQUIRE(t->columns >= 2, FORMAT, "%s: row %lld has one cell, expected 2 at least",
                  t->path, (long long)t->row);
@@ -357,11 +361,7 @@ static tuff_status make_parts(const struct table *train, const struct table *tes
     const struct table *const both[2] = { train, test };
     tuff_array *const y[2] = { &parts->y, &parts->test_y };
     TUFF_TRY(copy_rows(train, &parts->x, &parts->y));
-    if (test) {
-        TUFF_REQUIRE(test->columns == train->columns, FORMAT, "%s has %d columns, %s has %d",
-                     test->path, test->columns, train->path, train->columns);
-        TUFF_TRY(copy_rows(test, &parts->test_x, &parts->test_y));
-    }
+    if (test) TUFF_TRY(copy_rows(test, &parts->test_x, &parts->test_y));
     return train->target ? TUFF_OK : label(both, parts, y);
 }
 
@@ -424,7 +424,8 @@ tuff_status tuff_parts_csv(const char *spec, tuff_parts *parts)
     TUFF_GO(read_table(&train, text, size, answer));
     if (o.test) {
         char index[24];
-        test = (struct table){ .path = o.test, .target = o.target };
+        test = (struct table){ .path = o.test, .target = o.target,
+                               .columns = train.columns };
         // A file without names takes the place that the name had in the first one.
         snprintf(index, sizeof index, "%d", train.answer);
         TUFF_GO(tuff_file_read_gz(o.test, most_bytes, &test_text, &test_size));
