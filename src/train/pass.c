@@ -264,6 +264,11 @@ tuff_status tuff_passes_read(tuff_passes *s, bool reset, tuff_sums *sums)
     return TUFF_OK;
 }
 
+int64_t tuff_passes_width(const tuff_passes *s)
+{
+    return tuff_desc_count(tuff_model_output(s->spec.model));
+}
+
 // ---- running -------------------------------------------------------------------------------
 
 static tuff_status write_classes(tuff_pass *p, const int32_t *labels)

@@ -41,6 +41,9 @@ tuff_status tuff_passes_get(tuff_passes *passes, int64_t count, tuff_pass **pass
 // Waits, and reads the sums of all passes; `reset` sets them to zero afterwards.
 tuff_status tuff_passes_read(tuff_passes *passes, bool reset, tuff_sums *sums);
 
+// Numbers that the net gives for one sample.
+int64_t tuff_passes_width(const tuff_passes *passes);
+
 // Starts one run: x f32 [count, input...], y i32 [count] or f32 [count, output...] (NULL
 // without a loss), hyper f32 [8] (training). Copies, and returns before it is done.
 tuff_status tuff_pass_run(tuff_pass *pass, const float *x, const void *y, const float *hyper);

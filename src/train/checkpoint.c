@@ -1,0 +1,199 @@
+// Checkpoints: the settings and the place of a run, in the model's own file.
+#include "train/checkpoint.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "train/model_file.h"
+#include "train/settings.h"
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+// The optimizer's numbers, as keys of the metadata. %.9g brings a float back bit by bit.
+static const struct {
+    const char *key;
+    size_t offset;
+} numbers[] = {
+#define NUMBER(name) { "train." #name, offsetof(tuff_optimizer, name) }
+    NUMBER(lr), NUMBER(momentum), NUMBER(alpha), NUMBER(beta1), NUMBER(beta2),
+    NUMBER(eps), NUMBER(weight_decay), NUMBER(l1), NUMBER(clip_value), NUMBER(clip_norm),
+#undef NUMBER
+};
+enum { NUMBERS = sizeof numbers / sizeof *numbers };
+
+static float *number_of(tuff_optimizer *o, int i)
+{
+    return (float *)(void *)((char *)o + numbers[i].offset);
+}
+
+// ---- writing -------------------------------------------------------------------------------
+
+static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
+{
+    tuff_train_params p = t->p;
+    char schedule[96];
+    tuff_schedule_print(&p.schedule, schedule, sizeof schedule);
+    TUFF_TRY(tuff_out_pair(out, "train.optimizer", "%s", tuff_optimizer_name(p.optimizer.kind)));
+    for (int i = 0; i < NUMBERS; i++)
+        TUFF_TRY(tuff_out_pair(out, numbers[i].key, "%.9g",
+                               (double)*number_of(&p.optimizer, i)));
+    TUFF_TRY(tuff_out_pair(out, "train.schedule", "%s", schedule));
+    TUFF_TRY(tuff_out_pair(out, "train.loss", "%s", tuff_loss_name(p.loss)));
+    TUFF_TRY(tuff_out_pair(out, "train.epochs", "%d", p.epochs));
+    TUFF_TRY(tuff_out_pair(out, "train.batch", "%d", p.batch));
+    TUFF_TRY(tuff_out_pair(out, "train.seed", "%llu", (unsigned long long)p.seed));
+    return tuff_out_pair(out, "train.patience", "%d", p.patience);
+}
+
+static tuff_status write_place(tuff_model_out *out, const tuff_trainer *t,
+                               const tuff_place *place)
+{
+    TUFF_TRY(tuff_out_pair(out, "train.step", "%lld", (long long)t->step));
+    TUFF_TRY(tuff_out_pair(out, "train.epoch", "%d", place->epoch));
+    TUFF_TRY(tuff_out_pair(out, "train.index", "%lld", (long long)place->index));
+    TUFF_TRY(tuff_out_pair(out, "train.sum_loss", "%.17g", place->sums.loss));
+    TUFF_TRY(tuff_out_pair(out, "train.sum_correct", "%lld", (long long)place->sums.correct));
+    TUFF_TRY(tuff_out_pair(out, "train.sum_examples", "%lld", (long long)place->sums.examples));
+    TUFF_TRY(tuff_out_pair(out, "train.best_epoch", "%d", place->best_epoch));
+    return tuff_out_pair(out, "train.best_loss", "%.17g", place->best_loss);
+}
+
+// Reads a flat tensor of the device and adds its parameters; *flat is freed by the caller.
+static tuff_status write_flat(tuff_model_out *out, tuff_trainer *t, tuff_tensor *tensor,
+                              const char *prefix, float **flat)
+{
+    const size_t bytes = tuff_desc_bytes(tuff_tensor_desc(tensor));
+    *flat = tuff_alloc(bytes, 1);
+    if (!*flat) return TUFF_ERR_MEMORY;
+    TUFF_TRY(tuff_tensor_read(t->stream, tensor, *flat, bytes));
+    return tuff_out_params(out, t->model, prefix, *flat);
+}
+
+tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_place *place,
+                                  float *last)
+{
+    tuff_model_out out = { 0 };
+    float *flat[3] = { NULL };
+    tuff_status status = TUFF_OK;
+    TUFF_GO(write_flat(&out, t, tuff_model_weights(t->model), "", &flat[0]));
+    if (t->state.m) TUFF_GO(write_flat(&out, t, t->state.m, "optimizer.m.", &flat[1]));
+    if (t->state.v) TUFF_GO(write_flat(&out, t, t->state.v, "optimizer.v.", &flat[2]));
+    if (last)
+        TUFF_GO(tuff_out_params(&out, t->model, "last.", last));
+    else if (place->best && place->best_epoch)
+        TUFF_GO(tuff_out_params(&out, t->model, "best.", place->best));
+    TUFF_GO(tuff_out_model(&out, t->model));
+    TUFF_GO(write_settings(&out, t));
+    TUFF_GO(write_place(&out, t, place));
+    TUFF_GO(tuff_out_write(&out, path));
+exit:
+    tuff_out_clear(&out);
+    for (int i = 0; i < 3; i++) tuff_free(flat[i]);
+    return status;
+}
+
+// ---- reading -------------------------------------------------------------------------------
+
+static tuff_status read_seed(const tuff_safetensors *file, uint64_t *seed)
+{
+    const char *text;
+    TUFF_TRY(tuff_in_text(file, "train.seed", &text));
+    TUFF_REQUIRE(tuff_parse_u64(text, strlen(text), seed), FORMAT,
+                 "model file: train.seed is '%.64s', expected a whole number", text);
+    return TUFF_OK;
+}
+
+static tuff_status same_net(const tuff_safetensors *file, const tuff_model *model)
+{
+    const char *net;
+    TUFF_REQUIRE(tuff_safetensors_meta(file, "train.optimizer"), FORMAT,
+                 "model file: it is no checkpoint, there is no train.optimizer in it");
+    TUFF_TRY(tuff_in_text(file, "tuff.net", &net));
+    TUFF_REQUIRE(strcmp(net, tuff_model_net(model)) == 0, ARG,
+                 "resume: the file is of the net \"%.200s\", the model of \"%.200s\"", net,
+                 tuff_model_net(model));
+    return TUFF_OK;
+}
+
+static tuff_status read_names(const tuff_safetensors *file, tuff_train_params *p)
+{
+    const char *text;
+    TUFF_TRY(tuff_in_text(file, "train.optimizer", &text));
+    TUFF_TRY(tuff_optimizer_parse(text, &p->optimizer.kind));
+    TUFF_TRY(tuff_in_text(file, "train.schedule", &text));
+    TUFF_TRY(tuff_schedule_parse(text, &p->schedule));
+    TUFF_TRY(tuff_in_text(file, "train.loss", &text));
+    return tuff_loss_parse(text, &p->loss);
+}
+
+tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_model *model,
+                                     tuff_train_params *p)
+{
+    int64_t epochs, batch, patience;
+    tuff_train_params all = { .out = p->out, .save_every = p->save_every, .resume = p->resume,
+                              .on_step = p->on_step, .on_epoch = p->on_epoch, .user = p->user };
+    TUFF_TRY(same_net(file, model));
+    TUFF_TRY(read_names(file, &all));
+    for (int i = 0; i < NUMBERS; i++) {
+        double value;
+        TUFF_TRY(tuff_in_float(file, numbers[i].key, &value));
+        *number_of(&all.optimizer, i) = (float)value;
+    }
+    TUFF_TRY(tuff_in_int(file, "train.epochs", 1, 1000000, &epochs));
+    TUFF_TRY(tuff_in_int(file, "train.batch", 1, 1 << 20, &batch));
+    TUFF_TRY(tuff_in_int(file, "train.patience", 0, 1000000, &patience));
+    TUFF_TRY(read_seed(file, &all.seed));
+    all.epochs = p->epochs ? p->epochs : (int)epochs;
+    all.batch = (int)batch;
+    all.patience = (int)patience;
+    *p = all;
+    return TUFF_OK;
+}
+
+static tuff_status read_place(const tuff_safetensors *file, tuff_trainer *t, tuff_place *place)
+{
+    const int64_t most = INT64_MAX / 4;
+    int64_t epoch, best;
+    TUFF_TRY(tuff_in_int(file, "train.epoch", 0, 1000000, &epoch));
+    TUFF_TRY(tuff_in_int(file, "train.index", 0, t->steps_per_epoch, &place->index));
+    TUFF_TRY(tuff_in_int(file, "train.step", 0, most, &t->step));
+    TUFF_TRY(tuff_in_float(file, "train.sum_loss", &place->sums.loss));
+    TUFF_TRY(tuff_in_int(file, "train.sum_correct", 0, most, &place->sums.correct));
+    TUFF_TRY(tuff_in_int(file, "train.sum_examples", 0, most, &place->sums.examples));
+    TUFF_TRY(tuff_in_int(file, "train.best_epoch", 0, epoch, &best));
+    TUFF_TRY(tuff_in_float(file, "train.best_loss", &place->best_loss));
+    TUFF_REQUIRE(t->step == epoch * t->steps_per_epoch + place->index, FORMAT,
+                 "resume: the file stands at step %lld of epochs of %lld steps after %lld "
+                 "epochs, so it was not made with this data",
+                 (long long)t->step, (long long)t->steps_per_epoch, (long long)epoch);
+    place->epoch = (int)epoch;
+    place->best_epoch = (int)best;
+    return TUFF_OK;
+}
+
+static tuff_status read_flat(const tuff_safetensors *file, tuff_trainer *t, const char *prefix,
+                             tuff_tensor *tensor)
+{
+    if (!tensor) return TUFF_OK;
+    const size_t bytes = tuff_desc_bytes(tuff_tensor_desc(tensor));
+    float *flat = tuff_alloc(bytes, 1);
+    if (!flat) return TUFF_ERR_MEMORY;
+    tuff_status status = tuff_in_params(file, t->model, prefix, flat);
+    if (status == TUFF_OK) status = tuff_tensor_write(t->stream, tensor, flat, bytes);
+    tuff_free(flat);
+    return status;
+}
+
+tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *t,
+                                    tuff_place *place)
+{
+    // Where the model had got its best weights back, the run goes on from the last ones.
+    const bool swapped = tuff_in_has(file, "last.");
+    TUFF_TRY(read_place(file, t, place));
+    TUFF_TRY(read_flat(file, t, swapped ? "last." : "", tuff_model_weights(t->model)));
+    TUFF_TRY(read_flat(file, t, "optimizer.m.", t->state.m));
+    TUFF_TRY(read_flat(file, t, "optimizer.v.", t->state.v));
+    if (place->best && place->best_epoch)
+        TUFF_TRY(tuff_in_params(file, t->model, swapped ? "" : "best.", place->best));
+    return tuff_stream_wait(t->stream);
+}
