@@ -24,7 +24,7 @@
 //            columns], dense [out, in].
 //   Threads  a model belongs to one thread at a time.
 
-// ---- net text --------------------------------------------------------------------------------
+// ---- net text -------------------------------------------------------------------------------
 
 // A ready-made net. docs/net.md has the grammar of the text.
 typedef struct tuff_preset {
@@ -51,7 +51,7 @@ TUFF_API bool tuff_layer_doc_at(int index, tuff_layer_doc *doc); // false when t
 // was expected), TUFF_ERR_IO (the file cannot be read), TUFF_ERR_ARG (size is too small).
 TUFF_API TUFF_CHECK tuff_status tuff_net_text(const char *net, char *text, size_t size);
 
-// ---- starting values ---------------------------------------------------------------------------
+// ---- starting values ------------------------------------------------------------------------
 
 // How the weights start. Numbers come from the counter-based generator on the host, so that
 // every device starts with the same bits; element i of the flat tensor takes number i.
@@ -80,7 +80,7 @@ typedef struct tuff_init {
 // "kaiming_uniform"), "he_normal". Fails: TUFF_ERR_FORMAT.
 TUFF_API TUFF_CHECK tuff_status tuff_init_parse(const char *text, tuff_init *init);
 
-// ---- models ------------------------------------------------------------------------------------
+// ---- models ---------------------------------------------------------------------------------
 
 typedef struct tuff_model tuff_model;
 

@@ -21,7 +21,7 @@
 //             run was killed and resumed from its checkpoint.
 //   Threads   a trainer, and its model belong to one thread at a time.
 
-// ---- optimizers --------------------------------------------------------------------------------
+// ---- optimizers -----------------------------------------------------------------------------
 
 typedef enum tuff_optimizer_kind {
     TUFF_ADAM, // the formulas stand with the ops in <tuff/ops.h>
@@ -50,7 +50,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_optimizer_parse(const char *name,
                                                      tuff_optimizer_kind *kind);
 TUFF_API const char *tuff_optimizer_name(tuff_optimizer_kind kind); // "?" for none
 
-// ---- schedules ---------------------------------------------------------------------------------
+// ---- schedules ------------------------------------------------------------------------------
 
 // The learning rate of step t (from 0) out of T. The first W steps warm up:
 //
@@ -79,7 +79,7 @@ TUFF_API double tuff_schedule_lr(const tuff_schedule *s, double lr, int64_t step
 // "warmup=STEPS", as in "warmup=500 cosine". Fails: TUFF_ERR_FORMAT.
 TUFF_API TUFF_CHECK tuff_status tuff_schedule_parse(const char *text, tuff_schedule *s);
 
-// ---- training ----------------------------------------------------------------------------------
+// ---- training -------------------------------------------------------------------------------
 
 typedef enum tuff_loss {
     TUFF_LOSS_AUTO,          // cross entropy where the data has classes, else mse
@@ -163,7 +163,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_train(tuff_model *model, tuff_dataset *data
                                            const tuff_train_params *p,
                                            tuff_train_result *result);
 
-// ---- step by step ------------------------------------------------------------------------------
+// ---- step by step ---------------------------------------------------------------------------
 
 // A trainer does single steps on batches that the caller has: for other kinds of data, and for
 // tests. Files and functions of the params are not used.
@@ -186,7 +186,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_trainer_read(tuff_trainer *trainer, tuff_me
 TUFF_API TUFF_CHECK tuff_status tuff_trainer_program(tuff_trainer *trainer, int64_t count,
                                                      tuff_program **program);
 
-// ---- testing and predicting --------------------------------------------------------------------
+// ---- testing and predicting -----------------------------------------------------------------
 
 typedef struct tuff_test_params {
     bool held;     // the held-out part; else the test part
@@ -205,7 +205,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_test(tuff_model *model, tuff_dataset *data,
 TUFF_API TUFF_CHECK tuff_status tuff_predict(tuff_model *model, const float *x, int64_t count,
                                              float *scores);
 
-// ---- model files -------------------------------------------------------------------------------
+// ---- model files ----------------------------------------------------------------------------
 
 // A model file is a safetensors file: weights under their names, and in its metadata the net,
 // the sample's shape, how the data were prepared, and (when it is a checkpoint, which
@@ -215,8 +215,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_predict(tuff_model *model, const float *x, 
 
 // Writes the weights. Fails: TUFF_ERR_IO, TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_model_save(tuff_model *model, const char *path);
-// Makes a model from a file; it is as it was when it was saved. Fails: TUFF_ERR_IO, TUFF_ERR_FORMAT (no model file, or one that
-// is damaged: the sentence says what is wrong), TUFF_ERR_MEMORY.
+// Makes a model from a file; it is as it was when it was saved. Fails: TUFF_ERR_IO,
+// TUFF_ERR_FORMAT (no model file, or one that is damaged: the sentence says what is wrong),
+// TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_model_load(tuff_device *device, const char *path,
                                                 tuff_model **model);
 // Fills a model's weights from a file whose parameters have the same names and shapes.

@@ -253,7 +253,8 @@ static tuff_status check_data(const tuff_model *m, const tuff_model_data *d)
 tuff_status tuff_model_set_data(tuff_model *m, const tuff_model_data *d)
 {
     TUFF_TRY(check_data(m, d));
-    const size_t names = d->class_names ? (size_t)d->classes : 0, channels = (size_t)d->channels;
+    const size_t names = d->class_names ? (size_t)d->classes : 0;
+    const size_t channels = (size_t)d->channels;
     size_t bytes = names * sizeof(char *) + 2 * channels * sizeof(float);
     for (size_t i = 0; i < names; i++) bytes += strlen(d->class_names[i]) + 1;
     char *memory = tuff_alloc(bytes, 1);
@@ -294,7 +295,7 @@ tuff_var tuff_model_forward(tuff_graph *g, const tuff_model *m, tuff_var x, tuff
     if (tuff_graph_status(g) != TUFF_OK) return (tuff_var){ 0 };
     const tuff_desc *given = tuff_graph_desc(g, x);
     g->tape.status = given ? check_batch(m, given)
-                           : tuff_fail(TUFF_ERR_ARG, "model: its input is no value of the graph");
+                           : tuff_fail(TUFF_ERR_ARG, "model: its input is no value");
     for (int i = 0; i < m->parts && tuff_graph_status(g) == TUFF_OK; i++) {
         const tuff_model_part *part = &m->part[i];
         tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } };

@@ -177,8 +177,8 @@ static tuff_status read_argument(parser *p, tuff_layer *l, unsigned *given)
         if (i < 0 && find_attribute(p, t, k) >= 0)
             return complain(p, t, "expected = and a value after %.*s", QUOTE(p, t));
         if (i < 0)
-            return complain(p, t, "'%.*s' is more than %s takes, expected %s, then | or the end",
-                            QUOTE(p, t), k->name, k->usage);
+            return complain(p, t, "'%.*s' is more than %s takes, expected %s, then | or the "
+                                  "end", QUOTE(p, t), k->name, k->usage);
     }
     *given |= 1u << i;
     TUFF_TRY(read_value(p, t, &k->arg[i], l->arg[i]));

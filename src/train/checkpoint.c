@@ -33,7 +33,8 @@ static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
     tuff_train_params p = t->p;
     char schedule[96];
     tuff_schedule_print(&p.schedule, schedule, sizeof schedule);
-    TUFF_TRY(tuff_out_pair(out, "train.optimizer", "%s", tuff_optimizer_name(p.optimizer.kind)));
+    const char *optimizer = tuff_optimizer_name(p.optimizer.kind);
+    TUFF_TRY(tuff_out_pair(out, "train.optimizer", "%s", optimizer));
     for (int i = 0; i < NUMBERS; i++)
         TUFF_TRY(tuff_out_pair(out, numbers[i].key, "%.9g",
                                (double)*number_of(&p.optimizer, i)));

@@ -102,7 +102,8 @@ tuff_status tuff_out_model(tuff_model_out *out, const tuff_model *model)
     }
     TUFF_TRY(tuff_out_pair(out, "tuff.classes", "%d", d->classes));
     if (!d->class_names) return TUFF_OK;
-    return add_pair(out, "tuff.class_names", keep(out, print_names(d->class_names, d->classes)));
+    const char *names = keep(out, print_names(d->class_names, d->classes));
+    return add_pair(out, "tuff.class_names", names);
 }
 
 tuff_status tuff_out_write(const tuff_model_out *out, const char *path)
@@ -119,7 +120,7 @@ void tuff_out_clear(tuff_model_out *out)
     *out = (tuff_model_out){ 0 };
 }
 
-// ---- weights to and from the host ------------------------------------------------------------
+// ---- weights to and from the host -----------------------------------------------------------
 
 static size_t flat_count(const tuff_model *model)
 {
@@ -323,8 +324,9 @@ static tuff_status read_data(const tuff_safetensors *file, tuff_model *model)
     if (status == TUFF_OK && channels &&
         (!scale || !shift || !parse_floats(scale, numbers, channels) ||
          !parse_floats(shift, numbers + channels, channels)))
-        status = tuff_fail(TUFF_ERR_FORMAT, "model file: tuff.scale and tuff.shift must hold %d "
-                                            "numbers each", channels);
+        status = tuff_fail(TUFF_ERR_FORMAT,
+                           "model file: tuff.scale and tuff.shift must hold %d numbers each",
+                           channels);
     if (status == TUFF_OK && names && (!classes || !cut_names(lines, name, (int)classes)))
         status = tuff_fail(TUFF_ERR_FORMAT, "model file: tuff.class_names must hold %lld lines",
                            (long long)classes);
