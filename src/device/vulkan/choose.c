@@ -207,9 +207,6 @@ static int mesa_version(const char *info)
 static void choose_quirks(const tuff_vk_snapshot *s, tuff_vk_choice *c)
 {
     if (s->driver_id != DRIVER_LLVMPIPE) return;
-    // Its VkPipelineCache holds a header and nothing else (seen in Mesa 22.3 and 26.2): what
-    // LLVM compiled is kept by Mesa's own cache.
-    c->driver_cache_only = true;
     // Its compiler counts the iterations of all loops of an invocation together and leaves
     // them, silently, after 65,535. Seen in Mesa 22.3, gone in 26.2; the counter is still in
     // sources of late 2024 (24.3), so every version before the one that was tried is taken to

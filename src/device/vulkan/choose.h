@@ -14,7 +14,6 @@ typedef struct tuff_vk_choice {
     int tensor_type[TUFF_VK_MOST_TYPES], tensor_types;
     int staging_type[TUFF_VK_MOST_TYPES], staging_types;
     bool tensor_cached; // the host reads unified memory at full speed
-    bool driver_cache_only; // VkPipelineCache holds nothing here
     char quirks[256];   // a sentence for each quirk of caps, for the log; "" for none
     tuff_caps caps;
 } tuff_vk_choice;

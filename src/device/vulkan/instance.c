@@ -42,7 +42,7 @@ tuff_status vk_failed(VkResult result, const char *text)
     // The function's name alone goes into the sentence: "vkCreateBuffer".
     const char *name = strstr(text, "vk.vk");
     name = name ? name + 3 : text;
-    const int n = (int)strcspn(name, "( ");
+    const int n = (int)strcspn(name, "(_ ");
     switch (result) {
     case VK_ERROR_OUT_OF_HOST_MEMORY:
         return tuff_fail(TUFF_ERR_MEMORY, "the driver is out of host memory in %.*s", n, name);
@@ -124,7 +124,10 @@ static tuff_status create_instance(void)
         status = tuff_fail(TUFF_ERR_DEVICE, "the Vulkan loader finds no driver");
         goto exit;
     }
-    VK(made);
+    if (made < 0) {
+        status = vk_failed(made, "vkCreateInstance");
+        goto exit;
+    }
     volkLoadInstanceOnly(shared.instance);
 exit:
     tuff_free(list);

@@ -84,7 +84,9 @@ static tuff_status block_memory(vk_device *d, vk_block *b)
         VK(d->vk.vkMapMemory(d->device, b->memory, 0, VK_WHOLE_SIZE, 0, &map));
         b->map = map;
     }
-    b->cached = d->snap.type_of[type].cached;
+    // Staging is no way round slow reads where it is as slow.
+    b->cached = d->snap.type_of[type].cached ||
+                !d->snap.type_of[d->choice.staging_type[0]].cached;
 exit:
     return status;
 }

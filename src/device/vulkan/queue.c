@@ -175,16 +175,16 @@ tuff_status vk_submit(tuff_device *dev, tuff_cmd *const cmds[], int count, tuff_
 static tuff_status wait_timeline(vk_device *d, tuff_ticket ticket)
 {
     tuff_status status = TUFF_OK;
-    PFN_vkWaitSemaphores wait = d->vk.vkWaitSemaphores ? d->vk.vkWaitSemaphores
-                                                       : d->vk.vkWaitSemaphoresKHR;
-    VK(wait(d->device,
-            &(VkSemaphoreWaitInfo){
-                .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
-                .semaphoreCount = 1,
-                .pSemaphores = &d->timeline,
-                .pValues = &ticket,
-            },
-            forever));
+    const PFN_vkWaitSemaphores vkWaitSemaphores_ =
+        d->vk.vkWaitSemaphores ? d->vk.vkWaitSemaphores : d->vk.vkWaitSemaphoresKHR;
+    VK(vkWaitSemaphores_(d->device,
+                         &(VkSemaphoreWaitInfo){
+                             .sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
+                             .semaphoreCount = 1,
+                             .pSemaphores = &d->timeline,
+                             .pValues = &ticket,
+                         },
+                         forever));
     completed(d, ticket);
 exit:
     return status;
