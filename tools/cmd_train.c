@@ -1,0 +1,218 @@
+// tuff train
+#include "cli.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct settings {
+    const char *net, *data, *optimizer, *schedule, *loss, *init, *out, *resume;
+    double lr, momentum, weight_decay, l1, clip_value, clip_norm, held_out;
+    int64_t epochs, batch, patience, save_every, limit_train;
+} settings;
+
+typedef struct state {
+    cJSON *epochs;
+    bool quiet;
+} state;
+
+// ---- progress ------------------------------------------------------------------------------
+
+static bool on_step(void *user, const tuff_progress *p)
+{
+    (void)user;
+    const double rate = p->seconds > 0 ? (double)p->examples / p->seconds : 0;
+    char loss[32] = "";
+    if (p->loss >= 0) snprintf(loss, sizeof loss, "  loss %.4f", p->loss);
+    cli_bar((double)p->step / (double)p->steps, "epoch %d/%d  %.0f images/s%s", p->epoch,
+            p->epochs, rate, loss);
+    return true;
+}
+
+static cJSON *epoch_json(const tuff_epoch *e)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddNumberToObject(o, "epoch", e->epoch);
+    cJSON_AddNumberToObject(o, "lr", e->lr);
+    cJSON_AddNumberToObject(o, "loss", e->train.loss);
+    if (e->train.accuracy >= 0) cJSON_AddNumberToObject(o, "accuracy", e->train.accuracy);
+    if (e->test.examples) {
+        cJSON_AddNumberToObject(o, "test_loss", e->test.loss);
+        if (e->test.accuracy >= 0)
+            cJSON_AddNumberToObject(o, "test_accuracy", e->test.accuracy);
+    }
+    if (e->held.examples) {
+        cJSON_AddNumberToObject(o, "held_loss", e->held.loss);
+        if (e->held.accuracy >= 0)
+            cJSON_AddNumberToObject(o, "held_accuracy", e->held.accuracy);
+    }
+    cJSON_AddNumberToObject(o, "seconds", e->train.seconds);
+    cJSON_AddNumberToObject(o, "images_per_second", e->train.images_per_second);
+    return o;
+}
+
+static bool on_epoch(void *user, const tuff_epoch *e)
+{
+    const state *s = user;
+    cJSON_AddItemToArray(s->epochs, epoch_json(e));
+    char text[96], test[160] = "";
+    if (e->test.examples)
+        snprintf(test, sizeof test, "  |  test %s", report_line(&e->test, text, sizeof text));
+    if (e->train.accuracy < 0)
+        cli_note("epoch %d/%d  loss %.5f  %.1f s  %.0f images/s%s", e->epoch, e->epochs,
+                 e->train.loss, e->train.seconds, e->train.images_per_second, test);
+    else
+        cli_note("epoch %d/%d  loss %.4f  accuracy %.2f %%  %.1f s  %.0f images/s%s", e->epoch,
+                 e->epochs, e->train.loss, e->train.accuracy * 100, e->train.seconds,
+                 e->train.images_per_second, test);
+    return true;
+}
+
+// ---- settings ------------------------------------------------------------------------------
+
+static bool in_int(int64_t v, int64_t least) { return v >= least && v <= INT32_MAX; }
+
+// Reads the words that the library has parsers for.
+static int read_settings(const cli_command *self, const settings *s, tuff_train_params *p)
+{
+    *p = (tuff_train_params){ .seed = (uint64_t)cli.seed, .out = s->out,
+                              .resume = s->resume };
+    if (!in_int(s->epochs, 0)) return cli_wrong(self, "--epochs is at least 1");
+    if (!in_int(s->batch, 0)) return cli_wrong(self, "--batch is at least 1");
+    if (!in_int(s->patience, 0)) return cli_wrong(self, "--patience is at least 1");
+    p->epochs = (int)s->epochs;
+    p->batch = (int)s->batch;
+    p->patience = (int)s->patience;
+    p->save_every = s->save_every;
+    tuff_optimizer *o = &p->optimizer;
+    o->lr = (float)s->lr;
+    o->momentum = (float)s->momentum;
+    o->weight_decay = (float)s->weight_decay;
+    o->l1 = (float)s->l1;
+    o->clip_value = (float)s->clip_value;
+    o->clip_norm = (float)s->clip_norm;
+    if (tuff_optimizer_parse(s->optimizer, &o->kind) != TUFF_OK ||
+        tuff_schedule_parse(s->schedule, &p->schedule) != TUFF_OK ||
+        tuff_loss_parse(s->loss, &p->loss) != TUFF_OK)
+        return cli_error(self);
+    return -1;
+}
+
+static tuff_model *make_model(const cli_command *self, const settings *s,
+                              tuff_device *device, const tuff_dataset *data)
+{
+    tuff_model *model = NULL;
+    if (s->resume) return report_load(self, device, s->resume);
+    tuff_model_params p = { .net = s->net, .seed = (uint64_t)cli.seed,
+                            .input = tuff_dataset_get_info(data)->sample };
+    const bool from_file = strncmp(s->init, "file=", 5) == 0;
+    tuff_status status = from_file ? TUFF_OK : tuff_init_parse(s->init, &p.init);
+    if (status == TUFF_OK) status = tuff_model_create(device, &p, &model);
+    if (status == TUFF_OK && from_file) status = tuff_model_load_weights(model, s->init + 5);
+    if (status == TUFF_OK) return model;
+    (void)cli_error(self);
+    tuff_model_destroy(&model);
+    return NULL;
+}
+
+static cJSON *result_json(tuff_device *device, const tuff_model *model, const settings *s,
+                          cJSON *epochs, const tuff_metrics *test)
+{
+    cJSON *json = cJSON_CreateObject();
+    const tuff_device_info *info = tuff_device_get_info(device);
+    cJSON_AddStringToObject(json, "device", info->id);
+    cJSON_AddStringToObject(json, "device_name", info->name);
+    cJSON_AddStringToObject(json, "net", tuff_model_net(model));
+    cJSON_AddNumberToObject(json, "parameters", (double)tuff_model_parameters(model));
+    cJSON_AddItemToObject(json, "epochs", epochs);
+    cJSON *o = cJSON_AddObjectToObject(json, "test");
+    if (test->examples) report_metrics(o, test);
+    if (s->out) cJSON_AddStringToObject(json, "model", s->out);
+    else cJSON_AddNullToObject(json, "model");
+    return json;
+}
+
+static int train(const cli_command *self, const settings *s, tuff_train_params *p,
+                 tuff_device *device, tuff_dataset *data, tuff_model *model)
+{
+    state st = { .epochs = cJSON_CreateArray() };
+    tuff_train_result result = { 0 };
+    tuff_metrics test = { 0 };
+    char text[160];
+    p->on_step = on_step;
+    p->on_epoch = on_epoch;
+    p->user = &st;
+    cli_note("%s on %s: %lld parameters", tuff_model_net(model),
+             tuff_device_get_info(device)->name, (long long)tuff_model_parameters(model));
+    tuff_status status = tuff_train(model, data, p, &result);
+    if (status == TUFF_OK && tuff_dataset_get_info(data)->count[TUFF_TEST])
+        status = tuff_test(model, data, &(tuff_test_params){ .loss = p->loss }, &test);
+    cli_bar_end();
+    if (status != TUFF_OK) {
+        cJSON_Delete(st.epochs);
+        return cli_error(self);
+    }
+    if (result.early)
+        cli_note("stopped early; the weights are those of epoch %d", result.best_epoch);
+    cJSON *json = result_json(device, model, s, st.epochs, &test);
+    if (cli.json) return cli_print_json(json, EXIT_OK);
+    cJSON_Delete(json);
+    if (test.examples) printf("test: %s\n", report_line(&test, text, sizeof text));
+    if (s->out) printf("model: %s\n", s->out);
+    return EXIT_OK;
+}
+
+int cmd_train(const cli_command *self, int argc, char **argv)
+{
+    settings s = { .optimizer = "adam", .schedule = "constant", .loss = "auto",
+                   .init = "default" };
+    const cli_option options[] = {
+        { "net", CLI_TEXT, &s.net, "NET", "a preset, net text, or a file holding it" },
+        { "data", CLI_TEXT, &s.data, "SPEC", "what to train on; fashion needs no files" },
+        { "optimizer", CLI_TEXT, &s.optimizer, "NAME",
+          "sgd momentum nesterov rmsprop adam adamw; the default is adam" },
+        { "lr", CLI_REAL, &s.lr, "X",
+          "learning rate; the default is 0.001 for adam, adamw, rmsprop, else 0.01" },
+        { "schedule", CLI_TEXT, &s.schedule, "TEXT",
+          "constant, step=EPOCHS,FACTOR, cosine or cosine=MIN, with warmup=STEPS before it" },
+        { "momentum", CLI_REAL, &s.momentum, "X", "of momentum and nesterov; 0.9" },
+        { "weight-decay", CLI_REAL, &s.weight_decay, "X", "L2 penalty; adamw: decoupled" },
+        { "l1", CLI_REAL, &s.l1, "X", "L1 penalty" },
+        { "clip-value", CLI_REAL, &s.clip_value, "X", "clips each gradient to +-X" },
+        { "clip-norm", CLI_REAL, &s.clip_norm, "X", "scales all gradients to length X at most" },
+        { "loss", CLI_TEXT, &s.loss, "NAME", "cross_entropy or mse; by the data if not given" },
+        { "init", CLI_TEXT, &s.init, "TEXT",
+          "default zeros constant=X uniform=A,B normal=M,S glorot_uniform glorot_normal\n"
+          "he_uniform he_normal, or file=MODEL" },
+        { "epochs", CLI_INT, &s.epochs, "N", "passes over the training data; 5" },
+        { "batch", CLI_INT, &s.batch, "N", "examples in a step; 64" },
+        { "held-out", CLI_REAL, &s.held_out, "X", "part of the training data to watch" },
+        { "patience", CLI_INT, &s.patience, "N",
+          "stop when the held-out loss has not fallen for N epochs" },
+        { "limit", CLI_INT, &s.limit_train, "N", "use the first N training examples only" },
+        { "out", CLI_TEXT, &s.out, "MODEL", "where the model goes, after each epoch" },
+        { "save-every", CLI_INT, &s.save_every, "N", "and after every N steps" },
+        { "resume", CLI_TEXT, &s.resume, "MODEL", "go on where a run that wrote MODEL was" },
+        { NULL, CLI_FLAG, NULL, NULL, NULL },
+    };
+    cli_list words;
+    tuff_train_params p;
+    int status = cli_parse(self, options, argc, argv, &words);
+    if (status >= 0) return status;
+    if (words.count) return cli_wrong(self, "'%s' is too much", words.item[0]);
+    if (!s.net && !s.resume) return cli_wrong(self, "--net or --resume is needed");
+    if (!s.data) return cli_wrong(self, "--data is needed, for example --data fashion");
+    status = read_settings(self, &s, &p);
+    if (status >= 0) return status;
+    if (s.resume && !s.out) s.out = p.out = s.resume;
+    tuff_device *device = cli_open_device(self);
+    if (!device) return EXIT_WRONG;
+    const tuff_dataset_params dp = { .held_out = (float)s.held_out,
+                                     .limit_train = s.limit_train };
+    tuff_dataset *data = report_open_data(self, s.data, &dp);
+    tuff_model *model = data ? make_model(self, &s, device, data) : NULL;
+    status = model ? train(self, &s, &p, device, data, model) : EXIT_WRONG;
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+    tuff_device_close(&device);
+    return status;
+}
