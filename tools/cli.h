@@ -6,6 +6,7 @@
 #ifndef TUFF_TOOLS_CLI_H
 #define TUFF_TOOLS_CLI_H
 #include <cjson/cJSON.h>
+#include <tuff/train.h>
 #include <tuff/tuff.h>
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_WRONG = 2 }; // 1: a check failed; 2: usage or input
@@ -68,8 +69,36 @@ const char *cli_bytes(uint64_t bytes, char *text, size_t size);
 void cli_bar(double fraction, const char *format, ...) TUFF_PRINTF(2, 3);
 void cli_bar_end(void); // wipes the bar
 
+// ---- report.c: what training and testing print --------------------------------------------
+
+// Adds loss, accuracy, errors, examples, seconds, images_per_second of m to o. accuracy and
+// errors are left out where the data has no classes.
+void report_metrics(cJSON *o, const tuff_metrics *m);
+// "loss 0.3312  accuracy 88.10 %  errors 1190 of 10000" into text; returns text.
+const char *report_line(const tuff_metrics *m, char *text, size_t size);
+// Opens --data; on failure prints the error and returns NULL.
+tuff_dataset *report_open_data(const cli_command *self, const char *spec,
+                               const tuff_dataset_params *p);
+// Loads a model onto a device; likewise.
+tuff_model *report_load(const cli_command *self, tuff_device *device, const char *path);
+// Tests a model and keeps its outputs: a block of examples x output elements, freed with
+// free. NULL with the library's last error set when it fails.
+float *report_scores(tuff_model *model, tuff_dataset *data, tuff_loss loss, int batch,
+                     tuff_metrics *m, int64_t *count);
+// The largest |a[i] - b[i]|; infinite where one of them is no number and the other is.
+double report_difference(const float *a, const float *b, int64_t n);
+// How far the outputs of two devices may differ: largest |difference| of a logit. f32 sums
+// in another order differ by about 1e-6 of their size at each layer, and logits are of size
+// 1 to 30; a wrong kernel differs by far more.
+#define REPORT_TOLERANCE 1e-3
+
 // The subcommands, each in a file of its own.
 int cmd_devices(const cli_command *self, int argc, char **argv);
 int cmd_check(const cli_command *self, int argc, char **argv);
 int cmd_op(const cli_command *self, int argc, char **argv);
+int cmd_train(const cli_command *self, int argc, char **argv);
+int cmd_test(const cli_command *self, int argc, char **argv);
+int cmd_predict(const cli_command *self, int argc, char **argv);
+int cmd_info(const cli_command *self, int argc, char **argv);
+int cmd_demo(const cli_command *self, int argc, char **argv);
 #endif

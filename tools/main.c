@@ -6,6 +6,23 @@
 static const cli_command commands[] = {
     { "devices", "", "Lists the devices that can run a net, and those that cannot, and why.",
       NULL, cmd_devices },
+    { "train", "--net NET --data SPEC [--out MODEL]",
+      "Trains a net, tests it after each epoch, and writes it to a model file.",
+      "NET is a preset, a line of text such as \"conv 6 5 | relu | maxpool 2 | flatten | dense "
+      "10\",\nor a file that holds such text (docs/net.md).\n"
+      "SPEC is fashion, idx:FOLDER, cifar10:FOLDER, csv:FILE[,label=COLUMN] or npy:X,Y.",
+      cmd_train },
+    { "test", "MODEL --data SPEC", "Tests a model file on the test part of a dataset.", NULL,
+      cmd_test },
+    { "predict", "MODEL --input FILE.npy|IMAGE.png", "Prints the scores a model gives.",
+      "An array holds one sample or several, as they are in the data (pixels of 0 to 255 as\n"
+      "bytes, or 0 to 1 as floats); they are normalised as the model's data were.",
+      cmd_predict },
+    { "info", "MODEL|NET", "Layers, shapes, parameters and bytes of a model file or a net.",
+      NULL, cmd_info },
+    { "demo", "", "Trains lenet5 on Fashion-MNIST, then judges every device by the CPU path.",
+      "Exits 1 when a device's outputs differ from the CPU path's by more than the tolerance.",
+      cmd_demo },
     { "check", "[--op NAME]",
       "Judges a device: every operator, case and variant against the CPU path's reference.",
       "Exits 1 when a result is wrong; each failure is printed with a string to repeat it.",
