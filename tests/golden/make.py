@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Writes the .npy files of this folder with PyTorch (made with 1.13.0): what test_golden.c
+compares the library with. PyTorch is needed to make them, never to build or test.
+
+    python3 tests/golden/make.py
+
+Everything is computed in f64 from numbers that f32 holds, and rounded once at the end, so that
+what a test sees is the library's own error alone. File names are CASE.TENSOR.npy.
+"""
+import os
+
+import numpy
+import torch
+import torch.nn.functional as F
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+rng = numpy.random.default_rng(20240229)
+
+
+def draw(*shape):
+    """Numbers in [-2, 2) that f32 holds, as f64 that PyTorch follows."""
+    values = rng.uniform(-2, 2, shape).astype(numpy.float32)
+    return torch.tensor(values, dtype=torch.float64, requires_grad=True)
+
+
+def save(case, **tensors):
+    for name, tensor in tensors.items():
+        array = numpy.asarray(tensor.detach())
+        kind = numpy.int32 if array.dtype == numpy.int64 else numpy.float32
+        numpy.save(os.path.join(FOLDER, f"{case}.{name}.npy"),
+                   numpy.ascontiguousarray(array.astype(kind)).reshape(array.shape))
+
+
+def conv(case, x, w, pad=(0, 0, 0, 0), **options):
+    """pad as ours: top, left, bottom, right."""
+    x, w, b = draw(*x), draw(*w), draw(w[0])
+    top, left, bottom, right = pad
+    y = F.conv2d(F.pad(x, (left, right, top, bottom)), w, b, **options)
+    dy = draw(*y.shape)
+    y.backward(dy)
+    save(case, x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad, db=b.grad)
+
+
+def pool(case, function, x, **options):
+    x = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    y = function(x, **options)
+    dy = draw(*y.shape)
+    y.backward(dy)
+    save(case, x=x, y=y, dy=dy, dx=x.grad)
+
+
+def values(*shape):
+    return draw(*shape).detach().numpy()
+
+
+def cross_entropy(case, rows, cols, ignored):
+    x = draw(rows, cols)
+    labels = torch.tensor(rng.integers(0, cols, rows))
+    labels[ignored] = -1
+    loss = F.cross_entropy(x * 4, labels, ignore_index=-1)
+    dloss = torch.tensor(0.75, dtype=torch.float64)
+    loss.backward(dloss)
+    save(case, x=x * 4, labels=labels, loss=loss, dloss=dloss, dx=x.grad / 4)
+
+
+def mse(case):
+    x, target = draw(5, 7), draw(5, 7)
+    loss = F.mse_loss(x, target)
+    save(case, x=x, target=target, loss=loss)
+
+
+def clip(case, max_norm):
+    x = draw(3, 17)
+    x.grad = x.detach().clone()
+    norm = torch.nn.utils.clip_grad_norm_([x], max_norm)
+    save(case, x=x, y=x.grad, norm=norm)
+
+
+W0, G = draw(37), draw(10, 37)
+
+
+def optimizer(case, make, clip_value=None, l1=0):
+    """w after each of 10 steps with given gradients."""
+    w = W0.detach().clone().requires_grad_(True)
+    steps, optimizer = [], make([w])
+    for g in G.detach():
+        w.grad = g.clone()
+        if clip_value:
+            torch.nn.utils.clip_grad_value_([w], clip_value)
+        w.grad += l1 * torch.sign(w.detach())
+        optimizer.step()
+        steps.append(w.detach().clone())
+    save(case, w=torch.stack(steps))
+
+
+def main():
+    conv("conv2d_plain", (2, 3, 7, 9), (4, 3, 3, 3))
+    conv("conv2d_stride", (2, 3, 11, 8), (5, 3, 3, 2), pad=(1, 0, 2, 1), stride=(2, 3))
+    conv("conv2d_dilation", (1, 2, 10, 11), (3, 2, 3, 3), pad=(2, 1, 2, 1), dilation=(2, 3))
+    conv("conv2d_group", (2, 6, 6, 7), (9, 2, 3, 3), pad=(1, 1, 1, 1), groups=3)
+    conv("conv2d_depthwise", (2, 5, 6, 7), (5, 1, 3, 3), pad=(1, 1, 1, 1), stride=2, groups=5)
+
+    holed = values(1, 2, 6, 6)
+    holed[0, 0, 1, 2] = holed[0, 0, 2, 2] = holed[0, 1, 5, 5] = numpy.nan
+    pool("max_halves", F.max_pool2d, values(2, 3, 8, 6), kernel_size=2)
+    pool("max_overlap", F.max_pool2d, values(2, 3, 9, 8), kernel_size=3, stride=2, padding=1)
+    pool("max_ties", F.max_pool2d, numpy.round(values(2, 2, 9, 8)), kernel_size=(3, 2),
+         stride=(1, 2), padding=(1, 0))
+    pool("max_apart", F.max_pool2d, numpy.round(values(2, 2, 9, 11)), kernel_size=(2, 1),
+         stride=(3, 4))
+    pool("max_nan", F.max_pool2d, holed, kernel_size=3, stride=1)
+    pool("average_halves", F.avg_pool2d, values(2, 3, 8, 6), kernel_size=2)
+    pool("average_overlap", F.avg_pool2d, values(2, 3, 9, 8), kernel_size=3, stride=2,
+         padding=1, count_include_pad=True)
+    pool("average_inside", F.avg_pool2d, values(2, 3, 9, 8), kernel_size=(3, 4), stride=(2, 1),
+         padding=(1, 2), count_include_pad=False)
+
+    cross_entropy("cross_entropy_all", 9, 10, [])
+    cross_entropy("cross_entropy_some", 13, 5, [0, 4, 12])
+    mse("mse")
+    clip("clip_norm", 1.5)
+
+    save("update", w=W0, g=G)
+    optim = torch.optim
+    optimizer("sgd", lambda w: optim.SGD(w, lr=0.1))
+    optimizer("sgd_decay", lambda w: optim.SGD(w, lr=0.1, weight_decay=0.25))
+    optimizer("sgd_clip", lambda w: optim.SGD(w, lr=0.1), clip_value=0.5, l1=0.125)
+    optimizer("momentum", lambda w: optim.SGD(w, lr=0.05, momentum=0.9, weight_decay=0.25))
+    optimizer("nesterov", lambda w: optim.SGD(w, lr=0.05, momentum=0.9, weight_decay=0.25,
+                                              nesterov=True))
+    optimizer("rmsprop", lambda w: optim.RMSprop(w, lr=0.01, weight_decay=0.25))
+    optimizer("adam", lambda w: optim.Adam(w, lr=0.01))
+    optimizer("adam_decay", lambda w: optim.Adam(w, lr=0.01, weight_decay=0.25, eps=1e-4))
+    optimizer("adamw", lambda w: optim.AdamW(w, lr=0.01, weight_decay=0.25))
+
+
+main()

@@ -1,0 +1,302 @@
+// The library beside PyTorch: convolution, pooling, losses and ten steps of every optimizer,
+// on the device that TUFF_DEVICE names. tests/golden/make.py made the numbers, in f64.
+//
+// Only public calls are made here. |got - want| <= tolerance * (|want| + rms(want)); where a
+// result is NaN, so must the other be.
+#include "harness.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tuff/format.h>
+
+// At most 60 products of numbers below 2 are added in f32 here, each addition to within 6e-8
+// of a sum that stays below ten times the result's rms.
+#define SUMS 4e-6
+// Chosen elements, and few numbers added.
+#define FEW 5e-7
+// Ten steps of a handful of operations, each rounded to f32.
+#define STEPS 2e-6
+
+enum { MAX_TENSORS = 4, STEP_COUNT = 10 };
+
+static tuff_device *dev;
+static tuff_stream *stream;
+
+// ---- files and tensors ---------------------------------------------------------------------
+
+static bool load(const char *name, const char *tensor, tuff_array *a)
+{
+    char file[128];
+    snprintf(file, sizeof file, "tests/golden/%s.%s.npy", name, tensor);
+    const char *path = source_path(file);
+    if (!path) return FAIL("%s is not there", file);
+    return EXPECT_OK(tuff_npy_read(path, a));
+}
+
+static tuff_tensor *to_device(const tuff_array *a)
+{
+    tuff_tensor *t = NULL;
+    if (EXPECT_OK(tuff_tensor_create(dev, a->desc, &t)))
+        EXPECT_OK(tuff_tensor_write(stream, t, a->data, tuff_desc_bytes(&a->desc)));
+    return t;
+}
+
+static tuff_tensor *tensor_of(const char *name, const char *tensor)
+{
+    tuff_array a = { 0 };
+    tuff_tensor *t = load(name, tensor, &a) ? to_device(&a) : NULL;
+    tuff_array_clear(&a);
+    return t;
+}
+
+static void compare(const char *what, const float *got, const float *want, int64_t n,
+                    double tolerance)
+{
+    double squares = 0;
+    int64_t real = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (isnan(want[i])) continue;
+        squares += (double)want[i] * want[i];
+        real++;
+    }
+    const double rms = real ? sqrt(squares / (double)real) : 0;
+    for (int64_t i = 0; i < n; i++) {
+        const bool near = isnan(want[i])
+                        ? isnan(got[i])
+                        : fabs((double)got[i] - want[i]) <= tolerance * (fabs(want[i]) + rms);
+        if (near) continue;
+        FAIL("%s[%lld] is %.9g, PyTorch has %.9g", what, (long long)i, got[i], want[i]);
+        return;
+    }
+}
+
+static void compare_tensor(const char *what, const tuff_tensor *got, const float *want,
+                           double tolerance)
+{
+    const size_t bytes = tuff_desc_bytes(tuff_tensor_desc(got));
+    float *host = malloc(bytes);
+    if (EXPECT(host) && EXPECT_OK(tuff_tensor_read(stream, got, host, bytes)))
+        compare(what, host, want, tuff_desc_count(tuff_tensor_desc(got)), tolerance);
+    free(host);
+}
+
+// ---- single ops ----------------------------------------------------------------------------
+
+// One call: which tensors of a case go in, and which must come out.
+typedef struct golden {
+    const char *name; // of the case
+    const char *op;
+    const char *in[MAX_TENSORS], *out[MAX_TENSORS];
+    const void *params;
+    double tolerance;
+} golden;
+
+static void run_golden(const golden *g)
+{
+    tuff_tensor *in[MAX_TENSORS] = { 0 }, *out[MAX_TENSORS] = { 0 };
+    tuff_array want[MAX_TENSORS] = { { .data = NULL } };
+    int nin = 0, nout = 0;
+    for (; nin < MAX_TENSORS && g->in[nin]; nin++)
+        if (!(in[nin] = tensor_of(g->name, g->in[nin]))) goto exit;
+    for (; nout < MAX_TENSORS && g->out[nout]; nout++) {
+        if (!load(g->name, g->out[nout], &want[nout])) goto exit;
+        if (!EXPECT_OK(tuff_tensor_create(dev, want[nout].desc, &out[nout]))) goto exit;
+    }
+    const tuff_tensor *const const_in[] = { in[0], in[1], in[2], in[3] };
+    if (!EXPECT_OK(tuff_op_run(stream, g->op, const_in, nin, out, nout, g->params))) {
+        FAIL("%s", tuff_last_error());
+        goto exit;
+    }
+    for (int i = 0; i < nout; i++)
+        compare_tensor(g->out[i], out[i], want[i].data, g->tolerance);
+exit:
+    for (int i = 0; i < MAX_TENSORS; i++) {
+        tuff_tensor_destroy(&in[i]);
+        tuff_tensor_destroy(&out[i]);
+        tuff_array_clear(&want[i]);
+    }
+}
+
+#define CONV(...) &(const tuff_conv2d_params){ __VA_ARGS__ }
+#define POOL(...) &(const tuff_pool2d_params){ __VA_ARGS__ }
+
+// Forward and the gradients by x, w and b, the last being a sum over N, H and W.
+#define CONV_CASES(name, height, width, rows, cols, ...)                        \
+    { name, "conv2d", { "x", "w", "b" }, { "y" }, CONV(__VA_ARGS__), SUMS },    \
+    { name, "conv2d_input_grad", { "dy", "w" }, { "dx" },                       \
+      CONV(.size = { height, width }, __VA_ARGS__), SUMS },                     \
+    { name, "conv2d_weight_grad", { "x", "dy" }, { "dw" },                      \
+      CONV(.size = { rows, cols }, __VA_ARGS__), SUMS },                        \
+    { name, "reduce_sum", { "dy" }, { "db" },                                   \
+      &(const tuff_reduce_params){ .axes = 1 | 2 | 8 }, SUMS }
+#define MAX_CASES(name, ...)                                                    \
+    { name, "max_pool2d", { "x" }, { "y" }, POOL(__VA_ARGS__), 0 },             \
+    { name, "max_pool2d_grad", { "x", "dy" }, { "dx" }, POOL(__VA_ARGS__), FEW }
+#define AVERAGE_CASES(name, height, width, ...)                                 \
+    { name, "average_pool2d", { "x" }, { "y" }, POOL(__VA_ARGS__), FEW },       \
+    { name, "average_pool2d_grad", { "dy" }, { "dx" },                          \
+      POOL(.size = { height, width }, __VA_ARGS__), FEW }
+#define CROSS_CASES(name)                                                       \
+    { name, "cross_entropy", { "x", "labels" }, { "loss" }, NULL, SUMS },       \
+    { name, "cross_entropy_grad", { "x", "labels", "dloss" }, { "dx" }, NULL, SUMS }
+
+static const golden goldens[] = {
+    CONV_CASES("conv2d_plain", 7, 9, 3, 3, .group = 1),
+    CONV_CASES("conv2d_stride", 11, 8, 3, 2, .stride = { 2, 3 }, .pad = { 1, 0, 2, 1 }),
+    CONV_CASES("conv2d_dilation", 10, 11, 3, 3, .dilation = { 2, 3 }, .pad = { 2, 1, 2, 1 }),
+    CONV_CASES("conv2d_group", 6, 7, 3, 3, .group = 3, .pad = { 1, 1, 1, 1 }),
+    CONV_CASES("conv2d_depthwise", 6, 7, 3, 3, .group = 5, .stride = { 2, 2 },
+               .pad = { 1, 1, 1, 1 }),
+    MAX_CASES("max_halves", .kernel = { 2, 2 }),
+    MAX_CASES("max_overlap", .kernel = { 3, 3 }, .stride = { 2, 2 }, .pad = { 1, 1, 1, 1 }),
+    MAX_CASES("max_ties", .kernel = { 3, 2 }, .stride = { 1, 2 }, .pad = { 1, 0, 1, 0 }),
+    MAX_CASES("max_apart", .kernel = { 2, 1 }, .stride = { 3, 4 }),
+    MAX_CASES("max_nan", .kernel = { 3, 3 }, .stride = { 1, 1 }),
+    AVERAGE_CASES("average_halves", 8, 6, .kernel = { 2, 2 }),
+    AVERAGE_CASES("average_overlap", 9, 8, .kernel = { 3, 3 }, .stride = { 2, 2 },
+                  .pad = { 1, 1, 1, 1 }, .count_include_pad = true),
+    AVERAGE_CASES("average_inside", 9, 8, .kernel = { 3, 4 }, .stride = { 2, 1 },
+                  .pad = { 1, 2, 1, 2 }),
+    CROSS_CASES("cross_entropy_all"),
+    CROSS_CASES("cross_entropy_some"),
+    { "mse", "mse", { "x", "target" }, { "loss" }, NULL, SUMS },
+    { "clip_norm", "clip_norm", { "x" }, { "y", "norm" },
+      &(const tuff_clip_norm_params){ .max_norm = 1.5f }, SUMS },
+};
+
+// ---- optimizers ----------------------------------------------------------------------------
+
+typedef struct course {
+    const char *name; // of the case
+    const char *op;
+    float lr;
+    tuff_update_params params;
+} course;
+
+static const course courses[] = {
+    { "sgd", "sgd", 0.1f, { .eps = 0 } },
+    { "sgd_decay", "sgd", 0.1f, { .weight_decay = 0.25f } },
+    { "sgd_clip", "sgd", 0.1f, { .clip_value = 0.5f, .l1 = 0.125f } },
+    { "momentum", "momentum", 0.05f, { .weight_decay = 0.25f } },
+    { "nesterov", "nesterov", 0.05f, { .weight_decay = 0.25f } },
+    { "rmsprop", "rmsprop", 0.01f, { .weight_decay = 0.25f } },
+    { "adam", "adam", 0.01f, { .eps = 0 } },
+    { "adam_decay", "adam", 0.01f, { .weight_decay = 0.25f, .eps = 1e-4f } },
+    { "adamw", "adamw", 0.01f, { .weight_decay = 0.25f } },
+};
+
+// Step `t` from 1 with the t-th row of g, in place; then w is compared with the t-th row.
+static void step(const course *c, int t, tuff_tensor *w, tuff_tensor *g, tuff_tensor *hyper,
+                 tuff_tensor *m, tuff_tensor *v, const tuff_array *all_g,
+                 const tuff_array *want)
+{
+    const int64_t n = tuff_desc_count(tuff_tensor_desc(w));
+    const size_t bytes = (size_t)n * sizeof(float);
+    const float numbers[8] = { c->lr, (float)(1 - pow(0.9, t)), (float)(1 - pow(0.999, t)), 1 };
+    EXPECT_OK(tuff_tensor_write(stream, hyper, numbers, sizeof numbers));
+    EXPECT_OK(tuff_tensor_write(stream, g, (const float *)all_g->data + (t - 1) * n, bytes));
+    if (!EXPECT_OK(tuff_update(stream, c->op, w, g, hyper, m, v, &c->params)))
+        FAIL("%s", tuff_last_error());
+    char what[16];
+    snprintf(what, sizeof what, "step %d: w", t);
+    compare_tensor(what, w, (const float *)want->data + (t - 1) * n, STEPS);
+}
+
+static void run_course(const course *c)
+{
+    tuff_array w0 = { 0 }, all_g = { 0 }, want = { 0 }, zeros = { 0 };
+    const tuff_desc hyper_desc = TUFF_SHAPE(TUFF_F32, 8);
+    tuff_tensor *w = NULL, *g = NULL, *m = NULL, *v = NULL, *hyper = NULL;
+    if (!load("update", "w", &w0) || !load("update", "g", &all_g) || !load(c->name, "w", &want))
+        goto exit;
+    if (!EXPECT_OK(tuff_array_init(&zeros, w0.desc))) goto exit;
+    if (!EXPECT_EQ(want.desc.dim[0], STEP_COUNT)) goto exit;
+    w = to_device(&w0);
+    g = to_device(&zeros);
+    m = to_device(&zeros);
+    v = to_device(&zeros);
+    if (!w || !g || !m || !v || !EXPECT_OK(tuff_tensor_create(dev, hyper_desc, &hyper)))
+        goto exit;
+    for (int t = 1; t <= STEP_COUNT && !case_failed(); t++)
+        step(c, t, w, g, hyper, m, v, &all_g, &want);
+exit:
+    tuff_tensor_destroy(&w);
+    tuff_tensor_destroy(&g);
+    tuff_tensor_destroy(&m);
+    tuff_tensor_destroy(&v);
+    tuff_tensor_destroy(&hyper);
+    tuff_array_clear(&w0);
+    tuff_array_clear(&all_g);
+    tuff_array_clear(&want);
+    tuff_array_clear(&zeros);
+}
+
+// ---- refusals ------------------------------------------------------------------------------
+
+static void update_says_what_is_wrong(void)
+{
+    const tuff_desc desc = TUFF_SHAPE(TUFF_F32, 3), eight = TUFF_SHAPE(TUFF_F32, 8);
+    tuff_tensor *w = NULL, *g = NULL, *hyper = NULL;
+    EXPECT_OK(tuff_tensor_create(dev, desc, &w));
+    EXPECT_OK(tuff_tensor_create(dev, desc, &g));
+    EXPECT_OK(tuff_tensor_create(dev, eight, &hyper));
+    EXPECT_STATUS(tuff_update(stream, "adagrad", w, g, hyper, NULL, NULL, NULL), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "no optimizer named 'adagrad'");
+    EXPECT_STATUS(tuff_update(stream, "adam", w, g, hyper, g, NULL, NULL), TUFF_ERR_ARG);
+    EXPECT_STR(tuff_last_error(), "adam: input v is missing");
+    EXPECT_STATUS(tuff_update(stream, "sgd", w, hyper, hyper, NULL, NULL, NULL),
+                  TUFF_ERR_SHAPE);
+    EXPECT_STR(tuff_last_error(), "sgd: g must be f32 [3], it is f32 [8]");
+    const tuff_update_params bad = { .l1 = -1 };
+    EXPECT_STATUS(tuff_update(stream, "sgd", w, g, hyper, NULL, NULL, &bad), TUFF_ERR_ARG);
+    EXPECT_STR(tuff_last_error(), "sgd: l1 is -1, it must be at least 0");
+    tuff_tensor_destroy(&w);
+    tuff_tensor_destroy(&g);
+    tuff_tensor_destroy(&hyper);
+}
+
+static void pooling_says_what_is_wrong(void)
+{
+    tuff_tensor *x = NULL, *y = NULL, *flat = NULL;
+    EXPECT_OK(tuff_tensor_create(dev, TUFF_SHAPE(TUFF_F32, 1, 1, 4, 5), &x));
+    EXPECT_OK(tuff_tensor_create(dev, TUFF_SHAPE(TUFF_F32, 1, 1, 2, 2), &y));
+    EXPECT_OK(tuff_tensor_create(dev, TUFF_SHAPE(TUFF_F32, 20), &flat));
+    EXPECT_STATUS(tuff_max_pool2d(stream, flat, y, NULL), TUFF_ERR_SHAPE);
+    EXPECT_STR(tuff_last_error(), "max_pool2d: x has 1 dims, it must have 4 (N C H W)");
+    EXPECT_STATUS(tuff_max_pool2d(stream, x, y, POOL(.pad = { 0, 2, 0, 0 })), TUFF_ERR_ARG);
+    EXPECT_STR(tuff_last_error(),
+               "max_pool2d: pad is 2, it must be at least 0 and below the kernel, which is 2");
+    EXPECT_STATUS(tuff_average_pool2d(stream, x, y, POOL(.kernel = { 5, 1 })), TUFF_ERR_SHAPE);
+    EXPECT_STR(tuff_last_error(), "average_pool2d: the kernel is 5 x 1, larger than x with its "
+                                  "padding, which is 4 x 5");
+    EXPECT_STATUS(tuff_average_pool2d_grad(stream, y, x, POOL(.size = { 4, 6 })),
+                  TUFF_ERR_SHAPE);
+    EXPECT_STR(tuff_last_error(), "average_pool2d_grad: size is 4 x 6, which pooling does not "
+                                  "turn into dy's 2 x 2");
+    tuff_tensor_destroy(&x);
+    tuff_tensor_destroy(&y);
+    tuff_tensor_destroy(&flat);
+}
+
+int main(int argc, char **argv)
+{
+    harness_init(argc, argv, NULL, 0);
+    dev = open_device();
+    if (!EXPECT_OK(tuff_stream_create(dev, &stream))) return report();
+    for (size_t i = 0; i < COUNT(goldens); i++)
+        if (case_begin("%s %s", goldens[i].name, goldens[i].op)) {
+            run_golden(&goldens[i]);
+            case_end();
+        }
+    for (size_t i = 0; i < COUNT(courses); i++)
+        if (case_begin("ten steps of %s", courses[i].name)) {
+            run_course(&courses[i]);
+            case_end();
+        }
+    CASE(update_says_what_is_wrong);
+    CASE(pooling_says_what_is_wrong);
+    tuff_stream_destroy(&stream);
+    tuff_device_close(&dev);
+    return report();
+}
