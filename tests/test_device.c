@@ -4,10 +4,12 @@
 #include "device/impl.h"
 #include "abi/selftest.h"
 #include "tuff_shaders.h"
+#include <glob.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static tuff_device *dev;
 
@@ -390,6 +392,34 @@ static void out_of_memory(void)
     round_trips();
 }
 
+// Few large blocks: many tensors share them, and what is freed is used again.
+static void blocks_are_shared(void)
+{
+    enum { N = 100, BYTES = 1 << 20 };
+    tuff_buffer *b[N];
+    tuff_memory_stats before, full, after;
+    tuff_device_get_stats(dev, &before);
+    for (int i = 0; i < N; i++) EXPECT_OK(tuff_buffer_create(dev, BYTES - 3, &b[i]));
+    tuff_device_get_stats(dev, &full);
+    EXPECT_EQ(full.used - before.used, (uint64_t)N * (BYTES - 3));
+    EXPECT(full.reserved >= full.used);
+    if (!tuff_device_caps(dev)->cpu) EXPECT(full.blocks - before.blocks <= 2);
+    for (int i = 0; i < N; i += 2) tuff_buffer_release(&b[i]);
+    for (int i = 0; i < N; i += 2) EXPECT_OK(tuff_buffer_create(dev, BYTES / 2, &b[i]));
+    tuff_device_get_stats(dev, &after);
+    if (!tuff_device_caps(dev)->cpu) EXPECT_EQ(after.reserved, full.reserved);
+    for (int i = 0; i < N; i++) tuff_buffer_release(&b[i]);
+    // One that is larger than a block gets its own.
+    EXPECT_OK(tuff_buffer_create(dev, (size_t)90 << 20, &b[0]));
+    tuff_buffer_release(&b[0]);
+    tuff_device_get_stats(dev, &after);
+    EXPECT_EQ(after.used, before.used);
+    if (tuff_device_caps(dev)->cpu) return;
+    EXPECT_STATUS(tuff_buffer_create(dev, tuff_device_caps(dev)->max_alloc + 1, &b[0]),
+                  TUFF_ERR_LIMIT);
+    EXPECT_HAS(tuff_last_error(), "maxMemoryAllocationSize");
+}
+
 static tuff_status a_little_of_everything(void)
 {
     uint8_t data[1000] = { 1, 2, 3 }, got[1000];
@@ -444,6 +474,122 @@ static void every_allocation_fails_once(void)
     EXPECT_EQ(after.used, before.used);
 }
 
+// ---- several devices ---------------------------------------------------------------------
+
+// The same driver opened three times, beside the CPU path, all in use at once.
+static void several_devices(void)
+{
+    enum { DEVICES = 4, N = 1000 };
+    tuff_device *d[DEVICES] = { NULL };
+    tuff_stream *s[DEVICES];
+    tuff_buffer *b[DEVICES];
+    uint8_t data[N], got[N];
+    for (int i = 0; i < DEVICES; i++) {
+        EXPECT_OK(tuff_device_open(i ? tuff_device_get_info(dev)->id : "cpu", &d[i]));
+        if (!d[i]) return;
+        EXPECT_OK(tuff_stream_create(d[i], &s[i]));
+        EXPECT_OK(tuff_buffer_create(d[i], N, &b[i]));
+    }
+    pattern(data, N, 99);
+    EXPECT_OK(tuff_stream_upload(s[0], all(b[0]), data));
+    for (int i = 0; i < DEVICES; i++) { // handed from one to the next
+        EXPECT_OK(tuff_stream_download(s[i], all(b[i]), got));
+        if (i + 1 < DEVICES) EXPECT_OK(tuff_stream_upload(s[i + 1], all(b[i + 1]), got));
+    }
+    EXPECT(memcmp(data, got, N) == 0);
+    for (int i = 0; i < DEVICES; i++) {
+        tuff_stream_destroy(&s[i]);
+        tuff_buffer_release(&b[i]);
+        tuff_device_close(&d[i]);
+    }
+}
+
+// ---- the file of pipelines ---------------------------------------------------------------
+
+static char notes[4096];
+
+static void keep_note(void *user, int level, const char *line)
+{
+    (void)user, (void)level;
+    const size_t n = strlen(notes);
+    snprintf(notes + n, sizeof notes - n, "%s\n", line);
+}
+
+// Opens the device anew, runs a shader on it, closes it; `notes` holds what was logged.
+static void session(void)
+{
+    notes[0] = '\0';
+    tuff_device *mine = dev;
+    EXPECT_OK(tuff_device_open(tuff_device_get_info(mine)->id, &dev));
+    if (dev) {
+        tuff_memory_stats stats;
+        EXPECT(loops_right(10, 1));
+        tuff_device_get_stats(dev, &stats);
+        EXPECT_EQ(stats.pipelines, 1);
+        tuff_device_close(&dev);
+    }
+    dev = mine;
+}
+
+static void change_file(const char *path, long at, long length)
+{
+    FILE *file = fopen(path, "r+b");
+    if (!EXPECT(file)) return;
+    if (at >= 0) {
+        EXPECT(fseek(file, at, SEEK_SET) == 0);
+        const int byte = fgetc(file);
+        EXPECT(fseek(file, at, SEEK_SET) == 0);
+        EXPECT(fputc(byte ^ 0x55, file) != EOF);
+    }
+    fclose(file);
+    if (length >= 0) EXPECT(truncate(path, length) == 0);
+}
+
+static void file_of_pipelines(void)
+{
+    if (tuff_device_caps(dev)->cpu) SKIP("the CPU path has no pipelines");
+    char folder[512], path[1024];
+    glob_t found = { 0 };
+    const char *before = getenv("TUFF_CACHE_DIR");
+    char *old = before ? strdup(before) : NULL;
+    snprintf(folder, sizeof folder, "%s", temp_path("a/new/folder"));
+    setenv("TUFF_CACHE_DIR", folder, 1);
+    tuff_log_set(keep_note, NULL);
+    session();
+    EXPECT(!strstr(notes, "not used"));
+    snprintf(path, sizeof path, "%s/pipelines-*.bin", folder);
+    EXPECT_EQ(glob(path, 0, NULL, &found), 0);
+    if (EXPECT_EQ(found.gl_pathc, 1)) {
+        const char *file = found.gl_pathv[0];
+        session();
+        EXPECT(!strstr(notes, "not used"));
+        static const struct { long at, length; const char *why; } damage[] = {
+            { 0, -1, "no file of Tuff's" },  { 8, -1, "another driver or build" },
+            { 24, -1, "another driver" },    { 57, -1, "damaged" },
+            { 70, -1, "damaged" },           { -1, 60, "damaged" },
+            { -1, 20, "cut" },               { -1, 0, "cut" },
+        };
+        for (size_t i = 0; i < COUNT(damage); i++) {
+            change_file(file, damage[i].at, damage[i].length);
+            session();
+            EXPECT_HAS(notes, damage[i].why);
+            session(); // it was replaced by a good one
+            EXPECT(!strstr(notes, "not used"));
+        }
+    }
+    globfree(&found);
+    // Where nothing can be kept, that is said, and all else works.
+    setenv("TUFF_CACHE_DIR", "/dev/null/nowhere", 1);
+    session();
+    EXPECT_HAS(notes, "could not be kept");
+    tuff_log_set(NULL, NULL);
+    if (old)
+        setenv("TUFF_CACHE_DIR", old, 1);
+    else
+        unsetenv("TUFF_CACHE_DIR");
+    free(old);
+}
+
 // ---- threads -----------------------------------------------------------------------------
 
 static void *thread_main(void *arg)
@@ -488,6 +634,7 @@ static void work(void)
     CASE(kinds_of_bindings);
     CASE(chained_launches);
     CASE(out_of_memory);
+    CASE(blocks_are_shared);
     CASE(every_allocation_fails_once);
     CASE(two_threads);
 }
@@ -499,6 +646,8 @@ int main(int argc, char **argv)
     CASE(lists_devices);
     CASE(opens_by_name);
     CASE(refuses_unknown_names);
+    CASE(several_devices);
+    CASE(file_of_pipelines);
     work();
     // The same without what not every device has: tickets by fences, uploads by staging.
     static const char *const avoid[] = { "timeline", "unified", "timeline,unified" };
