@@ -9,10 +9,13 @@
 //   spec 0     WG     workgroup size
 //   spec 1     OP     TUFF_BINARY_...
 //   spec 2, 3  A, B   TUFF_READ_...: where an operand's element lies. With TEXEL, SAME means
-//                     vec4 texels (count is a multiple of 4), the others float texels
-//   spec 4     WIDE   TEXEL only: count is a multiple of 4
+//                     vec4 texels (count is a multiple of 4), the others float texels.
+//                     Both are ND, or neither
+//   spec 4     RANK   ND: dims
+//   spec 5     WIDE   TEXEL only: count is a multiple of 4
 //   grid       count / (4 WG), folded
 #include "common.glsl"
+#include "quotient.glsl"
 #include "abi/elementwise.h"
 
 layout(local_size_x_id = 0) in;
@@ -20,9 +23,10 @@ layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint OP = TUFF_BINARY_ADD;
 layout(constant_id = 2) const uint A = TUFF_READ_SAME;
 layout(constant_id = 3) const uint B = TUFF_READ_SAME;
+layout(constant_id = 4) const uint RANK = 0;
 layout(push_constant) uniform Push { tuff_binary_pc pc; };
 #ifdef TEXEL
-layout(constant_id = 4) const bool WIDE = false;
+layout(constant_id = 5) const bool WIDE = false;
 layout(binding = 0) uniform samplerBuffer a;
 layout(binding = 1) uniform samplerBuffer b;
 layout(binding = 2) writeonly buffer Y4 { vec4 y4[]; };
@@ -46,63 +50,83 @@ float f(float u, float v)
     }
 }
 
-// Offsets in a and b of element i, dimension by dimension.
+// Offsets in a and b of element i, dimension by dimension. The loop is of constant length, so
+// that it is unrolled and the push constants are not indexed, which a software driver does
+// lane by lane.
 uvec2 walk(uint i)
 {
     uvec2 at = uvec2(0);
-    for (uint d = 0; d < pc.rank; d++) {
-        const uint q = i / pc.dim[d], c = i - q * pc.dim[d];
+    for (uint d = 0; d < RANK; d++) {
+        const uint q = quotient(i, pc.dim[d]), c = i - q * pc.dim[d];
         at += c * uvec2(pc.a_step[d], pc.b_step[d]);
         i = q;
     }
     return at;
 }
 
-uvec2 place(uint i)
+// i / div % mod.
+uint periodic(uint i, uint div, uint mod)
 {
-    uvec2 at = uvec2(i);
-    if (A == TUFF_READ_ND || B == TUFF_READ_ND) at = walk(i);
-    if (A == TUFF_READ_SAME) at.x = i;
-    if (B == TUFF_READ_SAME) at.y = i;
-    if (A == TUFF_READ_PERIODIC) at.x = i / pc.a_div % pc.a_mod;
-    if (B == TUFF_READ_PERIODIC) at.y = i / pc.b_div % pc.b_mod;
-    return at;
+    const uint q = quotient(i, div);
+    return q - quotient(q, mod) * mod;
 }
 
 #ifdef TEXEL
-vec4 four_a(uint i, const uvec2 at[4])
+// The same for i and the three elements after it, with one division for all.
+uvec4 periodic_four(uint i, uint div, uint mod)
 {
-    if (A == TUFF_READ_SAME) return texelFetch(a, int(i / 4));
-    if (A == TUFF_READ_BLOCK) return texelFetch(a, int(i / pc.a_div % pc.a_mod)).xxxx;
-    return vec4(texelFetch(a, int(at[0].x)).x, texelFetch(a, int(at[1].x)).x,
-                texelFetch(a, int(at[2].x)).x, texelFetch(a, int(at[3].x)).x);
+    const uint q = quotient(i, div);
+    uint rest = i - q * div, at = q - quotient(q, mod) * mod;
+    uvec4 four = uvec4(at);
+    for (uint k = 1; k < 4; k++) {
+        rest = rest + 1 == div ? 0 : rest + 1;
+        at = rest > 0 ? at : at + 1 == mod ? 0 : at + 1;
+        four[k] = at;
+    }
+    return four;
 }
 
-vec4 four_b(uint i, const uvec2 at[4])
+vec4 fetch_four(samplerBuffer x, uvec4 at)
+{
+    return vec4(texelFetch(x, int(at.x)).x, texelFetch(x, int(at.y)).x,
+                texelFetch(x, int(at.z)).x, texelFetch(x, int(at.w)).x);
+}
+
+vec4 four_a(uint i)
+{
+    if (A == TUFF_READ_SAME) return texelFetch(a, int(i / 4));
+    if (A == TUFF_READ_BLOCK) return texelFetch(a, int(periodic(i, pc.a_div, pc.a_mod))).xxxx;
+    return fetch_four(a, periodic_four(i, pc.a_div, pc.a_mod));
+}
+
+vec4 four_b(uint i)
 {
     if (B == TUFF_READ_SAME) return texelFetch(b, int(i / 4));
-    if (B == TUFF_READ_BLOCK) return texelFetch(b, int(i / pc.b_div % pc.b_mod)).xxxx;
-    return vec4(texelFetch(b, int(at[0].y)).x, texelFetch(b, int(at[1].y)).x,
-                texelFetch(b, int(at[2].y)).x, texelFetch(b, int(at[3].y)).x);
+    if (B == TUFF_READ_BLOCK) return texelFetch(b, int(periodic(i, pc.b_div, pc.b_mod))).xxxx;
+    return fetch_four(b, periodic_four(i, pc.b_div, pc.b_mod));
 }
 
 void main()
 {
     const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4;
     if (i >= pc.count) return;
-    const uint last = pc.count - 1;
-    const uvec2 at[4] = uvec2[4](place(i), place(min(i + 1, last)), place(min(i + 2, last)),
-                                 place(min(i + 3, last)));
-    const vec4 u = four_a(i, at), v = four_b(i, at);
+    if (A == TUFF_READ_ND) {
+        for (uint k = i; k < min(i + 4, pc.count); k++) {
+            const uvec2 at = walk(k);
+            y[k] = f(texelFetch(a, int(at.x)).x, texelFetch(b, int(at.y)).x);
+        }
+        return;
+    }
+    const vec4 u = four_a(i), v = four_b(i);
     const vec4 r = vec4(f(u.x, v.x), f(u.y, v.y), f(u.z, v.z), f(u.w, v.w));
     if (WIDE) {
         y4[i / 4] = r;
         return;
     }
     y[i] = r.x;
-    if (i < last) y[i + 1] = r.y;
-    if (i + 1 < last) y[i + 2] = r.z;
-    if (i + 2 < last) y[i + 3] = r.w;
+    if (i + 1 < pc.count) y[i + 1] = r.y;
+    if (i + 2 < pc.count) y[i + 2] = r.z;
+    if (i + 3 < pc.count) y[i + 3] = r.w;
 }
 #else
 void main()
@@ -111,7 +135,10 @@ void main()
     for (uint k = 0; k < 4; k++) {
         const uint i = first + k * WG;
         if (i >= pc.count) return;
-        const uvec2 at = place(i);
+        uvec2 at = uvec2(i);
+        if (A == TUFF_READ_ND) at = walk(i);
+        if (A == TUFF_READ_PERIODIC) at.x = periodic(i, pc.a_div, pc.a_mod);
+        if (B == TUFF_READ_PERIODIC) at.y = periodic(i, pc.b_div, pc.b_mod);
         y[i] = f(a[at.x], b[at.y]);
     }
 }

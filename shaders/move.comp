@@ -6,21 +6,24 @@
 //   binding 0  x  float[], or with -DTEXEL a texel buffer   read
 //   binding 1  y  float[]                                   write
 //   spec 0     WG    workgroup size
-//   spec 1     RUN   TEXEL only: dim[0] is a multiple of 4, so that an invocation's four
+//   spec 1     RANK  dims
+//   spec 2     RUN   TEXEL only: dim[0] is a multiple of 4, so that an invocation's four
 //                    elements are neighbours along it
-//   spec 2, 3  IN4, OUT4  with RUN: neighbours lie side by side in x, in y, and every run of
+//   spec 3, 4  IN4, OUT4  with RUN: neighbours lie side by side in x, in y, and every run of
 //                    four at a multiple of four; x's texels are vec4 then
 //   grid       count / (4 WG), folded
 #include "common.glsl"
+#include "quotient.glsl"
 #include "abi/move.h"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
+layout(constant_id = 1) const uint RANK = 1;
 layout(push_constant) uniform Push { tuff_move_pc pc; };
 #ifdef TEXEL
-layout(constant_id = 1) const bool RUN = false;
-layout(constant_id = 2) const bool IN4 = false;
-layout(constant_id = 3) const bool OUT4 = false;
+layout(constant_id = 2) const bool RUN = false;
+layout(constant_id = 3) const bool IN4 = false;
+layout(constant_id = 4) const bool OUT4 = false;
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) writeonly buffer Y4 { vec4 y4[]; };
 #else
@@ -28,12 +31,13 @@ layout(binding = 0) readonly buffer X { float x[]; };
 #endif
 layout(binding = 1) writeonly buffer Y { float y[]; };
 
-// Where element i is read and written.
+// Where element i is read and written. The loop is of constant length, so that it is unrolled
+// and the push constants are not indexed, which a software driver does lane by lane.
 uvec2 walk(uint i)
 {
     uvec2 at = uvec2(pc.in_base, pc.out_base);
-    for (uint d = 0; d < pc.rank; d++) {
-        const uint q = i / pc.dim[d], c = i - q * pc.dim[d];
+    for (uint d = 0; d < RANK; d++) {
+        const uint q = quotient(i, pc.dim[d]), c = i - q * pc.dim[d];
         at += c * uvec2(pc.in_step[d], pc.out_step[d]);
         i = q;
     }

@@ -14,6 +14,7 @@
 // The order of additions depends on the sizes only: the same bits every time.
 #include "common.glsl"
 #include "math.glsl"
+#include "quotient.glsl"
 #include "sum.glsl"
 #include "abi/reduce.h"
 
@@ -57,7 +58,7 @@ uint row_at(uint row)
 {
     uint at = 0;
     for (uint d = 0; d < pc.kept_rank; d++) {
-        const uint q = row / pc.kept_dim[d];
+        const uint q = quotient(row, pc.kept_dim[d]);
         at += (row - q * pc.kept_dim[d]) * pc.kept_step[d];
         row = q;
     }
@@ -69,7 +70,7 @@ uint col_at(uint col, uint d)
 {
     uint at = 0;
     for (; d < pc.gone_rank; d++) {
-        const uint q = col / pc.gone_dim[d];
+        const uint q = quotient(col, pc.gone_dim[d]);
         at += (col - q * pc.gone_dim[d]) * pc.gone_step[d];
         col = q;
     }
@@ -108,7 +109,7 @@ void main()
     uint j = piece / pc.rows * pc.span;
     // Run by run along the innermost dim that goes, so that its inner loop has no division.
     while (j < end) {
-        const uint q = j / run, first = j - q * run, n = min(run - first, end - j);
+        const uint q = quotient(j, run), first = j - q * run, n = min(run - first, end - j);
         uint at = base + col_at(q, 1) + first * step;
         j += n;
 #ifdef TEXEL

@@ -35,8 +35,7 @@ struct tuff_unary_pc {
 };
 
 struct tuff_binary_pc {
-    uint count;            // elements of y
-    uint rank;             // of what follows; innermost first
+    uint count;                        // elements of y
     uint a_div, a_mod, b_div, b_mod;
-    uint dim[8], a_step[8], b_step[8];
+    uint dim[8], a_step[8], b_step[8]; // innermost first
 };

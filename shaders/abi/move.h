@@ -4,6 +4,6 @@
 // A loop over `count` elements, its dims innermost first. Element (c0, c1, ...) is read at
 // in_base + c0 in_step[0] + ... and written at out_base + c0 out_step[0] + ...
 struct tuff_move_pc {
-    uint count, rank, in_base, out_base;
+    uint count, in_base, out_base;
     uint dim[8], in_step[8], out_step[8];
 };

@@ -109,6 +109,7 @@ static reading read_operand(const tuff_walk *w, int tensor, uint32_t count)
 typedef struct layout {
     struct tuff_binary_pc pc;
     reading a, b;
+    uint32_t rank; // of a walk, 0 without one
 } layout;
 
 static layout layout_of(const tuff_call *c)
@@ -118,9 +119,11 @@ static layout layout_of(const tuff_call *c)
     tuff_steps_as(&c->in[0], y, step_a);
     tuff_steps_as(&c->in[1], y, step_b);
     const tuff_walk w = tuff_walk_make(y->rank, y->dim, step_a, step_b);
-    layout l = { .pc = { .count = (uint32_t)tuff_desc_count(y), .rank = (uint32_t)w.rank } };
+    layout l = { .pc = { .count = (uint32_t)tuff_desc_count(y) } };
     l.a = read_operand(&w, 0, l.pc.count);
     l.b = read_operand(&w, 1, l.pc.count);
+    if (l.a.mode == TUFF_READ_ND || l.b.mode == TUFF_READ_ND)
+        l = (layout){ l.pc, { TUFF_READ_ND, 1, 1 }, { TUFF_READ_ND, 1, 1 }, (uint32_t)w.rank };
     l.pc.a_div = l.a.div;
     l.pc.a_mod = l.a.mod;
     l.pc.b_div = l.b.div;
@@ -134,12 +137,13 @@ static layout layout_of(const tuff_call *c)
 static tuff_dispatch *add_dispatch(const tuff_caps *k, tuff_plan *p, int shader,
                                    uint32_t function, const layout *l)
 {
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
     tuff_spec(d, function);
     tuff_spec(d, l->a.mode);
     tuff_spec(d, l->b.mode);
+    tuff_spec(d, l->rank);
     tuff_grid(d, ((uint64_t)l->pc.count + 4 * wg - 1) / (4 * wg), k);
     TUFF_PUSH(d, l->pc);
     return d;

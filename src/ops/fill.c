@@ -34,7 +34,7 @@ static bool plan_fill(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const tuff_fill_params *params = c->params;
     const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]);
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_fill);
     tuff_spec(d, wg);
     tuff_bind_out(d, 0);
@@ -86,7 +86,7 @@ static void plan_random(const tuff_call *c, const tuff_caps *k, tuff_plan *p, li
     const tuff_random_params *params = c->params;
     const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]);
     const uint64_t blocks = (params->offset % 4 + count + 3) / 4;
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_random);
     tuff_spec(d, wg);
     tuff_spec(d, normal);

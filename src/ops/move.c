@@ -3,11 +3,11 @@
 #include "abi/move.h"
 #include <string.h>
 
-static struct tuff_move_pc layout_of(const tuff_move *m)
+static struct tuff_move_pc layout_of(const tuff_move *m, int *rank)
 {
     const tuff_walk w = tuff_walk_make(m->rank, m->dim, m->in_step, m->out_step);
-    struct tuff_move_pc pc = { .count = 1, .rank = (uint32_t)w.rank,
-                               .in_base = (uint32_t)m->in_base,
+    *rank = w.rank;
+    struct tuff_move_pc pc = { .count = 1, .in_base = (uint32_t)m->in_base,
                                .out_base = (uint32_t)m->out_base };
     for (int d = 0; d < w.rank; d++) pc.count *= w.dim[d];
     memcpy(pc.dim, w.dim, sizeof w.dim);
@@ -17,11 +17,12 @@ static struct tuff_move_pc layout_of(const tuff_move *m)
 }
 
 static tuff_dispatch *add_dispatch(const tuff_caps *k, tuff_plan *p, int shader,
-                                   const struct tuff_move_pc *pc)
+                                   const struct tuff_move_pc *pc, int rank)
 {
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
+    tuff_spec(d, (uint32_t)rank);
     tuff_grid(d, ((uint64_t)pc->count + 4 * wg - 1) / (4 * wg), k);
     TUFF_PUSH(d, *pc);
     return d;
@@ -31,32 +32,36 @@ bool tuff_move_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
                      const tuff_move *m)
 {
     (void)c;
-    const struct tuff_move_pc pc = layout_of(m);
-    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move, &pc);
+    int rank;
+    const struct tuff_move_pc pc = layout_of(m, &rank);
+    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move, &pc, rank);
     tuff_bind_in(d, input);
     tuff_bind_out(d, 0);
     return true;
 }
 
 // True when runs of four along dim 0 are vec4s of a tensor of `count` elements.
-static bool fours(const struct tuff_move_pc *pc, const uint32_t step[], uint32_t base,
-                  int64_t count)
+static bool fours(const struct tuff_move_pc *pc, int rank, const uint32_t step[],
+                  uint32_t base, int64_t count)
 {
-    bool fit = pc->rank > 0 && pc->dim[0] % 4 == 0 && step[0] == 1 && base % 4 == 0 &&
+    bool fit = rank > 0 && pc->dim[0] % 4 == 0 && step[0] == 1 && base % 4 == 0 &&
                count % 4 == 0;
-    for (uint32_t d = 1; d < pc->rank; d++) fit = fit && step[d] % 4 == 0;
+    for (int d = 1; d < rank; d++) fit = fit && step[d] % 4 == 0;
     return fit;
 }
 
 bool tuff_move_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
                      const tuff_move *m)
 {
-    const struct tuff_move_pc pc = layout_of(m);
-    const bool in4 = fours(&pc, pc.in_step, pc.in_base, tuff_desc_count(&c->in[input]));
-    const bool out4 = fours(&pc, pc.out_step, pc.out_base, tuff_desc_count(&c->out[0]));
+    int rank;
+    const struct tuff_move_pc pc = layout_of(m, &rank);
+    const bool in4 = fours(&pc, rank, pc.in_step, pc.in_base,
+                           tuff_desc_count(&c->in[input]));
+    const bool out4 = fours(&pc, rank, pc.out_step, pc.out_base,
+                            tuff_desc_count(&c->out[0]));
     if (!k->cpu_like || !tuff_fits_texel(k, &c->in[input], in4 ? 16 : 4)) return false;
-    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move_texel, &pc);
-    tuff_spec(d, pc.rank > 0 && pc.dim[0] % 4 == 0);
+    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move_texel, &pc, rank);
+    tuff_spec(d, rank > 0 && pc.dim[0] % 4 == 0);
     tuff_spec(d, in4);
     tuff_spec(d, out4);
     tuff_bind(d, TUFF_ROLE_IN, input, in4 ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,

@@ -179,7 +179,7 @@ static void add_zeros(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]);
     if ((int64_t)count == tuff_desc_count(&c->in[0])) return;
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_fill);
     tuff_spec(d, wg);
     tuff_bind_out(d, 0);

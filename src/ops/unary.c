@@ -46,7 +46,7 @@ static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_
                                    int shader, uint32_t function)
 {
     const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]);
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
     tuff_spec(d, function);
