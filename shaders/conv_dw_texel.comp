@@ -24,8 +24,6 @@ void place(Tile t, out uvec4 from, out ivec4 at_y, out ivec4 at_x)
     }
 }
 
-bvec4 both(bvec4 a, bvec4 b) { return bvec4(uvec4(a) & uvec4(b)); }
-
 void main()
 {
     Tile t;

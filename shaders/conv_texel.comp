@@ -5,11 +5,14 @@
 // conv2d and its input gradient on CPU-like drivers. Bindings (left: w, right: the tensor
 // read), spec constants, grid: texel.glsl. Kernel taps are the outer loops: what a tap costs,
 // finding where it reads and whether that is inside, is shared by all channels.
+//
+//   spec 1  DIVIDED  some pc.div is not 1: the input gradient of a convolution with strides
 #include "common.glsl"
 #include "quotient.glsl"
 #include "abi/gemm.h"
 layout(push_constant) uniform Push { tuff_conv_pc pc; };
 #include "texel.glsl"
+layout(constant_id = 1) const bool DIVIDED = false;
 
 // The four columns' place in the tensor written (without the row's channel), and the position
 // in the tensor read of tap 0 and its plane's first element.
@@ -26,21 +29,16 @@ void place(uvec4 col, out uvec4 to, out uvec4 from, out ivec4 at_y, out ivec4 at
     }
 }
 
-// The pixel read for position `at`, and whether there is one.
-uvec4 pixel_of(ivec4 at, int div, uint size, out bvec4 inside)
+// The pixel read for position `at`, and whether there is one. A position is below 2^21 in
+// magnitude, so that the half added here outweighs the rounding of the quotient.
+ivec4 pixel_of(ivec4 at, int div, uint size, out bvec4 inside)
 {
-    if (div == 1) {
-        inside = lessThan(uvec4(at), uvec4(size));
-        return uvec4(at);
-    }
-    const uvec4 p = uvec4(at) & 0x7fffffffu;
-    const uvec4 q = uvec4(quotient(p.x, uint(div)), quotient(p.y, uint(div)),
-                          quotient(p.z, uint(div)), quotient(p.w, uint(div)));
-    inside = lessThan(mix(uvec4(0xffffffffu), q, equal(q * uint(div), uvec4(at))), uvec4(size));
-    return q;
+    const ivec4 whole = ivec4(floor((vec4(at) + 0.5) * (1.0 / float(div))));
+    const ivec4 pixel = mix(at, whole, bvec4(DIVIDED));
+    inside = both(lessThan(uvec4(pixel), uvec4(size)),
+                  bvec4(uvec4(equal(pixel * div, at)) | uvec4(!DIVIDED)));
+    return pixel;
 }
-
-bvec4 both(bvec4 a, bvec4 b) { return bvec4(uvec4(a) & uvec4(b)); }
 
 void main()
 {
@@ -62,12 +60,12 @@ void main()
     uint tap = 0;
     for (uint ky = 0; ky < kh; ky++) {
         bvec4 ok_y, ok_x;
-        const uvec4 row = from + pixel_of(at_y + int(ky) * step_y, div_y, from_h, ok_y) *
-                                     from_w;
+        const uvec4 row =
+            from + uvec4(pixel_of(at_y + int(ky) * step_y, div_y, from_h, ok_y)) * from_w;
         for (uint kx = 0; kx < kw; kx++) {
-            const uvec4 x = pixel_of(at_x + int(kx) * step_x, div_x, from_w, ok_x);
+            const ivec4 x = pixel_of(at_x + int(kx) * step_x, div_x, from_w, ok_x);
             const bvec4 ok = both(ok_y, ok_x);
-            uvec4 b_at = mix(uvec4(0), row + x, ok);
+            uvec4 b_at = mix(uvec4(0), row + uvec4(x), ok);
             uvec2 a_at = w_row + tap++;
             for (uint c = 0; c < chs; c++) {
                 const vec4 b = mix(vec4(0.0), fetch_right(b_at), ok);
@@ -81,8 +79,11 @@ void main()
 
     const uint to_plane = pc.to_h * pc.to_w, ch = t.batch * pc.g.m + t.row;
     to += ch * to_plane;
-#define STORE_ROW(r) \
-    if (t.row + r < pc.g.m) \
-        store_row(pc.g, t, to + r * to_plane, vec4(texelFetch(bias, int(ch + r)).x), s##r);
+    const bool has_bias = (pc.g.after & TUFF_AFTER_BIAS) != 0;
+#define STORE_ROW(r)                                                            \
+    if (t.row + r < pc.g.m) {                                                   \
+        const float add = has_bias ? texelFetch(bias, int(ch + r)).x : 0.0;     \
+        store_row(pc.g, t, to + r * to_plane, vec4(add), s##r);                 \
+    }
     EACH_ROW(STORE_ROW)
 }

@@ -75,14 +75,18 @@ vec4 fetch_right(uvec4 at)
                 texelFetch(right, int(at.z)).x, texelFetch(right, int(at.w)).x);
 }
 
-// Writes one row of the tile at the elements `at` of y; `add` is its bias.
+bvec4 both(bvec4 a, bvec4 b) { return bvec4(uvec4(a) & uvec4(b)); }
+
+// Writes one row of the tile at the elements `at` of y; `add` is its bias, or 0.
 void store_row(tuff_gemm g, Tile t, uvec4 at, vec4 add, vec4 v)
 {
-    if ((g.after & TUFF_AFTER_BIAS) != 0) v += add;
-    if ((g.after & TUFF_AFTER_RESIDUAL) != 0)
+    v += add;
+    // A branch: of a condition, these drivers would do both sides.
+    for (uint once = g.after & TUFF_AFTER_RESIDUAL; once != 0; once = 0)
         v += vec4(texelFetch(residual, int(at.x)).x, texelFetch(residual, int(at.y)).x,
                   texelFetch(residual, int(at.z)).x, texelFetch(residual, int(at.w)).x);
-    if ((g.after & TUFF_AFTER_ACT) != 0) v = mix(v, vec4(0.0), lessThan(v, vec4(0.0)));
+    const bool relu = (g.after & TUFF_AFTER_ACT) != 0;
+    v = mix(v, vec4(0.0), both(bvec4(relu), lessThan(v, vec4(0.0))));
     at += t.split * g.count;
     if (t.ok.x) y[at.x] = v.x;
     if (t.ok.y) y[at.y] = v.y;

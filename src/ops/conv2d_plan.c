@@ -2,6 +2,7 @@
 #include "ops/conv2d.h"
 #include "ops/gemm.h"
 #include <assert.h>
+#include <stdlib.h>
 
 static void geometry(const tuff_call *c, int x, int w, int y, tuff_conv *v)
 {
@@ -84,12 +85,30 @@ static void weight_grad_of(const tuff_call *c, conv_plan *f)
     f->pc_bytes = sizeof f->pc.dw;
 }
 
+// The kernel of conv2d and its input gradient on CPU-like drivers, which finds quotients of
+// positions by floats: see pixel_of in conv_texel.comp.
+static bool gather_texel(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    struct tuff_conv_pc *pc = &f->pc.conv;
+    const int64_t most = 1 << 21;
+    const bool divided = pc->div_y != 1 || pc->div_x != 1;
+    const int64_t reach_y = (int64_t)pc->to_h + abs(pc->off_y) +
+                            (int64_t)pc->kh * abs(pc->step_y);
+    const int64_t reach_x = (int64_t)pc->to_w + abs(pc->off_x) +
+                            (int64_t)pc->kw * abs(pc->step_x);
+    if (divided && (reach_y > most || reach_x > most)) return false;
+    if (!tuff_product_texel(&f->p, TUFF_SHADER_conv_texel, pc, f->pc_bytes, pc->kh * pc->kw, k,
+                            plan))
+        return false;
+    tuff_spec(&plan->d[0], divided);
+    return true;
+}
+
 bool tuff_conv2d_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
     conv_plan f;
     forward_of(c, &f);
-    const uint32_t unit = f.pc.conv.kh * f.pc.conv.kw;
-    return tuff_product_texel(&f.p, TUFF_SHADER_conv_texel, &f.pc, f.pc_bytes, unit, k, plan);
+    return gather_texel(&f, k, plan);
 }
 
 bool tuff_conv2d_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
@@ -103,8 +122,7 @@ bool tuff_conv2d_dx_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *pla
 {
     conv_plan f;
     input_grad_of(c, &f);
-    const uint32_t unit = f.pc.conv.kh * f.pc.conv.kw;
-    return tuff_product_texel(&f.p, TUFF_SHADER_conv_texel, &f.pc, f.pc_bytes, unit, k, plan);
+    return gather_texel(&f, k, plan);
 }
 
 bool tuff_conv2d_dx_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
