@@ -4,6 +4,5 @@
 // Bindings: gemm.glsl. Spec constants and grid: gemm_plain.glsl.
 #include "common.glsl"
 #include "abi/gemm.h"
-#include "act.glsl"
 #include "conv.glsl"
 #include "gemm_plain.glsl"

@@ -6,6 +6,7 @@
 //   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels, one f32 each; anything when TUFF_AFTER_BIAS is not set
 //   binding 4  residual  f32[]  read   may be y; anything when TUFF_AFTER_RESIDUAL is not set
+// Of the activations only relu is done here.
 layout(binding = 0) readonly buffer A { float a[]; };
 layout(binding = 1) readonly buffer B { float b[]; };
 layout(binding = 2) writeonly buffer Y { float y[]; };
@@ -17,5 +18,6 @@ void gemm_write(uint i, uint ch, uint split, float v)
 {
     if ((pc.g.after & TUFF_AFTER_BIAS) != 0) v += texelFetch(bias, int(ch)).x;
     if ((pc.g.after & TUFF_AFTER_RESIDUAL) != 0) v += residual[i];
-    y[split * pc.g.count + i] = act(v, pc.g.after & TUFF_AFTER_ACT);
+    if ((pc.g.after & TUFF_AFTER_ACT) != 0) v = v < 0.0 ? 0.0 : v;
+    y[split * pc.g.count + i] = v;
 }

@@ -99,7 +99,9 @@ const tuff_op tuff_op_conv2d_input_grad = {
     .infer = dx_infer,
     .ref = dx_ref,
     .units = units,
-    .variants = { { "texel", tuff_conv2d_dx_texel }, { "plain", tuff_conv2d_dx_plain } },
+    .variants = { { "texel", tuff_conv2d_dx_texel },
+                  { "tile", tuff_conv2d_dx_tile },
+                  { "plain", tuff_conv2d_dx_plain } },
     .grad = dx_grad,
     .cost = dx_cost,
     .tol = { .f32 = 1e-5f }, // see matmul.c
@@ -208,7 +210,9 @@ const tuff_op tuff_op_conv2d_weight_grad = {
     .infer = dw_infer,
     .ref = dw_ref,
     .units = units,
-    .variants = { { "texel", tuff_conv2d_dw_texel }, { "plain", tuff_conv2d_dw_plain } },
+    .variants = { { "texel", tuff_conv2d_dw_texel },
+                  { "tile", tuff_conv2d_dw_tile },
+                  { "plain", tuff_conv2d_dw_plain } },
     .grad = dw_grad,
     .cost = dw_cost,
     .tol = { .f32 = 1e-5f }, // see matmul.c

@@ -111,6 +111,14 @@ bool tuff_conv2d_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
     return gather_texel(&f, k, plan);
 }
 
+bool tuff_conv2d_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    conv_plan f;
+    forward_of(c, &f);
+    return tuff_product_tile(&f.p, TUFF_SHADER_conv_tile, &f.pc, f.pc_bytes, true, false, k,
+                             plan);
+}
+
 bool tuff_conv2d_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
     conv_plan f;
@@ -125,6 +133,14 @@ bool tuff_conv2d_dx_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *pla
     return gather_texel(&f, k, plan);
 }
 
+bool tuff_conv2d_dx_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    conv_plan f;
+    input_grad_of(c, &f);
+    return tuff_product_tile(&f.p, TUFF_SHADER_conv_tile, &f.pc, f.pc_bytes, true, false, k,
+                             plan);
+}
+
 bool tuff_conv2d_dx_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
     conv_plan f;
@@ -137,6 +153,14 @@ bool tuff_conv2d_dw_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *pla
     conv_plan f;
     weight_grad_of(c, &f);
     return tuff_product_texel(&f.p, TUFF_SHADER_conv_dw_texel, &f.pc, f.pc_bytes, 1, k, plan);
+}
+
+bool tuff_conv2d_dw_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    conv_plan f;
+    weight_grad_of(c, &f);
+    return tuff_product_tile(&f.p, TUFF_SHADER_conv_dw_tile, &f.pc, f.pc_bytes, true, true, k,
+                             plan);
 }
 
 bool tuff_conv2d_dw_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)

@@ -6,8 +6,11 @@
 #include <string.h>
 
 enum {
-    TILE_ROWS = 8,      // of texel.glsl
-    FEW_TILES = 16,     // fewer than this leave threads idle
+    TEXEL_ROWS = 8,     // rows of a tile of texel.glsl
+    FEW_TILES = 16,     // fewer than this leave threads of a CPU idle
+    TILE = 64,          // columns of a tile of gemm_tile.glsl, and rows or half of them
+    TILE_GROUP = 256,   // invocations for one
+    BUSY_TILES = 128,   // tiles that keep a large GPU busy
     SHORTEST_PART = 256 // products that are worth a part of their own
 };
 
@@ -46,7 +49,8 @@ static uint32_t after_bits(const tuff_product *p)
 
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
 {
-    return !has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float));
+    return p->act <= TUFF_ACT_RELU &&
+           (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
 }
 
 bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
@@ -130,9 +134,9 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     if (w != 4 && w != 8 && w != 16) return false;
     if (!tuff_fits_texel(k, &c->in[p->a], 4) || !tuff_fits_texel(k, &c->in[p->b], 4))
         return false;
-    const bool direct = tuff_product_direct(p, k) && p->act <= TUFF_ACT_RELU &&
+    const bool direct = tuff_product_direct(p, k) &&
                         (!has(p, p->residual) || tuff_fits_texel(k, &c->in[p->residual], 4));
-    const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TILE_ROWS) *
+    const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TEXEL_ROWS) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
     const uint32_t useful = p->g.k / SHORTEST_PART; // each part is summed once more
     uint32_t parts = tiles < FEW_TILES ? 2 * FEW_TILES / (uint32_t)tiles : 1;
@@ -147,6 +151,29 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     tuff_spec(d, w);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tiles * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
+bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
+                       bool b_long_k, const tuff_caps *k, tuff_plan *plan)
+{
+    const tuff_gemm *g = &p->g;
+    if (k->max_group < TILE_GROUP || k->max_group_size[0] < TILE_GROUP) return false;
+    const uint64_t cols = (uint64_t)tuff_ceil_div(g->n, TILE) * g->batches;
+    const bool tall = cols * tuff_ceil_div(g->m, 2 * TILE) >= BUSY_TILES && g->m > TILE;
+    const uint64_t tiles = cols * tuff_ceil_div(g->m, tall ? 2 * TILE : TILE);
+    const uint32_t useful = g->k / SHORTEST_PART;
+    uint32_t parts = tiles < BUSY_TILES ? BUSY_TILES / (uint32_t)tiles : 1;
+    if (parts > useful) parts = useful;
+    if (!tuff_product_cut(p, k, parts, 1, tuff_product_direct(p, k))) return false;
+    memcpy(pc, g, sizeof *g);
+    tuff_dispatch *d = tuff_product_add(p, shader, plan);
+    tuff_spec(d, tall);
+    tuff_spec(d, a_long_k);
+    tuff_spec(d, b_long_k);
+    tuff_push(d, pc, pc_bytes);
+    tuff_grid(d, tiles * g->splits, k);
     tuff_product_finish(p, k, plan);
     return true;
 }

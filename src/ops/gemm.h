@@ -44,7 +44,8 @@ static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
 // Returns false when the parts would not fit one storage binding.
 bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
                       bool direct);
-// Whether a kernel that reads its bias as texels can bind it.
+// Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
+// all that follows the product.
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k);
 // Appends bias (texels) and residual, or stand-ins that are never read. `kind` is how the
 // residual is bound.
@@ -62,6 +63,10 @@ bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
 // The variant of CPU-like drivers, whole; see texel.glsl. Sums are cut at multiples of `unit`.
 bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, uint32_t unit,
                         const tuff_caps *k, tuff_plan *plan);
+
+// The variant of GPUs, whole; see gemm_tile.glsl for `long_k`.
+bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
+                       bool b_long_k, const tuff_caps *k, tuff_plan *plan);
 
 // The activation of a reference.
 double tuff_act_ref(double x, int act);

@@ -61,6 +61,15 @@ bool tuff_matmul_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
     return tuff_product_texel(&p, TUFF_SHADER_matmul_texel, &pc, sizeof pc, 1, k, plan);
 }
 
+bool tuff_matmul_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    tuff_product p;
+    struct tuff_matmul_pc pc;
+    product_of(c, &p, &pc);
+    return tuff_product_tile(&p, TUFF_SHADER_matmul_tile, &pc, sizeof pc, pc.a_k == 1,
+                             pc.b_k == 1 && pc.b_n != 1, k, plan);
+}
+
 bool tuff_matmul_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
     tuff_product p;
