@@ -1,79 +1,12 @@
-// Devices, memory, lists and streams, on the device that TUFF_DEVICE names.
-#include "harness.h"
+// Memory, lists and streams, on the device that TUFF_DEVICE names.
+#include "device_common.h"
 #include "base/alloc.h"
-#include "device/impl.h"
-#include "abi/selftest.h"
-#include "tuff_shaders.h"
-#include <glob.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static tuff_device *dev;
-
-static void pattern(uint8_t *data, size_t n, uint32_t seed)
-{
-    for (size_t i = 0; i < n; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        data[i] = (uint8_t)(seed >> 24);
-    }
-}
-
-static tuff_range all(tuff_buffer *b) { return (tuff_range){ b, 0, tuff_buffer_size(b) }; }
-
-// ---- opening -----------------------------------------------------------------------------
-
-static void lists_devices(void)
-{
-    int count = 0;
-    EXPECT_OK(tuff_device_list(NULL, 0, &count));
-    EXPECT(count >= 1 && count <= 64);
-    tuff_device_info *list = calloc((size_t)count, sizeof *list);
-    int again = 0;
-    EXPECT_OK(tuff_device_list(list, count, &again));
-    EXPECT_EQ(again, count);
-    EXPECT_STR(list[count - 1].id, "cpu");
-    EXPECT_EQ(list[count - 1].type, TUFF_DEVICE_CPU);
-    for (int i = 0; i < count; i++) EXPECT(list[i].name[0] && list[i].vendor[0]);
-    free(list);
-    EXPECT_STATUS(tuff_device_list(NULL, 0, NULL), TUFF_ERR_ARG);
-}
-
-static void opens_by_name(void)
-{
-    const tuff_device_info *info = tuff_device_get_info(dev);
-    tuff_device *other = NULL;
-    EXPECT_OK(tuff_device_open(info->id, &other));
-    EXPECT(other && other != dev);
-    if (other) EXPECT_STR(tuff_device_get_info(other)->name, info->name);
-    tuff_device_close(&other);
-    EXPECT(!other);
-    char part[8] = "";
-    for (int i = 0; i < 5; i++) // the first letters, in the other case
-        part[i] = info->name[i] >= 'a' && info->name[i] <= 'z' ? (char)(info->name[i] - 32)
-                : info->name[i] >= 'A' && info->name[i] <= 'Z' ? (char)(info->name[i] + 32)
-                                                               : info->name[i];
-    EXPECT_OK(tuff_device_open(part, &other));
-    tuff_device_close(&other);
-    EXPECT_OK(tuff_device_open("cpu", &other));
-    if (other) EXPECT_STR(tuff_device_get_info(other)->id, "cpu");
-    tuff_device_close(&other);
-    tuff_device_close(&other);
-    tuff_device_close(NULL);
-}
-
-static void refuses_unknown_names(void)
-{
-    tuff_device *other = dev;
-    EXPECT_STATUS(tuff_device_open("no such device", &other), TUFF_ERR_DEVICE);
-    EXPECT(!other);
-    EXPECT_HAS(tuff_last_error(), "'no such device'");
-    EXPECT_HAS(tuff_last_error(), "cpu (");
-    EXPECT_STATUS(tuff_device_open("vulkan:63", &other), TUFF_ERR_DEVICE);
-    EXPECT_STATUS(tuff_device_open("auto", NULL), TUFF_ERR_ARG);
-}
 
 // ---- transfers ---------------------------------------------------------------------------
 
@@ -183,16 +116,6 @@ static void host_step(void *arg, void *const ptr[])
 {
     uint32_t *y = ptr[0];
     for (uint32_t i = 0; i < *(uint32_t *)arg; i++) y[i] ^= 3 * y[i] + 5;
-}
-
-static tuff_launch self_launch(int shader, uint32_t n, uint32_t loops, uint32_t blend,
-                               uint32_t skew)
-{
-    const struct selftest_pc pc = { n, 3, 5, skew };
-    tuff_launch l = { .shader = shader, .spec = { 64, loops, blend }, .nspec = 3,
-                      .push_size = sizeof pc, .grid = { (n + 63) / 64, 1, 1 } };
-    memcpy(l.push, &pc, sizeof pc);
-    return l;
 }
 
 static tuff_status record_step(tuff_cmd *cmd, tuff_buffer *y, tuff_buffer *z)
@@ -329,33 +252,6 @@ static void chained_launches(void)
     tuff_stream_destroy(&s);
 }
 
-// Runs `loops` steps in each invocation, and skew more in each than in the one before it;
-// true when the last word is what they lead to. Some drivers treat loops that all
-// invocations leave together unlike others.
-static bool loops_right(uint32_t loops, uint32_t skew)
-{
-    enum { N = 64 };
-    uint32_t x[N], got[N] = { 0 };
-    tuff_stream *s;
-    tuff_buffer *b;
-    tuff_cmd *cmd;
-    EXPECT_OK(tuff_stream_create(dev, &s));
-    EXPECT_OK(tuff_buffer_create(dev, sizeof x, &b));
-    for (uint32_t i = 0; i < N; i++) x[i] = i;
-    EXPECT_OK(tuff_stream_upload(s, all(b), x));
-    const tuff_launch l = self_launch(TUFF_SHADER_selftest_storage, N, loops, 0, skew);
-    const tuff_binding bind[2] = { { all(b), TUFF_BIND_STORAGE, TUFF_READ },
-                                   { all(b), TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE } };
-    EXPECT_OK(tuff_stream_cmd(s, &cmd));
-    EXPECT_OK(tuff_cmd_launch(cmd, &l, bind, 2));
-    EXPECT_OK(tuff_stream_download(s, all(b), got));
-    uint32_t want = N - 1;
-    for (uint32_t k = 0; k < loops + skew * (N - 1); k++) want = want * 3 + 5;
-    tuff_buffer_release(&b);
-    tuff_stream_destroy(&s);
-    return got[N - 1] == want;
-}
-
 // caps.max_loop is true of this driver: so many iterations are right, and without a limit far
 // more are.
 static void limit_on_loops(void)
@@ -363,11 +259,11 @@ static void limit_on_loops(void)
     if (tuff_device_caps(dev)->cpu) SKIP("the CPU path runs no shaders");
     const uint32_t most = tuff_device_caps(dev)->max_loop;
     for (uint32_t skew = 0; skew < 2; skew++) {
-        EXPECT(loops_right((most ? most : 300000) - 63 * skew, skew));
-        EXPECT(loops_right(60000, skew));
+        EXPECT(loops_right(dev, (most ? most : 300000) - 63 * skew, skew));
+        EXPECT(loops_right(dev, 60000, skew));
     }
     // A driver that was taken to have the limit and has none: choose.c can be corrected.
-    EXPECT(!most || !loops_right(most + 1 - 63, 1));
+    EXPECT(!most || !loops_right(dev, most + 1 - 63, 1));
 }
 
 // ---- failures ----------------------------------------------------------------------------
@@ -474,122 +370,6 @@ static void every_allocation_fails_once(void)
     EXPECT_EQ(after.used, before.used);
 }
 
-// ---- several devices ---------------------------------------------------------------------
-
-// The same driver opened three times, beside the CPU path, all in use at once.
-static void several_devices(void)
-{
-    enum { DEVICES = 4, N = 1000 };
-    tuff_device *d[DEVICES] = { NULL };
-    tuff_stream *s[DEVICES];
-    tuff_buffer *b[DEVICES];
-    uint8_t data[N], got[N];
-    for (int i = 0; i < DEVICES; i++) {
-        EXPECT_OK(tuff_device_open(i ? tuff_device_get_info(dev)->id : "cpu", &d[i]));
-        if (!d[i]) return;
-        EXPECT_OK(tuff_stream_create(d[i], &s[i]));
-        EXPECT_OK(tuff_buffer_create(d[i], N, &b[i]));
-    }
-    pattern(data, N, 99);
-    EXPECT_OK(tuff_stream_upload(s[0], all(b[0]), data));
-    for (int i = 0; i < DEVICES; i++) { // handed from one to the next
-        EXPECT_OK(tuff_stream_download(s[i], all(b[i]), got));
-        if (i + 1 < DEVICES) EXPECT_OK(tuff_stream_upload(s[i + 1], all(b[i + 1]), got));
-    }
-    EXPECT(memcmp(data, got, N) == 0);
-    for (int i = 0; i < DEVICES; i++) {
-        tuff_stream_destroy(&s[i]);
-        tuff_buffer_release(&b[i]);
-        tuff_device_close(&d[i]);
-    }
-}
-
-// ---- the file of pipelines ---------------------------------------------------------------
-
-static char notes[4096];
-
-static void keep_note(void *user, int level, const char *line)
-{
-    (void)user, (void)level;
-    const size_t n = strlen(notes);
-    snprintf(notes + n, sizeof notes - n, "%s\n", line);
-}
-
-// Opens the device anew, runs a shader on it, closes it; `notes` holds what was logged.
-static void session(void)
-{
-    notes[0] = '\0';
-    tuff_device *mine = dev;
-    EXPECT_OK(tuff_device_open(tuff_device_get_info(mine)->id, &dev));
-    if (dev) {
-        tuff_memory_stats stats;
-        EXPECT(loops_right(10, 1));
-        tuff_device_get_stats(dev, &stats);
-        EXPECT_EQ(stats.pipelines, 1);
-        tuff_device_close(&dev);
-    }
-    dev = mine;
-}
-
-static void change_file(const char *path, long at, long length)
-{
-    FILE *file = fopen(path, "r+b");
-    if (!EXPECT(file)) return;
-    if (at >= 0) {
-        EXPECT(fseek(file, at, SEEK_SET) == 0);
-        const int byte = fgetc(file);
-        EXPECT(fseek(file, at, SEEK_SET) == 0);
-        EXPECT(fputc(byte ^ 0x55, file) != EOF);
-    }
-    fclose(file);
-    if (length >= 0) EXPECT(truncate(path, length) == 0);
-}
-
-static void file_of_pipelines(void)
-{
-    if (tuff_device_caps(dev)->cpu) SKIP("the CPU path has no pipelines");
-    char folder[512], path[1024];
-    glob_t found = { 0 };
-    const char *before = getenv("TUFF_CACHE_DIR");
-    char *old = before ? strdup(before) : NULL;
-    snprintf(folder, sizeof folder, "%s", temp_path("a/new/folder"));
-    setenv("TUFF_CACHE_DIR", folder, 1);
-    tuff_log_set(keep_note, NULL);
-    session();
-    EXPECT(!strstr(notes, "not used"));
-    snprintf(path, sizeof path, "%s/pipelines-*.bin", folder);
-    EXPECT_EQ(glob(path, 0, NULL, &found), 0);
-    if (EXPECT_EQ(found.gl_pathc, 1)) {
-        const char *file = found.gl_pathv[0];
-        session();
-        EXPECT(!strstr(notes, "not used"));
-        static const struct { long at, length; const char *why; } damage[] = {
-            { 0, -1, "no file of Tuff's" },  { 8, -1, "another driver or build" },
-            { 24, -1, "another driver" },    { 57, -1, "damaged" },
-            { 70, -1, "damaged" },           { -1, 60, "damaged" },
-            { -1, 20, "cut" },               { -1, 0, "cut" },
-        };
-        for (size_t i = 0; i < COUNT(damage); i++) {
-            change_file(file, damage[i].at, damage[i].length);
-            session();
-            EXPECT_HAS(notes, damage[i].why);
-            session(); // it was replaced by a good one
-            EXPECT(!strstr(notes, "not used"));
-        }
-    }
-    globfree(&found);
-    // Where nothing can be kept, that is said, and all else works.
-    setenv("TUFF_CACHE_DIR", "/dev/null/nowhere", 1);
-    session();
-    EXPECT_HAS(notes, "could not be kept");
-    tuff_log_set(NULL, NULL);
-    if (old)
-        setenv("TUFF_CACHE_DIR", old, 1);
-    else
-        unsetenv("TUFF_CACHE_DIR");
-    free(old);
-}
-
 // ---- threads -----------------------------------------------------------------------------
 
 static void *thread_main(void *arg)
@@ -643,11 +423,6 @@ int main(int argc, char **argv)
 {
     harness_init(argc, argv, NULL, 0);
     dev = open_device();
-    CASE(lists_devices);
-    CASE(opens_by_name);
-    CASE(refuses_unknown_names);
-    CASE(several_devices);
-    CASE(file_of_pipelines);
     work();
     // The same without what not every device has: tickets by fences, uploads by staging.
     static const char *const avoid[] = { "timeline", "unified", "timeline,unified" };

@@ -196,24 +196,32 @@ void vk_name(vk_device *d, VkObjectType type, uint64_t handle, const char *forma
 
 // ---- listing -----------------------------------------------------------------------------
 
+// The instance is held.
+static tuff_status list_held(tuff_device_info *list, int capacity, int *count)
+{
+    VkPhysicalDevice device[VK_MOST_DEVICES];
+    TUFF_TRY(vk_instance_devices(device, count));
+    for (int i = 0; i < *count && i < capacity; i++) {
+        tuff_vk_snapshot snap;
+        tuff_vk_choice choice;
+        TUFF_TRY(vk_snapshot(device[i], &snap));
+        tuff_vk_choose(&snap, getenv("TUFF_AVOID"), &choice);
+        tuff_vk_describe(&snap, &choice, &list[i]);
+        snprintf(list[i].id, sizeof list[i].id, "vulkan:%u", (unsigned)i % 64);
+    }
+    return TUFF_OK;
+}
+
 tuff_status tuff_vulkan_list(tuff_device_info *list, int capacity, int *count)
 {
     *count = 0;
-    VkPhysicalDevice device[VK_MOST_DEVICES];
     tuff_status status = vk_instance_retain();
     if (status == TUFF_OK) {
-        status = vk_instance_devices(device, count);
-        for (int i = 0; i < *count && i < capacity; i++) {
-            tuff_vk_snapshot snap;
-            tuff_vk_choice choice;
-            vk_snapshot(device[i], &snap);
-            tuff_vk_choose(&snap, getenv("TUFF_AVOID"), &choice);
-            tuff_vk_describe(&snap, &choice, &list[i]);
-            snprintf(list[i].id, sizeof list[i].id, "vulkan:%u", (unsigned)i % 64);
-        }
+        status = list_held(list, capacity, count);
         vk_instance_release();
     }
     if (status == TUFF_ERR_MEMORY) return status;
+    if (status != TUFF_OK) *count = 0;
     if (*count == 0)
         tuff_log(1, "no Vulkan device, the CPU path alone is there: %s",
                  status == TUFF_OK ? "no driver lists one" : tuff_last_error());

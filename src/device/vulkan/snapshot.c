@@ -33,17 +33,21 @@ static tuff_device_type type_of(VkPhysicalDeviceType type)
     }
 }
 
-static void ask_extensions(VkPhysicalDevice device, tuff_vk_snapshot *s)
+static tuff_status ask_extensions(VkPhysicalDevice device, tuff_vk_snapshot *s)
 {
+    tuff_status status = TUFF_OK;
+    VkExtensionProperties *list = NULL;
     uint32_t n = 0;
-    if (vkEnumerateDeviceExtensionProperties(device, NULL, &n, NULL) < 0) return;
-    VkExtensionProperties *list = tuff_alloc(n, sizeof *list);
-    if (!list) return; // fewer extensions are used, nothing is wrong
-    if (vkEnumerateDeviceExtensionProperties(device, NULL, &n, list) >= 0)
-        for (uint32_t i = 0; i < n; i++)
-            for (int e = 0; e < TUFF_VK_EXT_COUNT; e++)
-                if (strcmp(list[i].extensionName, ext_name[e]) == 0) s->ext[e] = true;
+    VK(vkEnumerateDeviceExtensionProperties(device, NULL, &n, NULL));
+    list = tuff_alloc(n, sizeof *list);
+    if (!list) return TUFF_ERR_MEMORY;
+    VK(vkEnumerateDeviceExtensionProperties(device, NULL, &n, list));
+    for (uint32_t i = 0; i < n; i++)
+        for (int e = 0; e < TUFF_VK_EXT_COUNT; e++)
+            if (strcmp(list[i].extensionName, ext_name[e]) == 0) s->ext[e] = true;
+exit:
     tuff_free(list);
+    return status;
 }
 
 static void take_limits(const VkPhysicalDeviceLimits *l, tuff_vk_snapshot *s)
@@ -210,7 +214,7 @@ static void ask_memory(VkPhysicalDevice device, tuff_vk_snapshot *s)
     }
 }
 
-void vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s)
+tuff_status vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s)
 {
     memset(s, 0, sizeof *s);
     VkPhysicalDeviceProperties p;
@@ -227,15 +231,16 @@ void vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s)
              VK_API_VERSION_MINOR(p.apiVersion) & 1023u,
              VK_API_VERSION_PATCH(p.apiVersion) & 4095u);
     take_limits(&p.limits, s);
-    if (s->major == 1 && s->minor < 1) return; // the questions below came with 1.1
+    if (s->major == 1 && s->minor < 1) return TUFF_OK; // the questions below came with 1.1
     const int api = vk_instance_api();
     if (s->major * 10 + s->minor > api) {
         s->major = api / 10;
         s->minor = api % 10;
     }
-    ask_extensions(device, s);
+    TUFF_TRY(ask_extensions(device, s));
     ask_properties(device, s);
     ask_features(device, s);
     ask_queues(device, s);
     ask_memory(device, s);
+    return TUFF_OK;
 }

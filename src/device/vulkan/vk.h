@@ -1,7 +1,9 @@
 // Inside the Vulkan backend: an open device and what hangs on it.
 //
 //   instance.c   the loader, the shared instance, the devices it lists
-//   vk_device.c  opening and closing, the queue, tickets
+//   snapshot.c   asking a device everything; choose.c: what follows from that
+//   vk_device.c  opening and closing
+//   queue.c      submissions and tickets
 //   memory.c     blocks of device memory, and buffers cut from them
 //   pipeline.c   layouts, shader modules, pipelines
 //   cache.c      VkPipelineCache and its file
@@ -153,24 +155,21 @@ tuff_status vk_instance_retain(void);
 void vk_instance_release(void);
 // The instance's devices in the order of their ids; the instance must be held.
 tuff_status vk_instance_devices(VkPhysicalDevice list[VK_MOST_DEVICES], int *count);
-// Asks a device everything.
-void vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s);
+// Asks a device everything (snapshot.c).
+tuff_status vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s);
 // The API version that devices are used with, as major * 10 + minor.
 int vk_instance_api(void);
 // Names an object for the validation layer and debuggers, where there is one.
 void vk_name(vk_device *d, VkObjectType type, uint64_t handle, const char *format, ...)
     TUFF_PRINTF(4, 5);
 
-// ---- vk_device.c -------------------------------------------------------------------------
-
-tuff_status vk_submit(tuff_device *dev, tuff_cmd *const cmds[], int count, tuff_ticket *ticket);
-tuff_status vk_wait(tuff_device *dev, tuff_ticket ticket);
-bool vk_done(tuff_device *dev, tuff_ticket ticket);
-
 // ---- queue.c -----------------------------------------------------------------------------
 
 tuff_status vk_queue_create(vk_device *d);
 void vk_queue_destroy(vk_device *d);
+tuff_status vk_submit(tuff_device *dev, tuff_cmd *const cmds[], int count, tuff_ticket *ticket);
+tuff_status vk_wait(tuff_device *dev, tuff_ticket ticket);
+bool vk_done(tuff_device *dev, tuff_ticket ticket);
 
 // ---- memory.c ----------------------------------------------------------------------------
 

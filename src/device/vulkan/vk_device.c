@@ -157,7 +157,7 @@ tuff_status tuff_vulkan_open(int index, tuff_device **dev)
         goto exit;
     }
     d->physical = list[index];
-    vk_snapshot(d->physical, &d->snap);
+    TUFF_GO(vk_snapshot(d->physical, &d->snap));
     tuff_vk_choose(&d->snap, getenv("TUFF_AVOID"), &d->choice);
     tuff_vk_describe(&d->snap, &d->choice, &d->base.info);
     snprintf(d->base.info.id, sizeof d->base.info.id, "vulkan:%u", (unsigned)index % 64);
