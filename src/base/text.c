@@ -80,6 +80,19 @@ bool tuff_parse_float(const char *text, float *value)
     return true;
 }
 
+const char *tuff_show(const char *text, size_t n)
+{
+    enum { MOST = 60 };
+    static _Thread_local char shown[4][MOST + 4];
+    static _Thread_local unsigned next;
+    char *to = shown[next++ % 4];
+    const size_t kept = n < MOST ? n : MOST;
+    for (size_t i = 0; i < kept; i++)
+        to[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
+    memcpy(to + kept, kept < n ? "..." : "", kept < n ? 4 : 1);
+    return to;
+}
+
 enum { LONGEST_WORD = 63 };
 
 static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }

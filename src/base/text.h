@@ -23,4 +23,9 @@ bool tuff_parse_float(const char *text, float *value);
 // dropped, changed or swapped with a neighbour; case does not count), or NULL when none is
 // within a third of its length (or one letter).
 const char *tuff_nearest(const char *word, const char *const *names, size_t n);
+
+// n bytes of somebody's text as a message may show them: 60 at most, control characters as
+// '?', so that a file's text can neither break a line nor speak to a terminal. Valid until
+// the fourth call after it on this thread.
+const char *tuff_show(const char *text, size_t n);
 #endif

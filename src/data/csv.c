@@ -111,8 +111,8 @@ static bool is_number(struct cell c)
 static const char *place(const struct table *t, int i, char text[160])
 {
     if (t->names)
-        snprintf(text, 160, "row %lld, column '%.*s'", (long long)t->row,
-                 (int)(t->names[i].size < 80 ? t->names[i].size : 80), t->names[i].text);
+        snprintf(text, 160, "row %lld, column '%s'", (long long)t->row,
+                 tuff_show(t->names[i].text, t->names[i].size));
     else snprintf(text, 160, "row %lld, column %d (from 0)", (long long)t->row, i);
     return text;
 }
@@ -124,8 +124,8 @@ static tuff_status read_number(const struct table *t, int i, float *value)
     double v;
     TUFF_REQUIRE(c.size, FORMAT, "%s: %s is empty", t->path, place(t, i, where));
     TUFF_REQUIRE(tuff_parse_f64(c.text, c.size, &v) && fabs(v) <= FLT_MAX, FORMAT,
-                 "%s: %s is '%.*s', expected a number", t->path, place(t, i, where),
-                 (int)(c.size < 40 ? c.size : 40), c.text);
+                 "%s: %s is '%s', expected a number", t->path, place(t, i, where),
+                 tuff_show(c.text, c.size));
     *value = (float)v;
     return TUFF_OK;
 }
@@ -290,9 +290,9 @@ static tuff_status check_classes(const struct table *const t[2], bool *whole)
             else if (!fraction.text) fraction = c;
         }
     TUFF_REQUIRE(all || !numbers, FORMAT,
-                 "%s: a class is %.*s, expected whole numbers or words (target=COLUMN takes "
+                 "%s: a class is %s, expected whole numbers or words (target=COLUMN takes "
                  "numbers to be predicted)",
-                 t[0]->path, (int)(fraction.size < 40 ? fraction.size : 40), fraction.text);
+                 t[0]->path, tuff_show(fraction.text, fraction.size));
     *whole = all;
     return TUFF_OK;
 }

@@ -60,7 +60,7 @@ static bool take_quoted(struct cursor *c, char *text, size_t size)
     const char quote = *c->at++;
     size_t n = 0;
     while (c->at < c->end && *c->at != quote) {
-        if (n + 1 >= size || *c->at < ' ' || *c->at == '\\') return false;
+        if (n + 1 >= size || *c->at < ' ' || *c->at == 127 || *c->at == '\\') return false;
         text[n++] = *c->at++;
     }
     text[n] = '\0';

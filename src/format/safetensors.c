@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "data/array.h"
 #include <stdlib.h>
 #include <string.h>
@@ -44,11 +45,13 @@ static const struct {
     { "F64", TUFF_F32, 8 },
 };
 
+static const char *show(const char *text) { return tuff_show(text, strlen(text)); }
+
 static tuff_status read_dtype(const cJSON *object, struct entry *e)
 {
-    const char *name = e->named.name;
+    const char *name = show(e->named.name);
     e->type = tuff_json_text(object, "dtype");
-    TUFF_REQUIRE(e->type, FORMAT, "'%.99s' has no dtype", name);
+    TUFF_REQUIRE(e->type, FORMAT, "'%s' has no dtype", name);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcmp(e->type, types[i].name) != 0) continue;
         e->named.array.desc.dtype = types[i].dtype;
@@ -56,23 +59,23 @@ static tuff_status read_dtype(const cJSON *object, struct entry *e)
         return TUFF_OK;
     }
     return tuff_fail(TUFF_ERR_FORMAT,
-                     "'%.99s' has dtype %.20s, expected F32, F16, BF16, F64, I64, I32, U32, "
+                     "'%s' has dtype %s, expected F32, F16, BF16, F64, I64, I32, U32, "
                      "I8, U8 or BOOL",
-                     name, e->type);
+                     name, show(e->type));
 }
 
 static tuff_status read_dims(const cJSON *object, struct entry *e)
 {
-    const char *name = e->named.name;
+    const char *name = show(e->named.name);
     const cJSON *shape = cJSON_GetObjectItemCaseSensitive(object, "shape"), *dim;
     tuff_desc *d = &e->named.array.desc;
-    TUFF_REQUIRE(cJSON_IsArray(shape), FORMAT, "'%.99s' has no shape", name);
+    TUFF_REQUIRE(cJSON_IsArray(shape), FORMAT, "'%s' has no shape", name);
     cJSON_ArrayForEach(dim, shape)
     {
-        TUFF_REQUIRE(d->rank < TUFF_MAX_DIMS, FORMAT, "'%.99s' has over %d dims", name,
+        TUFF_REQUIRE(d->rank < TUFF_MAX_DIMS, FORMAT, "'%s' has over %d dims", name,
                      TUFF_MAX_DIMS);
         TUFF_REQUIRE(tuff_json_int(dim, 0, INT64_C(1) << 53, &d->dim[d->rank]), FORMAT,
-                     "dim %d of '%.99s' is no whole number", d->rank, name);
+                     "dim %d of '%s' is no whole number", d->rank, name);
         d->rank++;
     }
     return TUFF_OK;
@@ -80,21 +83,21 @@ static tuff_status read_dims(const cJSON *object, struct entry *e)
 
 static tuff_status read_offsets(const cJSON *object, struct entry *e, size_t data)
 {
-    const char *name = e->named.name;
+    const char *name = show(e->named.name);
     const cJSON *at = cJSON_GetObjectItemCaseSensitive(object, "data_offsets");
     int64_t begin, end;
     size_t need;
     TUFF_REQUIRE(cJSON_IsArray(at) && cJSON_GetArraySize(at) == 2 &&
                      tuff_json_int(at->child, 0, INT64_C(1) << 53, &begin) &&
                      tuff_json_int(at->child->next, 0, INT64_C(1) << 53, &end),
-                 FORMAT, "'%.99s' has no two data_offsets", name);
+                 FORMAT, "'%s' has no two data_offsets", name);
     TUFF_REQUIRE(begin <= end && (uint64_t)end <= data, FORMAT,
-                 "'%.99s' lies at %lld to %lld, the file has %zu bytes of data", name,
+                 "'%s' lies at %lld to %lld, the file has %zu bytes of data", name,
                  (long long)begin, (long long)end, data);
     const tuff_desc *d = &e->named.array.desc;
     TUFF_REQUIRE(tuff_dims_bytes(d->dim, d->rank, e->size, &need) &&
                      need == (size_t)(end - begin),
-                 FORMAT, "the shape of '%.99s' does not fit its %lld bytes", name,
+                 FORMAT, "the shape of '%s' does not fit its %lld bytes", name,
                  (long long)(end - begin));
     e->begin = (size_t)begin;
     e->end = (size_t)end;
@@ -105,8 +108,8 @@ static tuff_status read_entry(const cJSON *object, struct entry *e, size_t data)
 {
     e->named.name = object->string;
     TUFF_REQUIRE(cJSON_IsObject(object) && cJSON_GetArraySize(object) == 3, FORMAT,
-                 "'%.99s' is not described by dtype, shape and data_offsets",
-                 e->named.name);
+                 "'%s' is not described by dtype, shape and data_offsets",
+                 show(e->named.name));
     TUFF_TRY(read_dtype(object, e));
     TUFF_TRY(read_dims(object, e));
     return read_offsets(object, e, data);
@@ -118,8 +121,8 @@ static tuff_status read_meta(tuff_safetensors *f, const cJSON *meta)
     TUFF_REQUIRE(!f->meta && cJSON_IsObject(meta), FORMAT,
                  "__metadata__ is no map, or there twice");
     cJSON_ArrayForEach(item, meta)
-        TUFF_REQUIRE(cJSON_IsString(item), FORMAT, "__metadata__ '%.99s' is no string",
-                     item->string);
+        TUFF_REQUIRE(cJSON_IsString(item), FORMAT, "__metadata__ '%s' is no string",
+                     show(item->string));
     f->meta = meta;
     return TUFF_OK;
 }
@@ -143,8 +146,9 @@ static tuff_status check_places(tuff_safetensors *f, size_t data)
     qsort(f->entries, (size_t)f->count, sizeof *f->entries, by_place);
     for (int i = 0; i < f->count; i++) {
         const struct entry *e = &f->entries[i];
-        TUFF_REQUIRE(e->begin == end, FORMAT, "'%.99s' begins at byte %zu, %s ends at %zu",
-                     e->named.name, e->begin, i ? "the array before it" : "the header", end);
+        TUFF_REQUIRE(e->begin == end, FORMAT, "'%s' begins at byte %zu, %s ends at %zu",
+                     show(e->named.name), e->begin,
+                     i ? "the array before it" : "the header", end);
         end = e->end;
     }
     TUFF_REQUIRE(end == data, FORMAT, "%zu bytes of data belong to no array", data - end);
@@ -156,7 +160,7 @@ static tuff_status check_names(const tuff_safetensors *f)
     qsort(f->sorted, (size_t)f->count, sizeof *f->sorted, by_name);
     for (int i = 1; i < f->count; i++)
         TUFF_REQUIRE(strcmp(f->sorted[i - 1].name, f->sorted[i].name) != 0, FORMAT,
-                     "'%.99s' is there twice", f->sorted[i].name);
+                     "'%s' is there twice", show(f->sorted[i].name));
     return TUFF_OK;
 }
 
