@@ -1,0 +1,180 @@
+// What every op would launch on devices that are not here: each case of each op is planned by
+// each of its variants on invented devices, and the plan is held against the device's limits
+// and against itself. Nothing is launched.
+#include "harness.h"
+#include "ops/case.h"
+#include "ops/op.h"
+#include <string.h>
+
+typedef struct device {
+    const char *name;
+    tuff_caps caps;
+} device;
+
+#define MIB ((uint64_t)1 << 20)
+#define GROUP(most)                                                             \
+    .max_group = (most), .max_group_size = { (most), (most), 64 },              \
+    .max_groups = { 65535, 65535, 65535 }
+#define LANES(size) .subgroup = (size), .subgroup_min = (size), .subgroup_max = (size)
+#define SHUFFLES                                                                \
+    .subgroup_basic = true, .subgroup_shuffle = true, .subgroup_arithmetic = true
+#define SMALL .max_storage_range = 128 * MIB, .max_alloc = 1024 * MIB
+#define LARGE .max_storage_range = 4095 * MIB, .max_alloc = 4095 * MIB
+#define ALIGN(bytes) .storage_align = (bytes), .texel_align = (bytes)
+
+static const device devices[] = {
+    // As little as Vulkan 1.1 promises.
+    { "least", { LANES(1), GROUP(128), SMALL, ALIGN(256), .shared = 16384,
+                 .storage_buffers = 4, .max_texels = 65536 } },
+    { "weak phone", { LANES(16), GROUP(256), SMALL, ALIGN(64), .shared = 32768,
+                      .storage_buffers = 4, .max_texels = 65536, .unified = true } },
+    { "desktop", { LANES(32), SHUFFLES, GROUP(1024), LARGE, ALIGN(16), .shared = 49152,
+                   .storage_buffers = 1 << 20, .max_texels = 1 << 27, .timeline = true,
+                   .subgroup_control = true } },
+    { "wide desktop", { LANES(64), SHUFFLES, GROUP(1024), LARGE, ALIGN(4), .shared = 65536,
+                        .storage_buffers = 1 << 20, .max_texels = 1 << 27 } },
+    { "old software", { LANES(8), SHUFFLES, GROUP(1024), SMALL, ALIGN(16), .shared = 32768,
+                        .storage_buffers = 16, .max_texels = 1 << 27, .max_loop = 65535,
+                        .cpu_like = true, .unified = true } },
+    { "narrow software", { LANES(4), SHUFFLES, GROUP(256), SMALL, ALIGN(256), .shared = 32768,
+                           .storage_buffers = 16, .max_texels = 65536, .cpu_like = true } },
+};
+
+// ---- one plan: what is wrong with it, or NULL ----------------------------------------------
+
+static const char *slot_problem(const tuff_call *c, const tuff_plan *p, const tuff_slot *s,
+                                const tuff_caps *k)
+{
+    const bool in = s->role == TUFF_ROLE_IN, out = s->role == TUFF_ROLE_OUT;
+    const bool there = in ? tuff_call_has(c, s->index)
+                     : out ? s->index < c->nout
+                     : s->index < TUFF_PLAN_SCRATCH && p->scratch[s->index] > 0;
+    if (!there) return "a tensor is bound that is not there";
+    const size_t whole = in ? tuff_desc_bytes(&c->in[s->index])
+                       : out ? tuff_desc_bytes(&c->out[s->index]) : p->scratch[s->index];
+    const size_t size = s->size ? s->size : whole - s->offset;
+    const bool storage = s->kind == TUFF_BIND_STORAGE;
+    const bool wide = s->kind == TUFF_BIND_TEXEL_F32X4 || s->kind == TUFF_BIND_TEXEL_U32X4;
+    const size_t texel = wide ? 16 : 4;
+    if (s->offset >= whole || size > whole - s->offset) return "a range leaves its tensor";
+    if (s->offset % (storage ? k->storage_align : k->texel_align))
+        return "a range begins where no binding may";
+    if (in && s->access & TUFF_WRITE) return "an input is written";
+    if (storage) return size > k->max_storage_range ? "a range is too large to bind" : NULL;
+    if (s->access & TUFF_WRITE) return "a texel buffer is written";
+    if (size % texel) return "a texel buffer ends inside a texel";
+    return size / texel > k->max_texels ? "a texel buffer has too many texels" : NULL;
+}
+
+// Bits of what has been written, a bit an output and a scratch.
+typedef struct written {
+    uint32_t out, scratch;
+} written;
+
+static const char *dispatch_problem(const tuff_call *c, const tuff_plan *p,
+                                    const tuff_dispatch *d, const tuff_caps *k, written *done)
+{
+    const tuff_launch *l = &d->launch;
+    if (l->shader < 0 || l->shader >= TUFF_SHADER_COUNT) return "there is no such shader";
+    for (int i = 0; i < 3; i++)
+        if (l->grid[i] < 1 || l->grid[i] > k->max_groups[i]) return "the grid is too large";
+    if (l->subgroup && (!k->subgroup_control || l->subgroup < k->subgroup_min ||
+                        l->subgroup > k->subgroup_max))
+        return "a subgroup size is asked for that is not there";
+    const written before = *done;
+    uint32_t storage = 0;
+    for (int i = 0; i < d->nslot; i++) {
+        const tuff_slot *s = &d->slot[i];
+        const char *problem = slot_problem(c, p, s, k);
+        if (problem) return problem;
+        storage += s->kind == TUFF_BIND_STORAGE;
+        if (s->role == TUFF_ROLE_IN) continue;
+        const bool out = s->role == TUFF_ROLE_OUT;
+        const uint32_t bit = 1u << s->index;
+        if (s->access & TUFF_READ && !((out ? before.out : before.scratch) & bit))
+            return "memory is read that no earlier launch wrote";
+        if (s->access & TUFF_WRITE) *(out ? &done->out : &done->scratch) |= bit;
+    }
+    return storage > k->storage_buffers ? "too many storage buffers are bound" : NULL;
+}
+
+static const char *plan_problem(const tuff_call *c, const tuff_plan *p, const tuff_caps *k)
+{
+    written done = { 0, 0 };
+    for (int i = 0; i < p->count; i++) {
+        const char *problem = dispatch_problem(c, p, &p->d[i], k, &done);
+        if (problem) return problem;
+    }
+    if (done.out != (1u << c->nout) - 1) return "an output is not written";
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++)
+        if (p->scratch[i] && !(done.scratch >> i & 1)) return "a scratch is not used";
+    return NULL;
+}
+
+// ---- all -----------------------------------------------------------------------------------
+
+static tuff_plan plan;
+
+static void every_variant(const device *d, const tuff_op *op, const char *text)
+{
+    tuff_case c;
+    if (!EXPECT_OK(tuff_case_parse(op, TUFF_F32, text, &c))) return;
+    int planned = 0;
+    for (int i = 0; i < TUFF_OP_VARIANTS && op->variants[i].name; i++) {
+        memset(&plan, 0, sizeof plan);
+        if (!op->variants[i].plan(&c.call, &d->caps, &plan)) continue;
+        planned++;
+        const char *problem = plan_problem(&c.call, &plan, &d->caps);
+        if (problem) FAIL("%s: %s", op->variants[i].name, problem);
+    }
+    EXPECT(planned > 0);
+}
+
+// A plan that is good, and then is not: each change must be noticed.
+static void what_is_wrong_is_noticed(void)
+{
+    const tuff_op *op = tuff_op_find("max_pool2d_grad");
+    const tuff_caps *k = &devices[0].caps;
+    tuff_case c;
+    if (!EXPECT(op) ||
+        !EXPECT_OK(tuff_case_parse(op, TUFF_F32, "1x1x5x5 1x1x3x3 kernel=3 stride=1", &c)) ||
+        !EXPECT_OK(tuff_select(&c.call, k, &plan)))
+        return;
+    EXPECT(!plan_problem(&c.call, &plan, k));
+    EXPECT_EQ(plan.count, 2); // finds each maximum, then gathers
+    tuff_plan bad = plan;
+    bad.d[0].launch.grid[0] = 65536;
+    EXPECT_STR(plan_problem(&c.call, &bad, k), "the grid is too large");
+    bad = plan;
+    bad.d[0] = plan.d[1];
+    EXPECT_STR(plan_problem(&c.call, &bad, k), "memory is read that no earlier launch wrote");
+    bad = plan;
+    bad.count = 1;
+    EXPECT_STR(plan_problem(&c.call, &bad, k), "an output is not written");
+    bad = plan;
+    bad.scratch[0] = 0;
+    EXPECT_STR(plan_problem(&c.call, &bad, k), "a tensor is bound that is not there");
+    bad = plan;
+    bad.d[0].slot[0].size = 101;
+    EXPECT_STR(plan_problem(&c.call, &bad, k), "a range leaves its tensor");
+    bad = plan;
+    while (bad.d[1].nslot < 5) tuff_bind_in(&bad.d[1], 0);
+    EXPECT_STR(plan_problem(&c.call, &bad, k), "too many storage buffers are bound");
+    bad = plan;
+    bad.d[0].slot[0].access |= TUFF_WRITE;
+    EXPECT_STR(plan_problem(&c.call, &bad, k), "an input is written");
+}
+
+int main(int argc, char **argv)
+{
+    harness_init(argc, argv, NULL, 0);
+    CASE(what_is_wrong_is_noticed);
+    for (size_t d = 0; d < COUNT(devices); d++)
+        for (int o = 0; o < tuff_op_count(); o++)
+            for (const char *const *text = tuff_op_at(o)->cases; *text; text++)
+                if (case_begin("%s: %s %s", devices[d].name, tuff_op_at(o)->name, *text)) {
+                    every_variant(&devices[d], tuff_op_at(o), *text);
+                    case_end();
+                }
+    return report();
+}
