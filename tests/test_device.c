@@ -288,6 +288,35 @@ static void out_of_memory(void)
     round_trips();
 }
 
+// A stream that finds no staging memory says so and goes on.
+static void no_room_to_stage(void)
+{
+    if (tuff_device_caps(dev)->unified) SKIP("nothing is staged here");
+    uint8_t want[3000], got[3000];
+    tuff_stream *s;
+    tuff_buffer *b;
+    pattern(want, sizeof want, 5);
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &b));
+    tuff_device_limit_memory(dev, 1);
+    // There is room in blocks that are there already: several streams may still find it.
+    tuff_stream *more[64];
+    tuff_status status = TUFF_OK;
+    int n = 0;
+    while (n < 64 && status == TUFF_OK) {
+        EXPECT_OK(tuff_stream_create(dev, &more[n]));
+        status = tuff_stream_upload(more[n++], all(b), want);
+    }
+    EXPECT_STATUS(status, TUFF_ERR_MEMORY);
+    tuff_device_limit_memory(dev, 0);
+    EXPECT_OK(tuff_stream_upload(more[n - 1], all(b), want));
+    while (n > 0) tuff_stream_destroy(&more[--n]);
+    EXPECT_OK(tuff_stream_download(s, all(b), got));
+    EXPECT(memcmp(want, got, sizeof want) == 0);
+    tuff_buffer_release(&b);
+    tuff_stream_destroy(&s);
+}
+
 // Few large blocks: many tensors share them, and what is freed is used again.
 static void blocks_are_shared(void)
 {
@@ -404,6 +433,51 @@ static void two_threads(void)
     for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
 }
 
+// More submissions in flight than there are fences, from two threads: each list adds up its
+// own words, so that one that is lost or runs twice shows.
+static void *submit_often(void *arg)
+{
+    enum { TIMES = 70 };
+    uint32_t want[64], got[64] = { 0 };
+    tuff_stream *s;
+    tuff_buffer *y, *z;
+    tuff_cmd *cmd;
+    tuff_ticket ticket = 0;
+    for (uint32_t i = 0; i < 64; i++) want[i] = i * *(uint32_t *)arg;
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &y));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &z));
+    EXPECT_OK(tuff_stream_upload(s, all(y), want));
+    EXPECT_OK(tuff_cmd_create(dev, true, &cmd));
+    EXPECT_OK(record_step(cmd, y, z));
+    EXPECT_OK(tuff_cmd_finish(cmd));
+    for (int k = 0; k < TIMES; k++) {
+        tuff_ticket next;
+        EXPECT_OK(tuff_device_submit(dev, &cmd, 1, &next));
+        EXPECT(tuff_device_caps(dev)->cpu || next > ticket);
+        if (k % 20 == 19) EXPECT_OK(tuff_device_wait(dev, ticket));
+        ticket = next;
+        for (uint32_t i = 0; i < 64; i++) want[i] ^= 3 * want[i] + 5;
+    }
+    EXPECT_OK(tuff_device_wait(dev, ticket));
+    EXPECT(tuff_device_done(dev, ticket));
+    EXPECT_OK(tuff_stream_download(s, all(z), got));
+    EXPECT(memcmp(want, got, sizeof want) == 0);
+    tuff_cmd_destroy(&cmd);
+    tuff_buffer_release(&y);
+    tuff_buffer_release(&z);
+    tuff_stream_destroy(&s);
+    return NULL;
+}
+
+static void many_submissions(void)
+{
+    pthread_t thread[2];
+    uint32_t seed[2] = { 11, 12 };
+    for (int i = 0; i < 2; i++) pthread_create(&thread[i], NULL, submit_often, &seed[i]);
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+}
+
 static void work(void)
 {
     CASE(round_trips);
@@ -414,9 +488,11 @@ static void work(void)
     CASE(kinds_of_bindings);
     CASE(chained_launches);
     CASE(out_of_memory);
+    CASE(no_room_to_stage);
     CASE(blocks_are_shared);
     CASE(every_allocation_fails_once);
     CASE(two_threads);
+    CASE(many_submissions);
 }
 
 int main(int argc, char **argv)

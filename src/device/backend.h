@@ -85,8 +85,9 @@ tuff_device *tuff_buffer_device(const tuff_buffer *buffer);
 // finished work left there; writes are seen by work submitted afterwards.
 void *tuff_buffer_map(tuff_buffer *buffer);
 
-// A list. Reusable: may be submitted again once its last submission is done (it is never
-// re-recorded); otherwise it is reset by tuff_cmd_reset after its submission is done.
+// A list. Reusable: may be submitted again and again, even while an earlier submission of it
+// runs (they run in order; it is never re-recorded); otherwise it is submitted once and then
+// emptied by tuff_cmd_reset.
 tuff_status tuff_cmd_create(tuff_device *dev, bool reusable, tuff_cmd **cmd);
 void tuff_cmd_destroy(tuff_cmd **cmd); // waits for its submission
 tuff_status tuff_cmd_reset(tuff_cmd *cmd); // waits for its submission; empty afterwards

@@ -55,11 +55,13 @@ int tuff_device_prefer(const tuff_device_info *list, int count)
     return best;
 }
 
+static int lower(char c) { return tolower((unsigned char)c); }
+
 static bool holds(const char *text, const char *part)
 {
     for (; *text; text++) {
         size_t i = 0;
-        while (part[i] && tolower((unsigned char)text[i]) == tolower((unsigned char)part[i])) i++;
+        while (part[i] && lower(text[i]) == lower(part[i])) i++;
         if (!part[i]) return true;
     }
     return false;
@@ -162,7 +164,11 @@ void tuff_device_close(tuff_device **device)
     *device = NULL;
 }
 
-const tuff_device_info *tuff_device_get_info(const tuff_device *device) { return &device->info; }
+const tuff_device_info *tuff_device_get_info(const tuff_device *device)
+{
+    return &device->info;
+}
+
 const tuff_caps *tuff_device_caps(const tuff_device *device) { return &device->caps; }
 
 void tuff_device_get_stats(tuff_device *device, tuff_memory_stats *stats)
@@ -349,7 +355,8 @@ int tuff_cmd_length(const tuff_cmd *cmd) { return cmd->length; }
 
 static int by_address(const void *a, const void *b)
 {
-    const uintptr_t x = (uintptr_t)*(tuff_buffer *const *)a, y = (uintptr_t)*(tuff_buffer *const *)b;
+    const uintptr_t x = (uintptr_t)*(tuff_buffer *const *)a;
+    const uintptr_t y = (uintptr_t)*(tuff_buffer *const *)b;
     return (x > y) - (x < y);
 }
 

@@ -51,7 +51,8 @@ static tuff_status buffer_create(tuff_device *dev, size_t bytes, bool staging,
                     : NULL;
     if (!b->memory) {
         tuff_free(b);
-        return tuff_fail(TUFF_ERR_MEMORY, "out of host memory: %zu bytes were asked for", bytes);
+        return tuff_fail(TUFF_ERR_MEMORY, "out of host memory: %zu bytes were asked for",
+                         bytes);
     }
     const uintptr_t at = (uintptr_t)b->memory + TUFF_BUFFER_ALIGN - 1;
     b->base.map = (char *)b->memory + (at / TUFF_BUFFER_ALIGN * TUFF_BUFFER_ALIGN -
@@ -127,7 +128,8 @@ static void addresses(void *ptr[], const tuff_binding b[], int count)
 static tuff_status record(cpu_cmd *c, tuff_host_fn fn, const void *arg, size_t arg_size,
                           const tuff_binding b[], int count)
 {
-    const size_t arg_room = aligned(arg_size), ptr_room = aligned((size_t)count * sizeof(void *));
+    const size_t arg_room = aligned(arg_size);
+    const size_t ptr_room = aligned((size_t)count * sizeof(void *));
     TUFF_TRY(reserve(c, arg_room + ptr_room));
     for (int i = 0; i < count; i++) TUFF_TRY(tuff_cmd_keep(&c->base, b[i].range.buffer));
     c->call[c->base.length++] = (call){ fn, c->used, c->used + arg_room };

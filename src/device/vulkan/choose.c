@@ -13,7 +13,8 @@ enum { NEED_STORAGE_BUFFERS = 4, NEED_GROUP = 128, NEED_SHARED = 16384, NEED_PUS
 static void problem(tuff_vk_choice *c, const char *what, unsigned have, unsigned need)
 {
     if (!c->problem[0])
-        snprintf(c->problem, sizeof c->problem, "it has %u %s, %u are needed", have, what, need);
+        snprintf(c->problem, sizeof c->problem, "it has %u %s, %u are needed", have, what,
+                 need);
 }
 
 static void choose_family(const tuff_vk_snapshot *s, tuff_vk_choice *c)
@@ -191,7 +192,8 @@ static void choose_limits(const tuff_vk_snapshot *s, tuff_vk_choice *c)
     if (s->max_buffer) k->max_alloc = least(k->max_alloc, s->max_buffer);
     k->storage_align = (uint32_t)s->storage_align;
     k->texel_align = (uint32_t)s->texel_align;
-    if (c->family >= 0 && s->family[c->family].timestamp_bits) k->timestamp_ns = s->timestamp_ns;
+    if (c->family >= 0 && s->family[c->family].timestamp_bits)
+        k->timestamp_ns = s->timestamp_ns;
 }
 
 // ---- quirks ------------------------------------------------------------------------------

@@ -159,6 +159,10 @@ static tuff_status build_one(vk_device *d, vk_pipeline *p)
     vk_layout layout;
     TUFF_GO(module_get(d, k->shader, &module));
     TUFF_GO(vk_layout_get(d, k->signature, &layout));
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = k->subgroup,
+    };
     VkSpecializationMapEntry entry[TUFF_MAX_SPEC];
     for (int i = 0; i < k->nspec; i++)
         entry[i] = (VkSpecializationMapEntry){ (uint32_t)i, (uint32_t)i * 4, 4 };
@@ -168,12 +172,7 @@ static tuff_status build_one(vk_device *d, vk_pipeline *p)
             .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
             .stage = {
                 .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
-                .pNext = k->subgroup
-                    ? &(VkPipelineShaderStageRequiredSubgroupSizeCreateInfo){
-                          .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
-                          .requiredSubgroupSize = k->subgroup,
-                      }
-                    : NULL,
+                .pNext = k->subgroup ? &subgroup : NULL,
                 .stage = VK_SHADER_STAGE_COMPUTE_BIT,
                 .module = module,
                 .pName = "main",

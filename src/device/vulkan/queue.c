@@ -3,7 +3,7 @@
 // A timeline semaphore counts the tickets where there is one; else each submission signals a
 // fence. Work on the one queue ends in order, so a ticket is done when a later one is.
 #include "device/vulkan/vk.h"
-#include <assert.h>
+#include <sched.h>
 
 enum { BATCH = 32 }; // lists handed to the driver in one array
 
@@ -99,18 +99,26 @@ static tuff_status take_fence(vk_device *d, vk_fence **fence)
     tuff_status status = TUFF_OK;
     for (;;) {
         poll_fences(d);
-        vk_fence *oldest = &d->fence[0];
+        const tuff_ticket known = atomic_load(&d->completed);
+        vk_fence *oldest = NULL; // of those that are not done
         for (int i = 0; i < VK_FENCES; i++) {
             vk_fence *f = &d->fence[i];
-            if (!f->users && f->ticket <= atomic_load(&d->completed)) {
+            if (f->ticket > known) {
+                if (!oldest || f->ticket < oldest->ticket) oldest = f;
+            } else if (!f->users) {
                 if (f->ticket) VK(d->vk.vkResetFences(d->device, 1, &f->fence));
                 f->ticket = 0;
                 *fence = f;
                 goto exit;
             }
-            if (f->ticket < oldest->ticket) oldest = f;
         }
-        TUFF_GO(wait_fence(d, oldest->ticket));
+        if (oldest) {
+            TUFF_GO(wait_fence(d, oldest->ticket));
+        } else { // all are done, and those who waited are about to leave
+            pthread_mutex_unlock(&d->queue_lock);
+            sched_yield();
+            pthread_mutex_lock(&d->queue_lock);
+        }
     }
 exit:
     return status;
@@ -120,11 +128,12 @@ exit:
 
 // Under the queue lock. Only the last array of lists signals.
 static tuff_status submit_locked(vk_device *d, tuff_cmd *const cmds[], int count,
-                                 tuff_ticket ticket)
+                                 tuff_ticket *made)
 {
     tuff_status status = TUFF_OK;
     vk_fence *fence = NULL;
-    if (!d->timeline) TUFF_GO(take_fence(d, &fence));
+    if (!d->timeline) TUFF_GO(take_fence(d, &fence)); // may let others submit meanwhile
+    const tuff_ticket ticket = d->submitted + 1;
     for (int first = 0; first < count || first == 0; first += BATCH) {
         VkCommandBuffer buffer[BATCH];
         const int n = count - first < BATCH ? count - first : BATCH;
@@ -150,7 +159,7 @@ static tuff_status submit_locked(vk_device *d, tuff_cmd *const cmds[], int count
             last && fence ? fence->fence : VK_NULL_HANDLE));
     }
     if (fence) fence->ticket = ticket;
-    d->submitted = ticket;
+    d->submitted = *made = ticket;
 exit:
     return noted(d, status);
 }
@@ -164,8 +173,7 @@ tuff_status vk_submit(tuff_device *dev, tuff_cmd *const cmds[], int count, tuff_
     for (int i = 0; i < count; i++)
         if (!cmds[i]->reusable) TUFF_TRY(vk_cmd_finish(cmds[i]));
     pthread_mutex_lock(&d->queue_lock);
-    *ticket = d->submitted + 1;
-    const tuff_status status = submit_locked(d, cmds, count, *ticket);
+    const tuff_status status = submit_locked(d, cmds, count, ticket);
     pthread_mutex_unlock(&d->queue_lock);
     if (status != TUFF_OK) return status;
     for (int i = 0; i < count; i++) tuff_cmd_mark(cmds[i], *ticket);
