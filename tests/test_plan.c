@@ -2,7 +2,9 @@
 // each of its variants on invented devices, and the plan is held against the device's limits
 // and against itself. Nothing is launched.
 #include "harness.h"
+#include "base/rng.h"
 #include "ops/case.h"
+#include "ops/divide.h"
 #include "ops/op.h"
 #include <string.h>
 
@@ -165,9 +167,33 @@ static void what_is_wrong_is_noticed(void)
     EXPECT_STR(plan_problem(&c.call, &bad, k), "an input is written");
 }
 
+// What shaders/divide.glsl makes of the constants that plans push.
+static uint32_t divide(uint32_t n, tuff_divide d)
+{
+    return (uint32_t)((uint64_t)(2 * n) * d.mul >> 32) >> d.shift;
+}
+
+static void divides_exactly(void)
+{
+    static const uint32_t by[] = { 1, 2, 3, 5, 7, 10, 28, 641, 65535, 65536, 65537, 0x3fffffff,
+                                   0x40000000, 0x40000001, 0x7ffffffe, 0x7fffffff };
+    const uint32_t most = 0x7fffffff;
+    tuff_rng rng = { .seed = 7 };
+    for (size_t i = 0; i < COUNT(by) + 1000; i++) {
+        const uint32_t d = i < COUNT(by) ? by[i] : 1 + tuff_rng_below(&rng, most);
+        const uint32_t edge = d * (1 + tuff_rng_below(&rng, most / d)); // a multiple of d
+        const uint32_t n[] = { 0, 1, d - 1, d, edge - 1, edge, most, most - 1, most / d * d,
+                               tuff_rng_below(&rng, most) };
+        for (size_t k = 0; k < COUNT(n); k++)
+            if (divide(n[k], tuff_divide_by(d)) != n[k] / d)
+                FAIL("%u / %u is not %u", n[k], d, divide(n[k], tuff_divide_by(d)));
+    }
+}
+
 int main(int argc, char **argv)
 {
     harness_init(argc, argv, NULL, 0);
+    CASE(divides_exactly);
     CASE(what_is_wrong_is_noticed);
     for (size_t d = 0; d < COUNT(devices); d++)
         for (int o = 0; o < tuff_op_count(); o++)

@@ -21,7 +21,7 @@ struct tuff_fold_pc {
 
 // KIND of rows.comp: the pair that stands for some elements of a row.
 #define TUFF_ROWS_SOFTMAX 0 // (m, s): their maximum, the sum of exp(x - m)
-#define TUFF_ROWS_RIGHT   1 // (1, 0) if none of them keeps the label's from winning, else (0, 0)
+#define TUFF_ROWS_RIGHT   1 // (1, 0) if none of them keeps the label's from winning, else 0
 
 struct tuff_rows_pc {
     uint rows, cols;
