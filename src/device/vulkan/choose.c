@@ -276,7 +276,7 @@ void tuff_vk_describe(const tuff_vk_snapshot *s, const tuff_vk_choice *c,
 {
     *info = (tuff_device_info){
         .type = s->type,
-        .max_tensor = s->storage_range,
+        .max_tensor = least(s->storage_range, c->caps.max_alloc),
         .subgroup = c->caps.subgroup,
         .max_group = s->group,
         .shared = s->shared,
