@@ -55,7 +55,7 @@ static void each_variant(const char *op, void (*check)(void))
     }
 }
 
-// ---- accuracy ------------------------------------------------------------------------------
+// ---- accuracy ---------------------------------------------------------------------------
 
 enum { POINTS = 40003 };
 
@@ -100,7 +100,7 @@ static void sigmoid_is_exact(void)
     EXPECT_NEAR(worst("sigmoid", sigmoid_of, -86, 100, false), 0, 4e-7);
 }
 
-// ---- what is no number -----------------------------------------------------------------------
+// ---- what is no number ------------------------------------------------------------------
 
 static bool same(float a, double b) { return a == b || (isnan(a) && isnan(b)); }
 
@@ -146,7 +146,7 @@ static void softmax_of_ends(void)
     }
 }
 
-// ---- sums ------------------------------------------------------------------------------------
+// ---- sums -------------------------------------------------------------------------------
 
 // Terms that a plain f32 sum loses: beside 2^24 each 1 is half of the last place.
 static void sums_lose_nothing(void)
@@ -181,7 +181,7 @@ static void extrema_keep_nan(void)
     EXPECT(same(y, NAN));
 }
 
-// ---- random numbers ----------------------------------------------------------------------------
+// ---- random numbers ---------------------------------------------------------------------
 
 // The known answers of Philox 4x32-10 for counter 0, key 0 (Random123's kat_vectors).
 static void philox_knows_its_answers(void)
@@ -211,7 +211,7 @@ static void normal_numbers_are_normal(void)
     free(y);
 }
 
-// ---- the public functions ------------------------------------------------------------------------
+// ---- the public functions ---------------------------------------------------------------
 
 static tuff_status scale_by_two(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y)
 {
@@ -306,7 +306,7 @@ static void reductions_and_movement(void)
     tuff_tensor_destroy(&tx);
 }
 
-// ---- refusals --------------------------------------------------------------------------------
+// ---- refusals ---------------------------------------------------------------------------
 
 static void refuses_what_does_not_fit(void)
 {
