@@ -15,7 +15,10 @@ static inline void pattern(uint8_t *data, size_t n, uint32_t seed)
     }
 }
 
-static inline tuff_range all(tuff_buffer *b) { return (tuff_range){ b, 0, tuff_buffer_size(b) }; }
+static inline tuff_range all(tuff_buffer *b)
+{
+    return (tuff_range){ b, 0, tuff_buffer_size(b) };
+}
 
 // A launch of shaders/selftest.comp over n words.
 static inline tuff_launch self_launch(int shader, uint32_t n, uint32_t loops, uint32_t blend,

@@ -34,7 +34,7 @@ static float read_one(tuff_tensor *t)
     return v;
 }
 
-// ---- a small net: two layers, a shared weight, a reshape, a residual ---------------------------
+// ---- a small net: two layers, a shared weight, a reshape, a residual ------------------------
 
 typedef struct net {
     tuff_graph *g;
@@ -188,7 +188,7 @@ static void compiled_in_every_way(void)
     net_free(&n);
 }
 
-// ---- stores ------------------------------------------------------------------------------------
+// ---- stores ---------------------------------------------------------------------------------
 
 static void stores_happen_in_order(void)
 {
@@ -278,7 +278,7 @@ static void replay_allocates_nothing(void)
     net_free(&n);
 }
 
-// ---- mistakes ----------------------------------------------------------------------------------
+// ---- mistakes -------------------------------------------------------------------------------
 
 static void the_first_mistake_is_kept(void)
 {

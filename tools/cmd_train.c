@@ -178,7 +178,7 @@ int cmd_train(const cli_command *self, int argc, char **argv)
         { "weight-decay", CLI_REAL, &s.weight_decay, "X", "L2 penalty; adamw: decoupled" },
         { "l1", CLI_REAL, &s.l1, "X", "L1 penalty" },
         { "clip-value", CLI_REAL, &s.clip_value, "X", "clips each gradient to +-X" },
-        { "clip-norm", CLI_REAL, &s.clip_norm, "X", "scales all gradients to length X at most" },
+        { "clip-norm", CLI_REAL, &s.clip_norm, "X", "scales gradients to length X at most" },
         { "loss", CLI_TEXT, &s.loss, "NAME", "cross_entropy or mse; by the data if not given" },
         { "init", CLI_TEXT, &s.init, "TEXT",
           "default zeros constant=X uniform=A,B normal=M,S glorot_uniform glorot_normal\n"

@@ -5,7 +5,7 @@
 #include "ops/ops.h"
 #include <math.h>
 
-// ---- shapes ----------------------------------------------------------------------------------
+// ---- shapes ---------------------------------------------------------------------------------
 
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
@@ -26,7 +26,7 @@ static tuff_status infer_grad(const tuff_call *c, tuff_desc out[])
 static size_t rows_of(const tuff_call *c) { return (size_t)c->in[0].dim[0]; }
 static size_t cols_of(const tuff_call *c) { return (size_t)c->in[0].dim[1]; }
 
-// ---- references ------------------------------------------------------------------------------
+// ---- references -----------------------------------------------------------------------------
 
 static bool counts(int32_t label, size_t cols) { return label >= 0 && (size_t)label < cols; }
 
@@ -71,7 +71,7 @@ static void ref_grad(const tuff_ref *r)
     }
 }
 
-// ---- plans -----------------------------------------------------------------------------------
+// ---- plans ----------------------------------------------------------------------------------
 
 // Few enough rows for one workgroup, or in the gradient for a count of them by each row.
 static bool is_small(const tuff_call *c, const tuff_caps *k)
@@ -155,14 +155,14 @@ static bool plain_grad(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
-// ---- gradient --------------------------------------------------------------------------------
+// ---- gradient -------------------------------------------------------------------------------
 
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
     dx[0] = TUFF_V(t, &tuff_op_cross_entropy_grad, NULL, n->in[0], n->in[1], dy[0]);
 }
 
-// ---- records ---------------------------------------------------------------------------------
+// ---- records --------------------------------------------------------------------------------
 
 static tuff_cost cost(const tuff_call *c)
 {
