@@ -9,8 +9,9 @@
 // of 2 h_e dx_e, which sees every element with two calls. The reference rounds to f32, which
 // puts noise of about 2e-7 |dy y| on L and forbids very small steps; a kink (relu, max) or a
 // strong bend forbids large ones. So a step starts large and is divided by four until the
-// differences to both sides agree; where they never do, the function has a kink there and the
-// place is not judged. That decision never looks at the gradient that is being judged.
+// differences to both sides agree, and agree with those of the step before; where they never
+// do, the function has a kink there and the place is not judged. That decision never looks at
+// the gradient that is being judged.
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "ops/check.h"
@@ -20,7 +21,7 @@
 enum {
     ELEMENTS = 16,            // judged one by one, of each input
     DIRECTIONS = 2,
-    SHRINKS = 3,              // a step is divided by four so often
+    STEPS = 4,                // tried at a place, each a quarter of the one before
     LARGEST = 1 << 18         // elements of a case whose gradient is looked at
 };
 static const double budget = 3e7;      // FLOPs that one input's differences may take
@@ -97,11 +98,27 @@ static double gradient_at(const judge *j, size_t e)
     return j->dx[j->input] ? (double)j->dx[j->input][e] : 0;
 }
 
-// Both sides of the middle agree up to the tolerance: no kink between them, no strong bend.
-static bool straight(const judge *j, double up, double down, double scale)
+// One step to both sides of the middle: L there, and the noise of a difference of the two
+// relative to the step.
+typedef struct probe {
+    double quotient, noise; // (high - low) / width
+    bool straight;          // both sides agree: no kink between them, no strong bend
+} probe;
+
+static probe probe_of(const judge *j, double high, double low, double width)
 {
-    return fabs(up - down) <= 0.5 * j->tolerance * (fmax(fabs(up), fabs(down)) + scale) +
-                                  2 * j->noise;
+    const double up = high - j->middle, down = j->middle - low;
+    const double most = 0.5 * j->tolerance * fmax(fabs(up), fabs(down));
+    return (probe){ .quotient = (high - low) / width, .noise = j->noise / width,
+                    .straight = fabs(up - down) <= most + 2 * j->noise };
+}
+
+// Effects of many kinks on both sides may cancel, so two steps must agree to be believed.
+static bool agree(const judge *j, probe wide, probe narrow)
+{
+    const double most = 0.25 * j->tolerance * fabs(wide.quotient);
+    return wide.straight && narrow.straight &&
+           fabs(wide.quotient - narrow.quotient) <= most + wide.noise + narrow.noise;
 }
 
 static void note(judge *j, double difference, double want, double noise, double scale)
@@ -116,8 +133,9 @@ static bool derivative(judge *j, size_t e, double *difference, double *noise)
 {
     float *x = j->t->in[j->input];
     const double middle = (double)x[e];
+    probe wide = { .straight = false };
     double factor = 1;
-    for (int n = 0; n < SHRINKS; n++, factor /= 4) {
+    for (int n = 0; n < STEPS; n++, factor /= 4) {
         const double h = step_of(j, middle, factor);
         const float up = (float)(middle + h), down = (float)(middle - h);
         x[e] = up;
@@ -125,10 +143,11 @@ static bool derivative(judge *j, size_t e, double *difference, double *noise)
         x[e] = down;
         const double low = loss(j);
         x[e] = j->saved[e];
-        const double width = (double)up - (double)down;
-        *difference = (high - low) / width;
-        *noise = j->noise / width;
-        if (straight(j, high - j->middle, j->middle - low, 0)) return true;
+        const probe narrow = probe_of(j, high, low, (double)up - (double)down);
+        *difference = narrow.quotient;
+        *noise = narrow.noise;
+        if (agree(j, wide, narrow)) return true;
+        wide = narrow;
     }
     return false;
 }
@@ -176,18 +195,21 @@ static double move(judge *j, uint64_t seed, double factor, int way, double *one)
 static void judge_direction(judge *j, uint64_t seed)
 {
     const size_t bytes = tuff_desc_bytes(&j->call->in[j->input]);
+    const double floor = floor_of_dy * j->dy_max * 0.01 * sqrt((double)bytes / sizeof(float));
+    probe wide = { .straight = false };
     double factor = 0.25, one;
-    for (int n = 0; n < SHRINKS; n++, factor /= 4) {
+    for (int n = 0; n < STEPS; n++, factor /= 4) {
         const double want = move(j, seed, factor, 1, &one);
         const double high = loss(j);
         move(j, seed, factor, -1, &one);
         const double low = loss(j);
         memcpy(j->t->in[j->input], j->saved, bytes);
-        if (!straight(j, high - j->middle, j->middle - low, 0)) continue;
-        const double rounding = j->noise + floor_of_dy * j->dy_max * factor * 0.01 *
-                                               sqrt((double)bytes / sizeof(float));
-        note(j, high - low, want, rounding, one);
-        return;
+        const probe narrow = probe_of(j, high, low, factor);
+        if (agree(j, wide, narrow)) {
+            note(j, narrow.quotient, want / factor, narrow.noise + floor, one / factor);
+            return;
+        }
+        wide = narrow;
     }
 }
 
@@ -195,8 +217,8 @@ static tuff_status judge_input(judge *j, int input, double flops, uint64_t seed)
 {
     const size_t bytes = tuff_desc_bytes(&j->call->in[input]);
     const double calls = budget / flops;
-    if (calls < 4 * SHRINKS) return TUFF_OK;
-    const int most = calls / (2 * SHRINKS) < ELEMENTS ? (int)(calls / (2 * SHRINKS)) : ELEMENTS;
+    if (calls < 4 * STEPS) return TUFF_OK;
+    const int most = calls / (2 * STEPS) < ELEMENTS ? (int)(calls / (2 * STEPS)) : ELEMENTS;
     tuff_rng rng = { .seed = tuff_rng_fork(seed, 200 + (uint64_t)input) };
     j->input = input;
     j->saved = tuff_alloc(bytes, 1);
