@@ -2,6 +2,7 @@
 #include "harness.h"
 #include "base/alloc.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/rng.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -193,6 +194,42 @@ static void suggests_names(void)
     memset(endless, 'a', sizeof endless - 1);
     endless[sizeof endless - 1] = '\0';
     EXPECT(tuff_nearest(endless, names, n) == NULL);
+}
+
+static void shows_text(void)
+{
+    char long_text[100];
+    memset(long_text, 'x', sizeof long_text);
+    EXPECT_STR(tuff_show("a\x1b[31m\n\x7f\0z", 10), "a?[31m???z");
+    EXPECT_STR(tuff_show("", 0), "");
+    EXPECT_EQ(strlen(tuff_show(long_text, 60)), 60);
+    EXPECT_EQ(strlen(tuff_show(long_text, 61)), 63);
+    EXPECT_HAS(tuff_show(long_text, 61), "x...");
+}
+
+static void reads_json(void)
+{
+    cJSON *json;
+    int64_t v = 7;
+    const char *text = "{\"a\":3,\"b\":1.5,\"c\":9007199254740993,\"d\":\"x\",\"e\":1e3} \n?";
+    EXPECT_STATUS(tuff_json_parse(text, strlen(text), &json), TUFF_ERR_FORMAT);
+    EXPECT_HAS(tuff_last_error(), "not JSON from byte ");
+    EXPECT(json == NULL);
+    if (!EXPECT_OK(tuff_json_parse(text, strlen(text) - 1, &json))) return;
+    EXPECT(tuff_json_int(cJSON_GetObjectItem(json, "a"), 3, 3, &v) && v == 3);
+    EXPECT(tuff_json_int(cJSON_GetObjectItem(json, "e"), 0, 1000, &v) && v == 1000);
+    EXPECT(!tuff_json_int(cJSON_GetObjectItem(json, "a"), 4, 9, &v));
+    EXPECT(!tuff_json_int(cJSON_GetObjectItem(json, "a"), 0, 2, &v));
+    EXPECT(!tuff_json_int(cJSON_GetObjectItem(json, "b"), 0, 9, &v));
+    EXPECT(!tuff_json_int(cJSON_GetObjectItem(json, "c"), 0, 1ll << 53, &v) || v == 1ll << 53);
+    EXPECT(!tuff_json_int(cJSON_GetObjectItem(json, "d"), 0, 9, &v));
+    EXPECT(!tuff_json_int(NULL, 0, 9, &v));
+    EXPECT_STR(tuff_json_text(json, "d"), "x");
+    EXPECT(!tuff_json_text(json, "a") && !tuff_json_text(json, "D"));
+    cJSON_Delete(json);
+    static const char *const wrong[] = { "", " ", "{", "{\"a\":}", "[1,]", "{} {}", "nul" };
+    for (size_t i = 0; i < COUNT(wrong); i++)
+        EXPECT_STATUS(tuff_json_parse(wrong[i], strlen(wrong[i]), &json), TUFF_ERR_FORMAT);
 }
 
 // ---- files ---------------------------------------------------------------------------------
@@ -447,6 +484,8 @@ int main(int argc, char **argv)
     CASE(below_is_even);
     CASE(parses_numbers);
     CASE(suggests_names);
+    CASE(shows_text);
+    CASE(reads_json);
     CASE(file_round_trip);
     CASE(file_keeps_mode_and_link);
     CASE(file_errors);

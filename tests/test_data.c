@@ -309,6 +309,7 @@ static void csv_reads(void)
         { "\xef\xbb\xbf 1 ,\t\"2\" , \"a, \"\"b\"\"\nc\" \n\n3,4,d\n", NULL, 2,
           { 1, 2, 3, 4 }, 2, { 0, 1 }, "a, \"b\"\nc d " },
         { "1,01\n2,1\n3,10\n", NULL, 1, { 1, 2, 3 }, 3, { 0, 0, 1 }, "1 10 " },
+        { "0,1,kind\n5,6,9\n7,8,3\n", NULL, 2, { 5, 6, 7, 8 }, 2, { 1, 0 }, "3 9 " },
         { "9,1.5e0\n8,a\n7,1\n", NULL, 1, { 9, 8, 7 }, 3, { 1, 2, 0 }, "1 1.5e0 a " },
     };
     for (size_t i = 0; i < COUNT(rows); i++) {
@@ -361,6 +362,7 @@ static void csv_refuses(void)
         { "a,b\n1,2\n", "c", NULL, "no column is named 'c'" },
         { "1,2\n", "2", NULL, "column 2 is asked for, it has 2" },
         { "1,2\n", "-3", NULL, "column -3 is asked for" },
+        { "3,4,\n5,6,1\n", NULL, NULL, "row 1, column 2 (from 0) is empty" },
         { "1,\"2\n", NULL, NULL, "row 1: a quote is not closed" },
         { "1,\"2\"3\n", NULL, NULL, "row 1: text follows a closing quote" },
     };

@@ -203,22 +203,54 @@ static tuff_status choose_answer(struct table *t, const char *name, bool *named)
     return TUFF_OK;
 }
 
-// The first row holds names when the answer's is among them, or when it has text where the
-// examples have numbers.
-static tuff_status read_first_row(struct table *t, const char *name)
+// Whether the row in cells[] has text where the examples have numbers.
+static bool has_names(const struct table *t)
+{
+    for (int i = 0; i < t->count; i++)
+        if ((i != t->answer || t->target) && t->cells[i].size && !is_number(t->cells[i]))
+            return true;
+    return false;
+}
+
+// Takes another row than the one in cells[] as an example, and frees it.
+static tuff_status add_other(struct table *t, struct cell *cells, int count, int64_t row)
+{
+    const struct table kept = *t;
+    t->cells = cells;
+    t->count = count;
+    t->row = row;
+    const tuff_status status = add_example(t);
+    t->cells = kept.cells;
+    t->count = kept.count;
+    t->row = kept.row;
+    tuff_free(cells);
+    return status;
+}
+
+// The first row holds names when the answer's is among them, when it has text where the
+// examples have numbers, or a word above the number that is the second row's class.
+static tuff_status read_first_rows(struct table *t, const char *name)
 {
     bool more = false, names = false;
     TUFF_TRY(next_row(t, &more));
     TUFF_REQUIRE(more, FORMAT, "%s: it has no rows", t->path);
     TUFF_TRY(choose_answer(t, name, &names));
-    for (int i = 0; i < t->count; i++)
-        if ((i != t->answer || t->target) && t->cells[i].size && !is_number(t->cells[i]))
-            names = true;
-    if (!names) return add_example(t);
-    t->names = tuff_alloc((size_t)t->count, sizeof *t->names);
-    if (!t->names) return TUFF_ERR_MEMORY;
-    memcpy(t->names, t->cells, (size_t)t->count * sizeof *t->names);
-    return TUFF_OK;
+    names = names || has_names(t);
+    struct cell *first = tuff_alloc((size_t)t->count, sizeof *first);
+    if (!first) return TUFF_ERR_MEMORY;
+    memcpy(first, t->cells, (size_t)t->count * sizeof *first);
+    const int64_t row = t->row;
+    const struct cell answer = first[t->answer];
+    tuff_status status = next_row(t, &more);
+    if (status != TUFF_OK) {
+        tuff_free(first);
+        return status;
+    }
+    if (more && t->answer < t->count && answer.size && !is_number(answer))
+        names = names || is_number(t->cells[t->answer]);
+    if (names) t->names = first;
+    else TUFF_TRY(add_other(t, first, t->columns, row));
+    return more ? add_example(t) : TUFF_OK;
 }
 
 static tuff_status read_table(struct table *t, char *text, size_t size, const char *name)
@@ -231,7 +263,7 @@ static tuff_status read_table(struct table *t, char *text, size_t size, const ch
     }
     t->at = text;
     t->end = text + size;
-    TUFF_TRY(read_first_row(t, name));
+    TUFF_TRY(read_first_rows(t, name));
     for (;;) {
         TUFF_TRY(next_row(t, &more));
         if (!more) break;
