@@ -79,11 +79,18 @@ void main()
 
     const uint to_plane = pc.to_h * pc.to_w, ch = t.batch * pc.g.m + t.row;
     to += ch * to_plane;
-    const bool has_bias = (pc.g.after & TUFF_AFTER_BIAS) != 0;
+    const uvec2 rows = t.batch * pc.g.m + rows_of(pc.g, t);
+    float add0 = 0.0, add1 = 0.0; // the bias, spread over the lanes like the left operand
+    // A loop that runs once or not at all is a branch; of a condition both sides are done.
+    for (uint once = pc.g.after & TUFF_AFTER_BIAS; once != 0; once = 0) {
+        add0 = texelFetch(bias, int(rows.x)).x;
+        add1 = texelFetch(bias, int(rows.y)).x;
+    }
 #define STORE_ROW(r)                                                            \
-    if (t.row + r < pc.g.m) {                                                   \
-        const float add = has_bias ? texelFetch(bias, int(ch + r)).x : 0.0;     \
-        store_row(pc.g, t, to + r * to_plane, vec4(add), s##r);                 \
+    {                                                                           \
+        const float add = subgroupShuffle((r) / W == 0 ? add0 : add1, (r) % W); \
+        if (t.row + r < pc.g.m)                                                 \
+            store_row(pc.g, t, to + r * to_plane, vec4(add), s##r);             \
     }
     EACH_ROW(STORE_ROW)
 }

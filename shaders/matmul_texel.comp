@@ -35,7 +35,8 @@ void main()
     }
 
     vec4 add = vec4(0.0);
-    if ((pc.g.after & TUFF_AFTER_BIAS) != 0)
+    // A loop that runs once or not at all is a branch; of a condition both sides are done.
+    for (uint once = pc.g.after & TUFF_AFTER_BIAS; once != 0; once = 0)
         add = vec4(texelFetch(bias, int(t.col.x)).x, texelFetch(bias, int(t.col.y)).x,
                    texelFetch(bias, int(t.col.z)).x, texelFetch(bias, int(t.col.w)).x);
     const uvec4 to = (t.batch * pc.g.m + t.row) * pc.g.n + t.col;

@@ -43,6 +43,20 @@ struct tuff_conv_dw_pc {
     int mul_y, mul_x, off_y, off_x, step_y, step_x;
 };
 
+// gemm_packed.comp: element (row, col) of y lies at
+// col / plane * image_step + row * plane + col % plane.
+struct tuff_packed_pc {
+    tuff_gemm g;
+    uint plane, image_step;
+    uint bias_col; // 1: the bias runs along the columns, 0: along the rows
+};
+
+// pack.comp
+struct tuff_pack_pc {
+    uint rows, k;
+    uint row_step, outer_step, inner_step, inner;
+};
+
 #define TUFF_MATMUL_DIMS 6
 // Leading dims that broadcast alike are merged, the innermost is last.
 struct tuff_matmul_pc {

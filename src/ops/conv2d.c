@@ -131,7 +131,8 @@ const tuff_op tuff_op_conv2d = {
     .infer = infer,
     .ref = ref,
     .units = units,
-    .variants = { { "texel", tuff_conv2d_texel },
+    .variants = { { "packed", tuff_conv2d_packed },
+                  { "texel", tuff_conv2d_texel },
                   { "tile", tuff_conv2d_tile },
                   { "plain", tuff_conv2d_plain } },
     .grad = grad,
@@ -146,7 +147,8 @@ const tuff_op tuff_op_conv2d = {
                         "2x6x9x9 4x3x3x3 4 2x4x5x5 stride=2,2 pad=1,1,1,1 group=2",
                         "2x7x8x9 7x1x3x3 7 pad=1,1,1,1 group=7", "1x64x7x7 65x64x1x1 65",
                         "1x1x1x9 2x1x1x9 2", "1x2x5x5 3x2x3x3 pad=7,0,3,9 stride=3,4",
-                        "65537x1x1x2 1x1x1x2 1", "1x32771x1x2 2x32771x1x2 2"),
+                        "65537x1x1x2 1x1x1x2 1", "1x32771x1x2 2x32771x1x2 2",
+                        "1x24x19x17 67x24x3x3 67 pad=1,1,1,1 act=relu"),
 };
 
 tuff_status tuff_conv2d(tuff_stream *s, const tuff_tensor *x, const tuff_tensor *w,

@@ -37,9 +37,11 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
       TUFF_INTS(tuff_conv2d_params, size, NULL) }
 
 // Variants, best first.
+bool tuff_conv2d_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_conv2d_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_conv2d_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_conv2d_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
+bool tuff_conv2d_dx_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_conv2d_dx_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_conv2d_dx_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_conv2d_dx_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);

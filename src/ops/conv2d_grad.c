@@ -99,7 +99,8 @@ const tuff_op tuff_op_conv2d_input_grad = {
     .infer = dx_infer,
     .ref = dx_ref,
     .units = units,
-    .variants = { { "texel", tuff_conv2d_dx_texel },
+    .variants = { { "packed", tuff_conv2d_dx_packed },
+                  { "texel", tuff_conv2d_dx_texel },
                   { "tile", tuff_conv2d_dx_tile },
                   { "plain", tuff_conv2d_dx_plain } },
     .grad = dx_grad,
@@ -113,7 +114,8 @@ const tuff_op tuff_op_conv2d_input_grad = {
                         "2x4x5x5 4x3x3x3 stride=2,2 pad=1,1,1,1 group=2 size=10,10",
                         "2x7x8x9 7x1x3x3 pad=1,1,1,1 group=7", "1x65x7x7 65x64x1x1",
                         "1x3x5x4 3x2x3x3 pad=7,0,3,9 stride=3,4 size=7,8",
-                        "1x3x4x4 3x2x1x1 stride=3,5 size=12,18", "1x32771x1x1 32771x2x1x2"),
+                        "1x3x4x4 3x2x1x1 stride=3,5 size=12,18", "1x32771x1x1 32771x2x1x2",
+                        "1x20x8x12 20x67x3x3 stride=2,2 pad=1,1,1,1 size=16,23"),
 };
 
 tuff_status tuff_conv2d_input_grad(tuff_stream *s, const tuff_tensor *dy, const tuff_tensor *w,

@@ -85,23 +85,55 @@ static void weight_grad_of(const tuff_call *c, conv_plan *f)
     f->pc_bytes = sizeof f->pc.dw;
 }
 
-// The kernel of conv2d and its input gradient on CPU-like drivers, which finds quotients of
-// positions by floats: see pixel_of in conv_texel.comp.
-static bool gather_texel(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+// The kernels of conv2d and its input gradient on CPU-like drivers find quotients of positions
+// by floats, within a range; see pixel_of in conv_texel.comp.
+static bool divided(const struct tuff_conv_pc *pc)
 {
-    struct tuff_conv_pc *pc = &f->pc.conv;
+    return pc->div_y != 1 || pc->div_x != 1;
+}
+
+static bool divides(const struct tuff_conv_pc *pc)
+{
     const int64_t most = 1 << 21;
-    const bool divided = pc->div_y != 1 || pc->div_x != 1;
     const int64_t reach_y = (int64_t)pc->to_h + abs(pc->off_y) +
                             (int64_t)pc->kh * abs(pc->step_y);
     const int64_t reach_x = (int64_t)pc->to_w + abs(pc->off_x) +
                             (int64_t)pc->kw * abs(pc->step_x);
-    if (divided && (reach_y > most || reach_x > most)) return false;
+    return !divided(pc) || (reach_y <= most && reach_x <= most);
+}
+
+static bool gather_packed(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    struct tuff_conv_pc *pc = &f->pc.conv;
+    const uint32_t chs = f->p.g.k / (pc->kh * pc->kw), plane = pc->to_h * pc->to_w;
+    const struct tuff_pack_pc w = { .rows = f->p.g.m, .k = f->p.g.k, .row_step = pc->w_row,
+                                    .outer_step = 1, .inner_step = pc->w_ch, .inner = chs };
+    pc->g = f->p.g;
+    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = f->p.a, .rows = f->p.g.m,
+                               .pc = &w, .pc_bytes = sizeof w };
+    const tuff_panels right = { .shader = TUFF_SHADER_conv_pack, .input = f->p.b,
+                                .rows = f->p.g.n, .pc = pc, .pc_bytes = sizeof *pc,
+                                .flagged = true, .flag = divided(pc) };
+    return chs % 4 == 0 && divides(pc) &&
+           tuff_product_packed(&f->p, &left, &right, plane, pc->to_c * plane, k, plan);
+}
+
+static bool gather_texel(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    struct tuff_conv_pc *pc = &f->pc.conv;
+    if (!divides(pc)) return false;
     if (!tuff_product_texel(&f->p, TUFF_SHADER_conv_texel, pc, f->pc_bytes, pc->kh * pc->kw, k,
                             plan))
         return false;
-    tuff_spec(&plan->d[0], divided);
+    tuff_spec(&plan->d[0], divided(pc));
     return true;
+}
+
+bool tuff_conv2d_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    conv_plan f;
+    forward_of(c, &f);
+    return gather_packed(&f, k, plan);
 }
 
 bool tuff_conv2d_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
@@ -124,6 +156,13 @@ bool tuff_conv2d_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
     conv_plan f;
     forward_of(c, &f);
     return tuff_product_plain(&f.p, TUFF_SHADER_conv_plain, &f.pc, f.pc_bytes, k, plan);
+}
+
+bool tuff_conv2d_dx_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    conv_plan f;
+    input_grad_of(c, &f);
+    return gather_packed(&f, k, plan);
 }
 
 bool tuff_conv2d_dx_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)

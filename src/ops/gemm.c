@@ -8,6 +8,8 @@
 enum {
     TEXEL_ROWS = 8,     // rows of a tile of texel.glsl
     FEW_TILES = 16,     // fewer than this leave threads of a CPU idle
+    PACK_WORTH = 48,    // see worth_packing
+    PACK_LEAST = 1 << 22, // products that are worth two more dispatches
     TILE = 64,          // columns of a tile of gemm_tile.glsl, and rows or half of them
     TILE_GROUP = 256,   // invocations for one
     BUSY_TILES = 128,   // tiles that keep a large GPU busy
@@ -85,10 +87,9 @@ static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bin
     if (!there) d->slot[d->nslot - 1].size = sizeof(float); // a stand-in
 }
 
-void tuff_product_bind_after(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind)
+static void bind_bias(const tuff_product *p, tuff_dispatch *d)
 {
     bind_or(p, d, p->g.after & TUFF_AFTER_BIAS ? p->bias : -1, TUFF_BIND_TEXEL_F32);
-    bind_or(p, d, p->g.after & TUFF_AFTER_RESIDUAL ? p->residual : -1, kind);
 }
 
 void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d)
@@ -103,7 +104,8 @@ tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *pl
     tuff_bind_in(d, p->a);
     tuff_bind_in(d, p->b);
     tuff_product_bind_y(p, d);
-    tuff_product_bind_after(p, d, TUFF_BIND_STORAGE);
+    bind_bias(p, d);
+    bind_or(p, d, p->g.after & TUFF_AFTER_RESIDUAL ? p->residual : -1, TUFF_BIND_STORAGE);
     return d;
 }
 
@@ -125,17 +127,76 @@ void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *p
                                             .bias_n = p->bias_n });
 }
 
+// Whether subgroups are the SIMD registers that the kernels of CPU-like drivers are made for.
+static bool takes_texels(const tuff_caps *k)
+{
+    const uint32_t w = k->subgroup;
+    return k->cpu_like && k->subgroup_basic && k->subgroup_shuffle &&
+           (w == 4 || w == 8 || w == 16);
+}
+
+static size_t panel_bytes(uint32_t rows, uint32_t k, uint32_t w)
+{
+    return (size_t)tuff_ceil_div(rows, w) * w * tuff_ceil_div(k, 4) * 16;
+}
+
+static bool add_panels(const tuff_product *p, const tuff_panels *from, int scratch,
+                       const tuff_caps *k, tuff_plan *plan)
+{
+    const size_t bytes = panel_bytes(from->rows, p->g.k, k->subgroup);
+    if (!tuff_fits_texel(k, &p->call->in[from->input], 4)) return false;
+    if (!tuff_fits(k, bytes) || bytes / 16 > k->max_texels) return false;
+    plan->scratch[scratch] = bytes;
+    tuff_dispatch *d = tuff_plan_add(plan, from->shader);
+    tuff_bind(d, TUFF_ROLE_IN, from->input, TUFF_BIND_TEXEL_F32, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, scratch, TUFF_BIND_STORAGE, TUFF_WRITE);
+    tuff_spec(d, k->subgroup);
+    if (from->flagged) tuff_spec(d, from->flag);
+    tuff_push(d, from->pc, from->pc_bytes);
+    tuff_grid(d, tuff_ceil_div(from->rows, k->subgroup), k);
+    return true;
+}
+
+// Packing an operand costs about as much as PACK_WORTH / 2 products of each of its elements.
+static bool worth_packing(const tuff_gemm *g)
+{
+    const double m = g->m, n = g->n;
+    return m * n / (m + n) >= PACK_WORTH && m * n * g->k >= PACK_LEAST;
+}
+
+bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_panels *right,
+                         uint32_t plane, uint32_t image_step, const tuff_caps *k,
+                         tuff_plan *plan)
+{
+    const uint32_t w = k->subgroup;
+    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
+    if (!takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g)) return false;
+    if (k->max_loop && p->g.k > k->max_loop) return false; // packing loops over quarters
+    if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
+    if (!add_panels(p, left, 1, k, plan) || !add_panels(p, right, 2, k, plan)) return false;
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_packed);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 2, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_product_bind_y(p, d);
+    bind_bias(p, d);
+    tuff_spec(d, w);
+    TUFF_PUSH(d, (struct tuff_packed_pc){ .g = p->g, .plane = plane, .image_step = image_step,
+                                          .bias_col = image_step == 0 });
+    tuff_grid(d, (uint64_t)tuff_ceil_div(p->g.m, 2 * TEXEL_ROWS) *
+                     tuff_ceil_div(p->g.n, 4 * w) * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
 bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, uint32_t unit,
                         const tuff_caps *k, tuff_plan *plan)
 {
     const tuff_call *c = p->call;
     const uint32_t w = k->subgroup;
-    if (!k->cpu_like || !k->subgroup_basic || !k->subgroup_shuffle) return false;
-    if (w != 4 && w != 8 && w != 16) return false;
+    if (!takes_texels(k)) return false;
     if (!tuff_fits_texel(k, &c->in[p->a], 4) || !tuff_fits_texel(k, &c->in[p->b], 4))
         return false;
-    const bool direct = tuff_product_direct(p, k) &&
-                        (!has(p, p->residual) || tuff_fits_texel(k, &c->in[p->residual], 4));
+    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
     const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TEXEL_ROWS) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
     const uint32_t useful = p->g.k / SHORTEST_PART; // each part is summed once more
@@ -147,7 +208,7 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     tuff_bind(d, TUFF_ROLE_IN, p->a, TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_product_bind_y(p, d);
-    tuff_product_bind_after(p, d, TUFF_BIND_TEXEL_F32);
+    bind_bias(p, d);
     tuff_spec(d, w);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tiles * p->g.splits, k);

@@ -47,9 +47,6 @@ bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint3
 // Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
 // all that follows the product.
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k);
-// Appends bias (texels) and residual, or stand-ins that are never read. `kind` is how the
-// residual is bound.
-void tuff_product_bind_after(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind);
 // Appends where the kernel writes: y, or the parts in scratch 0.
 void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d);
 // Appends the dispatch that adds the parts, when there are any, and reserves scratch 0.
@@ -63,6 +60,25 @@ bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
 // The variant of CPU-like drivers, whole; see texel.glsl. Sums are cut at multiples of `unit`.
 bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, uint32_t unit,
                         const tuff_caps *k, tuff_plan *plan);
+
+// An operand packed for gemm_packed.comp: by which shader, from which input, its rows (or
+// columns), and the shader's push constants.
+typedef struct tuff_panels {
+    int shader, input;
+    uint32_t rows;
+    const void *pc;
+    size_t pc_bytes;
+    bool flagged; // the shader has a second spec constant: `flag`
+    bool flag;
+} tuff_panels;
+
+// The variant of CPU-like drivers for large products without batches, whole: both operands are
+// packed into scratch 1 and 2 first. Element (row, col) of y lies at
+// col / plane * image_step + row * plane + col % plane, where an image_step of 0 says that y is
+// a matrix, with its bias along the columns; else the bias runs along the rows.
+bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_panels *right,
+                         uint32_t plane, uint32_t image_step, const tuff_caps *k,
+                         tuff_plan *plan);
 
 // The variant of GPUs, whole; see gemm_tile.glsl for `long_k`.
 bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,

@@ -205,7 +205,8 @@ const tuff_op tuff_op_matmul = {
     .infer = infer,
     .ref = ref,
     .units = units,
-    .variants = { { "texel", tuff_matmul_texel },
+    .variants = { { "packed", tuff_matmul_packed },
+                  { "texel", tuff_matmul_texel },
                   { "tile", tuff_matmul_tile },
                   { "plain", tuff_matmul_plain } },
     .grad = grad,
@@ -222,7 +223,8 @@ const tuff_op tuff_op_matmul = {
                         "64x400 400x120 120 act=relu", "3x2x5x7 2x7x11 11",
                         "2x1x3x5x7 4x1x7x9 - 2x4x3x5x9 act=sigmoid", "1x70001 70001x3 3",
                         "70001x1 1x1", "1x1 1x70001 70001", "5x3x17x9 9x13 trans_b=0",
-                        "129x257 257x131 131 129x131"),
+                        "129x257 257x131 131 129x131",
+                        "131x263 259x263 259 trans_b=1 act=relu"),
 };
 
 tuff_status tuff_matmul(tuff_stream *s, const tuff_tensor *a, const tuff_tensor *b,

@@ -17,6 +17,7 @@ typedef struct tuff_matmul_shape {
 void tuff_matmul_shape_of(const tuff_call *c, tuff_matmul_shape *s);
 
 // Variants, best first.
+bool tuff_matmul_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_matmul_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_matmul_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 bool tuff_matmul_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);

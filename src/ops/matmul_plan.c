@@ -53,6 +53,22 @@ static void product_of(const tuff_call *c, tuff_product *p, struct tuff_matmul_p
     }
 }
 
+bool tuff_matmul_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    tuff_product p;
+    struct tuff_matmul_pc pc;
+    product_of(c, &p, &pc);
+    const struct tuff_pack_pc a = { .rows = p.g.m, .k = p.g.k, .row_step = pc.a_m,
+                                    .inner_step = pc.a_k, .inner = p.g.k };
+    const struct tuff_pack_pc b = { .rows = p.g.n, .k = p.g.k, .row_step = pc.b_n,
+                                    .inner_step = pc.b_k, .inner = p.g.k };
+    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = p.a, .rows = p.g.m,
+                               .pc = &a, .pc_bytes = sizeof a };
+    const tuff_panels right = { .shader = TUFF_SHADER_pack, .input = p.b, .rows = p.g.n,
+                                .pc = &b, .pc_bytes = sizeof b };
+    return tuff_product_packed(&p, &left, &right, p.g.n, 0, k, plan);
+}
+
 bool tuff_matmul_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
     tuff_product p;

@@ -1,0 +1,107 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+// A large product on CPU-like drivers, from operands that were packed for it: 16 x (4 W)
+// outputs by one subgroup, as in texel.glsl, but a texel holds four products of a row or of a
+// column, and every cache line is used whole.
+//
+//   binding 0  left      texels, vec4[panel][k / 4][W]   W rows a panel
+//   binding 1  right     texels, vec4[panel][k / 4][W]   W columns a panel
+//   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
+//   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
+//   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
+//   grid       column tiles x row tiles x splits, folded
+// Of what follows a product, only a bias and relu are done here.
+#include "common.glsl"
+#include "quotient.glsl"
+#include "abi/gemm.h"
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint W = 8;
+layout(push_constant) uniform Push { tuff_packed_pc pc; };
+layout(binding = 0) uniform samplerBuffer left;
+layout(binding = 1) uniform samplerBuffer right;
+layout(binding = 2) writeonly buffer Y { float y[]; };
+layout(binding = 3) uniform samplerBuffer bias;
+
+#define EACH_ROW(DO)                                                            \
+    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)                             \
+    DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
+#define DECLARE_ROW(r) vec4 s##r = vec4(0.0);
+// A panel that no row of this W uses is never fetched: compilers see to it.
+#define SPREAD(x0, x1, x2, x3, r)                                               \
+    subgroupShuffle((r) / W == 0 ? x0 : (r) / W == 1 ? x1 : (r) / W == 2 ? x2 : x3, (r) % W)
+#define ADD_ROW(r)                                                              \
+    s##r += SPREAD(a0.x, a1.x, a2.x, a3.x, r) * bx;                             \
+    s##r += SPREAD(a0.y, a1.y, a2.y, a3.y, r) * by;                             \
+    s##r += SPREAD(a0.z, a1.z, a2.z, a3.z, r) * bz;                             \
+    s##r += SPREAD(a0.w, a1.w, a2.w, a3.w, r) * bw;
+
+void store_row(bvec4 ok, uvec4 at, vec4 v)
+{
+    const bvec4 below = lessThan(v, vec4(0.0));
+    v = mix(v, vec4(0.0), bvec4(uvec4(below) & uvec4((pc.g.after & TUFF_AFTER_ACT) != 0)));
+    if (ok.x) y[at.x] = v.x;
+    if (ok.y) y[at.y] = v.y;
+    if (ok.z) y[at.z] = v.z;
+    if (ok.w) y[at.w] = v.w;
+}
+
+void main()
+{
+    const uint lane = gl_SubgroupInvocationID;
+    const uint cols = (pc.g.n + 4 * W - 1) / (4 * W), rows = (pc.g.m + 15) / 16;
+    const uint split = group_index() / cols / rows;
+    if (split >= pc.g.splits) return;
+    const uint row0 = group_index() / cols % rows * 16, col0 = group_index() % cols * (4 * W);
+
+    // Where this lane's texels of each panel begin; panels past the end are the last one.
+    const uint quads = (pc.g.k + 3) / 4, last_a = (pc.g.m - 1) / W, last_b = (pc.g.n - 1) / W;
+    const uint begin = split * (pc.g.k_step / 4), end = min(quads, begin + pc.g.k_step / 4);
+    uvec4 a_at = min(row0 / W + uvec4(0, 1, 2, 3), uvec4(last_a)) * quads;
+    uvec4 b_at = min(col0 / W + uvec4(0, 1, 2, 3), uvec4(last_b)) * quads;
+    a_at = (a_at + begin) * W + lane;
+    b_at = (b_at + begin) * W + lane;
+
+    EACH_ROW(DECLARE_ROW)
+    for (uint q = begin; q < end; q++) {
+        const vec4 b0 = texelFetch(right, int(b_at.x)), b1 = texelFetch(right, int(b_at.y));
+        const vec4 b2 = texelFetch(right, int(b_at.z)), b3 = texelFetch(right, int(b_at.w));
+        const vec4 a0 = texelFetch(left, int(a_at.x)), a1 = texelFetch(left, int(a_at.y));
+        const vec4 a2 = texelFetch(left, int(a_at.z)), a3 = texelFetch(left, int(a_at.w));
+        const vec4 bx = vec4(b0.x, b1.x, b2.x, b3.x), by = vec4(b0.y, b1.y, b2.y, b3.y);
+        const vec4 bz = vec4(b0.z, b1.z, b2.z, b3.z), bw = vec4(b0.w, b1.w, b2.w, b3.w);
+        EACH_ROW(ADD_ROW)
+        a_at += W;
+        b_at += W;
+    }
+
+    const uvec4 want = col0 + lane + uvec4(0, W, 2 * W, 3 * W);
+    const bvec4 ok = lessThan(want, uvec4(pc.g.n));
+    const uvec4 col = min(want, uvec4(pc.g.n - 1));
+    const uint plane = pc.plane;
+    const uvec4 image = uvec4(quotient(col.x, plane), quotient(col.y, plane),
+                              quotient(col.z, plane), quotient(col.w, plane));
+    const uvec4 to = image * pc.image_step + (col - image * plane) + row0 * plane +
+                     split * pc.g.count;
+
+    // A bias runs along the columns, or along the rows: spread like the left operand. A loop
+    // that runs once or not at all is a branch, where of a condition both sides are done.
+    vec4 add = vec4(0.0);
+    float add0 = 0.0, add1 = 0.0, add2 = 0.0, add3 = 0.0;
+    const uint has_bias = pc.g.after & TUFF_AFTER_BIAS;
+    for (uint once = has_bias * pc.bias_col; once != 0; once = 0)
+        add = vec4(texelFetch(bias, int(col.x)).x, texelFetch(bias, int(col.y)).x,
+                   texelFetch(bias, int(col.z)).x, texelFetch(bias, int(col.w)).x);
+    for (uint once = has_bias * (1 - pc.bias_col); once != 0; once = 0) {
+        const uvec4 at = min(row0 + lane + uvec4(0, W, 2 * W, 3 * W), uvec4(pc.g.m - 1));
+        add0 = texelFetch(bias, int(at.x)).x;
+        add1 = texelFetch(bias, int(at.y)).x;
+        add2 = texelFetch(bias, int(at.z)).x;
+        add3 = texelFetch(bias, int(at.w)).x;
+    }
+#define STORE_ROW(r)                                                            \
+    if (row0 + r < pc.g.m)                                                      \
+        store_row(ok, to + r * plane, s##r + add + SPREAD(add0, add1, add2, add3, r));
+    EACH_ROW(STORE_ROW)
+}
