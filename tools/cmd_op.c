@@ -119,8 +119,8 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
                          op->outputs, op->outputs > 1 ? "s" : "");
     if (j->shape && !parse_shape(j->shape, &shape))
         return cli_wrong(self, "--shape takes sizes like 3,4,5, not '%s'", j->shape);
-    if (!op->inputs && !j->shape)
-        return cli_wrong(self, "%s has no input, so it needs --shape", op->name);
+    if (!j->inputs.count && (!op->inputs || op->optional[0]) && !j->shape)
+        return cli_wrong(self, "%s without an input needs --shape", op->name);
     return -1;
 }
 

@@ -5,7 +5,7 @@
 
 typedef struct settings {
     const char *model, *data, *against, *loss;
-    int64_t batch;
+    int64_t batch, limit;
     tuff_loss kind;
 } settings;
 
@@ -72,6 +72,7 @@ int cmd_test(const cli_command *self, int argc, char **argv)
         { "data", CLI_TEXT, &s.data, "SPEC", "what to test on: its test part" },
         { "loss", CLI_TEXT, &s.loss, "NAME", "cross_entropy or mse; by the data if not given" },
         { "batch", CLI_INT, &s.batch, "N", "examples at once; 64" },
+        { "limit-test", CLI_INT, &s.limit, "N", "use N test examples only" },
         { "against", CLI_TEXT, &s.against, "D",
           "run on device D too (cpu, for example) and compare every output" },
         { NULL, CLI_FLAG, NULL, NULL, NULL },
@@ -87,7 +88,8 @@ int cmd_test(const cli_command *self, int argc, char **argv)
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     tuff_model *model = report_load(self, device, s.model);
-    tuff_dataset *data = model ? report_open_data(self, s.data, NULL) : NULL;
+    const tuff_dataset_params dp = { .limit_test = s.limit };
+    tuff_dataset *data = model ? report_open_data(self, s.data, &dp) : NULL;
     status = data ? test(self, &s, device, data, model) : EXIT_WRONG;
     tuff_dataset_destroy(&data);
     tuff_model_destroy(&model);

@@ -7,7 +7,7 @@
 typedef struct settings {
     const char *net, *data, *optimizer, *schedule, *loss, *init, *out, *resume;
     double lr, momentum, weight_decay, l1, clip_value, clip_norm, held_out;
-    int64_t epochs, batch, patience, save_every, limit_train;
+    int64_t epochs, batch, patience, save_every, limit_train, limit_test;
 } settings;
 
 typedef struct state {
@@ -188,7 +188,8 @@ int cmd_train(const cli_command *self, int argc, char **argv)
         { "held-out", CLI_REAL, &s.held_out, "X", "part of the training data to watch" },
         { "patience", CLI_INT, &s.patience, "N",
           "stop when the held-out loss has not fallen for N epochs" },
-        { "limit", CLI_INT, &s.limit_train, "N", "use the first N training examples only" },
+        { "limit", CLI_INT, &s.limit_train, "N", "use N training examples only" },
+        { "limit-test", CLI_INT, &s.limit_test, "N", "use N test examples only" },
         { "out", CLI_TEXT, &s.out, "MODEL", "where the model goes, after each epoch" },
         { "save-every", CLI_INT, &s.save_every, "N", "and after every N steps" },
         { "resume", CLI_TEXT, &s.resume, "MODEL", "go on where a run that wrote MODEL was" },
@@ -207,7 +208,8 @@ int cmd_train(const cli_command *self, int argc, char **argv)
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     const tuff_dataset_params dp = { .held_out = (float)s.held_out,
-                                     .limit_train = s.limit_train };
+                                     .limit_train = s.limit_train,
+                                     .limit_test = s.limit_test };
     tuff_dataset *data = report_open_data(self, s.data, &dp);
     tuff_model *model = data ? make_model(self, &s, device, data) : NULL;
     status = model ? train(self, &s, &p, device, data, model) : EXIT_WRONG;

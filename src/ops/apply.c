@@ -53,8 +53,8 @@ tuff_status tuff_op_apply(tuff_stream *s, const char *name, const tuff_tensor *c
     TUFF_REQUIRE(op, ARG, "there is no op named '%s'", name);
     TUFF_REQUIRE(nin <= TUFF_OP_IN, ARG, "%s: %d inputs were given", name, nin);
     tuff_call c = { .op = op, .nin = nin, .params = params };
-    if (!op->in[0].name) {
-        TUFF_REQUIRE(shape, ARG, "%s: it has no input, so a shape must be given", name);
+    if (!nin && (!op->in[0].name || op->in[0].optional)) {
+        TUFF_REQUIRE(shape, ARG, "%s: without an input, a shape must be given", name);
         c.out[0] = *shape;
     }
     const tuff_status status = apply(s, &c, in, attributes, count, params, out);

@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""The command line as its users see it: every subcommand on the device under test, its JSON, its
+exit status, and one sentence for each mistake. NumPy judges `tuff op`."""
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+
+try:
+    import numpy as np
+except ImportError:  # the python3 that comes first may not be the system's, which has it
+    if sys.executable == "/usr/bin/python3":
+        raise
+    os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
+
+BUILD = os.environ.get("TUFF_BUILD") or os.path.join(os.path.dirname(__file__), "../build")
+RUN = [os.environ["TUFF_RUN"]] if os.environ.get("TUFF_RUN") else []
+TUFF = os.path.join(BUILD, "tuff")
+FASHION = "/usr/share/datasets/fashion-mnist"
+ONLY = sys.argv[1] if len(sys.argv) > 1 else ""
+FOLDER = tempfile.mkdtemp(prefix="tuff-cli-")
+TESTS = 1000  # test images: SwiftShader needs seconds for as many
+RNG = np.random.default_rng(1)
+counts = {"passed": 0, "failed": 0, "skipped": 0}
+NET = "conv 4 5 | relu | maxpool 2 | flatten | dense 10"
+
+
+def path(name):
+    return os.path.join(FOLDER, name)
+
+
+def tuff(*args, expect=0, env=None):
+    """Runs it; returns (stdout, stderr). A status other than `expect` is a failure."""
+    done = subprocess.run(RUN + [TUFF, *map(str, args)], text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=FOLDER,
+                          env=dict(os.environ, **(env or {})))
+    assert done.returncode == expect, \
+        f"{' '.join(map(str, args))}: status {done.returncode}, expected {expect}\n" \
+        f"{done.stdout[-800:]}{done.stderr[-800:]}"
+    return done.stdout, done.stderr
+
+
+def tuff_json(*args, expect=0):
+    return json.loads(tuff(*args, "--json", expect=expect)[0])
+
+
+def refused(*args, says, env=None):
+    """A mistake: status 2, nothing on stdout, one line on stderr that holds `says`."""
+    out, err = tuff(*args, "--quiet", expect=2, env=env)
+    assert out == "", f"stdout should be empty: {out}"
+    lines = [line for line in err.splitlines() if line]
+    assert says in err, f"'{says}' is not said: {err}"
+    assert len(lines) <= 3, f"more than a sentence and its mark: {err}"
+    assert err.startswith("tuff"), err
+
+
+def near(got, want, tolerance=1e-5):
+    assert got.shape == want.shape, f"shape {got.shape}, expected {want.shape}"
+    scale = np.abs(want) + np.sqrt(np.mean(np.square(want, dtype=np.float64)))
+    worst = np.max(np.abs(got - want) / np.maximum(scale, 1e-30)) if got.size else 0
+    assert worst <= tolerance, f"differs by {worst:.2e} relative, tolerance {tolerance:.0e}"
+
+
+def op(name, inputs, attributes=(), outputs=1, extra=()):
+    args = ["op", name]
+    for i, x in enumerate(inputs):
+        file = "-"
+        if x is not None:
+            file = path(f"in{i}.npy")
+            np.save(file, x)
+        args += ["--input", file]
+    for a in attributes:
+        args += ["--attr", a]
+    files = [path(f"out{i}.npy") for i in range(outputs)]
+    for f in files:
+        args += ["--output", f]
+    tuff(*args, "--quiet", *extra)
+    got = [np.load(f) for f in files]
+    return got if outputs > 1 else got[0]
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def data(epochs=1, *more):
+    return ["--data", "fashion", "--limit", "1280", "--limit-test", TESTS, "--epochs", epochs,
+            *more]
+
+
+def png(file, pixels):
+    """A grey 8-bit image."""
+    height, width = pixels.shape
+    rows = b"".join(b"\0" + bytes(row) for row in pixels.astype(np.uint8))
+
+    def chunk(kind, body):
+        whole = kind + body
+        return struct.pack(">I", len(body)) + whole + struct.pack(">I", zlib.crc32(whole))
+    with open(file, "wb") as f:
+        f.write(b"\x89PNG\r\n\x1a\n" +
+                chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) +
+                chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+
+# ---- what there is ---------------------------------------------------------------------------
+
+def help_and_usage():
+    out, _ = tuff("--help")
+    names = "devices train test predict info check op demo".split()
+    assert all(name in out for name in names), out
+    for name in names:
+        out, _ = tuff(name, "--help")
+        assert out.startswith(f"usage: tuff {name}"), out
+        for option in ("--device", "--seed", "--quiet", "--json", "--help"):
+            assert option in out, f"{name} has no {option}"
+    assert "tuff 0." in tuff("--version")[0]
+    tuff(expect=2)
+    refused("nonesuch", says="nonesuch")
+    refused("devices", "--nonesuch", says="--nonesuch")
+    refused("train", "--epochs", "many", says="'many'")
+    assert "--epochs needs a value" in tuff("train", "--epochs", expect=2)[1]
+
+
+def devices():
+    listed = tuff_json("devices")["devices"]
+    assert listed[-1]["id"] == "cpu"
+    for d in listed:
+        for key in ("name", "vendor", "type", "driver", "api", "memory", "subgroup", "features"):
+            assert key in d, f"{key} is missing"
+    out, _ = tuff("devices")
+    assert all(d["id"] in out for d in listed)
+    refused("check", "--device", "nonesuch", says="nonesuch")
+    refused("check", "--device", "vulkan:99", says="vulkan:99")
+
+
+def auto_says_what_it_took():
+    env = {"TUFF_DEVICE": ""}
+    _, err = tuff("op", "fill", "--shape", "2,3", "--output", path("f.npy"), env=env)
+    assert "auto took" in err, err
+
+
+# ---- operators -------------------------------------------------------------------------------
+
+def ops_like_numpy():
+    a, b = normal(3, 4, 5), normal(5, 6)
+    near(op("matmul", [a, b]), a @ b)
+    near(op("add", [a, normal(4, 1) * 0 + 2]), a + 2)
+    x = normal(2, 3, 4)
+    near(op("softmax", [x], ["axis=1"]), np.exp(x) / np.exp(x).sum(1, keepdims=True))
+    near(op("reduce_sum", [x], ["axes=0,2", "keepdims=0"]), x.sum((0, 2)))
+    near(op("reduce_mean", [x], ["axes=-1", "keepdims=1"]), x.mean(-1, keepdims=True))
+    near(op("transpose", [x], ["perm=2,0,1"]), x.transpose(2, 0, 1), 0)
+    near(op("concat", [x, x], ["axis=1"]), np.concatenate([x, x], 1), 0)
+    near(op("relu", [x]), np.maximum(x, 0), 0)
+    assert "matmul" in tuff("op", "--list")[0]
+
+
+def conv_like_loops():
+    x, w, bias = normal(2, 4, 9, 8), normal(6, 2, 3, 2), normal(6)
+    got = op("conv2d", [x, w, bias], ["strides=2,1", "pads=1,0,2,1", "dilations=1,2", "group=2"])
+    padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (0, 1)))
+    oh, ow = (9 + 3 - 3) // 2 + 1, (8 + 1 - 3) // 1 + 1
+    want = np.zeros((2, 6, oh, ow), np.float64)
+    for o in range(6):
+        part = padded[:, (o // 3) * 2:(o // 3) * 2 + 2].astype(np.float64)
+        for i in range(oh):
+            for j in range(ow):
+                want[:, o, i, j] = (part[:, :, 2 * i:2 * i + 3, j:j + 3:2] * w[o]).sum((1, 2, 3))
+    near(got, want + bias.reshape(1, 6, 1, 1))
+
+
+def random_is_the_same_everywhere():
+    args = ["random_uniform", [], ["seed=7"]]
+    here = op(*args, extra=["--shape", "1000"])
+    cpu = op(*args, extra=["--shape", "1000", "--device", "cpu"])
+    near(here, cpu, 0)
+    assert 0 <= here.min() and here.max() < 1 and abs(here.mean() - 0.5) < 0.05
+
+
+def ops_refuse():
+    np.save(path("a.npy"), normal(3, 4))
+    np.save(path("b.npy"), normal(5, 6))
+    out = ["--output", path("no.npy")]
+    refused("op", "matmul", "--input", path("a.npy"), "--input", path("b.npy"), *out, says="4")
+    refused("op", "nonesuch", *out, says="nonesuch")
+    refused("op", "relu", "--input", path("missing.npy"), *out, says="missing.npy")
+    refused("op", "softmax", "--input", path("a.npy"), "--attr", "axis=7", *out, says="axis")
+    refused("op", "softmax", "--input", path("a.npy"), "--attr", "axes=0", *out, says="axes")
+    with open(path("a.npy"), "rb") as f:
+        cut = f.read()[:-5]
+    with open(path("cut.npy"), "wb") as f:
+        f.write(cut)
+    refused("op", "relu", "--input", path("cut.npy"), *out, says="cut.npy")
+    assert not os.path.exists(path("no.npy"))
+
+
+def check_judges():
+    got = tuff_json("check", "--op", "softmax")
+    assert got["passed"] > 0 and got["failed"] == 0 and not got["failures"], got
+    for row in got["operators"]:
+        assert row["op"] == "softmax" and row["error"] <= max(row["tolerance"], 0), row
+    refused("check", "--op", "nonesuch", says="nonesuch")
+
+
+# ---- training --------------------------------------------------------------------------------
+
+def train_and_use():
+    model = path("model.safetensors")
+    got = tuff_json("train", "--net", NET, *data(2), "--out", model)
+    assert got["parameters"] == 4 * 25 + 4 + 4 * 12 * 12 * 10 + 10 and got["model"] == model
+    assert len(got["epochs"]) == 2
+    for key in ("loss", "accuracy", "test_loss", "test_accuracy", "seconds",
+                "images_per_second"):
+        assert key in got["epochs"][1], f"{key} is missing"
+    assert got["epochs"][1]["loss"] < got["epochs"][0]["loss"]
+    test = got["test"]
+    assert test["examples"] == TESTS
+    assert test["errors"] == round((1 - test["accuracy"]) * TESTS)
+    assert test["accuracy"] > 0.6, test
+
+    again = tuff_json("test", model, "--data", "fashion", "--limit-test", TESTS,
+                      "--against", "cpu")
+    assert again["errors"] == test["errors"] and abs(again["loss"] - test["loss"]) < 1e-6
+    assert again["max_abs_error"] <= 1e-3 and again["images_per_second"] > 0
+
+    info = tuff_json("info", model, "--plan", "--train")
+    assert info["parameters"] == got["parameters"] and len(info["layers"]) == 5
+    assert info["plan"]["launches"] > 0 and info["plan"]["peak_bytes"] > 0
+    assert info["training_plan"]["launches"] > info["plan"]["launches"]
+
+    image = np.zeros((28, 28))
+    image[4:26, 9:19] = 200
+    png(path("trousers.png"), image)
+    np.save(path("two.npy"), np.stack([image, image.T]).astype(np.uint8))
+    one = tuff_json("predict", model, "--input", path("trousers.png"))["predictions"]
+    two = tuff_json("predict", model, "--input", path("two.npy"))["predictions"]
+    assert len(one) == 1 and len(two) == 2 and len(one[0]["scores"]) == 10
+    assert np.allclose(one[0]["scores"], two[0]["scores"], atol=1e-6)
+    assert abs(sum(one[0]["probabilities"]) - 1) < 1e-5
+
+    np.save(path("wrong.npy"), np.zeros((3, 5, 5), np.uint8))
+    refused("predict", model, "--input", path("wrong.npy"), says="28")
+    with open(model, "rb") as f:
+        whole = f.read()
+    with open(path("cut.safetensors"), "wb") as f:
+        f.write(whole[:len(whole) // 2])
+    refused("test", path("cut.safetensors"), "--data", "fashion", says="cut.safetensors")
+
+
+def every_optimizer():
+    rates = dict(sgd=0.05, momentum=0.01, nesterov=0.01, rmsprop=0.001, adam=0.002, adamw=0.002)
+    for name, rate in rates.items():
+        got = tuff_json("train", "--net", NET, *data(1), "--optimizer", name, "--lr", rate,
+                        "--weight-decay", 1e-4, "--l1", 1e-6, "--schedule", "warmup=5 cosine",
+                        "--init", "he_normal")
+        assert got["test"]["accuracy"] > 0.5, f"{name}: {got['test']}"
+        assert got["model"] is None
+
+
+def resumed_run_is_the_same():
+    tuff("train", "--net", NET, *data(2), "--seed", 3, "--out", path("whole.st"), "--quiet")
+    tuff("train", "--net", NET, *data(1), "--seed", 3, "--out", path("part.st"), "--quiet")
+    tuff("train", "--resume", path("part.st"), *data(2), "--quiet")
+    with open(path("whole.st"), "rb") as a, open(path("part.st"), "rb") as b:
+        assert a.read() == b.read(), "the two files differ"
+
+
+def tables_and_arrays():
+    x = RNG.standard_normal((400, 4)).astype(np.float32)
+    kind = np.where(x[:, 0] + x[:, 1] > 0, "up", "down")
+    with open(path("t.csv"), "w") as f:
+        f.write("a,b,kind,c,d\n")
+        for row, k in zip(x, kind):
+            f.write(f"{row[0]},{row[1]},{k},{row[2]},{row[3]}\n")
+    got = tuff_json("train", "--net", "dense 8 | relu | dense 2", "--data",
+                    f"csv:{path('t.csv')},label=kind", "--epochs", 30, "--lr", 0.01)
+    assert got["test"]["accuracy"] > 0.9 and got["test"]["examples"] == 80, got["test"]
+    np.save(path("x.npy"), x)
+    np.save(path("y.npy"), (x @ np.array([1, 2, -1, 0.5], np.float32)).astype(np.float32))
+    got = tuff_json("train", "--net", "dense 1", "--data", f"npy:{path('x.npy')},{path('y.npy')}",
+                    "--loss", "mse", "--epochs", 60, "--lr", 0.05)
+    assert got["test"]["loss"] < 1e-3 and "accuracy" not in got["test"], got["test"]
+
+
+def training_refuses():
+    base = ["train", "--data", "fashion", "--limit", 64]
+    refused(*base, "--net", "conv 6 5 | rely", says="rely")
+    refused(*base, "--net", "conv 6 99 | flatten | dense 10", says="conv")
+    refused(*base, "--net", NET, "--optimizer", "adan", says="adan")
+    refused(*base, "--net", NET, "--lr", "-1", says="lr")
+    refused(*base, says="--net")
+    refused("train", "--net", NET, says="--data")
+    refused("train", "--net", NET, "--data", "idx:" + path("nowhere"), says="nowhere")
+    refused("train", "--net", NET, "--data", "nonesuch", says="nonesuch")
+    refused(*base, "--net", NET, "--epochs", 1, "--out", path("no/such/folder/m"),
+            says="no/such/folder")
+    refused("test", path("nowhere.st"), "--data", "fashion", says="nowhere.st")
+
+
+def cases():
+    yield help_and_usage
+    yield devices
+    yield auto_says_what_it_took
+    yield ops_like_numpy
+    yield conv_like_loops
+    yield random_is_the_same_everywhere
+    yield ops_refuse
+    yield check_judges
+    yield tables_and_arrays
+    for case in (train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses):
+        if os.path.isdir(FASHION):
+            yield case
+        else:
+            print(f"skipped: {case.__name__}: {FASHION} is not there")
+            counts["skipped"] += 1
+
+
+for case in cases():
+    if ONLY not in case.__name__:
+        continue
+    try:
+        case()
+        counts["passed"] += 1
+    except AssertionError as error:
+        counts["failed"] += 1
+        print(f"FAILED: {case.__name__}: {error}")
+shutil.rmtree(FOLDER)
+print("{passed} passed, {failed} failed, {skipped} skipped, 0 known".format(**counts))
+sys.exit(1 if counts["failed"] else 0)
