@@ -136,6 +136,43 @@ static void opens_with_little_memory(void)
     tuff_device_close(&other);
 }
 
+// A lost device says so, again and again, and is closed like any other.
+static void lost_device(void)
+{
+#ifdef TUFF_NO_VULKAN
+    SKIP("this build has no Vulkan backend");
+#else
+    if (tuff_device_caps(dev)->cpu) SKIP("the CPU path is never lost");
+    tuff_device *other = NULL;
+    tuff_stream *s;
+    tuff_buffer *a, *b;
+    tuff_cmd *cmd;
+    uint8_t data[100] = { 0 };
+    EXPECT_OK(tuff_device_open(tuff_device_get_info(dev)->id, &other));
+    if (!other) return;
+    EXPECT_OK(tuff_stream_create(other, &s));
+    EXPECT_OK(tuff_buffer_create(other, sizeof data, &a));
+    EXPECT_OK(tuff_buffer_create(other, sizeof data, &b));
+    EXPECT_OK(tuff_stream_cmd(s, &cmd));
+    EXPECT_OK(tuff_cmd_copy(cmd, all(b), all(a)));
+    EXPECT_OK(tuff_stream_wait(s));
+    for (int i = 0; i < 2; i++) {
+        EXPECT_OK(tuff_stream_cmd(s, &cmd));
+        EXPECT_OK(tuff_cmd_copy(cmd, all(b), all(a)));
+        tuff_vulkan_lose(other);
+        EXPECT_STATUS(tuff_stream_wait(s), TUFF_ERR_LOST);
+        EXPECT_HAS(tuff_last_error(), tuff_device_get_info(other)->name);
+        EXPECT_HAS(tuff_last_error(), "close it and open it again");
+        EXPECT_STATUS(tuff_stream_download(s, all(b), data), TUFF_ERR_LOST);
+    }
+    tuff_stream_destroy(&s);
+    tuff_buffer_release(&a);
+    tuff_buffer_release(&b);
+    tuff_device_close(&other);
+    EXPECT(loops_right(dev, 10, 0)); // the one beside it is well
+#endif
+}
+
 // ---- the file of pipelines ---------------------------------------------------------------
 
 static char notes[4096];
@@ -232,6 +269,7 @@ int main(int argc, char **argv)
     CASE(environment_names_the_device);
     CASE(several_devices);
     CASE(opens_with_little_memory);
+    CASE(lost_device);
     CASE(file_of_pipelines);
     tuff_device_close(&dev);
     return report();

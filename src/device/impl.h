@@ -84,6 +84,8 @@ tuff_status tuff_cpu_open(tuff_device **dev);
 // logged. Fails: TUFF_ERR_MEMORY.
 tuff_status tuff_vulkan_list(tuff_device_info *list, int capacity, int *count);
 tuff_status tuff_vulkan_open(int index, tuff_device **dev);
+// A test hook: from now on the device behaves as one that was lost.
+void tuff_vulkan_lose(tuff_device *dev);
 // Keeps the drivers loaded between listing and opening; true when let_go must follow.
 bool tuff_vulkan_hold(void);
 void tuff_vulkan_let_go(void);

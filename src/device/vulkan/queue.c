@@ -164,12 +164,18 @@ exit:
     return noted(d, status);
 }
 
+static tuff_status lost(const vk_device *d)
+{
+    return tuff_fail(TUFF_ERR_LOST, "%s was lost: close it and open it again; what was in its "
+                     "memory is gone", d->base.info.name);
+}
+
+void tuff_vulkan_lose(tuff_device *dev) { atomic_store(&((vk_device *)dev)->lost, true); }
+
 tuff_status vk_submit(tuff_device *dev, tuff_cmd *const cmds[], int count, tuff_ticket *ticket)
 {
     vk_device *d = (vk_device *)dev;
-    if (atomic_load(&d->lost))
-        return tuff_fail(TUFF_ERR_LOST, "%s was lost: close it and open it again",
-                         dev->info.name);
+    if (atomic_load(&d->lost)) return lost(d);
     for (int i = 0; i < count; i++)
         if (!cmds[i]->reusable) TUFF_TRY(vk_cmd_finish(cmds[i]));
     pthread_mutex_lock(&d->queue_lock);
@@ -202,9 +208,7 @@ tuff_status vk_wait(tuff_device *dev, tuff_ticket ticket)
 {
     vk_device *d = (vk_device *)dev;
     if (ticket <= atomic_load(&d->completed)) return TUFF_OK;
-    if (atomic_load(&d->lost))
-        return tuff_fail(TUFF_ERR_LOST, "%s was lost: close it and open it again",
-                         dev->info.name);
+    if (atomic_load(&d->lost)) return lost(d);
     if (d->timeline) return noted(d, wait_timeline(d, ticket));
     pthread_mutex_lock(&d->queue_lock);
     const tuff_status status = wait_fence(d, ticket);

@@ -10,6 +10,7 @@ static const char *const ext_name[TUFF_VK_EXT_COUNT] = {
 #undef TUFF_VK_EXT_NAME
 };
 
+// Long, because Vulkan has a struct for each feature.
 static tuff_status create_device(vk_device *d)
 {
     tuff_status status = TUFF_OK;
