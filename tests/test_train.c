@@ -505,6 +505,66 @@ static void steady_state_allocates_nothing(void)
     tuff_dataset_destroy(&data);
 }
 
+typedef struct counted {
+    int64_t made;
+    uint32_t pipelines;
+    int steps;
+} counted;
+
+static bool count_step(void *user, const tuff_progress *p)
+{
+    counted *c = user;
+    tuff_memory_stats stats;
+    tuff_device_get_stats(device, &stats);
+    if (p->epoch == 2 && p->step >= 2) { // the programs' memory has settled
+        if (c->steps++) {
+            EXPECT_EQ(tuff_alloc_count() - c->made, 0);
+            EXPECT_EQ(stats.pipelines, c->pipelines);
+        }
+        c->made = tuff_alloc_count();
+        c->pipelines = stats.pipelines;
+    }
+    return true;
+}
+
+// The same for a whole run: loader, program of the last batch, progress.
+static void a_run_allocates_nothing_between_steps(void)
+{
+    tuff_dataset *data = tiny_data(&(tiny_params){ .train = 100, .test = 5 });
+    tuff_model *model = tiny_model(device, data, NULL);
+    counted c = { 0 };
+    const tuff_train_params p = { .batch = 16, .epochs = 2, .on_step = count_step, .user = &c };
+    EXPECT_OK(tuff_train(model, data, &p, NULL));
+    EXPECT_EQ(c.steps, 6);
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+}
+
+// The device sums in f32; over many runs the sums are those of a sum in f64.
+static void sums_of_many_runs_keep_their_digits(void)
+{
+    enum { RUNS = 9000 };
+    tuff_dataset *data = tiny_data(&(tiny_params){ .train = 8, .test = 5 });
+    tuff_model *model = tiny_model(device, data, "flatten | dense 5");
+    batch b = read_batch(data, 1);
+    const tuff_train_params p = { .optimizer = { .kind = TUFF_SGD, .lr = 1e-20f } };
+    tuff_trainer *trainer;
+    tuff_metrics one, many;
+    if (EXPECT_OK(tuff_trainer_create(model, &p, TINY_CLASSES, 0, &trainer))) {
+        EXPECT_OK(tuff_trainer_step(trainer, b.x, b.y, 1));
+        EXPECT_OK(tuff_trainer_read(trainer, &one));
+        for (int i = 0; i < RUNS; i++) EXPECT_OK(tuff_trainer_step(trainer, b.x, b.y, 1));
+        EXPECT_OK(tuff_trainer_read(trainer, &many));
+        EXPECT(many.examples == RUNS && many.correct == RUNS * one.correct);
+        // 1024 equal numbers added in f32 err by at most 512 roundings of 2^-24.
+        EXPECT_NEAR(many.loss, one.loss, 3.1e-5 * one.loss);
+    }
+    tuff_trainer_destroy(&trainer);
+    free_batch(&b);
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+}
+
 static tuff_status two_steps(tuff_model *model, const batch *b)
 {
     tuff_trainer *trainer = NULL;
@@ -569,6 +629,8 @@ int main(int argc, char **argv)
     CASE(progress_is_told);
     CASE(predictions_are_the_tests_scores);
     CASE(steady_state_allocates_nothing);
+    CASE(a_run_allocates_nothing_between_steps);
+    CASE(sums_of_many_runs_keep_their_digits);
     CASE(failed_allocations_are_clean);
     tuff_device_close(&device);
     return report();

@@ -3,7 +3,14 @@
 #include "base/status.h"
 #include <string.h>
 
-enum { SUMS_GAP = 64, SUMS = 2 * SUMS_GAP }; // floats: views start at multiples of 256 bytes
+enum {
+    SUMS_GAP = 64, // floats: views start at multiples of 256 bytes
+    SUMS = 2 * SUMS_GAP,
+    // The device sums in f32: after so many runs or examples its sums go to the host, so that
+    // counts stay exact and a loss keeps its digits in epochs of any length.
+    MOST_RUNS = 1024,
+    MOST_EXAMPLES = 1 << 23
+};
 
 struct tuff_pass {
     int64_t count;
@@ -21,6 +28,7 @@ struct tuff_passes {
     tuff_stream *stream;
     tuff_pass **list;
     int count;
+    tuff_sums folded; // what was taken from the device before
 };
 
 // ---- what fits -----------------------------------------------------------------------------
@@ -233,13 +241,27 @@ void tuff_passes_destroy(tuff_passes **passes)
     *passes = NULL;
 }
 
+// Adds what the device has summed in one pass; `reset` sets the device's sums to zero.
+static tuff_status add_sums(tuff_passes *s, tuff_pass *p, bool reset, tuff_sums *sums)
+{
+    float values[SUMS];
+    if (!p->runs) return TUFF_OK;
+    TUFF_TRY(tuff_tensor_read(s->stream, p->sums, values, sizeof values));
+    sums->loss += (double)values[0] * (double)p->count;
+    sums->correct += (int64_t)values[SUMS_GAP];
+    sums->examples += p->runs * p->count;
+    return reset ? set_zero(s, p) : TUFF_OK;
+}
+
 tuff_status tuff_passes_get(tuff_passes *s, int64_t count, tuff_pass **pass)
 {
-    for (int i = 0; i < s->count; i++)
-        if (s->list[i]->count == count) {
-            *pass = s->list[i];
-            return TUFF_OK;
-        }
+    for (int i = 0; i < s->count; i++) {
+        tuff_pass *p = s->list[i];
+        if (p->count != count) continue;
+        *pass = p;
+        const bool full = p->runs >= MOST_RUNS || p->runs * p->count >= MOST_EXAMPLES;
+        return full ? add_sums(s, p, true, &s->folded) : TUFF_OK;
+    }
     tuff_pass **grown = tuff_realloc(s->list, (size_t)s->count + 1, sizeof *grown);
     if (!grown) return TUFF_ERR_MEMORY;
     s->list = grown;
@@ -250,17 +272,9 @@ tuff_status tuff_passes_get(tuff_passes *s, int64_t count, tuff_pass **pass)
 
 tuff_status tuff_passes_read(tuff_passes *s, bool reset, tuff_sums *sums)
 {
-    *sums = (tuff_sums){ 0 };
-    for (int i = 0; i < s->count; i++) {
-        tuff_pass *p = s->list[i];
-        float values[SUMS];
-        if (!p->runs) continue;
-        TUFF_TRY(tuff_tensor_read(s->stream, p->sums, values, sizeof values));
-        sums->loss += (double)values[0] * (double)p->count;
-        sums->correct += (int64_t)values[SUMS_GAP];
-        sums->examples += p->runs * p->count;
-        if (reset) TUFF_TRY(set_zero(s, p));
-    }
+    *sums = s->folded;
+    for (int i = 0; i < s->count; i++) TUFF_TRY(add_sums(s, s->list[i], reset, sums));
+    if (reset) s->folded = (tuff_sums){ 0 };
     return TUFF_OK;
 }
 

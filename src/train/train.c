@@ -165,6 +165,17 @@ tuff_status tuff_agree(tuff_model *model, tuff_dataset *data, bool learn)
     return learn ? tuff_model_set_data(model, &all) : TUFF_OK;
 }
 
+// Makes the programs of a whole and of the last batch before the clock starts.
+static tuff_status make_programs(run *r)
+{
+    const int64_t all = tuff_dataset_get_info(r->data)->count[TUFF_TRAIN];
+    const int64_t sizes[] = { all >= r->p.batch ? r->p.batch : 0, all % r->p.batch };
+    tuff_program *program;
+    for (int i = 0; i < 2; i++)
+        if (sizes[i]) TUFF_TRY(tuff_trainer_program(r->t, sizes[i], &program));
+    return TUFF_OK;
+}
+
 static tuff_status open_run(run *r, const tuff_safetensors *file)
 {
     const tuff_dataset_info *info = tuff_dataset_get_info(r->data);
@@ -182,6 +193,7 @@ static tuff_status open_run(run *r, const tuff_safetensors *file)
         if (!r->place.best) return TUFF_ERR_MEMORY;
     }
     if (file) TUFF_TRY(tuff_checkpoint_restore(file, r->t, &r->place));
+    TUFF_TRY(make_programs(r));
     const tuff_pass_spec tests = { r->model, r->p.loss, info->classes, NULL };
     return tuff_passes_create(&tests, &r->tests);
 }
