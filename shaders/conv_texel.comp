@@ -6,6 +6,8 @@
 // read), spec constants, grid: texel.glsl. Kernel taps are the outer loops: what a tap costs,
 // finding where it reads and whether that is inside, is shared by all channels.
 //
+// Built a second time for groups of one channel: a loop there costs as much as its body.
+//
 //   spec 1  DIVIDED  some pc.div is not 1: the input gradient of a convolution with strides
 #include "common.glsl"
 #include "quotient.glsl"
@@ -40,6 +42,23 @@ ivec4 pixel_of(ivec4 at, int div, uint size, out bvec4 inside)
     return pixel;
 }
 
+// The least and the greatest vertical position of tap 0 over the tile's columns.
+ivec2 rows_reached(Tile t)
+{
+    const uint plane = pc.to_h * pc.to_w, last = min(t.first + 4 * W, pc.g.n) - 1;
+    const uint image = quotient(t.first, plane);
+    const uint from = quotient(t.first - image * plane, pc.to_w);
+    const uint to = quotient(last - image * plane, pc.to_w); // past to_h: in the next image
+    const ivec2 rows = to < pc.to_h ? ivec2(from, to) : ivec2(0, pc.to_h - 1);
+    return rows * pc.mul_y + pc.off_y;
+}
+
+#ifdef ONE_CHANNEL
+#define EACH_CHANNEL
+#else
+#define EACH_CHANNEL for (uint c = 0; c < chs; c++)
+#endif
+
 void main()
 {
     Tile t;
@@ -56,18 +75,21 @@ void main()
 
     const uint kh = pc.kh, kw = pc.kw, from_w = pc.from_w, from_h = pc.from_h, w_ch = pc.w_ch;
     const int step_y = pc.step_y, step_x = pc.step_x, div_y = pc.div_y, div_x = pc.div_x;
+    const ivec2 span = rows_reached(t);
     EACH_ROW(DECLARE_ROW)
-    uint tap = 0;
     for (uint ky = 0; ky < kh; ky++) {
         bvec4 ok_y, ok_x;
+        const int at = int(ky) * step_y;
+        const bool reached = span.y + at >= 0 && span.x + at < int(from_h) * div_y;
+        const uint kw_here = reached ? kw : 0; // a loop of none is a branch, see below
         const uvec4 row =
-            from + uvec4(pixel_of(at_y + int(ky) * step_y, div_y, from_h, ok_y)) * from_w;
-        for (uint kx = 0; kx < kw; kx++) {
+            from + uvec4(pixel_of(at_y + at, div_y, from_h, ok_y)) * from_w;
+        for (uint kx = 0; kx < kw_here; kx++) {
             const ivec4 x = pixel_of(at_x + int(kx) * step_x, div_x, from_w, ok_x);
             const bvec4 ok = both(ok_y, ok_x);
             uvec4 b_at = mix(uvec4(0), row + uvec4(x), ok);
-            uvec2 a_at = w_row + tap++;
-            for (uint c = 0; c < chs; c++) {
+            uvec2 a_at = w_row + ky * kw + kx;
+            EACH_CHANNEL {
                 const vec4 b = mix(vec4(0.0), fetch_right(b_at), ok);
                 LOAD_LEFT(a_at)
                 EACH_ROW(ADD_ROW)

@@ -33,6 +33,7 @@ layout(binding = 3) uniform samplerBuffer bias;
 // Where this workgroup stands.
 struct Tile {
     uint row;          // its first row
+    uint first;        // its first column
     uvec4 col;         // this lane's columns, those past the end set to the last one
     bvec4 ok;          // which of them are not past the end
     uint batch, split;
@@ -44,8 +45,8 @@ bool tile_of(tuff_gemm g, out Tile t)
     const uint cols = quotient(g.n + 4 * W - 1, 4 * W), rows = (g.m + 7) / 8;
     uint i = group_index();
     uint next = quotient(i, cols);
-    const uvec4 col = (i - next * cols) * (4 * W) + gl_SubgroupInvocationID +
-                      uvec4(0, W, 2 * W, 3 * W);
+    t.first = (i - next * cols) * (4 * W);
+    const uvec4 col = t.first + gl_SubgroupInvocationID + uvec4(0, W, 2 * W, 3 * W);
     i = next;
     next = quotient(i, rows);
     t.row = (i - next * rows) * 8;

@@ -122,9 +122,9 @@ static bool gather_texel(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
     struct tuff_conv_pc *pc = &f->pc.conv;
     if (!divides(pc)) return false;
-    if (!tuff_product_texel(&f->p, TUFF_SHADER_conv_texel, pc, f->pc_bytes, pc->kh * pc->kw, k,
-                            plan))
-        return false;
+    const uint32_t taps = pc->kh * pc->kw;
+    const int shader = f->p.g.k == taps ? TUFF_SHADER_conv1_texel : TUFF_SHADER_conv_texel;
+    if (!tuff_product_texel(&f->p, shader, pc, f->pc_bytes, taps, k, plan)) return false;
     tuff_spec(&plan->d[0], divided(pc));
     return true;
 }

@@ -84,7 +84,11 @@ static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bin
 {
     const bool there = has(p, input);
     tuff_bind(d, TUFF_ROLE_IN, there ? input : 0, kind, TUFF_READ);
-    if (!there) d->slot[d->nslot - 1].size = sizeof(float); // a stand-in
+    if (there) return;
+    // A stand-in, of three elements if it has them: some drivers build a kernel anew for
+    // texel buffers whose size is a power of two.
+    const bool three = tuff_desc_count(&p->call->in[0]) >= 3;
+    d->slot[d->nslot - 1].size = (three ? 3 : 1) * sizeof(float);
 }
 
 static void bind_bias(const tuff_product *p, tuff_dispatch *d)
