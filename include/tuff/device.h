@@ -43,6 +43,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_device_list(tuff_device_info *list, int cap
 // Opens a device: "auto" (also NULL or ""), "cpu", "vulkan:N", or a part of a device's name,
 // in any case of letters. `auto` reads the environment's TUFF_DEVICE first, then prefers
 // discrete, integrated, virtual, software, the CPU path; a log line says which it took.
+// The environment's TUFF_AVOID lists words of tuff_device_info.features ("timeline f16") that
+// are left alone though the device has them: a way round a driver's bug.
 // Fails: TUFF_ERR_DEVICE (none matches: the sentence lists what there is), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_device_open(const char *which, tuff_device **device);
 // Waits for the device's work, then releases it. Tensors, streams and programs of the device
