@@ -240,6 +240,28 @@ static void a_model_knows_its_normalisation(void)
     tuff_dataset_destroy(&data);
 }
 
+// Classes may be trained by squared error; a test of the loaded model is then by that too.
+static void a_model_knows_its_loss(void)
+{
+    const char *path = temp_path("loss.safetensors");
+    tuff_dataset *data = run_data();
+    tuff_model *model = tiny_model(device, data, NULL);
+    tuff_train_result result;
+    tuff_metrics again, other;
+    const tuff_train_params p = { .epochs = 1, .out = path, .loss = TUFF_LOSS_MSE };
+    EXPECT_OK(tuff_train(model, data, &p, &result));
+    tuff_model_destroy(&model);
+    if (EXPECT_OK(tuff_model_load(device, path, &model))) {
+        const tuff_test_params entropy = { .loss = TUFF_LOSS_CROSS_ENTROPY };
+        EXPECT_OK(tuff_test(model, data, NULL, &again));
+        EXPECT_OK(tuff_test(model, data, &entropy, &other));
+        EXPECT(again.loss == result.last.test.loss && again.loss < 0.5 * other.loss);
+        EXPECT_EQ(again.correct, other.correct);
+    }
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+}
+
 static void weights_of_another_file(void)
 {
     const char *path = temp_path("weights.safetensors");
@@ -276,7 +298,7 @@ static tuff_status load_with(const char *key, const char *value, int arrays)
     tuff_pair pair[] = { { "tuff.version", "1" }, { "tuff.net", "dense 5" },
                          { "tuff.input", "4" },   { "tuff.scale", "1,2,3,4" },
                          { "tuff.shift", "0,0,0,1e-3" }, { "tuff.classes", "2" },
-                         { "tuff.class_names", "a\nb" } };
+                         { "tuff.class_names", "a\nb" }, { "tuff.loss", "mse" } };
     int count = COUNT(pair);
     for (int i = 0; i < count; i++) {
         if (!key || strcmp(pair[i].key, key) != 0) continue;
@@ -325,6 +347,7 @@ static void files_that_lie(void)
         { "tuff.scale", "1,2,3,x", "must hold 4 numbers" },
         { "tuff.scale", "1,2,3,1e300", "expected finite numbers" },
         { "tuff.scale", NULL, "must hold 4 numbers" },
+        { "tuff.loss", "hinge", "'hinge' is not known" },
         { "tuff.classes", "-1", "tuff.classes is '-1'" },
         { "tuff.classes", "99999999", "tuff.classes is '99999999'" },
         { "tuff.classes", "3", "must hold 3 lines" },
@@ -463,6 +486,7 @@ int main(int argc, char **argv)
     CASE(early_stop_and_resume);
     CASE(a_saved_model_comes_back);
     CASE(a_model_knows_its_normalisation);
+    CASE(a_model_knows_its_loss);
     CASE(weights_of_another_file);
     CASE(files_that_lie);
     CASE(damaged_checkpoints);

@@ -82,7 +82,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_schedule_parse(const char *text, tuff_sched
 // ---- training -------------------------------------------------------------------------------
 
 typedef enum tuff_loss {
-    TUFF_LOSS_AUTO,          // cross entropy where the data has classes, else mse
+    TUFF_LOSS_AUTO,          // to test: the one that the model was trained with; else cross
+                             // entropy where the data has classes, mse where it has targets
     TUFF_LOSS_CROSS_ENTROPY, // of logits (the net ends without softmax) and class indices
     TUFF_LOSS_MSE            // of outputs and targets; classes become one-hot targets
 } tuff_loss;

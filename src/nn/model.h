@@ -37,6 +37,7 @@ struct tuff_model {
     tuff_desc input, output;
     tuff_model_data data;
     void *data_memory;    // of what `data` points to, in one piece
+    int loss;             // the tuff_loss it was trained with last; 0: not known
 };
 
 // tuff_model_create, where `most` is below 0. Else p->net comes from a file that may lie: it is

@@ -2,6 +2,7 @@
 #include "train/evaluate.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "nn/model.h"
 
 tuff_status tuff_evaluate(tuff_passes *passes, const tuff_dataset *data, tuff_split split,
                           int batch, float *scores, tuff_metrics *metrics)
@@ -42,6 +43,7 @@ tuff_status tuff_test(tuff_model *model, tuff_dataset *data, const tuff_test_par
     const tuff_split split = p->held ? TUFF_HELD : TUFF_TEST;
     tuff_loss loss = p->loss;
     *metrics = (tuff_metrics){ .accuracy = -1 };
+    if (loss == TUFF_LOSS_AUTO && info->classes) loss = (tuff_loss)model->loss;
     if (loss == TUFF_LOSS_AUTO) loss = info->classes ? TUFF_LOSS_CROSS_ENTROPY : TUFF_LOSS_MSE;
     TUFF_REQUIRE(loss == TUFF_LOSS_CROSS_ENTROPY || loss == TUFF_LOSS_MSE, ARG,
                  "test: %d is no loss", (int)loss);

@@ -100,6 +100,8 @@ tuff_status tuff_out_model(tuff_model_out *out, const tuff_model *model)
         TUFF_TRY(add_pair(out, "tuff.scale", keep(out, print_floats(d->scale, d->channels))));
         TUFF_TRY(add_pair(out, "tuff.shift", keep(out, print_floats(d->shift, d->channels))));
     }
+    if (model->loss)
+        TUFF_TRY(tuff_out_pair(out, "tuff.loss", "%s", tuff_loss_name((tuff_loss)model->loss)));
     TUFF_TRY(tuff_out_pair(out, "tuff.classes", "%d", d->classes));
     if (!d->class_names) return TUFF_OK;
     const char *names = keep(out, print_names(d->class_names, d->classes));
@@ -339,6 +341,15 @@ static tuff_status read_data(const tuff_safetensors *file, tuff_model *model)
     return status == TUFF_ERR_ARG ? TUFF_ERR_FORMAT : status;
 }
 
+static tuff_status read_loss(const tuff_safetensors *file, tuff_model *model)
+{
+    const char *name = tuff_safetensors_meta(file, "tuff.loss");
+    tuff_loss loss = TUFF_LOSS_AUTO;
+    if (name) TUFF_TRY(tuff_loss_parse(name, &loss));
+    model->loss = (int)loss;
+    return TUFF_OK;
+}
+
 static tuff_status make_model(tuff_device *device, const tuff_safetensors *file,
                               tuff_model **model)
 {
@@ -354,6 +365,7 @@ static tuff_status make_model(tuff_device *device, const tuff_safetensors *file,
         numbers += tuff_desc_count(&tuff_safetensors_at(file, i)->array.desc);
     TUFF_TRY(tuff_model_build(device, &p, numbers, model));
     tuff_status status = read_weights(file, *model);
+    if (status == TUFF_OK) status = read_loss(file, *model);
     if (status == TUFF_OK) status = read_data(file, *model);
     if (status != TUFF_OK) tuff_model_destroy(model);
     return status;

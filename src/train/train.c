@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "nn/model.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include <math.h>
@@ -184,6 +185,7 @@ static tuff_status open_run(run *r, const tuff_safetensors *file)
     TUFF_TRY(tuff_trainer_create(r->model, &r->p, info->classes, info->count[TUFF_TRAIN],
                                  &r->t));
     r->p = r->t->p; // with defaults
+    r->model->loss = (int)r->p.loss;
     TUFF_REQUIRE(!r->p.patience || info->count[TUFF_HELD] > 0, ARG,
                  "train: early stop needs a held-out part of the data");
     if (r->p.patience) {
