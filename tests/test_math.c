@@ -362,6 +362,46 @@ static void refuses_what_does_not_fit(void)
     }
 }
 
+// Whatever is not allowed to lie over an input would be read after it was overwritten.
+static void refuses_shared_memory(void)
+{
+    const tuff_desc square = TUFF_SHAPE(TUFF_F32, 128, 128);
+    tuff_tensor *a = tensor(square, NULL), *b = tensor(square, NULL), *m = tensor(square, NULL);
+    tuff_tensor *hyper = tensor(TUFF_SHAPE(TUFF_F32, 8), NULL), *upper = NULL, *lower = NULL;
+    EXPECT_OK(tuff_tensor_view(a, 0, TUFF_SHAPE(TUFF_F32, 64, 128), &upper));
+    EXPECT_OK(tuff_tensor_view(a, 32 * 128, TUFF_SHAPE(TUFF_F32, 64, 128), &lower));
+#define SHARED(call, part)                                                      \
+    (void)(EXPECT_STATUS(call, TUFF_ERR_ARG) && EXPECT_HAS(tuff_last_error(), part))
+    SHARED(tuff_matmul(stream, a, b, NULL, NULL, a, NULL), "matmul: y may not share memory");
+    SHARED(tuff_matmul(stream, a, b, NULL, NULL, b, NULL), "with b here");
+    SHARED(tuff_relu_grad(stream, a, b, a), "dx may not share memory with y here");
+    SHARED(tuff_transpose(stream, a, a, NULL), "y may not share memory with x here");
+    SHARED(tuff_relu(stream, upper, lower), "y may not share memory with x here");
+    SHARED(tuff_update(stream, "adam", a, b, hyper, m, m, NULL), "may not share memory with");
+    EXPECT_OK(tuff_stream_wait(stream));
+    tuff_tensor *const all[] = { upper, lower, hyper, a, b, m };
+    for (size_t i = 0; i < COUNT(all); i++) tuff_tensor_destroy(&(tuff_tensor *){ all[i] });
+}
+
+// y over b: every element is read before it is written, also by kernels that take several.
+static void in_place_of_b(void)
+{
+    enum { N = 257 * 13 };
+    static float a[N], b[N], apart[N], over[N];
+    for (int i = 0; i < N; i++) a[i] = (float)(i % 71) - 3, b[i] = (float)(i % 17) + 0.5f;
+    tuff_tensor *row = tensor(TUFF_SHAPE(TUFF_F32, 13), a);
+    tuff_tensor *tb = tensor(TUFF_SHAPE(TUFF_F32, 257, 13), b);
+    tuff_tensor *ty = tensor(TUFF_SHAPE(TUFF_F32, 257, 13), NULL);
+    EXPECT_OK(tuff_div(stream, row, tb, ty));
+    EXPECT_OK(tuff_div(stream, row, tb, tb));
+    take(&ty, apart);
+    take(&tb, over);
+    EXPECT(memcmp(apart, over, sizeof apart) == 0);
+    EXPECT(apart[5] != apart[18]);
+    tuff_tensor_destroy(&row);
+}
+
+static void all_in_place(void) { each_variant("div", in_place_of_b); }
 static void all_ends(void) { each_variant("relu", ends_of_functions); }
 static void all_exp(void) { each_variant("exp", exp_is_exact); }
 static void all_log(void) { each_variant("log", log_is_exact); }
@@ -389,7 +429,9 @@ int main(int argc, char **argv)
     CASE(functions_of_one);
     CASE(functions_of_two);
     CASE(reductions_and_movement);
+    CASE(all_in_place);
     CASE(refuses_what_does_not_fit);
+    CASE(refuses_shared_memory);
     tuff_stream_destroy(&stream);
     tuff_device_close(&dev);
     return report();

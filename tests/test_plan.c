@@ -167,6 +167,27 @@ static void what_is_wrong_is_noticed(void)
     EXPECT_STR(plan_problem(&c.call, &bad, k), "an input is written");
 }
 
+// Every case that was planned so far fits each device; these do not fit the first.
+static void limits_are_named(void)
+{
+    static const struct { const char *op, *text, *part; } rows[] = {
+        { "relu", "40000001", "f32 [40000001] takes 160000004 bytes" },
+        { "add", "6001x6001 6001", "f32 [6001, 6001] takes 144048004 bytes" },
+        { "transpose", "33554433", "maxStorageBufferRange" },
+        { "matmul", "5003x5003 5003x7001", "f32 [5003, 7001] takes 140104012 bytes" },
+    };
+    tuff_caps k = devices[0].caps;
+    k.max_storage_range = 128 << 20;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        tuff_case c;
+        if (!EXPECT_OK(tuff_case_parse(tuff_op_find(rows[i].op), TUFF_F32, rows[i].text, &c)))
+            continue;
+        EXPECT_STATUS(tuff_select(&c.call, &k, &plan), TUFF_ERR_LIMIT);
+        EXPECT_HAS(tuff_last_error(), rows[i].part);
+        EXPECT_HAS(tuff_last_error(), rows[i].op);
+    }
+}
+
 // What shaders/divide.glsl makes of the constants that plans push.
 static uint32_t divide(uint32_t n, tuff_divide d)
 {
@@ -195,6 +216,7 @@ int main(int argc, char **argv)
     harness_init(argc, argv, NULL, 0);
     CASE(divides_exactly);
     CASE(what_is_wrong_is_noticed);
+    CASE(limits_are_named);
     for (size_t d = 0; d < COUNT(devices); d++)
         for (int o = 0; o < tuff_op_count(); o++)
             for (const char *const *text = tuff_op_at(o)->cases; *text; text++)

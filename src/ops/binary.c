@@ -277,7 +277,7 @@ static void grad_tanh_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
     .units = units, .ref = ref_##name_,                                         \
     .variants = { { "texel", texel_##name_ }, { "plain", plain_##name_ } }
 #define AB { { .name = "a", .dtypes = TUFF_F32 }, { .name = "b", .dtypes = TUFF_F32 } }
-#define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true } }
+#define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true, .alias_any = true } }
 #define OUT_DX { { .name = "dx", .dtypes = TUFF_F32, .alias = true, .alias_in = 1 } }
 
 const tuff_op tuff_op_add = {

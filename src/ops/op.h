@@ -196,6 +196,7 @@ typedef struct tuff_port {
     bool optional;   // inputs: may be absent (always the last ones)
     bool alias;      // outputs: may be the same tensor as the input `alias_in`
     int alias_in;    // outputs: index of that input
+    bool alias_any;  // outputs: may be any one input of the same shape (elementwise ops)
     bool no_grad;    // inputs: integers, targets, state; never differentiated
     bool positive;   // inputs: samples are drawn from (0.1, sample.max]
     bool whole;      // inputs: samples are whole numbers, so that equals meet

@@ -120,21 +120,31 @@ tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan
 
 // ---- eager calls -------------------------------------------------------------------------
 
-// Same memory is allowed only where the port says so, and only as the very same range.
+// Two tensors over some of the same bytes; *same tells whether over just the same ones.
+static bool shares(const tuff_tensor *a, const tuff_tensor *b, bool *same)
+{
+    const tuff_range x = tuff_tensor_range(a), y = tuff_tensor_range(b);
+    *same = x.offset == y.offset && x.size == y.size;
+    return x.buffer == y.buffer && x.offset < y.offset + y.size && y.offset < x.offset + x.size;
+}
+
+// An output may lie over an input only where its port says so, and only over the whole of it;
+// two outputs never share memory.
 static tuff_status check_alias(const tuff_op *op, const tuff_tensor *const in[], int nin,
                                tuff_tensor *const out[], int nout)
 {
+    bool same;
     for (int o = 0; o < nout; o++) {
-        const tuff_range y = tuff_tensor_range(out[o]);
+        const tuff_port *y = &op->out[o];
         for (int i = 0; i < nin; i++) {
-            if (!in[i] || in[i]->buffer != y.buffer) continue;
-            const tuff_range x = tuff_tensor_range(in[i]);
-            if (x.offset + x.size <= y.offset || y.offset + y.size <= x.offset) continue;
-            const bool same = x.offset == y.offset && x.size == y.size;
-            TUFF_REQUIRE(op->out[o].alias && same, ARG,
-                         "%s may not share memory with %s here", op->out[o].name,
-                         op->in[i].name);
+            if (!in[i] || !shares(in[i], out[o], &same)) continue;
+            const bool allowed = y->alias && (y->alias_any || y->alias_in == i);
+            TUFF_REQUIRE(allowed && same, ARG, "%s may not share memory with %s here",
+                         y->name, op->in[i].name);
         }
+        for (int k = 0; k < o; k++)
+            TUFF_REQUIRE(!shares(out[k], out[o], &same), ARG,
+                         "%s may not share memory with %s", y->name, op->out[k].name);
     }
     return TUFF_OK;
 }

@@ -8,6 +8,31 @@ static _Thread_local const char *forced;
 
 void tuff_variant_force(const char *name) { forced = name; }
 
+// A kernel sees each tensor through one binding, which has a limit.
+static tuff_status check_size(const tuff_call *c, const tuff_desc *d, const tuff_caps *k)
+{
+    char text[96];
+    TUFF_REQUIRE(!d->dtype || tuff_fits(k, tuff_desc_bytes(d)), LIMIT,
+                 "%s: %s takes %zu bytes, a kernel of this device sees at most %llu "
+                 "(maxStorageBufferRange)", c->op->name, tuff_desc_print(d, text, sizeof text),
+                 tuff_desc_bytes(d), (unsigned long long)k->max_storage_range);
+    return TUFF_OK;
+}
+
+static tuff_status none_fits(const tuff_call *c, const tuff_caps *k, const char *only)
+{
+    char x[96];
+    const tuff_desc *d = c->nin ? &c->in[0] : &c->out[0];
+    (void)tuff_desc_print(d, x, sizeof x);
+    if (only)
+        return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no kernel named %s takes %s here",
+                         c->op->name, only, x);
+    // The last variant runs on every device: what stops it is the size of its scratch memory.
+    return tuff_fail(TUFF_ERR_LIMIT, "%s: what its kernels must keep beside %s is more than the "
+                     "%llu bytes that this device binds at once (maxStorageBufferRange)",
+                     c->op->name, x, (unsigned long long)k->max_storage_range);
+}
+
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const char *only = forced ? forced : getenv("TUFF_VARIANT");
@@ -18,6 +43,8 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     // A name that no variant of this op has forces nothing, so that one setting can be used
     // for a whole net; but tuff_variant_force means this call.
     if (!known && !forced) only = NULL;
+    for (int i = 0; i < c->nin; i++) TUFF_TRY(check_size(c, &c->in[i], k));
+    for (int i = 0; i < c->nout; i++) TUFF_TRY(check_size(c, &c->out[i], k));
     for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++) {
         const tuff_variant *v = &c->op->variants[i];
         if (only && strcmp(only, v->name) != 0) continue;
@@ -26,11 +53,7 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
         p->variant = v->name;
         if (v->plan(c, k, p)) return TUFF_OK;
     }
-    char x[96];
-    return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no %skernel of this device takes x = %s%s%s",
-                     c->op->name, only ? "forced " : "",
-                     c->nin ? tuff_desc_print(&c->in[0], x, sizeof x) : "nothing",
-                     only ? "; variant " : "", only ? only : "");
+    return none_fits(c, k, only);
 }
 
 tuff_dispatch *tuff_plan_add(tuff_plan *p, int shader)
