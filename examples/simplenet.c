@@ -1,10 +1,11 @@
 // The five steps on images of 3 x 32 x 32: load data, define the model, choose the optimizer,
 // train, test.
 //
-//   simplenet [CIFAR-10 FOLDER] [EPOCHS]
+//   simplenet [CIFAR-10 FOLDER] [EPOCHS] [IMAGES]
 //
-// With a folder of CIFAR-10's binary batches (plain or .gz) it learns those; without one, the
-// default data (Fashion-MNIST), padded to 32 x 32 with the grey channel repeated.
+// With a folder of CIFAR-10's binary batches (plain or .gz) it learns those; without one (or
+// with ""), the default data (Fashion-MNIST), padded to 32 x 32 with the grey channel
+// repeated. IMAGES trains on and tests with that many at most.
 #include "example.h"
 
 static bool on_epoch(void *user, const tuff_epoch *e)
@@ -21,7 +22,9 @@ int main(int argc, char **argv)
 {
     const char *folder = argc > 1 && argv[1][0] ? argv[1] : NULL;
     const int epochs = argc > 2 ? atoi(argv[2]) : 2;
-    if (epochs < 1) return fprintf(stderr, "usage: simplenet [CIFAR-10 FOLDER] [EPOCHS]\n"), 2;
+    const int images = argc > 3 ? atoi(argv[3]) : 0;
+    if (epochs < 1 || images < 0)
+        return fprintf(stderr, "usage: simplenet [CIFAR-10 FOLDER] [EPOCHS] [IMAGES]\n"), 2;
     tuff_device *device;
     DO(tuff_device_open(NULL, &device));
 
@@ -29,8 +32,9 @@ int main(int argc, char **argv)
     char spec[4096] = "fashion";
     if (folder) snprintf(spec, sizeof spec, "cifar10:%s", folder);
     tuff_dataset *data;
-    const tuff_dataset_params grey = { .pad_to = 32, .channels = 3 };
-    DO(tuff_dataset_open(spec, folder ? NULL : &grey, &data));
+    tuff_dataset_params how = { .limit_train = images, .limit_test = images };
+    if (!folder) how.pad_to = 32, how.channels = 3; // grey 28 x 28 becomes 3 x 32 x 32
+    DO(tuff_dataset_open(spec, &how, &data));
 
     // 2. Define the model: conv 3 -> 6 -> 16, dense 120 - 84 - 10.
     tuff_model *model;

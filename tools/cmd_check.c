@@ -34,8 +34,8 @@ static void print_failure(const tuff_check_result *r)
 {
     cli_bar_end();
     fprintf(stderr, "FAILED  %s %s %s\n        %s\n", r->op, r->variant, r->text, r->problem);
-    fprintf(stderr, "        again: tuff check --device %s --op '%s %s'\n", r->device, r->op,
-            r->text);
+    fprintf(stderr, "        again: tuff check --device %s --seed %lld --op '%s %s'\n",
+            r->device, (long long)cli.seed, r->op, r->text);
 }
 
 static void on_result(void *user, const tuff_check_result *r)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_DEVICES = 32, DEFAULT_EPOCHS = 4 };
+enum { MOST_DEVICES = 32, DEFAULT_EPOCHS = 3 };
 
 typedef struct run {
     char id[16], name[256], driver[128];
@@ -168,7 +168,7 @@ int cmd_demo(const cli_command *self, int argc, char **argv)
     const char *out = "lenet5-fashion.safetensors", *spec = "fashion";
     int n = 0;
     const cli_option options[] = {
-        { "epochs", CLI_INT, &epochs, "N", "passes over the 60,000 training images; 4" },
+        { "epochs", CLI_INT, &epochs, "N", "passes over the 60,000 training images; 3" },
         { "data", CLI_TEXT, &spec, "SPEC", "other data of 1 x 28 x 28 images" },
         { "out", CLI_TEXT, &out, "MODEL", "where the model goes; lenet5-fashion.safetensors" },
         { NULL, CLI_FLAG, NULL, NULL, NULL },
