@@ -52,7 +52,8 @@ def regression():
 
 
 def dense():
-    assert number(r"\((\S+) %\)", example("dense")) > 92
+    out = example("dense")
+    assert number(r"\((\S+) %\)", out) > 92, out
 
 
 def checkpoint():
@@ -61,12 +62,14 @@ def checkpoint():
 
 
 def simplenet():
-    assert number(r"\((\S+) %\)", example("simplenet", "", 1, 2000)) > 40
+    out = example("simplenet", "", 2, 4000)
+    assert number(r"\((\S+) %\)", out) > 45, out
 
 
 def simplenet_on_cifar():
     # Ten classes by chance are 10 %.
-    assert number(r"\((\S+) %\)", example("simplenet", CIFAR, 3, 2000)) > 18
+    out = example("simplenet", CIFAR, 6, 2000)
+    assert number(r"\((\S+) %\)", out) > 16, out
 
 
 def simplenet_without_its_folder():
