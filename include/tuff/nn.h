@@ -58,7 +58,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_net_text(const char *net, char *text, size_
 // fan_in is the count of inputs of one output (in / group * rows * columns), fan_out that of
 // outputs of one input, as PyTorch counts them.
 typedef enum tuff_init_kind {
-    TUFF_INIT_DEFAULT,        // PyTorch's: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), biases too
+    TUFF_INIT_DEFAULT, // PyTorch's: U(-1/sqrt(fan_in), 1/sqrt(fan_in)), biases too
     TUFF_INIT_ZEROS,
     TUFF_INIT_CONSTANT,       // a
     TUFF_INIT_UNIFORM,        // U[a, b)
@@ -102,22 +102,22 @@ TUFF_API TUFF_CHECK tuff_status tuff_model_create(tuff_device *device,
 TUFF_API void tuff_model_destroy(tuff_model **model);
 
 TUFF_API tuff_device *tuff_model_device(const tuff_model *model);
-TUFF_API const char *tuff_model_net(const tuff_model *model); // canonical text
+TUFF_API const char *tuff_model_net(const tuff_model *model);         // canonical text
 TUFF_API const tuff_desc *tuff_model_input(const tuff_model *model);  // one sample
 TUFF_API const tuff_desc *tuff_model_output(const tuff_model *model); // of one sample
 
 typedef struct tuff_layer_info {
-    const char *text;   // "conv 6 5"
+    const char *text;        // "conv 6 5"
     tuff_desc input, output; // of one sample
-    int param;          // its first parameter; meaningless when it has none
-    int params;         // how many it has
-    int64_t parameters; // elements of those
+    int param;               // its first parameter; meaningless when it has none
+    int params;              // how many it has
+    int64_t parameters;      // elements of those
 } tuff_layer_info;
 TUFF_API int tuff_model_layer_count(const tuff_model *model);
 TUFF_API bool tuff_model_layer(const tuff_model *model, int index, tuff_layer_info *info);
 
 typedef struct tuff_param_info {
-    const char *name;    // "0.weight"
+    const char *name; // "0.weight"
     tuff_desc desc;
     int64_t offset;      // of its first element in the flat tensor
     tuff_tensor *tensor; // a view of the flat tensor; belongs to the model
@@ -142,9 +142,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_model_set(tuff_model *model, const char *na
 // v + shift[c] for channel c, dim 0 of a sample) and what its classes are called. tuff_train
 // sets it, model files keep it, and whoever predicts must prepare samples so.
 typedef struct tuff_model_data {
-    int channels;              // 0: not known
-    const float *scale, *shift; // [channels]
-    int classes;               // 0: none, or not known
+    int channels;                   // 0: not known
+    const float *scale, *shift;     // [channels]
+    int classes;                    // 0: none, or not known
     const char *const *class_names; // [classes], or NULL
 } tuff_model_data;
 // Copies what is given; on failure the model knows what it knew.

@@ -92,9 +92,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_loss_parse(const char *name, tuff_loss *los
 TUFF_API const char *tuff_loss_name(tuff_loss loss);
 
 typedef struct tuff_metrics {
-    double loss;       // mean over the examples
-    double accuracy;   // correct / examples; -1 where the data has no classes
-    int64_t correct;   // examples whose largest output is their class's
+    double loss;     // mean over the examples
+    double accuracy; // correct / examples; -1 where the data has no classes
+    int64_t correct; // examples whose largest output is their class's
     int64_t examples;
     double seconds;
     double images_per_second;
@@ -144,11 +144,11 @@ typedef struct tuff_train_params {
 } tuff_train_params;
 
 typedef struct tuff_train_result {
-    tuff_epoch last;     // the last whole epoch of this call; epoch is 0 when there was none
-    int64_t steps;       // in all, also counting those before `resume`
-    int best_epoch;      // with early stop: whose weights the model has; else 0
-    bool early;          // ended by early stop
-    bool asked;          // ended because a function returned false
+    tuff_epoch last; // the last whole epoch of this call; epoch is 0 when there was none
+    int64_t steps;   // in all, also counting those before `resume`
+    int best_epoch;  // with early stop: whose weights the model has; else 0
+    bool early;      // ended by early stop
+    bool asked;      // ended because a function returned false
 } tuff_train_result;
 
 // Trains a model on the training part of a dataset; the held-out and the test part (where
@@ -190,7 +190,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_trainer_program(tuff_trainer *trainer, int6
 // ---- testing and predicting -----------------------------------------------------------------
 
 typedef struct tuff_test_params {
-    bool held;     // the held-out part; else the test part
+    bool held; // the held-out part; else the test part
     tuff_loss loss;
     int batch;     // 0 = 64
     float *scores; // NULL, or [examples, output...]: receives the net's outputs (logits)
