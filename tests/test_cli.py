@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The command line as its users see it: every subcommand on the device under test, its JSON, its
-exit status, and one sentence for each mistake. NumPy judges `tuff op`."""
+"""The command line as its users see it: every subcommand on the device under test, its JSON,
+its exit status, and one sentence for each mistake. NumPy judges `tuff op`."""
 import json
 import os
 import shutil
@@ -129,7 +129,8 @@ def devices():
     listed = tuff_json("devices")["devices"]
     assert listed[-1]["id"] == "cpu"
     for d in listed:
-        for key in ("name", "vendor", "type", "driver", "api", "memory", "subgroup", "features"):
+        for key in ("name", "vendor", "type", "driver", "api", "memory", "subgroup",
+                    "features"):
             assert key in d, f"{key} is missing"
     out, _ = tuff("devices")
     assert all(d["id"] in out for d in listed)
@@ -161,7 +162,8 @@ def ops_like_numpy():
 
 def conv_like_loops():
     x, w, bias = normal(2, 4, 9, 8), normal(6, 2, 3, 2), normal(6)
-    got = op("conv2d", [x, w, bias], ["strides=2,1", "pads=1,0,2,1", "dilations=1,2", "group=2"])
+    got = op("conv2d", [x, w, bias],
+             ["strides=2,1", "pads=1,0,2,1", "dilations=1,2", "group=2"])
     padded = np.pad(x, ((0, 0), (0, 0), (1, 2), (0, 1)))
     oh, ow = (9 + 3 - 3) // 2 + 1, (8 + 1 - 3) // 1 + 1
     want = np.zeros((2, 6, oh, ow), np.float64)
@@ -169,7 +171,8 @@ def conv_like_loops():
         part = padded[:, (o // 3) * 2:(o // 3) * 2 + 2].astype(np.float64)
         for i in range(oh):
             for j in range(ow):
-                want[:, o, i, j] = (part[:, :, 2 * i:2 * i + 3, j:j + 3:2] * w[o]).sum((1, 2, 3))
+                window = part[:, :, 2 * i:2 * i + 3, j:j + 3:2]
+                want[:, o, i, j] = (window * w[o]).sum((1, 2, 3))
     near(got, want + bias.reshape(1, 6, 1, 1))
 
 
@@ -281,8 +284,8 @@ def tables_and_arrays():
     assert got["test"]["accuracy"] > 0.9 and got["test"]["examples"] == 80, got["test"]
     np.save(path("x.npy"), x)
     np.save(path("y.npy"), (x @ np.array([1, 2, -1, 0.5], np.float32)).astype(np.float32))
-    got = tuff_json("train", "--net", "dense 1", "--data", f"npy:{path('x.npy')},{path('y.npy')}",
-                    "--loss", "mse", "--epochs", 60, "--lr", 0.05)
+    got = tuff_json("train", "--net", "dense 1", "--data",
+                    f"npy:{path('x.npy')},{path('y.npy')}", "--loss", "mse", "--epochs", 60, "--lr", 0.05)
     assert got["test"]["loss"] < 1e-3 and "accuracy" not in got["test"], got["test"]
 
 
