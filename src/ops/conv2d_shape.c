@@ -1,6 +1,5 @@
 // The shapes of a convolution: the only place where they are checked.
 #include "ops/conv2d.h"
-#include <stdio.h>
 #include <string.h>
 
 static const char *const axis_name[] = { "rows", "columns" };

@@ -1,7 +1,6 @@
 // The parts of a product's plan that matmul and the convolutions share. See gemm.h.
 #include "ops/gemm.h"
 #include "ops/ops.h"
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -49,14 +48,18 @@ static uint32_t after_bits(const tuff_product *p)
            (has(p, p->residual) ? TUFF_AFTER_RESIDUAL : 0);
 }
 
-bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
+// Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
+// all that follows the product.
+static bool is_direct(const tuff_product *p, const tuff_caps *k)
 {
     return p->act <= TUFF_ACT_RELU &&
            (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
 }
 
-bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
-                      bool direct)
+// Cuts the sums: into `parts` parts or more, each a multiple of `unit` products and short
+// enough. `direct` tells whether the kernel can do what follows the product itself.
+// Returns false when the parts would not fit one storage binding.
+static bool cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit, bool direct)
 {
     tuff_gemm *g = &p->g;
     uint32_t most = TUFF_GEMM_SUM;
@@ -80,13 +83,14 @@ static bool is_whole(const tuff_product *p)
     return p->g.splits == 1 && p->g.after == after_bits(p);
 }
 
+// Binds an input, or what is never read in its place.
 static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bind_kind kind)
 {
     const bool there = has(p, input);
     tuff_bind(d, TUFF_ROLE_IN, there ? input : 0, kind, TUFF_READ);
     if (there) return;
-    // A stand-in, of three elements if it has them: some drivers build a kernel anew for
-    // texel buffers whose size is a power of two.
+    // Three elements if there are: some drivers build a kernel anew for texel buffers whose
+    // size is a power of two.
     const bool three = tuff_desc_count(&p->call->in[0]) >= 3;
     d->slot[d->nslot - 1].size = (three ? 3 : 1) * sizeof(float);
 }
@@ -96,24 +100,27 @@ static void bind_bias(const tuff_product *p, tuff_dispatch *d)
     bind_or(p, d, p->g.after & TUFF_AFTER_BIAS ? p->bias : -1, TUFF_BIND_TEXEL_F32);
 }
 
-void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d)
+// Where the kernel writes: y, or the parts in scratch 0.
+static void bind_y(const tuff_product *p, tuff_dispatch *d)
 {
     tuff_bind(d, is_whole(p) ? TUFF_ROLE_OUT : TUFF_ROLE_SCRATCH, 0, TUFF_BIND_STORAGE,
               TUFF_WRITE);
 }
 
-tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan)
+// A dispatch with the bindings of gemm.glsl.
+static tuff_dispatch *add_gemm(const tuff_product *p, int shader, tuff_plan *plan)
 {
     tuff_dispatch *d = tuff_plan_add(plan, shader);
     tuff_bind_in(d, p->a);
     tuff_bind_in(d, p->b);
-    tuff_product_bind_y(p, d);
+    bind_y(p, d);
     bind_bias(p, d);
     bind_or(p, d, p->g.after & TUFF_AFTER_RESIDUAL ? p->residual : -1, TUFF_BIND_STORAGE);
     return d;
 }
 
-void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan)
+// Appends the dispatch that adds the parts, when there are any.
+static void finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan)
 {
     if (is_whole(p)) return;
     const uint32_t wg = tuff_group_size(k);
@@ -173,22 +180,22 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
                          tuff_plan *plan)
 {
     const uint32_t w = k->subgroup;
-    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
+    const bool direct = is_direct(p, k) && !has(p, p->residual);
     if (!takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g)) return false;
-    if (k->max_loop && p->g.k > k->max_loop) return false; // packing loops over quarters
-    if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
+    if (k->max_loop && p->g.k > k->max_loop / 2) return false; // pack.comp takes it whole
+    if (!cut(p, k, 1, 4, direct)) return false;
     if (!add_panels(p, left, 1, k, plan) || !add_panels(p, right, 2, k, plan)) return false;
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_packed);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 1, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 2, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
-    tuff_product_bind_y(p, d);
+    bind_y(p, d);
     bind_bias(p, d);
     tuff_spec(d, w);
     TUFF_PUSH(d, (struct tuff_packed_pc){ .g = p->g, .plane = plane, .image_step = image_step,
                                           .bias_col = image_step == 0 });
     tuff_grid(d, (uint64_t)tuff_ceil_div(p->g.m, 2 * TEXEL_ROWS) *
                      tuff_ceil_div(p->g.n, 4 * w) * p->g.splits, k);
-    tuff_product_finish(p, k, plan);
+    finish(p, k, plan);
     return true;
 }
 
@@ -200,23 +207,23 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     if (!takes_texels(k)) return false;
     if (!tuff_fits_texel(k, &c->in[p->a], 4) || !tuff_fits_texel(k, &c->in[p->b], 4))
         return false;
-    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
+    const bool direct = is_direct(p, k) && !has(p, p->residual);
     const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TEXEL_ROWS) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
     const uint32_t useful = p->g.k / SHORTEST_PART; // each part is summed once more
     uint32_t parts = tiles < FEW_TILES ? 2 * FEW_TILES / (uint32_t)tiles : 1;
     if (parts > useful) parts = useful;
-    if (!tuff_product_cut(p, k, parts, unit, direct)) return false;
+    if (!cut(p, k, parts, unit, direct)) return false;
     memcpy(pc, &p->g, sizeof p->g);
     tuff_dispatch *d = tuff_plan_add(plan, shader);
     tuff_bind(d, TUFF_ROLE_IN, p->a, TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32, TUFF_READ);
-    tuff_product_bind_y(p, d);
+    bind_y(p, d);
     bind_bias(p, d);
     tuff_spec(d, w);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tiles * p->g.splits, k);
-    tuff_product_finish(p, k, plan);
+    finish(p, k, plan);
     return true;
 }
 
@@ -231,28 +238,28 @@ bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, b
     const uint32_t useful = g->k / SHORTEST_PART;
     uint32_t parts = tiles < BUSY_TILES ? BUSY_TILES / (uint32_t)tiles : 1;
     if (parts > useful) parts = useful;
-    if (!tuff_product_cut(p, k, parts, 1, tuff_product_direct(p, k))) return false;
+    if (!cut(p, k, parts, 1, is_direct(p, k))) return false;
     memcpy(pc, g, sizeof *g);
-    tuff_dispatch *d = tuff_product_add(p, shader, plan);
+    tuff_dispatch *d = add_gemm(p, shader, plan);
     tuff_spec(d, tall);
     tuff_spec(d, a_long_k);
     tuff_spec(d, b_long_k);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tiles * g->splits, k);
-    tuff_product_finish(p, k, plan);
+    finish(p, k, plan);
     return true;
 }
 
 bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                         const tuff_caps *k, tuff_plan *plan)
 {
-    if (!tuff_product_cut(p, k, 1, 1, tuff_product_direct(p, k))) return false;
+    if (!cut(p, k, 1, 1, is_direct(p, k))) return false;
     memcpy(pc, &p->g, sizeof p->g);
-    tuff_dispatch *d = tuff_product_add(p, shader, plan);
+    tuff_dispatch *d = add_gemm(p, shader, plan);
     const uint32_t wg = tuff_group_size(k);
     tuff_spec(d, wg);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tuff_ceil_div((uint64_t)p->g.count * p->g.splits, wg), k);
-    tuff_product_finish(p, k, plan);
+    finish(p, k, plan);
     return true;
 }

@@ -26,7 +26,7 @@ enum { TUFF_GEMM_SUM = 16384 }; // products that one f32 sum takes at most
 // One product of a call, and what follows it. Filled by matmul_plan.c and conv2d_plan.c.
 typedef struct tuff_product {
     const tuff_call *call;
-    tuff_gemm g;            // count, splits, k_step and after are set by tuff_product_cut
+    tuff_gemm g;            // the plan fills in count, splits, k_step and after
     int a, b;               // inputs of the call that the kernel knows by these names
     int bias, residual;     // likewise; -1: it never has one
     int act;                // tuff_act
@@ -39,20 +39,6 @@ static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
     return (uint32_t)((a + b - 1) / b);
 }
 
-// Cuts the sums: at least `parts` parts where k allows it, each a multiple of `unit` products
-// and short enough. `direct` tells whether the kernel can bind bias and residual itself.
-// Returns false when the parts would not fit one storage binding.
-bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
-                      bool direct);
-// Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
-// all that follows the product.
-bool tuff_product_direct(const tuff_product *p, const tuff_caps *k);
-// Appends where the kernel writes: y, or the parts in scratch 0.
-void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d);
-// Appends the dispatch that adds the parts, when there are any, and reserves scratch 0.
-void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan);
-// The dispatch of a kernel with the bindings of gemm.glsl: a, b, y, bias, residual.
-tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan);
 // The plain variant, whole: `pc` begins with a tuff_gemm, which this fills.
 bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                         const tuff_caps *k, tuff_plan *plan);

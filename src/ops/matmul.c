@@ -2,7 +2,6 @@
 #include "ops/matmul.h"
 #include "ops/gemm.h"
 #include "ops/ops.h"
-#include <assert.h>
 #include <string.h>
 
 enum { A, B, BIAS, RESIDUAL };
@@ -159,8 +158,14 @@ static tuff_var unbroadcast(tuff_tape *t, tuff_var g, const tuff_desc *x)
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
     const tuff_matmul_params *p = n->call.params;
-    const tuff_var a = n->in[A], b = n->in[B];
-    const tuff_var d = tuff_act_grad(t, p->act, n->out[0], dy[0]);
+    const tuff_var dpre = tuff_act_grad(t, p->act, n->out[0], dy[0]), b = n->in[B];
+    tuff_var a = n->in[A], d = dpre;
+    if (n->call.in[B].rank == 2 && !p->trans_a) { // one tall matrix: no batches to sum after
+        const int64_t k = last(&n->call.in[A], 0), cols = last(&n->call.out[0], 0);
+        const int64_t rows = tuff_desc_count(&n->call.out[0]) / cols;
+        a = t->reshape(t, a, &TUFF_SHAPE(TUFF_F32, rows, k));
+        d = t->reshape(t, d, &TUFF_SHAPE(TUFF_F32, rows, cols));
+    }
     const tuff_matmul_params by_a = { .trans_a = p->trans_a && p->trans_b,
                                       .trans_b = p->trans_a || !p->trans_b };
     const tuff_matmul_params by_b = { .trans_a = !p->trans_a || p->trans_b,
@@ -173,9 +178,9 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
     dx[B] = unbroadcast(t, db, &n->call.in[B]);
     if (tuff_call_has(&n->call, BIAS)) {
         const tuff_reduce_params rows = { .axes = ((1u << n->call.out[0].rank) - 1) & ~1u };
-        dx[BIAS] = TUFF_V(t, &tuff_op_reduce_sum, &rows, d);
+        dx[BIAS] = TUFF_V(t, &tuff_op_reduce_sum, &rows, dpre);
     }
-    if (tuff_call_has(&n->call, RESIDUAL)) dx[RESIDUAL] = d;
+    if (tuff_call_has(&n->call, RESIDUAL)) dx[RESIDUAL] = dpre;
 }
 
 static tuff_cost cost(const tuff_call *c)
