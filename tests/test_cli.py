@@ -285,7 +285,8 @@ def tables_and_arrays():
     np.save(path("x.npy"), x)
     np.save(path("y.npy"), (x @ np.array([1, 2, -1, 0.5], np.float32)).astype(np.float32))
     got = tuff_json("train", "--net", "dense 1", "--data",
-                    f"npy:{path('x.npy')},{path('y.npy')}", "--loss", "mse", "--epochs", 60, "--lr", 0.05)
+                    f"npy:{path('x.npy')},{path('y.npy')}", "--loss", "mse",
+                    "--epochs", 60, "--lr", 0.05)
     assert got["test"]["loss"] < 1e-3 and "accuracy" not in got["test"], got["test"]
 
 
