@@ -53,7 +53,7 @@ static void errors_point_at_the_word(void)
         { "", "line 1, column 1", "expected a layer, found the end" },
         { "conv 6 5 |", "line 1, column 11", "expected a layer, found the end" },
         { "conv 6 5 | | relu", "line 1, column 12", "expected a layer, found '|'" },
-        { "conv 6 5 | maxpol 2", "line 1, column 12", "'maxpol' is no layer, did you mean" },
+        { "conv 6 5 | maxpol 2", "line 1, column 12", "'maxpol' is no layer (did you mean" },
         { "relu |\nrelu |\n  qqq 1", "line 3, column 3", "'qqq' is no layer, expected one of" },
         { "conv 6 | relu", "line 1, column 1", "conv is not given its KERNEL" },
         { "conv | relu", "line 1, column 1", "conv is not given its CHANNELS" },

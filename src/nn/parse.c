@@ -208,8 +208,8 @@ static tuff_status unknown_layer(const parser *p, token t)
     }
     snprintf(word, sizeof word, "%.*s", QUOTE(p, t));
     const char *near = tuff_nearest(word, names, n);
-    return complain(p, t, "'%s' is no layer%s%s, expected one of %s", word,
-                    near ? ", did you mean " : "", near ? near : "", list);
+    return complain(p, t, "'%s' is no layer%s%s%s, expected one of %s", word,
+                    near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", list);
 }
 
 static tuff_status read_layer(parser *p, tuff_layer *l)
