@@ -4,10 +4,14 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "base/status.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "base/time.h"
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -474,9 +478,102 @@ static void time_goes_on(void)
     EXPECT(passed >= 0.002 && passed < 60);
 }
 
+// ---- threads -----------------------------------------------------------------------------
+
+static atomic_int lines[2], mixed;
+
+static void log_first(void *user, int level, const char *line)
+{
+    (void)level, (void)line;
+    atomic_fetch_add(user == &lines[0] ? &lines[0] : &mixed, 1);
+}
+
+static void log_second(void *user, int level, const char *line)
+{
+    (void)level, (void)line;
+    atomic_fetch_add(user == &lines[1] ? &lines[1] : &mixed, 1);
+}
+
+static void *log_much(void *stop)
+{
+    while (!atomic_load((atomic_bool *)stop)) tuff_log(2, "a line");
+    return NULL;
+}
+
+// Whoever logs meanwhile never meets one function with what is the other's.
+static void logs_change_hands(void)
+{
+    atomic_bool stop = false;
+    pthread_t thread;
+    if (!EXPECT(pthread_create(&thread, NULL, log_much, &stop) == 0)) return;
+    for (int i = 0; i < 20000 || !atomic_load(&lines[0]) || !atomic_load(&lines[1]); i++)
+        tuff_log_set(i % 2 ? log_first : log_second, &lines[i % 2 ? 0 : 1]);
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    tuff_log_set(NULL, NULL);
+    EXPECT_EQ(atomic_load(&mixed), 0);
+}
+
+static void *fail_elsewhere(void *arg)
+{
+    (void)arg;
+    EXPECT_STR(tuff_last_error(), "");
+    (void)tuff_fail(TUFF_ERR_ARG, "theirs");
+    return NULL;
+}
+
+static void errors_are_of_a_thread(void)
+{
+    pthread_t thread;
+    (void)tuff_fail(TUFF_ERR_IO, "ours, %d", 7);
+    if (!EXPECT(pthread_create(&thread, NULL, fail_elsewhere, NULL) == 0)) return;
+    pthread_join(thread, NULL);
+    EXPECT_STR(tuff_last_error(), "ours, 7");
+    tuff_fail_prefix("op");
+    tuff_fail_prefix("op"); // said once
+    EXPECT_STR(tuff_last_error(), "op: ours, 7");
+}
+
+enum { LOOP = 10007 };
+static atomic_int visits[LOOP];
+
+static void visit_inner(void *arg, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++) atomic_fetch_add((atomic_int *)arg, 1);
+}
+
+static void visit(void *arg, size_t begin, size_t end)
+{
+    (void)arg;
+    for (size_t i = begin; i < end; i++) tuff_parallel_for(3, visit_inner, &visits[i]);
+}
+
+static void *loop(void *arg)
+{
+    tuff_parallel_for(LOOP, visit, arg);
+    return NULL;
+}
+
+// Each index once, by loops of two callers at a time, with loops inside.
+static void loops_cover_all(void)
+{
+    pthread_t thread;
+    if (!EXPECT(pthread_create(&thread, NULL, loop, NULL) == 0)) return;
+    (void)loop(NULL);
+    pthread_join(thread, NULL);
+    int wrong = 0;
+    for (int i = 0; i < LOOP; i++) wrong += atomic_load(&visits[i]) != 6;
+    EXPECT_EQ(wrong, 0);
+    tuff_parallel_for(0, visit, NULL);
+    EXPECT(tuff_thread_count() >= 1);
+}
+
 int main(int argc, char **argv)
 {
     harness_init(argc, argv, NULL, 0);
+    CASE(logs_change_hands);
+    CASE(errors_are_of_a_thread);
+    CASE(loops_cover_all);
     CASE(philox_known_answers);
     CASE(rng_places);
     CASE(rng_moments);

@@ -1,11 +1,16 @@
 #include "base/status.h"
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 static _Thread_local char last_error[1024];
-static tuff_log_fn log_fn;
-static void *log_user;
+// A function and what it is given change together.
+static struct {
+    pthread_mutex_t lock;
+    tuff_log_fn fn;
+    void *user;
+} sink = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static const char *const texts[TUFF_STATUS_COUNT] = {
 #define TUFF_STATUS_TEXT(name, text) text,
@@ -43,17 +48,23 @@ void tuff_fail_prefix(const char *prefix)
 
 void tuff_log_set(tuff_log_fn fn, void *user)
 {
-    log_user = user;
-    log_fn = fn;
+    pthread_mutex_lock(&sink.lock);
+    sink.fn = fn;
+    sink.user = user;
+    pthread_mutex_unlock(&sink.lock);
 }
 
 void tuff_log(int level, const char *format, ...)
 {
-    if (!log_fn) return;
+    pthread_mutex_lock(&sink.lock);
+    const tuff_log_fn fn = sink.fn;
+    void *user = sink.user;
+    pthread_mutex_unlock(&sink.lock);
+    if (!fn) return;
     char line[1024];
     va_list args;
     va_start(args, format);
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
-    log_fn(log_user, level, line);
+    fn(user, level, line);
 }

@@ -177,6 +177,8 @@ tuff_var tuff_graph_input(tuff_graph *g, const char *name, tuff_desc desc)
 
 tuff_var tuff_graph_bind(tuff_graph *g, const char *name, tuff_tensor *tensor)
 {
+    if (!tensor) fail(g, tuff_fail(TUFF_ERR_ARG, "graph: the tensor to bind is NULL"));
+    if (g->tape.status != TUFF_OK) return (tuff_var){ 0 };
     const tuff_var v = leaf(g, TUFF_VALUE_BOUND, name, tensor->desc);
     if (v.id) {
         g->values[v.id].bound = tuff_tensor_range(tensor);
@@ -187,6 +189,7 @@ tuff_var tuff_graph_bind(tuff_graph *g, const char *name, tuff_tensor *tensor)
 
 tuff_var tuff_graph_constant(tuff_graph *g, tuff_desc desc, const void *data)
 {
+    if (!data) fail(g, tuff_fail(TUFF_ERR_ARG, "graph: a constant's data is NULL"));
     const tuff_var v = leaf(g, TUFF_VALUE_CONSTANT, NULL, desc);
     if (!v.id) return v;
     void *copy = tuff_alloc(1, tuff_desc_bytes(&desc));
@@ -258,6 +261,10 @@ void tuff_graph_output(tuff_graph *g, const char *name, tuff_var v)
 void tuff_graph_store(tuff_graph *g, tuff_var v, tuff_tensor *into)
 {
     if (!check_var(g, v, "what is stored")) return;
+    if (!into) {
+        fail(g, tuff_fail(TUFF_ERR_ARG, "graph: the tensor to store into is NULL"));
+        return;
+    }
     const tuff_desc *from = &g->values[v.id].desc;
     if (from->dtype != into->desc.dtype ||
         tuff_desc_bytes(from) != tuff_desc_bytes(&into->desc)) {

@@ -145,6 +145,24 @@ static void count_stats(tuff_program *p, int fused)
     }
 }
 
+// Tensors that a graph reads and writes where they are must lie where the program runs.
+static tuff_status check_devices(const tuff_program *p, const tuff_graph *g)
+{
+    for (int v = 1; v < g->nvalues; v++) {
+        const tuff_buffer *b = g->values[v].bound.buffer;
+        TUFF_REQUIRE(!b || tuff_buffer_device(b) == p->device, ARG,
+                     "program: bound value %s lies on another device",
+                     g->values[v].name ? g->values[v].name : "without a name");
+    }
+    for (int s = 0; s < g->nsteps; s++) {
+        const tuff_buffer *b = g->steps[s].store.buffer;
+        TUFF_REQUIRE(!b || tuff_buffer_device(b) == p->device, ARG,
+                     "program: value %d is stored into a tensor of another device",
+                     g->steps[s].in[0]);
+    }
+    return TUFF_OK;
+}
+
 static tuff_status build(tuff_program *p, const tuff_graph *g,
                          const tuff_program_params *params)
 {
@@ -152,6 +170,7 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     TUFF_REQUIRE(params->slots >= 0 && params->slots <= TUFF_PROGRAM_SLOTS, ARG,
                  "program: slots is %d, it must be 0 to %d", params->slots,
                  TUFF_PROGRAM_SLOTS);
+    TUFF_TRY(check_devices(p, g));
     p->slots = params->slots ? params->slots : 2;
     TUFF_TRY(tuff_stream_create(p->device, &p->stream));
     TUFF_TRY(tuff_graph_copy(g, &p->graph));
@@ -171,6 +190,7 @@ tuff_status tuff_program_create(tuff_device *device, const tuff_graph *g,
                                 const tuff_program_params *params, tuff_program **program)
 {
     static const tuff_program_params defaults;
+    TUFF_REQUIRE(device && g && program, ARG, "program create: device, graph or program is NULL");
     *program = NULL;
     tuff_program *p = tuff_alloc(1, sizeof *p);
     if (!p) return TUFF_ERR_MEMORY;
@@ -210,7 +230,8 @@ tuff_status tuff_program_write(tuff_program *p, tuff_var input, const void *data
     tuff_program_input *in = NULL;
     for (int i = 0; i < p->ninputs; i++)
         if (p->inputs[i].value == input.id) in = &p->inputs[i];
-    TUFF_REQUIRE(in, ARG, "program: value %d is no input", input.id);
+    TUFF_REQUIRE(in && data, ARG, "program: value %d is no input, or its data is NULL",
+                 input.id);
     TUFF_REQUIRE(bytes == in->size, ARG, "program: %zu bytes were given for an input of %zu",
                  bytes, in->size);
     tuff_program_slot *slot = &p->slot[p->current];

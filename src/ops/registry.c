@@ -15,7 +15,7 @@ const tuff_op *tuff_op_at(int index) { return ops[index]; }
 
 const tuff_op *tuff_op_find(const char *name)
 {
-    for (int i = 0; i < tuff_op_count(); i++)
+    for (int i = 0; name && i < tuff_op_count(); i++)
         if (strcmp(ops[i]->name, name) == 0) return ops[i];
     return NULL;
 }

@@ -194,8 +194,11 @@ exit:
 static tuff_status run(tuff_stream *s, const tuff_op *op, const tuff_tensor *const in[],
                        int nin, tuff_tensor *const out[], int nout, const void *params)
 {
+    TUFF_REQUIRE(s && (in || !nin) && (out || !nout), ARG, "the stream or a list is NULL");
+    TUFF_REQUIRE(nin >= 0 && nin <= TUFF_OP_IN && nout >= 0 && nout <= TUFF_OP_OUT, ARG,
+                 "%d inputs and %d outputs given, %d and %d are the most", nin, nout,
+                 TUFF_OP_IN, TUFF_OP_OUT);
     tuff_device *dev = tuff_stream_device(s);
-    TUFF_REQUIRE(nin <= TUFF_OP_IN && nout <= TUFF_OP_OUT, ARG, "too many tensors");
     tuff_call c = { .op = op, .nin = nin, .params = params };
     tuff_range in_range[TUFF_OP_IN] = { 0 }, out_range[TUFF_OP_OUT] = { 0 };
     for (int i = 0; i < nin; i++) {
@@ -227,7 +230,7 @@ tuff_status tuff_op_run(tuff_stream *s, const char *name, const tuff_tensor *con
                         int nin, tuff_tensor *const out[], int nout, const void *params)
 {
     const tuff_op *op = tuff_op_find(name);
-    TUFF_REQUIRE(op, ARG, "there is no op named '%s'", name);
+    TUFF_REQUIRE(op, ARG, "there is no op named '%.64s'", name ? name : "");
     return tuff_run(s, op, in, nin, out, nout, params);
 }
 

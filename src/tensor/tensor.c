@@ -30,6 +30,7 @@ static tuff_status new_tensor(tuff_buffer *buffer, size_t offset, tuff_desc desc
 
 tuff_status tuff_tensor_create(tuff_device *device, tuff_desc desc, tuff_tensor **tensor)
 {
+    TUFF_REQUIRE(device && tensor, ARG, "tensor create: device or tensor is NULL");
     *tensor = NULL;
     TUFF_TRY(tuff_desc_check(&desc));
     const tuff_caps *caps = tuff_device_caps(device);
@@ -50,6 +51,7 @@ tuff_status tuff_tensor_create(tuff_device *device, tuff_desc desc, tuff_tensor 
 tuff_status tuff_tensor_view(tuff_tensor *base, int64_t offset, tuff_desc desc,
                              tuff_tensor **view)
 {
+    TUFF_REQUIRE(base && view, ARG, "tensor view: base or view is NULL");
     *view = NULL;
     TUFF_TRY(tuff_desc_check(&desc));
     const size_t size = tuff_dtype_size(base->desc.dtype), bytes = tuff_desc_bytes(&desc);
@@ -83,9 +85,11 @@ tuff_device *tuff_tensor_device(const tuff_tensor *tensor)
 }
 
 // Host memory and tensor must be of one size and, for safety, of one device's stream.
-static tuff_status check_transfer(const tuff_stream *s, const tuff_tensor *t, size_t bytes)
+static tuff_status check_transfer(const tuff_stream *s, const tuff_tensor *t, const void *data,
+                                  size_t bytes)
 {
     char text[96];
+    TUFF_REQUIRE(s && t && data, ARG, "tensor transfer: stream, tensor or data is NULL");
     TUFF_REQUIRE(bytes == tuff_desc_bytes(&t->desc), ARG,
                  "%zu bytes were given for a tensor of %s, which has %zu", bytes,
                  tuff_desc_print(&t->desc, text, sizeof text), tuff_desc_bytes(&t->desc));
@@ -97,13 +101,13 @@ static tuff_status check_transfer(const tuff_stream *s, const tuff_tensor *t, si
 tuff_status tuff_tensor_write(tuff_stream *stream, tuff_tensor *tensor, const void *data,
                               size_t bytes)
 {
-    TUFF_TRY(check_transfer(stream, tensor, bytes));
+    TUFF_TRY(check_transfer(stream, tensor, data, bytes));
     return tuff_stream_upload(stream, tuff_tensor_range(tensor), data);
 }
 
 tuff_status tuff_tensor_read(tuff_stream *stream, const tuff_tensor *tensor, void *data,
                              size_t bytes)
 {
-    TUFF_TRY(check_transfer(stream, tensor, bytes));
+    TUFF_TRY(check_transfer(stream, tensor, data, bytes));
     return tuff_stream_download(stream, tuff_tensor_range(tensor), data);
 }
