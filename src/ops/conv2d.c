@@ -50,7 +50,10 @@ static void add_channel(const tuff_conv *v, const float *x, const float *w, int6
             const tuff_span s = tuff_span_of(cols, step, off, 0, v->w);
             const double weight = w[u * v->kw + q];
             const float *from = x + row * v->w + off;
-            for (int64_t j = s.begin; j < s.end; j++) sum[j] += weight * from[j * step];
+            if (step == 1)
+                tuff_add_scaled(sum + s.begin, from + s.begin, weight, s.end - s.begin);
+            else
+                for (int64_t j = s.begin; j < s.end; j++) sum[j] += weight * from[j * step];
         }
     }
 }

@@ -44,7 +44,11 @@ static void dx_add(const tuff_conv *v, const float *dy, const float *w, int64_t 
             const tuff_span s = tuff_span_of(v->ow, step, off, 0, cols);
             const double weight = w[u * v->kw + q];
             const float *from = dy + row * v->ow;
-            for (int64_t j = s.begin; j < s.end; j++) sum[j * step + off] += weight * from[j];
+            if (step == 1)
+                tuff_add_scaled(sum + s.begin + off, from + s.begin, weight, s.end - s.begin);
+            else
+                for (int64_t j = s.begin; j < s.end; j++)
+                    sum[j * step + off] += weight * from[j];
         }
     }
 }
@@ -136,21 +140,6 @@ static tuff_status dw_infer(const tuff_call *c, tuff_desc out[])
     return TUFF_OK;
 }
 
-// Sum of a[i] * b[i * step]: four sums, so that one does not wait for another.
-static double dot(const float *a, const float *b, int64_t step, int64_t n)
-{
-    double s0 = 0, s1 = 0, s2 = 0, s3 = 0;
-    int64_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        s0 += (double)a[i] * b[i * step];
-        s1 += (double)a[i + 1] * b[(i + 1) * step];
-        s2 += (double)a[i + 2] * b[(i + 2) * step];
-        s3 += (double)a[i + 3] * b[(i + 3) * step];
-    }
-    for (; i < n; i++) s0 += (double)a[i] * b[i * step];
-    return s0 + s1 + (s2 + s3);
-}
-
 // One element of dw: kernel tap (u, q) of one pair of channels.
 static double dw_tap(const tuff_conv *v, const float *x, const float *dy, int64_t u, int64_t q)
 {
@@ -164,7 +153,7 @@ static double dw_tap(const tuff_conv *v, const float *x, const float *dy, int64_
             const float *a = dy + (n * v->o * v->oh + i) * v->ow + cols.begin;
             const float *b = x + (n * v->c * v->h + i * v->stride[0] + off_y) * v->w +
                              cols.begin * v->stride[1] + off_x;
-            sum += dot(a, b, v->stride[1], cols.end - cols.begin);
+            sum += tuff_dot(a, b, v->stride[1], cols.end - cols.begin);
         }
     return sum;
 }

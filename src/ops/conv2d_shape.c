@@ -114,9 +114,13 @@ tuff_status tuff_conv_of(const tuff_call *c, int x, int w, int y, tuff_conv *v)
 tuff_span tuff_span_of(int64_t n, int64_t step, int64_t off, int64_t lo, int64_t hi)
 {
     tuff_span s = { 0, n };
-    if (lo > off) s.begin = (lo - off + step - 1) / step;
     if (hi <= off) return (tuff_span){ 0, 0 };
-    const int64_t end = (hi - off + step - 1) / step;
+    int64_t begin = lo - off, end = hi - off;
+    if (step > 1) { // a division takes longer than a short row
+        begin = begin > 0 ? (begin + step - 1) / step : 0;
+        end = (end + step - 1) / step;
+    }
+    if (begin > 0) s.begin = begin;
     if (end < n) s.end = end;
     if (s.begin > s.end) s.begin = s.end;
     return s;

@@ -70,6 +70,32 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
 bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
                        bool b_long_k, const tuff_caps *k, tuff_plan *plan);
 
+// The inner loops of the references, by fours: a compiler makes these into SIMD without being
+// asked to, and of four sums none waits for another.
+// sum[i] += w x[i]
+static inline void tuff_add_scaled(double *restrict sum, const float *restrict x, double w,
+                                   int64_t n)
+{
+    int64_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; j++) sum[i + j] += w * x[i + j];
+    for (; i < n; i++) sum[i] += w * x[i];
+}
+
+// sum of a[i] b[i * step]
+static inline double tuff_dot(const float *a, const float *b, int64_t step, int64_t n)
+{
+    double s[4] = { 0 };
+    int64_t i = 0;
+    if (step == 1)
+        for (; i + 4 <= n; i += 4)
+            for (int j = 0; j < 4; j++) s[j] += (double)a[i + j] * b[i + j];
+    for (; i + 4 <= n; i += 4)
+        for (int j = 0; j < 4; j++) s[j] += (double)a[i + j] * b[(i + j) * step];
+    for (; i < n; i++) s[0] += (double)a[i] * b[i * step];
+    return s[0] + s[1] + (s[2] + s[3]);
+}
+
 // The activation of a reference.
 double tuff_act_ref(double x, int act);
 extern const char *const tuff_act_names[];

@@ -92,18 +92,13 @@ enum { BLOCK = 256 }; // columns summed at a time
 static void sum_row(const tuff_matmul_shape *s, const float *a, const float *b, int64_t cols,
                     double sum[BLOCK])
 {
-    for (int64_t j = 0; j < cols; j++) sum[j] = 0;
     if (s->b_n == 1) {
-        for (int64_t k = 0; k < s->k; k++) {
-            const double x = a[k * s->a_k];
-            const float *row = b + k * s->b_k;
-            for (int64_t j = 0; j < cols; j++) sum[j] += x * row[j];
-        }
+        for (int64_t j = 0; j < cols; j++) sum[j] = 0;
+        for (int64_t k = 0; k < s->k; k++)
+            tuff_add_scaled(sum, b + k * s->b_k, a[k * s->a_k], cols);
         return;
     }
-    for (int64_t j = 0; j < cols; j++)
-        for (int64_t k = 0; k < s->k; k++)
-            sum[j] += (double)a[k * s->a_k] * b[j * s->b_n + k * s->b_k];
+    for (int64_t j = 0; j < cols; j++) sum[j] = tuff_dot(b + j * s->b_n, a, s->a_k, s->k);
 }
 
 // One unit is one row of y.
