@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import struct
-import subprocess
 import sys
 import tempfile
 import zlib
@@ -17,16 +16,13 @@ except ImportError:  # the python3 that comes first may not be the system's, whi
         raise
     os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
 
-BUILD = os.environ.get("TUFF_BUILD") or os.path.join(os.path.dirname(__file__), "../build")
-RUN = [os.environ["TUFF_RUN"]] if os.environ.get("TUFF_RUN") else []
+from cases import BUILD, FASHION, run, start
+
 TUFF = os.path.join(BUILD, "tuff")
-FASHION = "/usr/share/datasets/fashion-mnist"
-ONLY = sys.argv[1] if len(sys.argv) > 1 else ""
 FOLDER = tempfile.mkdtemp(prefix="tuff-cli-")
+NET = "conv 4 5 | relu | maxpool 2 | flatten | dense 10"
 TESTS = 1000  # test images: SwiftShader needs seconds for as many
 RNG = np.random.default_rng(1)
-counts = {"passed": 0, "failed": 0, "skipped": 0}
-NET = "conv 4 5 | relu | maxpool 2 | flatten | dense 10"
 
 
 def path(name):
@@ -34,14 +30,7 @@ def path(name):
 
 
 def tuff(*args, expect=0, env=None):
-    """Runs it; returns (stdout, stderr). A status other than `expect` is a failure."""
-    done = subprocess.run(RUN + [TUFF, *map(str, args)], text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=FOLDER,
-                          env=dict(os.environ, **(env or {})))
-    assert done.returncode == expect, \
-        f"{' '.join(map(str, args))}: status {done.returncode}, expected {expect}\n" \
-        f"{done.stdout[-800:]}{done.stderr[-800:]}"
-    return done.stdout, done.stderr
+    return start(TUFF, *args, expect=expect, folder=FOLDER, env=env)
 
 
 def tuff_json(*args, expect=0):
@@ -305,33 +294,10 @@ def training_refuses():
     refused("test", path("nowhere.st"), "--data", "fashion", says="nowhere.st")
 
 
-def cases():
-    yield help_and_usage
-    yield devices
-    yield auto_says_what_it_took
-    yield ops_like_numpy
-    yield conv_like_loops
-    yield random_is_the_same_everywhere
-    yield ops_refuse
-    yield check_judges
-    yield tables_and_arrays
-    for case in (train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses):
-        if os.path.isdir(FASHION):
-            yield case
-        else:
-            print(f"skipped: {case.__name__}: {FASHION} is not there")
-            counts["skipped"] += 1
-
-
-for case in cases():
-    if ONLY not in case.__name__:
-        continue
-    try:
-        case()
-        counts["passed"] += 1
-    except AssertionError as error:
-        counts["failed"] += 1
-        print(f"FAILED: {case.__name__}: {error}")
+status = run([(case, None) for case in (
+    help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, conv_like_loops,
+    random_is_the_same_everywhere, ops_refuse, check_judges, tables_and_arrays)] +
+             [(case, FASHION) for case in (
+                 train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)
-print("{passed} passed, {failed} failed, {skipped} skipped, 0 known".format(**counts))
-sys.exit(1 if counts["failed"] else 0)
+sys.exit(status)

@@ -8,27 +8,15 @@ import subprocess
 import sys
 import tempfile
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-SOURCE = os.environ.get("TUFF_SOURCE") or os.path.dirname(HERE)
-BUILD = os.environ.get("TUFF_BUILD") or os.path.join(SOURCE, "build")
-SHARED = os.environ.get("TUFF_SHARED") or os.path.join(SOURCE, "../shared")
-RUN = [os.environ["TUFF_RUN"]] if os.environ.get("TUFF_RUN") else []
+from cases import BUILD, FASHION, SHARED, SOURCE, run, start
+
 FOLDER = tempfile.mkdtemp(prefix="tuff-examples-")
 CIFAR = os.path.join(SHARED, "data/cifar10")
-FASHION = "/usr/share/datasets/fashion-mnist"
-counts = {"passed": 0, "failed": 0, "skipped": 0}
-
-
-def start(program, *args, expect=0):
-    done = subprocess.run(RUN + [program, *map(str, args)], text=True, cwd=FOLDER,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == expect, \
-        f"{os.path.basename(program)}: status {done.returncode}\n{done.stdout}{done.stderr}"
-    return done.stdout, done.stderr
 
 
 def example(name, *args, expect=0):
-    return start(os.path.join(BUILD, "examples", name), *args, expect=expect)[0]
+    return start(os.path.join(BUILD, "examples", name), *args, expect=expect,
+                 folder=FOLDER)[0]
 
 
 def number(pattern, text):
@@ -73,9 +61,8 @@ def simplenet_on_cifar():
 
 
 def simplenet_without_its_folder():
-    done = subprocess.run(RUN + [os.path.join(BUILD, "examples/simplenet"), "/nowhere"],
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == 2 and "/nowhere" in done.stderr, done.stderr
+    _, err = start(os.path.join(BUILD, "examples/simplenet"), "/nowhere", expect=2)
+    assert "/nowhere" in err, err
 
 
 def program_of_the_readme():
@@ -93,23 +80,9 @@ def program_of_the_readme():
     assert number(r"(\S+) % right", out) > 30, out
 
 
-def wants(folder, case):
-    return case if os.path.isdir(folder) else (folder, case)
-
-
-for case in (devices, matmul, regression, dense, simplenet_without_its_folder,
-             wants(FASHION, checkpoint), wants(FASHION, simplenet),
-             wants(FASHION, program_of_the_readme), wants(CIFAR, simplenet_on_cifar)):
-    if isinstance(case, tuple):
-        print(f"skipped: {case[1].__name__}: {case[0]} is not there")
-        counts["skipped"] += 1
-        continue
-    try:
-        case()
-        counts["passed"] += 1
-    except AssertionError as error:
-        counts["failed"] += 1
-        print(f"FAILED: {case.__name__}: {error}")
+status = run([(devices, None), (matmul, None), (regression, None), (dense, None),
+              (simplenet_without_its_folder, None), (checkpoint, FASHION),
+              (simplenet, FASHION), (program_of_the_readme, FASHION),
+              (simplenet_on_cifar, CIFAR)])
 shutil.rmtree(FOLDER)
-print("{passed} passed, {failed} failed, {skipped} skipped, 0 known".format(**counts))
-sys.exit(1 if counts["failed"] else 0)
+sys.exit(status)

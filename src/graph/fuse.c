@@ -17,10 +17,10 @@ static void release_step(tuff_step *s)
     tuff_buffer_release(&s->store.buffer);
 }
 
-void tuff_graph_drop(tuff_graph *g)
+tuff_status tuff_graph_drop(tuff_graph *g)
 {
     bool *used = tuff_alloc((size_t)g->nvalues, sizeof *used);
-    if (!used) return; // nothing is dropped then; the program is only larger
+    if (!used) return TUFF_ERR_MEMORY;
     for (int v = 1; v < g->nvalues; v++) used[v] = g->values[v].output;
     for (int s = g->nsteps - 1; s >= 0; s--) {
         tuff_step *step = &g->steps[s];
@@ -34,6 +34,7 @@ void tuff_graph_drop(tuff_graph *g)
         g->nsteps--;
     }
     tuff_free(used);
+    return TUFF_OK;
 }
 
 // ---- fusing --------------------------------------------------------------------------------

@@ -57,6 +57,6 @@ static inline bool tuff_range_overlap(tuff_range a, tuff_range b)
 }
 
 // fuse.c: works on a program's own copy of the graph.
-void tuff_graph_drop(tuff_graph *g); // steps that no output and no store needs
+tuff_status tuff_graph_drop(tuff_graph *g); // steps that no output and no store needs
 int tuff_graph_fuse(tuff_graph *g);  // epilogues into their producers; how many went
 #endif

@@ -174,7 +174,7 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     p->slots = params->slots ? params->slots : 2;
     TUFF_TRY(tuff_stream_create(p->device, &p->stream));
     TUFF_TRY(tuff_graph_copy(g, &p->graph));
-    tuff_graph_drop(p->graph);
+    TUFF_TRY(tuff_graph_drop(p->graph));
     const int fused = params->no_fuse ? 0 : tuff_graph_fuse(p->graph);
     TUFF_TRY(tuff_graph_status(p->graph));
     TUFF_TRY(tuff_program_schedule(p, params));
