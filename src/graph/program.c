@@ -190,7 +190,8 @@ tuff_status tuff_program_create(tuff_device *device, const tuff_graph *g,
                                 const tuff_program_params *params, tuff_program **program)
 {
     static const tuff_program_params defaults;
-    TUFF_REQUIRE(device && g && program, ARG, "program create: device, graph or program is NULL");
+    TUFF_REQUIRE(device && g && program, ARG,
+                 "program create: device, graph or program is NULL");
     *program = NULL;
     tuff_program *p = tuff_alloc(1, sizeof *p);
     if (!p) return TUFF_ERR_MEMORY;
