@@ -28,8 +28,8 @@ static tuff_status none_fits(const tuff_call *c, const tuff_caps *k, const char 
         return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no kernel named %s takes %s here",
                          c->op->name, only, x);
     // The last variant runs on every device: what stops it is the size of its scratch memory.
-    return tuff_fail(TUFF_ERR_LIMIT, "%s: what its kernels must keep beside %s is more than "
-                     "the %llu bytes that this device binds at once (maxStorageBufferRange)",
+    return tuff_fail(TUFF_ERR_LIMIT, "%s: what its kernels keep beside %s takes more than the "
+                     "%llu bytes that this device binds at once (maxStorageBufferRange)",
                      c->op->name, x, (unsigned long long)k->max_storage_range);
 }
 
