@@ -111,6 +111,8 @@ def help_and_usage():
     refused("nonesuch", says="nonesuch")
     refused("devices", "--nonesuch", says="--nonesuch")
     refused("train", "--epochs", "many", says="'many'")
+    got = tuff_json("op", "nonesuch", expect=2)
+    assert "nonesuch" in got["error"], got
     assert "--epochs needs a value" in tuff("train", "--epochs", expect=2)[1]
 
 
@@ -123,6 +125,8 @@ def devices():
             assert key in d, f"{key} is missing"
     out, _ = tuff("devices")
     assert all(d["id"] in out for d in listed)
+    assert [d["id"] for d in tuff_json("devices", "--device", "cpu")["devices"]] == ["cpu"]
+    refused("devices", "--device", "nonesuch", says="nonesuch")
     refused("check", "--device", "nonesuch", says="nonesuch")
     refused("check", "--device", "vulkan:99", says="vulkan:99")
 
@@ -170,6 +174,8 @@ def random_is_the_same_everywhere():
     here = op(*args, extra=["--shape", "1000"])
     cpu = op(*args, extra=["--shape", "1000", "--device", "cpu"])
     near(here, cpu, 0)
+    seeded = op("random_uniform", [], extra=["--shape", "1000", "--seed", "7"])
+    near(here, seeded, 0)
     assert 0 <= here.min() and here.max() < 1 and abs(here.mean() - 0.5) < 0.05
 
 
@@ -244,11 +250,13 @@ def train_and_use():
 
 
 def every_optimizer():
+    # What is tested here is the command line; the updates are judged on every device by
+    # test_ops, test_golden and test_train.
     rates = dict(sgd=0.05, momentum=0.01, nesterov=0.01, rmsprop=0.001, adam=0.002, adamw=0.002)
     for name, rate in rates.items():
         got = tuff_json("train", "--net", NET, *data(1), "--optimizer", name, "--lr", rate,
-                        "--weight-decay", 1e-4, "--l1", 1e-6, "--schedule", "warmup=5 cosine",
-                        "--init", "he_normal")
+                        "--device", "cpu", "--weight-decay", 1e-4, "--l1", 1e-6,
+                        "--schedule", "warmup=5 cosine", "--init", "he_normal")
         assert got["test"]["accuracy"] > 0.5, f"{name}: {got['test']}"
         assert got["model"] is None
 
@@ -285,6 +293,8 @@ def training_refuses():
     refused(*base, "--net", "conv 6 99 | flatten | dense 10", says="conv")
     refused(*base, "--net", NET, "--optimizer", "adan", says="adan")
     refused(*base, "--net", NET, "--lr", "-1", says="lr")
+    for option in ("lr", "momentum", "epochs", "batch", "patience"):
+        refused(*base, "--net", NET, f"--{option}", 0, says=f"--{option}")
     refused(*base, says="--net")
     refused("train", "--net", NET, says="--data")
     refused("train", "--net", NET, "--data", "idx:" + path("nowhere"), says="nowhere")

@@ -23,14 +23,19 @@ static const cli_option common_options[] = {
 
 int cli_wrong(const cli_command *self, const char *format, ...)
 {
+    static bool said; // only the first of several makes the JSON object
+    char text[2048];
     va_list args;
     va_start(args, format);
-    cli_bar_end();
-    fprintf(stderr, "tuff%s%s: ", self ? " " : "", self ? self->name : "");
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return EXIT_WRONG;
+    cli_bar_end();
+    fprintf(stderr, "tuff%s%s: %s\n", self ? " " : "", self ? self->name : "", text);
+    if (!cli.json || said) return EXIT_WRONG;
+    said = true;
+    cJSON *json = cJSON_CreateObject();
+    cJSON_AddStringToObject(json, "error", text);
+    return cli_print_json(json, EXIT_WRONG);
 }
 
 int cli_error(const cli_command *self) { return cli_wrong(self, "%s", tuff_last_error()); }

@@ -53,10 +53,15 @@ extern cli_common cli;
 // *words. Returns -1 to go on, or the status to exit with (--help, or something wrong).
 int cli_parse(const cli_command *self, const cli_option *options, int argc, char **argv,
               cli_list *words);
-// "tuff train: <sentence>" on stderr; returns EXIT_WRONG.
+// "tuff train: <sentence>" on stderr (with --json also {"error": sentence} on stdout);
+// returns EXIT_WRONG.
 int cli_wrong(const cli_command *self, const char *format, ...) TUFF_PRINTF(2, 3);
 // The library's last error; returns EXIT_WRONG.
 int cli_error(const cli_command *self);
+// What CLI_INT and CLI_REAL options hold when they were not given, where 0 has a meaning of
+// its own: cli_given tells them apart.
+#define CLI_NOT_GIVEN -1e9
+static inline bool cli_given(double value) { return value != CLI_NOT_GIVEN; }
 // A note on stderr, unless --quiet.
 void cli_note(const char *format, ...) TUFF_PRINTF(1, 2);
 // Prints and frees a JSON object; returns `status`.

@@ -13,7 +13,7 @@ typedef struct row {
 
 typedef struct table {
     row rows[512];
-    int count, results;
+    int count, results, ops;
     cJSON *failures;
 } table;
 
@@ -28,6 +28,15 @@ static row *row_of(table *t, const tuff_check_result *r)
     snprintf(new->op, sizeof new->op, "%s", r->op);
     snprintf(new->variant, sizeof new->variant, "%s", r->variant);
     return new;
+}
+
+// Ops are judged in the order of their list.
+static int op_index(const char *name)
+{
+    tuff_op_info op;
+    for (int i = 0; tuff_op_get_info(i, &op); i++)
+        if (strcmp(op.name, name) == 0) return i;
+    return 0;
 }
 
 static void print_failure(const tuff_check_result *r)
@@ -49,7 +58,8 @@ static void on_result(void *user, const tuff_check_result *r)
     line->tolerance = fmax(line->tolerance, r->tolerance);
     line->grad_error = fmax(line->grad_error, r->grad_error);
     line->grad_tolerance = fmax(line->grad_tolerance, r->grad_tolerance);
-    cli_bar(0, "%d results, %s %s", ++t->results, r->op, r->text);
+    cli_bar((double)op_index(r->op) / t->ops, "%d results, %s %s", ++t->results, r->op,
+            r->text);
     if (r->passed || r->skipped) return;
     print_failure(r);
     cJSON *f = cJSON_CreateObject();
@@ -128,6 +138,7 @@ int cmd_check(const cli_command *self, int argc, char **argv)
     const tuff_check_params params = { .filter = op ? filter : NULL, .no_grad = forward,
                                        .seed = (uint64_t)cli.seed };
     t.failures = cJSON_CreateArray();
+    for (tuff_op_info info; tuff_op_get_info(t.ops, &info);) t.ops++;
     const tuff_status result = tuff_check_device(device, &params, on_result, &t);
     cli_bar_end();
     row sum;

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static const char *const types[] = { "CPU path",   "software", "virtual",
                                      "integrated", "discrete", "other" };
@@ -53,6 +54,13 @@ int cmd_devices(const cli_command *self, int argc, char **argv)
     int status = cli_parse(self, options, argc, argv, &words);
     if (status >= 0) return status;
     if (words.count) return cli_wrong(self, "'%s' is too much", words.item[0]);
+    char only[sizeof((tuff_device_info *)0)->id] = ""; // --device D: that one alone
+    if (cli.device) {
+        tuff_device *device = cli_open_device(self);
+        if (!device) return EXIT_WRONG;
+        snprintf(only, sizeof only, "%s", tuff_device_get_info(device)->id);
+        tuff_device_close(&device);
+    }
     int count = 0;
     if (tuff_device_list(NULL, 0, &count) != TUFF_OK) return cli_error(self);
     tuff_device_info *list = calloc((size_t)count, sizeof *list);
@@ -63,6 +71,7 @@ int cmd_devices(const cli_command *self, int argc, char **argv)
     }
     cJSON *array = cJSON_CreateArray();
     for (int i = 0; i < count; i++) {
+        if (only[0] && strcmp(only, list[i].id) != 0) continue;
         if (cli.json) cJSON_AddItemToArray(array, device_json(&list[i]));
         else print_device(&list[i]);
     }

@@ -13,6 +13,24 @@ typedef struct job {
     const char *shape;
 } job;
 
+static int list_json(void)
+{
+    tuff_op_info op;
+    cJSON *json = cJSON_CreateObject(), *ops = cJSON_AddArrayToObject(json, "operators");
+    for (int i = 0; tuff_op_get_info(i, &op); i++) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "name", op.name);
+        cJSON_AddStringToObject(o, "doc", op.doc);
+        if (op.onnx) cJSON_AddStringToObject(o, "onnx", op.onnx);
+        cJSON_AddItemToObject(o, "inputs", cJSON_CreateStringArray(op.input, op.inputs));
+        cJSON_AddItemToObject(o, "outputs", cJSON_CreateStringArray(op.output, op.outputs));
+        cJSON_AddItemToObject(o, "attributes",
+                              cJSON_CreateStringArray(op.attribute, op.attributes));
+        cJSON_AddItemToArray(ops, o);
+    }
+    return cli_print_json(json, EXIT_OK);
+}
+
 static void print_ops(void)
 {
     tuff_op_info op;
@@ -108,6 +126,19 @@ static tuff_status run(const job *j, const tuff_op_info *op, tuff_device *device
     return status;
 }
 
+// --seed goes to an operator that draws numbers, unless an attribute says otherwise.
+static void add_seed(job *j, const tuff_op_info *op)
+{
+    static char text[40];
+    bool takes = false;
+    for (int i = 0; i < op->attributes; i++) takes |= strcmp(op->attribute[i], "seed") == 0;
+    for (int i = 0; i < j->attributes.count; i++)
+        takes &= strncmp(j->attributes.item[i], "seed=", 5) != 0;
+    if (!takes || j->attributes.count == CLI_ITEMS) return;
+    snprintf(text, sizeof text, "seed=%lld", (long long)cli.seed);
+    j->attributes.item[j->attributes.count++] = text;
+}
+
 static int check_job(const cli_command *self, const job *j, const tuff_op_info *op)
 {
     tuff_desc shape;
@@ -142,6 +173,7 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     tuff_op_info op;
     int status = cli_parse(self, options, argc, argv, &words);
     if (status >= 0) return status;
+    if (list && cli.json) return list_json();
     if (list) return print_ops(), EXIT_OK;
     if (words.count != 1) return cli_wrong(self, "one operator's name was expected");
     j.op = words.item[0];
@@ -149,6 +181,7 @@ int cmd_op(const cli_command *self, int argc, char **argv)
         return cli_wrong(self, "there is no operator '%s' (tuff op --list shows them)", j.op);
     status = check_job(self, &j, &op);
     if (status >= 0) return status;
+    add_seed(&j, &op);
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     cJSON *json = cJSON_CreateObject(), *written = cJSON_AddArrayToObject(json, "outputs");

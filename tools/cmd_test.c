@@ -67,7 +67,7 @@ static int test(const cli_command *self, const settings *s, tuff_device *device,
 
 int cmd_test(const cli_command *self, int argc, char **argv)
 {
-    settings s = { .loss = "auto" };
+    settings s = { .loss = "auto", .batch = 64 };
     const cli_option options[] = {
         { "data", CLI_TEXT, &s.data, "SPEC", "what to test on: its test part" },
         { "loss", CLI_TEXT, &s.loss, "NAME", "cross_entropy or mse; by the data if not given" },
@@ -82,7 +82,7 @@ int cmd_test(const cli_command *self, int argc, char **argv)
     if (status >= 0) return status;
     if (words.count != 1) return cli_wrong(self, "one model file was expected");
     if (!s.data) return cli_wrong(self, "--data is needed, for example --data fashion");
-    if (s.batch < 0 || s.batch > INT32_MAX) return cli_wrong(self, "--batch is at least 1");
+    if (s.batch < 1 || s.batch > INT32_MAX) return cli_wrong(self, "--batch is at least 1");
     if (tuff_loss_parse(s.loss, &s.kind) != TUFF_OK) return cli_error(self);
     s.model = words.item[0];
     tuff_device *device = cli_open_device(self);

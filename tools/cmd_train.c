@@ -69,23 +69,39 @@ static bool on_epoch(void *user, const tuff_epoch *e)
 
 // ---- settings ------------------------------------------------------------------------------
 
-static bool in_int(int64_t v, int64_t least) { return v >= least && v <= INT32_MAX; }
+// An option that may be left out (0: the library's default) but not given as less than 1.
+static int whole(const cli_command *self, const char *name, int64_t v, int *out)
+{
+    if (!cli_given((double)v)) return -1;
+    if (v < 1 || v > INT32_MAX)
+        return cli_wrong(self, "--%s is a whole number of at least 1, not %lld", name,
+                         (long long)v);
+    *out = (int)v;
+    return -1;
+}
+
+// Likewise a number that must be larger than 0.
+static int positive(const cli_command *self, const char *name, double v, float *out)
+{
+    if (!cli_given(v)) return -1;
+    if (!(v > 0)) return cli_wrong(self, "--%s is a number larger than 0, not %g", name, v);
+    *out = (float)v;
+    return -1;
+}
 
 // Reads the words that the library has parsers for.
 static int read_settings(const cli_command *self, const settings *s, tuff_train_params *p)
 {
     *p = (tuff_train_params){ .seed = (uint64_t)cli.seed, .out = s->out,
                               .resume = s->resume };
-    if (!in_int(s->epochs, 0)) return cli_wrong(self, "--epochs is at least 1");
-    if (!in_int(s->batch, 0)) return cli_wrong(self, "--batch is at least 1");
-    if (!in_int(s->patience, 0)) return cli_wrong(self, "--patience is at least 1");
-    p->epochs = (int)s->epochs;
-    p->batch = (int)s->batch;
-    p->patience = (int)s->patience;
-    p->save_every = s->save_every;
     tuff_optimizer *o = &p->optimizer;
-    o->lr = (float)s->lr;
-    o->momentum = (float)s->momentum;
+    int status = whole(self, "epochs", s->epochs, &p->epochs);
+    if (status < 0) status = whole(self, "batch", s->batch, &p->batch);
+    if (status < 0) status = whole(self, "patience", s->patience, &p->patience);
+    if (status < 0) status = positive(self, "lr", s->lr, &o->lr);
+    if (status < 0) status = positive(self, "momentum", s->momentum, &o->momentum);
+    if (status >= 0) return status;
+    p->save_every = s->save_every;
     o->weight_decay = (float)s->weight_decay;
     o->l1 = (float)s->l1;
     o->clip_value = (float)s->clip_value;
@@ -164,7 +180,9 @@ static int train(const cli_command *self, const settings *s, tuff_train_params *
 int cmd_train(const cli_command *self, int argc, char **argv)
 {
     settings s = { .optimizer = "adam", .schedule = "constant", .loss = "auto",
-                   .init = "default" };
+                   .init = "default", .lr = CLI_NOT_GIVEN, .momentum = CLI_NOT_GIVEN,
+                   .epochs = (int64_t)CLI_NOT_GIVEN, .batch = (int64_t)CLI_NOT_GIVEN,
+                   .patience = (int64_t)CLI_NOT_GIVEN };
     const cli_option options[] = {
         { "net", CLI_TEXT, &s.net, "NET", "a preset, net text, or a file holding it" },
         { "data", CLI_TEXT, &s.data, "SPEC", "what to train on; fashion needs no files" },

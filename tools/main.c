@@ -48,6 +48,8 @@ int main(int argc, char **argv)
     if (argc < 2) return usage(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) return usage(stdout);
     if (strcmp(argv[1], "--version") == 0) return printf("tuff %s\n", TUFF_VERSION) < 0;
+    // Known before anything can go wrong, because errors are JSON then too.
+    for (int i = 2; i < argc; i++) cli.json |= strcmp(argv[i], "--json") == 0;
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return commands[i].run(&commands[i], argc - 2, argv + 2);
