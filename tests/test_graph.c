@@ -1,6 +1,7 @@
 // Graphs and programs: fused or not, with memory reused or not, replayed and pipelined, a
 // program computes what its ops compute one by one.
 #include "base/alloc.h"
+#include "graph/program.h"
 #include "harness.h"
 #include <math.h>
 #include <stdlib.h>
@@ -252,6 +253,36 @@ static void inputs_are_pipelined(void)
     tuff_tensor_destroy(&total);
 }
 
+// The next input is taken while the run before is still under way: its upload does not wait.
+static void the_next_batch_is_taken_meanwhile(void)
+{
+    enum { SIDE = 512, DEEP = 24 };
+    if (tuff_device_caps(device)->cpu) SKIP("the CPU path has done a run when it returns");
+    static float x[SIDE * SIDE];
+    const tuff_desc square = TUFF_SHAPE(TUFF_F32, SIDE, SIDE);
+    tuff_graph *g;
+    tuff_program *p = NULL;
+    EXPECT_OK(tuff_graph_create(&g));
+    const tuff_var in = tuff_graph_input(g, "x", square);
+    tuff_var y = in;
+    for (int i = 0; i < DEEP; i++)
+        y = tuff_graph_op(g, "matmul", (tuff_var[]){ y, in }, 2, NULL);
+    tuff_graph_output(g, "y", y);
+    if (EXPECT_OK(tuff_program_create(device, g, NULL, &p))) {
+        bool meanwhile = false;
+        for (int run = 0; run < 10 && !meanwhile; run++) {
+            EXPECT_OK(tuff_program_write(p, in, x, sizeof x));
+            EXPECT_OK(tuff_program_run(p));
+            EXPECT_OK(tuff_program_write(p, in, x, sizeof x)); // of the run to come
+            meanwhile = !tuff_device_done(device, p->last);
+            EXPECT_OK(tuff_program_wait(p));
+        }
+        EXPECT(meanwhile);
+    }
+    tuff_program_destroy(&p);
+    tuff_graph_destroy(&g);
+}
+
 static void replay_allocates_nothing(void)
 {
     net n;
@@ -351,6 +382,7 @@ int main(int argc, char **argv)
     CASE(compiled_in_every_way);
     CASE(stores_happen_in_order);
     CASE(inputs_are_pipelined);
+    CASE(the_next_batch_is_taken_meanwhile);
     CASE(replay_allocates_nothing);
     CASE(the_first_mistake_is_kept);
     CASE(wrong_calls_are_refused);
