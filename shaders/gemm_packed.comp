@@ -29,13 +29,19 @@ layout(binding = 3) uniform samplerBuffer bias;
     DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
 #define DECLARE_ROW(r) vec4 s##r = vec4(0.0);
 // A panel that no row of this W uses is never fetched: compilers see to it.
+// Chosen by mix, not by ?:, which would become branches that these drivers keep.
 #define SPREAD(x0, x1, x2, x3, r)                                               \
-    subgroupShuffle((r) / W == 0 ? x0 : (r) / W == 1 ? x1 : (r) / W == 2 ? x2 : x3, (r) % W)
-#define ADD_ROW(r)                                                              \
-    s##r += SPREAD(a0.x, a1.x, a2.x, a3.x, r) * bx;                             \
-    s##r += SPREAD(a0.y, a1.y, a2.y, a3.y, r) * by;                             \
-    s##r += SPREAD(a0.z, a1.z, a2.z, a3.z, r) * bz;                             \
-    s##r += SPREAD(a0.w, a1.w, a2.w, a3.w, r) * bw;
+    subgroupShuffle(mix(mix(x0, x1, (r) / W == 1), mix(x2, x3, (r) / W == 3),   \
+                        (r) / W >= 2), (r) % W)
+#define ADD_TERM(r, c)                                                          \
+    {                                                                           \
+        const float x = SPREAD(a0.c, a1.c, a2.c, a3.c, r);                      \
+        s##r.x += x * b0.c;                                                     \
+        s##r.y += x * b1.c;                                                     \
+        s##r.z += x * b2.c;                                                     \
+        s##r.w += x * b3.c;                                                     \
+    }
+#define ADD_ROW(r) ADD_TERM(r, x) ADD_TERM(r, y) ADD_TERM(r, z) ADD_TERM(r, w)
 
 void store_row(bvec4 ok, uvec4 at, vec4 v)
 {
@@ -69,8 +75,6 @@ void main()
         const vec4 b2 = texelFetch(right, int(b_at.z)), b3 = texelFetch(right, int(b_at.w));
         const vec4 a0 = texelFetch(left, int(a_at.x)), a1 = texelFetch(left, int(a_at.y));
         const vec4 a2 = texelFetch(left, int(a_at.z)), a3 = texelFetch(left, int(a_at.w));
-        const vec4 bx = vec4(b0.x, b1.x, b2.x, b3.x), by = vec4(b0.y, b1.y, b2.y, b3.y);
-        const vec4 bz = vec4(b0.z, b1.z, b2.z, b3.z), bw = vec4(b0.w, b1.w, b2.w, b3.w);
         EACH_ROW(ADD_ROW)
         a_at += W;
         b_at += W;

@@ -28,7 +28,14 @@ layout(binding = 3) uniform samplerBuffer bias;
 
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define DECLARE_ROW(r) vec4 s##r = vec4(0.0);
-#define ADD_ROW(r) s##r += subgroupShuffle((r) / W == 0 ? a0 : a1, (r) % W) * b;
+#define ADD_ROW(r)                                                              \
+    {                                                                           \
+        const float x = subgroupShuffle((r) / W == 0 ? a0 : a1, (r) % W);       \
+        s##r.x += x * b.x;                                                      \
+        s##r.y += x * b.y;                                                      \
+        s##r.z += x * b.z;                                                      \
+        s##r.w += x * b.w;                                                      \
+    }
 
 // Where this workgroup stands.
 struct Tile {
