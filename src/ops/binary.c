@@ -190,23 +190,14 @@ static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
     return true;
 }
 
-#define PLANS(name, function)                                                   \
-    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
-    {                                                                           \
-        return plan_texel(c, k, p, function);                                   \
-    }                                                                           \
-    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
-    {                                                                           \
-        return plan_plain(c, k, p, function);                                   \
-    }
-PLANS(add, TUFF_BINARY_ADD)
-PLANS(sub, TUFF_BINARY_SUB)
-PLANS(mul, TUFF_BINARY_MUL)
-PLANS(div, TUFF_BINARY_DIV)
-PLANS(equal, TUFF_BINARY_EQUAL)
-PLANS(relu_grad, TUFF_BINARY_RELU_GRAD)
-PLANS(sigmoid_grad, TUFF_BINARY_SIGMOID_GRAD)
-PLANS(tanh_grad, TUFF_BINARY_TANH_GRAD)
+TUFF_FUNCTION_PLANS(add, TUFF_BINARY_ADD)
+TUFF_FUNCTION_PLANS(sub, TUFF_BINARY_SUB)
+TUFF_FUNCTION_PLANS(mul, TUFF_BINARY_MUL)
+TUFF_FUNCTION_PLANS(div, TUFF_BINARY_DIV)
+TUFF_FUNCTION_PLANS(equal, TUFF_BINARY_EQUAL)
+TUFF_FUNCTION_PLANS(relu_grad, TUFF_BINARY_RELU_GRAD)
+TUFF_FUNCTION_PLANS(sigmoid_grad, TUFF_BINARY_SIGMOID_GRAD)
+TUFF_FUNCTION_PLANS(tanh_grad, TUFF_BINARY_TANH_GRAD)
 
 // ---- gradients -----------------------------------------------------------------------------
 

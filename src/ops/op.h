@@ -120,6 +120,18 @@ typedef struct tuff_variant {
     bool (*plan)(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 } tuff_variant;
 
+// The planners of one function of a family of elementwise ops, made of the file's own
+// plan_texel and plan_plain.
+#define TUFF_FUNCTION_PLANS(name, function)                                     \
+    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_texel(c, k, p, function);                                   \
+    }                                                                           \
+    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_plain(c, k, p, function);                                   \
+    }
+
 // ---- gradient ----------------------------------------------------------------------------
 
 // A gradient rule sees the node (descriptions, params, the variables it read and wrote) and

@@ -83,25 +83,16 @@ static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
     return true;
 }
 
-#define PLANS(name, function)                                                   \
-    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
-    {                                                                           \
-        return plan_texel(c, k, p, function);                                   \
-    }                                                                           \
-    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
-    {                                                                           \
-        return plan_plain(c, k, p, function);                                   \
-    }
-PLANS(relu, TUFF_UNARY_RELU)
-PLANS(sigmoid, TUFF_UNARY_SIGMOID)
-PLANS(tanh, TUFF_UNARY_TANH)
-PLANS(exp, TUFF_UNARY_EXP)
-PLANS(log, TUFF_UNARY_LOG)
-PLANS(sqrt, TUFF_UNARY_SQRT)
-PLANS(abs, TUFF_UNARY_ABS)
-PLANS(sign, TUFF_UNARY_SIGN)
-PLANS(square, TUFF_UNARY_SQUARE)
-PLANS(affine, TUFF_UNARY_AFFINE)
+TUFF_FUNCTION_PLANS(relu, TUFF_UNARY_RELU)
+TUFF_FUNCTION_PLANS(sigmoid, TUFF_UNARY_SIGMOID)
+TUFF_FUNCTION_PLANS(tanh, TUFF_UNARY_TANH)
+TUFF_FUNCTION_PLANS(exp, TUFF_UNARY_EXP)
+TUFF_FUNCTION_PLANS(log, TUFF_UNARY_LOG)
+TUFF_FUNCTION_PLANS(sqrt, TUFF_UNARY_SQRT)
+TUFF_FUNCTION_PLANS(abs, TUFF_UNARY_ABS)
+TUFF_FUNCTION_PLANS(sign, TUFF_UNARY_SIGN)
+TUFF_FUNCTION_PLANS(square, TUFF_UNARY_SQUARE)
+TUFF_FUNCTION_PLANS(affine, TUFF_UNARY_AFFINE)
 
 // ---- gradients -----------------------------------------------------------------------------
 

@@ -122,17 +122,26 @@ static bool avoided(const char *avoid, const char *word)
     return false;
 }
 
-static const int core_since[TUFF_VK_EXT_COUNT] = {
-#define TUFF_VK_EXT_CORE(id, name, core) [TUFF_VK_##id] = (core),
-    TUFF_VK_EXTENSIONS(TUFF_VK_EXT_CORE)
-#undef TUFF_VK_EXT_CORE
+const char *const tuff_vk_ext_name[TUFF_VK_EXT_COUNT] = {
+#define TUFF_VK_EXT_NAME(id, name, core) [TUFF_VK_##id] = name,
+    TUFF_VK_EXTENSIONS(TUFF_VK_EXT_NAME)
+#undef TUFF_VK_EXT_NAME
 };
+
+bool tuff_vk_ext_in_core(const tuff_vk_snapshot *s, int ext)
+{
+    static const int since[TUFF_VK_EXT_COUNT] = {
+#define TUFF_VK_EXT_CORE(id, name, core) [TUFF_VK_##id] = (core),
+        TUFF_VK_EXTENSIONS(TUFF_VK_EXT_CORE)
+#undef TUFF_VK_EXT_CORE
+    };
+    return since[ext] && s->major * 10 + s->minor >= since[ext];
+}
 
 // Notes that an extension is used, where it is not part of the API already.
 static void enable(const tuff_vk_snapshot *s, tuff_vk_choice *c, int ext)
 {
-    const bool core = core_since[ext] && s->major * 10 + s->minor >= core_since[ext];
-    c->enable[ext] = s->ext[ext] && !core;
+    c->enable[ext] = s->ext[ext] && !tuff_vk_ext_in_core(s, ext);
 }
 
 static void choose_features(const tuff_vk_snapshot *s, const char *avoid, tuff_vk_choice *c)

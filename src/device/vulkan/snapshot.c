@@ -4,22 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const ext_name[TUFF_VK_EXT_COUNT] = {
-#define TUFF_VK_EXT_NAME(id, name, core) [TUFF_VK_##id] = name,
-    TUFF_VK_EXTENSIONS(TUFF_VK_EXT_NAME)
-#undef TUFF_VK_EXT_NAME
-};
-
-static const int ext_core[TUFF_VK_EXT_COUNT] = {
-#define TUFF_VK_EXT_CORE(id, name, core) [TUFF_VK_##id] = (core),
-    TUFF_VK_EXTENSIONS(TUFF_VK_EXT_CORE)
-#undef TUFF_VK_EXT_CORE
-};
-
 // Is an extension's content there, as an extension or as a part of the API?
 static bool has(const tuff_vk_snapshot *s, int ext)
 {
-    return s->ext[ext] || (ext_core[ext] && s->major * 10 + s->minor >= ext_core[ext]);
+    return s->ext[ext] || tuff_vk_ext_in_core(s, ext);
 }
 
 static tuff_device_type type_of(VkPhysicalDeviceType type)
@@ -44,7 +32,7 @@ static tuff_status ask_extensions(VkPhysicalDevice device, tuff_vk_snapshot *s)
     VK(vkEnumerateDeviceExtensionProperties(device, NULL, &n, list));
     for (uint32_t i = 0; i < n; i++)
         for (int e = 0; e < TUFF_VK_EXT_COUNT; e++)
-            if (strcmp(list[i].extensionName, ext_name[e]) == 0) s->ext[e] = true;
+            if (strcmp(list[i].extensionName, tuff_vk_ext_name[e]) == 0) s->ext[e] = true;
 exit:
     tuff_free(list);
     return status;

@@ -73,4 +73,8 @@ typedef struct tuff_vk_snapshot {
     bool memory_model, memory_model_device;
     bool dot, dot8_fast; // the feature; whether packed 4x8 products are accelerated
 } tuff_vk_snapshot;
+
+// The names of the extensions, and whether one is a part of the API that is used (choose.c).
+extern const char *const tuff_vk_ext_name[TUFF_VK_EXT_COUNT];
+bool tuff_vk_ext_in_core(const tuff_vk_snapshot *s, int ext);
 #endif

@@ -4,12 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const ext_name[TUFF_VK_EXT_COUNT] = {
-#define TUFF_VK_EXT_NAME(id, name, core) [TUFF_VK_##id] = name,
-    TUFF_VK_EXTENSIONS(TUFF_VK_EXT_NAME)
-#undef TUFF_VK_EXT_NAME
-};
-
 // Long, because Vulkan has a struct for each feature.
 static tuff_status create_device(vk_device *d)
 {
@@ -18,7 +12,7 @@ static tuff_status create_device(vk_device *d)
     const char *name[TUFF_VK_EXT_COUNT];
     uint32_t names = 0;
     for (int e = 0; e < TUFF_VK_EXT_COUNT; e++)
-        if (d->choice.enable[e]) name[names++] = ext_name[e];
+        if (d->choice.enable[e]) name[names++] = tuff_vk_ext_name[e];
 
     VkPhysicalDevice16BitStorageFeatures storage16 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_16BIT_STORAGE_FEATURES,
