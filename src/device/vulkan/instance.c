@@ -3,6 +3,7 @@
 #include "device/vulkan/vk.h"
 #include "base/alloc.h"
 #include "base/file.h"
+#include <stdatomic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -222,7 +223,8 @@ tuff_status tuff_vulkan_list(tuff_device_info *list, int capacity, int *count)
     }
     if (status == TUFF_ERR_MEMORY) return status;
     if (status != TUFF_OK) *count = 0;
-    if (*count == 0)
+    static atomic_flag said = ATOMIC_FLAG_INIT; // one line, however often devices are listed
+    if (*count == 0 && !atomic_flag_test_and_set(&said))
         tuff_log(1, "no Vulkan device, the CPU path alone is there: %s",
                  status == TUFF_OK ? "no driver lists one" : tuff_last_error());
     return TUFF_OK;
