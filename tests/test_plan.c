@@ -167,6 +167,22 @@ static void what_is_wrong_is_noticed(void)
     EXPECT_STR(plan_problem(&c.call, &bad, k), "an input is written");
 }
 
+// A sum that is usually cut in two, where two parts are larger than a binding.
+static void large_products_are_planned(void)
+{
+    for (size_t i = 0; i < COUNT(devices); i++) {
+        tuff_case c;
+        tuff_caps k = devices[i].caps;
+        k.max_storage_range = 128 * MIB;
+        if (!EXPECT_OK(tuff_case_parse(tuff_op_find("conv2d"), TUFF_F32,
+                                       "1x2048x125x128 1800x2048x3x3", &c)))
+            return;
+        if (!EXPECT_OK(tuff_select(&c.call, &k, &plan))) continue;
+        const char *problem = plan_problem(&c.call, &plan, &k);
+        if (problem) FAIL("%s: %s", devices[i].name, problem);
+    }
+}
+
 // Every case that was planned so far fits each device; these do not fit the first.
 static void limits_are_named(void)
 {
@@ -217,6 +233,7 @@ int main(int argc, char **argv)
     CASE(divides_exactly);
     CASE(what_is_wrong_is_noticed);
     CASE(limits_are_named);
+    CASE(large_products_are_planned);
     for (size_t d = 0; d < COUNT(devices); d++)
         for (int o = 0; o < tuff_op_count(); o++)
             for (const char *const *text = tuff_op_at(o)->cases; *text; text++)

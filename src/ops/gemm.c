@@ -56,17 +56,13 @@ static bool is_direct(const tuff_product *p, const tuff_caps *k)
            (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
 }
 
-// Cuts the sums: into `parts` parts or more, each a multiple of `unit` products and short
-// enough. `direct` tells whether the kernel can do what follows the product itself.
-// Returns false when the parts would not fit one storage binding.
-static bool cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit, bool direct)
+// Cuts the sums: into `parts` parts or more, each a multiple of `unit` products and of at most
+// `most`. Returns false when the parts would not fit one storage binding.
+static bool cut_by(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
+                   bool direct, uint32_t most)
 {
     tuff_gemm *g = &p->g;
-    uint32_t most = TUFF_GEMM_SUM;
-    // A quarter of the iterations is left to loops around and inside the sum.
-    if (k->max_loop && k->max_loop / 4 * 3 < most) most = k->max_loop / 4 * 3;
     if (unit > most) return false;
-    if (parts < 1) parts = 1;
     uint32_t step = tuff_ceil_div(tuff_ceil_div(g->k, parts), unit) * unit;
     if (step > most) step = most / unit * unit;
     g->count = g->m * g->n * g->batches;
@@ -75,6 +71,17 @@ static bool cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t un
     const bool whole = g->splits == 1 && direct;
     g->after = whole ? after_bits(p) : 0;
     return whole || tuff_fits(k, (size_t)g->splits * g->count * sizeof(float));
+}
+
+// Cuts the sums for a kernel; `direct` tells whether it can do what follows the product itself.
+static bool cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit, bool direct)
+{
+    // A quarter of the iterations is left to loops around and inside the sum.
+    const uint32_t loop = k->max_loop ? k->max_loop / 4 * 3 : INT32_MAX;
+    const uint32_t usual = loop < TUFF_GEMM_SUM ? loop : TUFF_GEMM_SUM;
+    // The parts of a large y may not fit a binding; longer sums are then the lesser evil.
+    return cut_by(p, k, parts > 1 ? parts : 1, unit, direct, usual) ||
+           cut_by(p, k, 1, unit, direct, loop);
 }
 
 // Whether the kernel writes y itself.
