@@ -97,7 +97,9 @@ typedef struct tuff_desc {
 // Elements described; the product of the dims (1 for rank 0). The caller has checked the
 // dims (tuff_tensor_create does); no overflow is looked for here.
 TUFF_API int64_t tuff_desc_count(const tuff_desc *d);
+// The same in bytes.
 TUFF_API size_t tuff_desc_bytes(const tuff_desc *d);
+// Same dtype, rank and dims.
 TUFF_API bool tuff_desc_equal(const tuff_desc *a, const tuff_desc *b);
 
 // Writes "f32 [64, 1, 28, 28]" into text (cut when it does not fit) and returns text.

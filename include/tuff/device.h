@@ -61,15 +61,19 @@ typedef struct tuff_memory_stats {
     uint32_t pipelines; // pipelines created so far
     uint64_t submits;  // submissions so far
 } tuff_memory_stats;
+// What the device has in use at this moment.
 TUFF_API void tuff_device_get_stats(tuff_device *device, tuff_memory_stats *stats);
 
+// The caller destroys it. Fails: TUFF_ERR_ARG (a NULL), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_stream_create(tuff_device *device, tuff_stream **stream);
 // Waits for the stream's work, then releases it.
 TUFF_API void tuff_stream_destroy(tuff_stream **stream);
-// Submits what was recorded; returns at once.
+// Submits what was recorded; returns at once. Fails: TUFF_ERR_LOST, TUFF_ERR_MEMORY (what was
+// recorded is dropped, the stream stays usable).
 TUFF_API TUFF_CHECK tuff_status tuff_stream_flush(tuff_stream *stream);
 // Submits what was recorded and waits until all of it is done.
 // Fails: TUFF_ERR_LOST, or the first error of work recorded before.
 TUFF_API TUFF_CHECK tuff_status tuff_stream_wait(tuff_stream *stream);
+// The device it was created on.
 TUFF_API tuff_device *tuff_stream_device(const tuff_stream *stream);
 #endif

@@ -23,9 +23,12 @@ typedef struct tuff_graph tuff_graph;
 typedef struct tuff_program tuff_program;
 typedef struct tuff_var { int id; } tuff_var; // a value in a graph; id 0 is none
 
+// The caller destroys it. Fails: TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_graph_create(tuff_graph **graph);
 TUFF_API void tuff_graph_destroy(tuff_graph **graph);
+// The first failure of a building call; TUFF_OK so far.
 TUFF_API TUFF_CHECK tuff_status tuff_graph_status(const tuff_graph *graph);
+// A value's type and shape, or NULL where there is no such value.
 TUFF_API const tuff_desc *tuff_graph_desc(const tuff_graph *graph, tuff_var v);
 
 // A value that is written before each run by tuff_program_write (the last written stays).
@@ -61,19 +64,24 @@ typedef struct tuff_program_params {
 } tuff_program_params;
 // Compiles: drops what no output needs, fuses epilogues, plans lifetimes, reuses memory,
 // builds pipelines in parallel, records. The graph may be destroyed afterwards.
+// Fails: the graph's own failure; TUFF_ERR_ARG (slots; a tensor of another device),
+// TUFF_ERR_LIMIT (a value is larger than the device can bind), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_program_create(tuff_device *device, const tuff_graph *g,
                                                     const tuff_program_params *p,
                                                     tuff_program **program);
+// Waits for its runs first.
 TUFF_API void tuff_program_destroy(tuff_program **program);
 // Sets an input for the next run. Copies; may wait for the run `slots` runs ago, never for
 // the one in flight, so that the next batch is uploaded beside the current step.
 TUFF_API TUFF_CHECK tuff_status tuff_program_write(tuff_program *p, tuff_var input,
                                                    const void *data, size_t bytes);
-// Starts one run and returns; runs of one device are done in order.
+// Starts one run and returns; runs of one device are done in order. Fails: TUFF_ERR_LOST,
+// TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_program_run(tuff_program *p);
-// Waits for the last run and copies an output.
+// Waits for the last run and copies an output. Fails: TUFF_ERR_ARG (no output, or its size).
 TUFF_API TUFF_CHECK tuff_status tuff_program_read(tuff_program *p, tuff_var output, void *data,
                                                   size_t bytes);
+// Waits for the last run. Fails: TUFF_ERR_LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_program_wait(tuff_program *p);
 
 typedef struct tuff_program_stats {

@@ -171,6 +171,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_reduce_min(tuff_stream *s, const tuff_tenso
 typedef struct tuff_transpose_params {
     int perm[TUFF_MAX_DIMS]; // y's dim i is x's dim perm[i] (ONNX); all zero = reversed
 } tuff_transpose_params;
+// y = x with its dims in another order (ONNX Transpose).
 TUFF_API TUFF_CHECK tuff_status tuff_transpose(tuff_stream *s, const tuff_tensor *x,
                                                tuff_tensor *y,
                                                const tuff_transpose_params *p);
@@ -194,6 +195,7 @@ typedef struct tuff_slice_params {
     int steps[TUFF_MAX_DIMS];  // 0 = 1; at least 1
     int size[TUFF_MAX_DIMS];   // slice_grad: dims of dx
 } tuff_slice_params;
+// y = x[starts : ends : steps] along each dim (ONNX Slice, with positive steps).
 TUFF_API TUFF_CHECK tuff_status tuff_slice(tuff_stream *s, const tuff_tensor *x,
                                            tuff_tensor *y, const tuff_slice_params *p);
 // dx: dy at the places that slice reads, 0 elsewhere.
@@ -213,6 +215,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_concat(tuff_stream *s, const tuff_tensor *c
 typedef struct tuff_fill_params {
     float value;
 } tuff_fill_params;
+// Every element of y, f32, becomes `value`.
 TUFF_API TUFF_CHECK tuff_status tuff_fill(tuff_stream *s, tuff_tensor *y,
                                           const tuff_fill_params *p);
 

@@ -16,9 +16,12 @@ TUFF_API TUFF_CHECK tuff_status tuff_tensor_create(tuff_device *device, tuff_des
 // A tensor that shares `base`'s memory: `desc` laid over it from element `offset` on. The
 // memory lives until the last tensor that shares it is destroyed. offset * element size must
 // be a multiple of 256 bytes, or 0.
+// Fails: TUFF_ERR_ARG (offset), TUFF_ERR_SHAPE (it does not fit the base), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_tensor_view(tuff_tensor *base, int64_t offset,
                                                  tuff_desc desc, tuff_tensor **view);
+// At any time: work that was recorded keeps the memory until it is done.
 TUFF_API void tuff_tensor_destroy(tuff_tensor **tensor);
+// Valid as long as the tensor.
 TUFF_API const tuff_desc *tuff_tensor_desc(const tuff_tensor *tensor);
 TUFF_API tuff_device *tuff_tensor_device(const tuff_tensor *tensor);
 
@@ -27,7 +30,8 @@ TUFF_API tuff_device *tuff_tensor_device(const tuff_tensor *tensor);
 // Fails: TUFF_ERR_ARG (size), TUFF_ERR_MEMORY, TUFF_ERR_LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_tensor_write(tuff_stream *stream, tuff_tensor *tensor,
                                                   const void *data, size_t bytes);
-// Submits the stream's work, waits for it and copies the tensor to host memory.
+// Submits the stream's work, waits for it and copies the tensor to host memory. Fails: as
+// tuff_tensor_write, and with the first error of the work.
 TUFF_API TUFF_CHECK tuff_status tuff_tensor_read(tuff_stream *stream,
                                                  const tuff_tensor *tensor, void *data,
                                                  size_t bytes);

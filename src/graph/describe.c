@@ -29,7 +29,7 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
         flops = step->op->cost(&c).flops;
         bytes = step->op->cost(&c).bytes;
     }
-    snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-9s %2d  %10.1f  %10.3f", s,
+    snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-13s %2d  %10.1f  %10.3f", s,
              step->op ? step->op->name : "store", in, out, plan->variant, plan->launches,
              bytes / 1024, flops / 1e6);
     line(user, text);
@@ -38,7 +38,7 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
 void tuff_program_describe(const tuff_program *p, line_fn line, void *user)
 {
     char text[400];
-    snprintf(text, sizeof text, "step  %-20s %-28s    %-28s %-9s %2s  %10s  %10s", "op",
+    snprintf(text, sizeof text, "step  %-20s %-28s    %-28s %-13s %2s  %10s  %10s", "op",
              "first input", "output", "variant", "n", "KiB", "MFLOP");
     line(user, text);
     for (int s = 0; s < p->graph->nsteps; s++) describe_step(p, s, line, user);
