@@ -323,6 +323,18 @@ static void grad_softmax(tuff_tape *t, const tuff_node *n, const tuff_var dy[], 
     dx[0] = TUFF_V(t, &tuff_op_mul, NULL, dy[0], n->out[0]);
 }
 
+// A string that is on no list is a case all the same.
+static void proof_of_other_cases(tuff_device *dev)
+{
+    if (!case_begin("proof: a case of no list is judged")) return;
+    EXPECT_EQ(judge(dev, &tuff_op_softmax, &tuff_op_softmax, "softmax f32 5x7 axis=1").failed,
+              0);
+    const verdict v = judge(dev, &tuff_op_softmax, &tuff_op_softmax, "softmax f32 5x7 axis=2");
+    EXPECT_EQ(v.failed, 1);
+    EXPECT_HAS(v.problem, "axis is 2, x has 2 dims");
+    case_end();
+}
+
 // On a device with kernels: the kernels of one op in the place of another's, and a rule that
 // the CPU path does not have.
 static void proof_on_gpu(tuff_device *dev)
@@ -348,10 +360,12 @@ int main(int argc, char **argv)
     if (!filter || strncmp(filter, "proof", 5) == 0) {
         if (tuff_device_get_info(dev)->type == TUFF_DEVICE_CPU) {
             proof_on_cpu(dev);
+            proof_of_other_cases(dev);
             proof_of_gradients(dev);
             every_spoiled_gradient_is_noticed(dev);
         } else {
             proof_on_gpu(dev);
+            proof_of_other_cases(dev);
         }
     }
     if (!filter || strncmp(filter, "proof", 5) != 0) {

@@ -18,7 +18,8 @@ typedef struct tuff_check_result {
 typedef void (*tuff_check_fn)(void *user, const tuff_check_result *result);
 
 typedef struct tuff_check_params {
-    const char *filter; // glob over "op variant f32 case"; NULL = everything
+    const char *filter; // glob over "op variant f32 case" and "op f32 case"; without * and ?
+                        // any case, also one that no list has; NULL = everything
     bool no_grad;       // forward only
     uint64_t seed;
 } tuff_check_params;

@@ -128,6 +128,20 @@ static void check_case(checker *k, const char *text)
     tuff_trial_destroy(&t);
 }
 
+// The case that a filter without wildcards spells out, when the op's list has no such case: any
+// string is one. NULL for none.
+static const char *case_of_filter(const checker *k)
+{
+    const char *filter = k->p->filter, *text = filter ? strstr(filter, " f32 ") : NULL;
+    const size_t n = strlen(k->op->name);
+    if (!text || strpbrk(filter, "*?") || strncmp(filter, k->op->name, n) != 0 ||
+        filter[n] != ' ' || strlen(text += strlen(" f32 ")) >= TUFF_CASE_TEXT)
+        return NULL;
+    for (const char *const *c = k->op->cases; c && *c; c++)
+        if (strcmp(*c, text) == 0) return NULL;
+    return text;
+}
+
 // An op without a kernel cannot run on this device; that is said once.
 static void check_cases(checker *k)
 {
@@ -142,6 +156,8 @@ static void check_cases(checker *k)
             return;
         }
     }
+    const char *text = case_of_filter(k);
+    if (text && variant_at(k, 0)) check_case(k, text);
 }
 
 tuff_status tuff_check_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
