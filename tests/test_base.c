@@ -532,6 +532,8 @@ static void errors_are_of_a_thread(void)
     tuff_fail_prefix("op");
     tuff_fail_prefix("op"); // said once
     EXPECT_STR(tuff_last_error(), "op: ours, 7");
+    (void)tuff_fail(TUFF_ERR_FORMAT, "'%s' is no word", "\033[2Jx\177\r\n");
+    EXPECT_STR(tuff_last_error(), "'?[2Jx??\n' is no word"); // nothing moves the cursor
 }
 
 enum { LOOP = 10007 };

@@ -4,11 +4,14 @@
 #include "fuzz/fuzz.h"
 #include "base/rng.h"
 #include "base/time.h"
+#include "ops/case.h"
 #include <png.h>
+#include <stdio.h>
+#include <string.h>
 #include <zlib.h>
 
 #define TARGETS(X)                                                              \
-    X(npy) X(safetensors) X(png) X(idx) X(cifar10) X(csv) X(gzip)
+    X(npy) X(safetensors) X(png) X(idx) X(cifar10) X(csv) X(gzip) X(net) X(call)
 #define DECLARE(name) tuff_status fuzz_##name(const uint8_t *data, size_t size);
 TARGETS(DECLARE)
 
@@ -125,6 +128,28 @@ static void seeds_gzip(struct seeds *s)
         deflateEnd(&z);
         add(s, packed, z.total_out);
     }
+}
+
+static void seeds_net(struct seeds *s)
+{
+    add_text(s, "conv 6 5x3 pad=2 stride=2x1 group=1 bias=no | relu | maxpool 2 stride=1");
+    add_text(s, "2x(dense 9 | 3x(tanh | dense 4)) # a comment\n | softmax");
+    add_text(s, "flatten | dense 10 bias=yes | sigmoid");
+    add_text(s, "avgpool 3 pad=1 | conv 4 1 dilation=2");
+}
+
+// The first case of some ops, behind the byte that names the op.
+static void seeds_call(struct seeds *s)
+{
+    static const char *const ops[] = { "matmul", "conv2d", "slice", "max_pool2d", "adam",
+                                       "transpose" };
+    for (int i = 0; i < tuff_op_count(); i++)
+        for (size_t k = 0; k < COUNT(ops); k++) {
+            char text[TUFF_CASE_TEXT + 1];
+            if (strcmp(tuff_op_at(i)->name, ops[k]) != 0) continue;
+            const int n = snprintf(text, sizeof text, "%c%s", i, tuff_op_at(i)->cases[2]);
+            if (i && n > 0) add(s, text, (size_t)n);
+        }
 }
 
 // ---- bending --------------------------------------------------------------------------------

@@ -33,6 +33,9 @@ tuff_status tuff_fail(tuff_status status, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    // What is quoted may be anything; a terminal must be able to show it.
+    for (char *c = text; *c; c++)
+        if (((unsigned char)*c < ' ' && *c != '\n') || *c == 127) *c = '?';
     memcpy(last_error, text, sizeof text);
     return status;
 }
