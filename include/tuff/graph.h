@@ -50,7 +50,7 @@ TUFF_API void tuff_graph_output(tuff_graph *g, const char *name, tuff_var v);
 // Makes a value be written into a bound tensor (same element count): gradients into one flat
 // tensor, an updated weight into its own place. It happens in program order: later ops that
 // read the bound tensor see it. `into` may be a tensor that the value's own op reads, where
-// the op allows that aliasing.
+// the op allows that aliasing; a bound value may not lie over a part of `into`.
 TUFF_API void tuff_graph_store(tuff_graph *g, tuff_var v, tuff_tensor *into);
 // Reverse-mode gradients of the scalar `loss` by each of wrt[]: grads[i] has wrt[i]'s shape
 // (null where the loss does not depend on it).

@@ -274,11 +274,19 @@ void tuff_graph_store(tuff_graph *g, tuff_var v, tuff_tensor *into)
                           tuff_desc_print(&into->desc, b, sizeof b)));
         return;
     }
+    const tuff_range to = tuff_tensor_range(into);
+    const tuff_value *root = &g->values[tuff_value_root(g, v.id)];
+    if (root->kind == TUFF_VALUE_BOUND && tuff_range_overlap(root->bound, to)) {
+        if (root->bound.offset == to.offset) return; // it lies there already
+        fail(g, tuff_fail(TUFF_ERR_ARG, "store: the value lies over a part of the tensor that "
+                                        "it is stored into"));
+        return;
+    }
     tuff_step *s = add_step(g);
     if (!s) return;
     s->in[0] = v.id;
     s->nin = 1;
-    s->store = tuff_tensor_range(into);
+    s->store = to;
     (void)tuff_buffer_retain(into->buffer);
 }
 
