@@ -183,6 +183,30 @@ static void large_products_are_planned(void)
     }
 }
 
+// Kernels made for GPUs come first there, and after all others on software drivers, also where
+// the texel kernels are refused (more texels than "narrow software" sees); by name they are
+// to be had everywhere.
+static void software_passes_over_gpu_kernels(void)
+{
+    static const struct { const char *device, *forced, *want; } rows[] = {
+        { "desktop", NULL, "tile" },         { "weak phone", NULL, "tile" },
+        { "old software", NULL, "texel" },   { "narrow software", NULL, "plain" },
+        { "narrow software", "tile", "tile" },
+    };
+    tuff_case c;
+    if (!EXPECT_OK(tuff_case_parse(tuff_op_find("conv2d"), TUFF_F32,
+                                   "64x3x32x32 6x3x5x5 6 act=relu", &c)))
+        return;
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t d = 0; d < COUNT(devices); d++) {
+            if (strcmp(devices[d].name, rows[i].device) != 0) continue;
+            tuff_variant_force(rows[i].forced);
+            EXPECT_OK(tuff_select(&c.call, &devices[d].caps, &plan));
+            tuff_variant_force(NULL);
+            EXPECT_STR(plan.variant, rows[i].want);
+        }
+}
+
 // Every case that was planned so far fits each device; these do not fit the first.
 static void limits_are_named(void)
 {
@@ -234,6 +258,7 @@ int main(int argc, char **argv)
     CASE(what_is_wrong_is_noticed);
     CASE(limits_are_named);
     CASE(large_products_are_planned);
+    CASE(software_passes_over_gpu_kernels);
     for (size_t d = 0; d < COUNT(devices); d++)
         for (int o = 0; o < tuff_op_count(); o++)
             for (const char *const *text = tuff_op_at(o)->cases; *text; text++)

@@ -136,7 +136,7 @@ const tuff_op tuff_op_conv2d = {
     .units = units,
     .variants = { { "packed", tuff_conv2d_packed },
                   { "texel", tuff_conv2d_texel },
-                  { "tile", tuff_conv2d_tile },
+                  { "tile", tuff_conv2d_tile, .gpu = true },
                   { "plain", tuff_conv2d_plain } },
     .grad = grad,
     .cost = cost,

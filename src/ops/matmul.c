@@ -207,7 +207,7 @@ const tuff_op tuff_op_matmul = {
     .units = units,
     .variants = { { "packed", tuff_matmul_packed },
                   { "texel", tuff_matmul_texel },
-                  { "tile", tuff_matmul_tile },
+                  { "tile", tuff_matmul_tile, .gpu = true },
                   { "plain", tuff_matmul_plain } },
     .grad = grad,
     .cost = cost,

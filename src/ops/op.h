@@ -118,6 +118,9 @@ typedef struct tuff_variant {
     // Pure: descriptions and capabilities in, dispatches out. Returns false (and may leave
     // the plan half-written) when this variant cannot run this call on such a device.
     bool (*plan)(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+    // Made for GPUs (barriers, tiles in shared memory): a software driver runs it, but takes
+    // any other variant first.
+    bool gpu;
 } tuff_variant;
 
 // The planners of one function of a family of elementwise ops, made of the file's own

@@ -33,6 +33,22 @@ static tuff_status none_fits(const tuff_call *c, const tuff_caps *k, const char 
                      c->op->name, x, (unsigned long long)k->max_storage_range);
 }
 
+// The first variant that plans the call, among all, those named `only`, or (`passed`) those
+// that software drivers pass over at first.
+static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, const char *only,
+                       bool passed)
+{
+    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++) {
+        const tuff_variant *v = &c->op->variants[i];
+        if (only ? strcmp(only, v->name) != 0 : (k->cpu_like && v->gpu) != passed) continue;
+        p->count = 0;
+        memset(p->scratch, 0, sizeof p->scratch);
+        p->variant = v->name;
+        if (v->plan(c, k, p)) return true;
+    }
+    return false;
+}
+
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const char *only = forced ? forced : getenv("TUFF_VARIANT");
@@ -45,14 +61,8 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     if (!known && !forced) only = NULL;
     for (int i = 0; i < c->nin; i++) TUFF_TRY(check_size(c, &c->in[i], k));
     for (int i = 0; i < c->nout; i++) TUFF_TRY(check_size(c, &c->out[i], k));
-    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++) {
-        const tuff_variant *v = &c->op->variants[i];
-        if (only && strcmp(only, v->name) != 0) continue;
-        p->count = 0;
-        memset(p->scratch, 0, sizeof p->scratch);
-        p->variant = v->name;
-        if (v->plan(c, k, p)) return TUFF_OK;
-    }
+    if (plan_first(c, k, p, only, false) || (!only && plan_first(c, k, p, NULL, true)))
+        return TUFF_OK;
     return none_fits(c, k, only);
 }
 
