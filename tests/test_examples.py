@@ -50,14 +50,14 @@ def checkpoint():
 
 
 def simplenet():
-    out = example("simplenet", "", 2, 4000)
+    out = example("simplenet", "", 4, 1500)
     assert number(r"\((\S+) %\)", out) > 45, out
 
 
 def simplenet_on_cifar():
-    # Ten classes by chance are 10 %.
-    out = example("simplenet", CIFAR, 6, 2000)
-    assert number(r"\((\S+) %\)", out) > 16, out
+    # Ten classes by chance are 10 %, give or take 1.2 of 600 images.
+    out = example("simplenet", CIFAR, 10, 600)
+    assert number(r"\((\S+) %\)", out) > 14, out
 
 
 def simplenet_without_its_folder():
