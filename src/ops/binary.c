@@ -266,7 +266,7 @@ static void grad_tanh_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
 #define SAME_CASES TUFF_CASES("1 1", "5x64 5x64", "257x13 257x13", "3x1x1031 3x1x1031")
 #define COMMON(name_)                                                           \
     .units = units, .ref = ref_##name_,                                         \
-    .variants = { { "texel", texel_##name_ }, { "plain", plain_##name_ } }
+    .variants = { TUFF_KERNEL("texel", texel_##name_), TUFF_KERNEL("plain", plain_##name_) }
 #define AB { { .name = "a", .dtypes = TUFF_F32 }, { .name = "b", .dtypes = TUFF_F32 } }
 #define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true, .alias_any = true } }
 #define OUT_DX { { .name = "dx", .dtypes = TUFF_F32, .alias = true, .alias_in = 1 } }

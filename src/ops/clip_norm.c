@@ -64,7 +64,7 @@ const tuff_op tuff_op_clip_norm = {
     .params = { TUFF_FLOAT(tuff_clip_norm_params, max_norm) },
     .infer = infer,
     .ref = ref,
-    .variants = { { "plain", plain } },
+    .variants = { TUFF_KERNEL("plain", plain) },
     .cost = cost,
     .tol = { .f32 = 2e-6f },
     .sample = { -1, 1 },

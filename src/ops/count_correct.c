@@ -68,7 +68,7 @@ const tuff_op tuff_op_count_correct = {
     .out = { { .name = "n", .dtypes = TUFF_F32 } },
     .infer = infer,
     .ref = ref,
-    .variants = { { "plain", plain } },
+    .variants = { TUFF_KERNEL("plain", plain) },
     .cost = cost,
     .tol = { .f32 = 0 }, // whole numbers below 2^24
     .sample = { -8, 8 },

@@ -129,7 +129,7 @@ const tuff_op tuff_op_fill = {
     .doc = "y = value everywhere",
     .params_size = sizeof(tuff_fill_params),
     .params = { TUFF_FLOAT(tuff_fill_params, value) },
-    .ref = ref_fill, .variants = { { "plain", plan_fill } },
+    .ref = ref_fill, .variants = { TUFF_KERNEL("plain", plan_fill) },
     .sample = { -1, 1 },
     .cases = TUFF_CASES("1 value=1", "257x13 value=-2.5", "700001x3 value=0.125")
 };
@@ -143,14 +143,14 @@ const tuff_op tuff_op_fill = {
 const tuff_op tuff_op_random_uniform = {
     .name = "random_uniform", .onnx = "RandomUniformLike", COMMON, RANDOM,
     .doc = "y = uniform numbers from low to high, numbers offset, offset + 1, ... of a seed",
-    .ref = ref_uniform, .variants = { { "plain", plan_uniform } },
+    .ref = ref_uniform, .variants = { TUFF_KERNEL("plain", plan_uniform) },
     .sample = { -1, 1 }, .cases = CASES
 };
 
 const tuff_op tuff_op_random_normal = {
     .name = "random_normal", .onnx = "RandomNormalLike", COMMON, RANDOM,
     .doc = "y = normal numbers of mean low and deviation high (both 0: 0 and 1)",
-    .ref = ref_normal, .variants = { { "plain", plan_normal } },
+    .ref = ref_normal, .variants = { TUFF_KERNEL("plain", plan_normal) },
     .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = CASES
 };
 

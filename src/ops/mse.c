@@ -58,7 +58,7 @@ const tuff_op tuff_op_mse = {
     .out = { { .name = "loss", .dtypes = TUFF_F32 } },
     .infer = infer,
     .ref = ref,
-    .variants = { { "plain", plain } },
+    .variants = { TUFF_KERNEL("plain", plain) },
     .grad = grad,
     .cost = cost,
     .tol = { .f32 = 2e-6f },

@@ -123,6 +123,9 @@ typedef struct tuff_variant {
     bool gpu;
 } tuff_variant;
 
+#define TUFF_KERNEL(name_, plan_)     { .name = (name_), .plan = (plan_) }
+#define TUFF_GPU_KERNEL(name_, plan_) { .name = (name_), .plan = (plan_), .gpu = true }
+
 // The planners of one function of a family of elementwise ops, made of the file's own
 // plan_texel and plan_plain.
 #define TUFF_FUNCTION_PLANS(name, function)                                     \

@@ -249,7 +249,7 @@ const tuff_op tuff_op_max_pool2d = {
     .infer = infer,
     .ref = ref_max,
     .units = planes,
-    .variants = { { "texel", max_texel }, { "plain", max_plain } },
+    .variants = { TUFF_KERNEL("texel", max_texel), TUFF_KERNEL("plain", max_plain) },
     .grad = max_grad,
     .cost = cost,
     .tol = { .f32 = 0 }, // a choice among elements: the same bits
@@ -271,7 +271,7 @@ const tuff_op tuff_op_average_pool2d = {
     .infer = infer,
     .ref = ref_mean,
     .units = planes,
-    .variants = { { "texel", mean_texel }, { "plain", mean_plain } },
+    .variants = { TUFF_KERNEL("texel", mean_texel), TUFF_KERNEL("plain", mean_plain) },
     .grad = mean_grad,
     .cost = cost,
     .tol = { .f32 = 2e-6f },

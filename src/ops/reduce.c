@@ -271,8 +271,9 @@ static void grad_extremum(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
     .params = { TUFF_AXES(tuff_reduce_params, axes),                            \
                 TUFF_BOOLEAN(tuff_reduce_params, keepdims) },                   \
     .infer = infer, .units = units, .cost = cost, .ref = ref_##name_,           \
-    .variants = { { "texel", texel_##name_ }, { "group", group_##name_ },       \
-                  { "plain", plain_##name_ } }
+    .variants = { TUFF_KERNEL("texel", texel_##name_),                          \
+                  TUFF_KERNEL("group", group_##name_),                          \
+                  TUFF_KERNEL("plain", plain_##name_) }
 
 const tuff_op tuff_op_reduce_sum = {
     .name = "reduce_sum", .onnx = "ReduceSum", COMMON(sum),

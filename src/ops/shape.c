@@ -100,7 +100,8 @@ const tuff_op tuff_op_transpose = {
     .params_size = sizeof(tuff_transpose_params),
     .params = { TUFF_INTS(tuff_transpose_params, perm, NULL) },
     .infer = transpose_infer, .ref = transpose_ref, .grad = transpose_grad,
-    .variants = { { "texel", transpose_texel }, { "plain", transpose_plain } },
+    .variants = { TUFF_KERNEL("texel", transpose_texel),
+                  TUFF_KERNEL("plain", transpose_plain) },
     .cases = TUFF_CASES("1", "257", "13x5", "64x32", "257x131", "3x5x7 perm=0,2,1",
                         "2x4x3x8 perm=0,2,1,3", "5x2x3x7 perm=2,0,3,1",
                         "2x1x3x2x1x2x3x2 perm=7,0,6,1,5,2,4,3")
@@ -177,7 +178,7 @@ const tuff_op tuff_op_reshape = {
     .params = { TUFF_INTS(tuff_reshape_params, shape, NULL),
                 TUFF_INT(tuff_reshape_params, rank) },
     .infer = reshape_infer, .ref = reshape_ref, .grad = reshape_grad,
-    .variants = { { "texel", reshape_texel }, { "plain", reshape_plain } },
+    .variants = { TUFF_KERNEL("texel", reshape_texel), TUFF_KERNEL("plain", reshape_plain) },
     .cases = TUFF_CASES("1", "[] shape=1,1", "3x257", "6x35 shape=-1,7",
                         "12x5x4 shape=3,-1 rank=2", "5x2x7 shape=1,10,7,1")
 };
@@ -251,7 +252,7 @@ const tuff_op tuff_op_expand = {
             { .name = "like", .dtypes = TUFF_F32, .no_grad = true } },
     .out = { { .name = "y", .dtypes = TUFF_F32, .alias = true, .alias_in = 1 } },
     .infer = expand_infer, .ref = expand_ref, .grad = expand_grad,
-    .variants = { { "texel", expand_texel }, { "plain", expand_plain } },
+    .variants = { TUFF_KERNEL("texel", expand_texel), TUFF_KERNEL("plain", expand_plain) },
     .cases = TUFF_CASES("[] 7", "1 257x13", "11 3x7x11", "13x1 13x8", "6x1x1 2x6x4x8",
                         "5x1x7 5x3x7", "3x1x2x1x2x1x1 2x3x3x2x1x2x3x2")
 };

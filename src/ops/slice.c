@@ -120,7 +120,7 @@ const tuff_op tuff_op_slice = {
     .in = { { .name = "x", .dtypes = TUFF_F32 } },
     .out = { { .name = "y", .dtypes = TUFF_F32 } },
     .infer = slice_infer, .ref = slice_ref, .grad = slice_backward,
-    .variants = { { "texel", slice_texel }, { "plain", slice_plain } },
+    .variants = { TUFF_KERNEL("texel", slice_texel), TUFF_KERNEL("plain", slice_plain) },
     .cases = TUFF_CASES("1", "257 starts=3 ends=-5 steps=7", "13x16 starts=2,4 ends=-1,12",
                         "5x7x11 starts=1,0,2 steps=2,3,4", "64x3x8 starts=-9 ends=-3",
                         "2x3x2x3x2x3x2x3 starts=1,1,0,2,0,1,1,1")
@@ -213,7 +213,8 @@ const tuff_op tuff_op_slice_grad = {
     .in = { { .name = "dy", .dtypes = TUFF_F32 } },
     .out = { { .name = "dx", .dtypes = TUFF_F32 } },
     .infer = slice_grad_infer, .ref = slice_grad_ref, .grad = slice_grad_backward,
-    .variants = { { "texel", slice_grad_texel }, { "plain", slice_grad_plain } },
+    .variants = { TUFF_KERNEL("texel", slice_grad_texel),
+                  TUFF_KERNEL("plain", slice_grad_plain) },
     .cases = TUFF_CASES("1 size=1", "36 starts=3 ends=-5 steps=7 size=257",
                         "10x8 starts=2,4 ends=-1,12 size=13,16",
                         "2x3x3 starts=1,0,2 steps=2,3,4 size=5,7,11",
@@ -332,7 +333,7 @@ const tuff_op tuff_op_concat = {
     .params_size = sizeof(tuff_concat_params),
     .params = { TUFF_AXIS(tuff_concat_params, axis) },
     .infer = concat_infer, .ref = concat_ref, .grad = concat_grad,
-    .variants = { { "texel", concat_texel }, { "plain", concat_plain } },
+    .variants = { TUFF_KERNEL("texel", concat_texel), TUFF_KERNEL("plain", concat_plain) },
     .cases = TUFF_CASES("7", "1 1", "3x257 3x5", "3x8 3x4 3x16", "5x7x11 2x7x11 axis=2",
                         "2x3x8 2x1x8 2x5x8 axis=1",
                         "13x2 13x1 13x3 13x1 13x7 13x5")

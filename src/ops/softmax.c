@@ -120,7 +120,7 @@ const tuff_op tuff_op_softmax = {
     .params_size = sizeof(tuff_softmax_params),
     .params = { TUFF_AXIS(tuff_softmax_params, axis), TUFF_BOOLEAN(tuff_softmax_params, log) },
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
-    .variants = { { "texel", plan_texel }, { "plain", plan_plain } },
+    .variants = { TUFF_KERNEL("texel", plan_texel), TUFF_KERNEL("plain", plan_plain) },
     .tol = { .f32 = 1e-6f }, .sample = { -8, 8 },
     // Rows over the limit of loop iterations of a known driver, rows over its grid limit.
     .cases = TUFF_CASES("1", "3x257", "70000x3", "5x7x11 axis=1", "5x7x11 axis=2 log=1",

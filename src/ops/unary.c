@@ -149,7 +149,7 @@ static void grad_affine(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 #define CASES TUFF_CASES("1", "2x3", "7", "5x64", "257x13", "3x1x1031")
 #define COMMON(name_)                                                           \
     .infer = infer, .units = units, .ref = ref_##name_,                         \
-    .variants = { { "texel", texel_##name_ }, { "plain", plain_##name_ } }
+    .variants = { TUFF_KERNEL("texel", texel_##name_), TUFF_KERNEL("plain", plain_##name_) }
 #define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true } }
 
 const tuff_op tuff_op_relu = {

@@ -261,7 +261,9 @@ static tuff_cost cost(const tuff_call *c)
 #define SHARED                                                                  \
     .params_size = sizeof(tuff_update_params), .infer = infer, .ref = ref,      \
     .units = elements, .cost = cost, .tol = { .f32 = 2e-6f }, .sample = { -1, 1 }, \
-    .variants = { { "texel", plan_texel }, { "fused", plan_fused }, { "plain", plan_plain } }
+    .variants = { TUFF_KERNEL("texel", plan_texel),                             \
+                  TUFF_KERNEL("fused", plan_fused),                             \
+                  TUFF_KERNEL("plain", plan_plain) }
 
 const tuff_op tuff_op_sgd = {
     .name = "sgd",
