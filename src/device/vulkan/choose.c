@@ -219,9 +219,8 @@ static void choose_quirks(const tuff_vk_snapshot *s, tuff_vk_choice *c)
 {
     if (s->driver_id != DRIVER_LLVMPIPE) return;
     // Its compiler counts the iterations of all loops of an invocation together and leaves
-    // them, silently, after 65,535. Seen in Mesa 22.3, gone in 26.2; the counter is still in
-    // sources of late 2024 (24.3), so every version before the one that was tried is taken to
-    // have it, and one that does not say its number too.
+    // them, silently, after 65,535. Seen in Mesa 22.3, gone in 26.2; no version between was
+    // tried, so each is taken to do it.
     const int version = mesa_version(s->driver_info);
     if (version == 0 || version < 2602) {
         c->caps.max_loop = 65535;
