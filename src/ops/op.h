@@ -16,11 +16,11 @@
 #include <tuff/graph.h>
 
 enum {
-    TUFF_OP_IN = 6,       // inputs of one op, absent optional ones included
+    TUFF_OP_IN = 10,      // inputs of one op, absent optional ones included
     TUFF_OP_OUT = 4,
-    TUFF_OP_PARAMS = 16,  // described fields of a params struct
-    TUFF_OP_VARIANTS = 6,
-    TUFF_PLAN_MAX = 48,   // dispatches of one call
+    TUFF_OP_PARAMS = 24,  // described fields of a params struct
+    TUFF_OP_VARIANTS = 8,
+    TUFF_PLAN_MAX = 64,   // dispatches of one call
     TUFF_PLAN_SCRATCH = 4
 };
 

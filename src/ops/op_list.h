@@ -1,15 +1,21 @@
-// Every op, one line each; read by registry.c. X(name): the record is tuff_op_<name>.
-// Kept by family, so that two families can grow at once.
+// Every op, one line each, by the family whose header in <tuff/ops/...> declares it; read by
+// registry.c. X(name): the record is tuff_op_<name>.
 
-// ---- matrix product and convolution
+// ---- matrix
 X(matmul)
+
+// ---- conv
 X(conv2d)
 X(conv2d_input_grad)
 X(conv2d_weight_grad)
 
+// ---- pool
+X(max_pool2d)
+X(max_pool2d_grad)
+X(average_pool2d)
+X(average_pool2d_grad)
 
-// ---- elementwise, movement, softmax, reductions, filling
-
+// ---- elementwise
 X(add)
 X(sub)
 X(mul)
@@ -28,34 +34,46 @@ X(abs)
 X(sign)
 X(square)
 X(affine)
+
+// ---- reduce
 X(reduce_sum)
 X(reduce_mean)
 X(reduce_max)
 X(reduce_min)
+X(softmax)
+
+// ---- move
 X(transpose)
 X(reshape)
 X(expand)
 X(slice)
 X(slice_grad)
 X(concat)
-X(softmax)
+
+// ---- fill
 X(fill)
 X(random_uniform)
 X(random_normal)
 
-// ---- pooling, losses, optimizers
-X(max_pool2d)
-X(max_pool2d_grad)
-X(average_pool2d)
-X(average_pool2d_grad)
+// ---- loss
+X(cross_entropy)
+X(cross_entropy_grad)
+X(count_correct)
+X(mse)
+
+// ---- optimizer
 X(sgd)
 X(momentum)
 X(nesterov)
 X(rmsprop)
 X(adam)
 X(adamw)
-X(cross_entropy)
-X(cross_entropy_grad)
-X(count_correct)
 X(clip_norm)
-X(mse)
+
+// ---- norm
+
+// ---- sequence
+
+// ---- quant
+
+// ---- block

@@ -1,0 +1,28 @@
+#ifndef TUFF_FAMILY_MATRIX_H
+#define TUFF_FAMILY_MATRIX_H
+#include <tuff/tensor.h>
+// Products of matrices, and rows picked out of them.
+// What <tuff/ops.h> says of all ops holds for these.
+
+// An activation fused behind a matmul or a convolution.
+typedef enum tuff_act {
+    TUFF_ACT_NONE,
+    TUFF_ACT_RELU,
+    TUFF_ACT_SIGMOID,
+    TUFF_ACT_TANH
+} tuff_act;
+
+typedef struct tuff_matmul_params {
+    bool trans_a; // a is [..., K, M]
+    bool trans_b; // b is [..., N, K]
+    int act;      // tuff_act, applied last
+} tuff_matmul_params;
+
+// y = act(a b + bias + residual), a [..., M, K], b [..., K, N] or [K, N], y [..., M, N] (f32).
+// Leading dims are batches and broadcast (ONNX MatMul; numpy.matmul). bias [N] and residual
+// (y's shape) may be NULL. residual may be y itself.
+TUFF_API TUFF_CHECK tuff_status tuff_matmul(tuff_stream *s, const tuff_tensor *a,
+                                            const tuff_tensor *b, const tuff_tensor *bias,
+                                            const tuff_tensor *residual, tuff_tensor *y,
+                                            const tuff_matmul_params *p);
+#endif
