@@ -64,15 +64,15 @@ static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s, int ca
         out[i] = tuff_tensor_range(w->out[i]);
     }
     TUFF_TRY(tuff_stream_wait(s));
-    if (!caps->cpu) TUFF_TRY(tuff_select(c, caps, &w->plan));
-    for (int i = 0; i < TUFF_PLAN_SCRATCH && !caps->cpu; i++) {
+    TUFF_TRY(tuff_select(c, caps, &w->plan));
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
         w->scratch[i].size = w->plan.scratch[i];
         if (w->plan.scratch[i])
             TUFF_TRY(tuff_buffer_create(dev, w->plan.scratch[i], &w->scratch[i].buffer));
     }
     TUFF_TRY(tuff_cmd_create(dev, true, &w->cmd));
     for (int i = 0; i < calls; i++)
-        TUFF_TRY(tuff_record(w->cmd, c, caps->cpu ? NULL : &w->plan, in, out, w->scratch));
+        TUFF_TRY(tuff_record(w->cmd, c, &w->plan, in, out, w->scratch));
     return tuff_cmd_finish(w->cmd);
 }
 

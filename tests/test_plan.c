@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "ops/case.h"
 #include "ops/divide.h"
+#include "ops/lower.h"
 #include "ops/op.h"
 #include <string.h>
 
@@ -52,8 +53,9 @@ static const char *slot_problem(const tuff_call *c, const tuff_plan *p, const tu
                      : out ? s->index < c->nout
                      : s->index < TUFF_PLAN_SCRATCH && p->scratch[s->index] > 0;
     if (!there) return "a tensor is bound that is not there";
-    const size_t whole = in ? tuff_desc_bytes(&c->in[s->index])
+    const size_t bytes = in ? tuff_desc_bytes(&c->in[s->index])
                        : out ? tuff_desc_bytes(&c->out[s->index]) : p->scratch[s->index];
+    const size_t whole = (bytes + 3) / 4 * 4; // a tensor owns the whole of its last word
     const size_t size = s->size ? s->size : whole - s->offset;
     const bool storage = s->kind == TUFF_BIND_STORAGE;
     const bool wide = s->kind == TUFF_BIND_TEXEL_F32X4 || s->kind == TUFF_BIND_TEXEL_U32X4;
@@ -123,13 +125,31 @@ static void every_variant(const device *d, const tuff_op *op, const char *text)
     if (!EXPECT_OK(tuff_case_parse(op, TUFF_F32, text, &c))) return;
     int planned = 0;
     for (int i = 0; i < TUFF_OP_VARIANTS && op->variants[i].name; i++) {
+        tuff_call call = c.call;
+        if (tuff_call_foreign(&c.call, op->variants[i].types)) tuff_call_lower(&c.call, &call);
         memset(&plan, 0, sizeof plan);
-        if (!op->variants[i].plan(&c.call, &d->caps, &plan)) continue;
+        if (!op->variants[i].plan(&call, &d->caps, &plan)) continue;
         planned++;
-        const char *problem = plan_problem(&c.call, &plan, &d->caps);
+        const char *problem = plan_problem(&call, &plan, &d->caps);
         if (problem) FAIL("%s: %s", op->variants[i].name, problem);
     }
     EXPECT(planned > 0);
+}
+
+// A call with types that the op has to be lowered from.
+static void every_type(const device *d, const tuff_op *op, const char *text)
+{
+    const tuff_port *port = op->in[0].name ? op->in : op->out;
+    uint32_t types = 0;
+    for (; port->name; port++) types |= port->dtypes;
+    for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
+        tuff_case c;
+        if (!(types & t) || !EXPECT_OK(tuff_case_parse(op, (tuff_dtype)t, text, &c))) continue;
+        if (!EXPECT_OK(tuff_select(&c.call, &d->caps, &plan))) continue;
+        const char *problem = plan_problem(&c.call, &plan, &d->caps);
+        const char *type = tuff_dtype_name((tuff_dtype)t);
+        if (problem) FAIL("%s as %s: %s", plan.variant, type, problem);
+    }
 }
 
 // A plan that is good, and then is not: each change must be noticed.
@@ -264,6 +284,7 @@ int main(int argc, char **argv)
             for (const char *const *text = tuff_op_at(o)->cases; *text; text++)
                 if (case_begin("%s: %s %s", devices[d].name, tuff_op_at(o)->name, *text)) {
                     every_variant(&devices[d], tuff_op_at(o), *text);
+                    every_type(&devices[d], tuff_op_at(o), *text);
                     case_end();
                 }
     return report();

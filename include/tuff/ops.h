@@ -29,7 +29,7 @@
 //   Sums     in f32 on a GPU, in f64 on the CPU path.
 //   Threads  a stream belongs to one thread at a time; streams are independent.
 
-// ---- by name ---------------------------------------------------------------------------------
+// ---- by name -------------------------------------------------------------------------------
 
 // Any op by its name, as the functions above call it: absent inputs are NULL.
 TUFF_API TUFF_CHECK tuff_status tuff_op_run(tuff_stream *s, const char *op,

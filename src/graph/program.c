@@ -83,7 +83,6 @@ static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s)
     for (int i = 0; i < step->nin; i++)
         if (step->in[i]) in[i] = tuff_program_range(p, step->in[i]);
     for (int i = 0; i < step->nout; i++) out[i] = tuff_program_range(p, step->out[i]);
-    if (p->caps->cpu) return tuff_record(cmd, &c, NULL, in, out, scratch);
     tuff_plan plan;
     TUFF_TRY(tuff_select(&c, p->caps, &plan));
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {

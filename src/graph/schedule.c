@@ -153,14 +153,11 @@ static tuff_status plan_step(tuff_program *p, int s, bool reuse)
         out->launches = !out->stored;
         return TUFF_OK;
     }
-    out->variant = "ref";
-    out->launches = 1;
-    if (p->caps->cpu) return TUFF_OK;
     const tuff_call c = tuff_step_call(p->graph, step);
     tuff_plan plan;
     TUFF_TRY(tuff_select(&c, p->caps, &plan));
     out->variant = plan.variant;
-    out->launches = plan.count;
+    out->launches = plan.count ? plan.count : 1;
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
         if (!plan.scratch[i]) continue;
         out->scratch[i] = add_span(p, plan.scratch[i], reuse ? s : 0,

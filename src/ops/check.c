@@ -2,7 +2,9 @@
 #include "base/glob.h"
 #include "base/thread.h"
 #include "ops/check.h"
+#include "ops/lower.h"
 #include "base/alloc.h"
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,15 +19,18 @@ typedef struct checker {
     const char *device_id;
     tuff_device *cpu_device;      // NULL when the device judged is the CPU path
     tuff_stream *stream, *cpu;
+    tuff_dtype type;              // that the ports have which take it
+    bool main_type;               // the first of the op's types
 } checker;
 
 // A filter names "op variant f32 case" or, for whatever variant, "op f32 case".
 static bool wanted(const checker *k, const char *variant, const char *text)
 {
+    const char *type = tuff_dtype_name(k->type);
     char name[TUFF_CASE_TEXT + 128];
-    snprintf(name, sizeof name, "%s %s f32 %s", k->op->name, variant, text);
+    snprintf(name, sizeof name, "%s %s %s %s", k->op->name, variant, type, text);
     if (tuff_glob(k->p->filter, name)) return true;
-    snprintf(name, sizeof name, "%s f32 %s", k->op->name, text);
+    snprintf(name, sizeof name, "%s %s %s", k->op->name, type, text);
     return tuff_glob(k->p->filter, name);
 }
 
@@ -39,7 +44,7 @@ static const char *variant_at(const checker *k, int index)
 static void tell(checker *k, tuff_check_result *r, const char *text, tuff_status status)
 {
     char named[TUFF_CASE_TEXT + 8];
-    snprintf(named, sizeof named, "f32 %s", text);
+    snprintf(named, sizeof named, "%s %s", tuff_dtype_name(k->type), text);
     r->device = k->device_id;
     r->op = k->op->name;
     r->text = named;
@@ -49,7 +54,7 @@ static void tell(checker *k, tuff_check_result *r, const char *text, tuff_status
     k->count->run++;
     k->count->skipped += r->skipped;
     if (!r->passed && !r->skipped && k->count->failed++ == 0)
-        snprintf(k->count->first, sizeof k->count->first, "%s f32 %s", k->op->name, text);
+        snprintf(k->count->first, sizeof k->count->first, "%s %s", k->op->name, named);
     if (k->fn) k->fn(k->user, r);
 }
 
@@ -96,27 +101,45 @@ static tuff_status judge(checker *k, const tuff_trial *t, tuff_check_result *r)
 {
     // On the CPU path the reference judges itself: the same bits whatever threads share it.
     const bool itself = k->caps->cpu && k->op == k->subject;
-    r->tolerance = itself ? 0 : (double)k->op->tol.f32;
-    if (itself) TUFF_TRY(check_pieces(t));
-    return tuff_trial_run(t, k->subject, k->stream, r->tolerance, &r->error);
+    const bool native = !tuff_call_foreign(&t->c.call, 0);
+    const double tolerance = itself ? 0 : (double)k->op->tol.f32;
+    r->tolerance = tuff_trial_tolerance(&t->c.call.out[0], tolerance);
+    if (itself && native) TUFF_TRY(check_pieces(t));
+    return tuff_trial_run(t, k->subject, k->stream, tolerance, &r->error);
+}
+
+static bool is_lowered(const checker *k, const tuff_call *c, int index)
+{
+    const uint32_t types = k->caps->cpu ? 0 : k->subject->variants[index].types;
+    return tuff_call_foreign(c, types) != 0;
 }
 
 static void check_case(checker *k, const char *text)
 {
     tuff_trial *t = NULL;
-    bool grad = k->op->grad && k->subject->grad && !k->p->no_grad;
+    bool grad = k->op->grad && k->subject->grad && !k->p->no_grad && k->main_type &&
+                k->type == TUFF_F32;
+    bool lowered = false;
     for (int i = 0; variant_at(k, i); i++) {
         tuff_check_result r = { .variant = variant_at(k, i), .grad_error = -1 };
         if (!wanted(k, r.variant, text)) continue;
         bool can = true;
         tuff_status status = TUFF_OK;
         if (!t)
-            status = tuff_trial_create(k->op, TUFF_F32, text, k->p->seed, TUFF_DRAW_ANY, &t);
+            status = tuff_trial_create(k->op, k->type, text, k->p->seed, TUFF_DRAW_ANY, &t);
+        // What lies between the casts of a lowered call is judged with native types.
+        if (status == TUFF_OK && is_lowered(k, &t->c.call, i)) {
+            if (lowered) continue;
+            lowered = true;
+        }
         if (!k->caps->cpu) tuff_variant_force(r.variant);
         if (status == TUFF_OK) status = plans(k, &t->c.call, i, &can);
         if (status == TUFF_OK && can) status = judge(k, t, &r);
         tuff_variant_force(NULL);
-        if (status == TUFF_OK && !can) continue;
+        if (status == TUFF_OK && !can) {
+            lowered = false;
+            continue;
+        }
         if (status == TUFF_OK && grad) {
             status = tuff_check_grad(k->op, k->subject, text, k->p->seed, k->stream, k->cpu,
                                      &r.grad_error, &r.grad_tolerance);
@@ -132,21 +155,27 @@ static void check_case(checker *k, const char *text)
 // string is one. NULL for none.
 static const char *case_of_filter(const checker *k)
 {
-    const char *filter = k->p->filter, *text = filter ? strstr(filter, " f32 ") : NULL;
+    char type[16];
+    snprintf(type, sizeof type, " %s ", tuff_dtype_name(k->type));
+    const char *filter = k->p->filter, *text = filter ? strstr(filter, type) : NULL;
     const size_t n = strlen(k->op->name);
     if (!text || strpbrk(filter, "*?") || strncmp(filter, k->op->name, n) != 0 ||
-        filter[n] != ' ' || strlen(text += strlen(" f32 ")) >= TUFF_CASE_TEXT)
+        filter[n] != ' ' || strlen(text += strlen(type)) >= TUFF_CASE_TEXT)
         return NULL;
     for (const char *const *c = k->op->cases; c && *c; c++)
         if (strcmp(*c, text) == 0) return NULL;
     return text;
 }
 
+enum { FOREIGN_CASES = 2 }; // of a type that an op is lowered from
+
 // An op without a kernel cannot run on this device; that is said once.
 static void check_cases(checker *k)
 {
     const char *const none[] = { NULL };
-    for (const char *const *text = k->op->cases ? k->op->cases : none; *text; text++) {
+    int left = k->main_type || tuff_is_native(k->op, k->type) ? INT_MAX : FOREIGN_CASES;
+    for (const char *const *text = k->op->cases ? k->op->cases : none; *text && left--;
+         text++) {
         if (variant_at(k, 0)) {
             check_case(k, *text);
         } else if (wanted(k, "none", *text)) {
@@ -158,6 +187,25 @@ static void check_cases(checker *k)
     }
     const char *text = case_of_filter(k);
     if (text && variant_at(k, 0)) check_case(k, text);
+}
+
+static uint32_t lowest(uint32_t types) { return types & (~types + 1); }
+
+// Every type that a port takes besides others; the lowest comes first. Ports that do not take
+// a type have the lowest of their own.
+static void check_types(checker *k)
+{
+    const tuff_port *first = k->op->in[0].name ? k->op->in : k->op->out;
+    k->main_type = true;
+    for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
+        bool new = t == lowest(first->dtypes) || (k->main_type && !first->dtypes);
+        for (const tuff_port *p = first; p->name; p++)
+            new |= (p->dtypes & t) && lowest(p->dtypes) != t;
+        if (!new) continue;
+        k->type = (tuff_dtype)t;
+        check_cases(k);
+        k->main_type = false;
+    }
 }
 
 tuff_status tuff_check_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
@@ -174,7 +222,7 @@ tuff_status tuff_check_op(tuff_device *device, const tuff_op *op, const tuff_op 
         TUFF_GO(tuff_device_open("cpu", &k.cpu_device));
         TUFF_GO(tuff_stream_create(k.cpu_device, &k.cpu));
     }
-    check_cases(&k);
+    check_types(&k);
 exit:
     tuff_stream_destroy(&k.cpu);
     tuff_device_close(&k.cpu_device);

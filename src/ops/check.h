@@ -40,9 +40,12 @@ size_t tuff_trial_units(const tuff_call *call);
 // The range that an f32 input is drawn from.
 void tuff_trial_range(const tuff_op *op, int input, float *low, float *high);
 
-// max |got - want| / (|want| + rms(want) + floor) over f32 elements, 0 / 0 being 0; infinite
-// where got is no number, and for other dtypes where any bit differs. With a tolerance of 0
-// it is above 0 wherever a bit differs.
+// An op's tolerance for an output: with 16-bit elements a step of theirs more, unless it is 0.
+double tuff_trial_tolerance(const tuff_desc *d, double tolerance);
+
+// max |got - want| / (|want| + rms(want) + floor) over elements of f32, f16 or bf16, 0 / 0
+// being 0; infinite where got is no number, and for other dtypes where any bit differs. With
+// a tolerance of 0 it is above 0 wherever a bit differs.
 double tuff_trial_error(const tuff_desc *d, const void *got, const void *want, double floor,
                         double tolerance);
 
@@ -76,7 +79,7 @@ tuff_status tuff_check_grad(const tuff_op *op, const tuff_op *subject, const cha
 
 typedef struct tuff_check_count {
     int run, failed, skipped;
-    char first[TUFF_CASE_TEXT]; // "op f32 case" of the first failure
+    char first[TUFF_CASE_TEXT + 64]; // "op f32 case" of the first failure
 } tuff_check_count;
 
 // Judges one op; `subject` is what is run in its place: the op itself, or, to prove that the

@@ -1,7 +1,9 @@
 // A case with drawn inputs and what the reference makes of them; see check.h.
 #include "base/alloc.h"
+#include "base/convert.h"
 #include "base/rng.h"
 #include "ops/check.h"
+#include "ops/lower.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -60,13 +62,59 @@ static tuff_status draw_spaced(tuff_rng *rng, float low, float high, float *v, s
     return TUFF_OK;
 }
 
-static void draw_i32(const tuff_call *c, int input, tuff_rng *rng, int32_t *v, size_t n)
+// The ends of what is drawn for an input of whole numbers.
+static void whole_range(const tuff_call *c, int input, int64_t *low, int64_t *high)
 {
+    const tuff_port *port = &c->op->in[input];
     const tuff_desc *x = &c->in[0];
-    const int below = c->op->in[input].index_below;
-    const uint32_t last = x->rank ? (uint32_t)x->dim[x->rank - 1] : 1;
-    const uint32_t most = below == 1 ? last : 16;
-    for (size_t i = 0; i < n; i++) v[i] = (int32_t)tuff_rng_below(rng, most);
+    const tuff_dtype type = c->in[input].dtype;
+    float from, to;
+    tuff_trial_range(c->op, input, &from, &to);
+    *low = 0;
+    if (port->low || port->high) *low = port->low, *high = port->high;
+    else if (port->index_below == 1) *high = (x->rank ? x->dim[x->rank - 1] : 1) - 1;
+    else if (type == TUFF_BOOL) *high = 1;
+    else if (c->op->native & (TUFF_I8 | TUFF_U8) & type) // packed numbers are data: all of them
+        *low = type == TUFF_I8 ? -128 : 0, *high = type == TUFF_I8 ? 127 : 255;
+    else if (!(port->dtypes & TUFF_F32)) *high = 15;
+    else *low = (int64_t)ceilf(from), *high = (int64_t)floorf(to);
+    if (*low < 0 && type & (TUFF_U8 | TUFF_U32 | TUFF_BOOL)) *low = 0;
+    if (*high < *low) *high = *low;
+}
+
+static void draw_integers(const tuff_call *c, int input, tuff_rng *rng, void *v, size_t n)
+{
+    int64_t low, high;
+    whole_range(c, input, &low, &high);
+    for (size_t i = 0; i < n; i++) {
+        const int64_t x = low + tuff_rng_below(rng, (uint32_t)(high - low + 1));
+        tuff_convert(TUFF_I64, &x, c->in[input].dtype,
+                     (char *)v + i * tuff_dtype_size(c->in[input].dtype), false, 0, 1);
+    }
+}
+
+static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, float *v, size_t n,
+                               tuff_draw draw)
+{
+    float low, high;
+    tuff_trial_range(c->op, input, &low, &high);
+    if (c->op->in[input].whole) draw_whole(rng, low, high, v, n);
+    else if (draw == TUFF_DRAW_SPACED) return draw_spaced(rng, low, high, v, n);
+    else draw_any(rng, low, high, v, n);
+    return TUFF_OK;
+}
+
+// Numbers of 16 bits are drawn as f32 ones and rounded.
+static tuff_status draw_halves(const tuff_call *c, int input, tuff_rng *rng, void *v, size_t n,
+                               tuff_draw draw)
+{
+    float *wide = tuff_alloc(n, sizeof *wide);
+    if (!wide) return TUFF_ERR_MEMORY;
+    const tuff_status status = draw_floats(c, input, rng, wide, n, draw);
+    if (status == TUFF_OK)
+        tuff_convert(TUFF_F32, wide, c->in[input].dtype, v, false, 0, n);
+    tuff_free(wide);
+    return status;
 }
 
 static tuff_status draw_inputs(tuff_trial *t, uint64_t seed, tuff_draw draw)
@@ -76,19 +124,12 @@ static tuff_status draw_inputs(tuff_trial *t, uint64_t seed, tuff_draw draw)
         if (!t->in[i]) continue;
         const size_t n = (size_t)tuff_desc_count(&c->in[i]);
         tuff_rng rng = { .seed = tuff_rng_fork(seed, (uint64_t)i) };
-        float low, high;
-        tuff_trial_range(c->op, i, &low, &high);
-        if (c->in[i].dtype == TUFF_I32)
-            draw_i32(c, i, &rng, t->in[i], n);
-        else if (c->in[i].dtype != TUFF_F32)
-            return tuff_fail(TUFF_ERR_UNSUPPORTED, "no numbers are drawn for inputs of %s",
-                             tuff_dtype_name(c->in[i].dtype));
-        else if (c->op->in[i].whole)
-            draw_whole(&rng, low, high, t->in[i], n);
-        else if (draw == TUFF_DRAW_SPACED)
-            TUFF_TRY(draw_spaced(&rng, low, high, t->in[i], n));
+        if (!(c->in[i].dtype & TUFF_FLOATS))
+            draw_integers(c, i, &rng, t->in[i], n);
+        else if (c->in[i].dtype == TUFF_F32)
+            TUFF_TRY(draw_floats(c, i, &rng, t->in[i], n, draw));
         else
-            draw_any(&rng, low, high, t->in[i], n);
+            TUFF_TRY(draw_halves(c, i, &rng, t->in[i], n, draw));
     }
     if (c->op->prepare) c->op->prepare(c, t->in);
     return TUFF_OK;
@@ -108,6 +149,22 @@ void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], 
     for (int i = 0; i < call->nin; i++) r.in[i] = in[i];
     for (int i = 0; i < call->nout; i++) r.out[i] = out[i];
     call->op->ref(&r);
+}
+
+static tuff_status reference(tuff_trial *t)
+{
+    const tuff_call *c = &t->c.call;
+    const size_t bytes = tuff_lower_bytes(c);
+    void *scratch = bytes ? tuff_alloc(bytes, 1) : NULL;
+    if (bytes && !scratch) return TUFF_ERR_MEMORY;
+    tuff_call low;
+    tuff_ref r;
+    tuff_lower_begin(c, t->in, t->want, scratch, &low, &r);
+    r.end = tuff_trial_units(&low);
+    low.op->ref(&r);
+    tuff_lower_end(c, &r, t->want);
+    tuff_free(scratch);
+    return TUFF_OK;
 }
 
 // First output that is all zeros, or -1; first that holds no finite number in *bad.
@@ -157,7 +214,7 @@ static tuff_status draw_until_it_proves(tuff_trial *t, uint64_t seed, tuff_draw 
     for (int n = 0; n < most; n++) {
         TUFF_TRY(draw_inputs(t, tuff_rng_fork(seed, (uint64_t)n), draw));
         for (int o = 0; o < c->nout; o++) memset(t->want[o], 0xff, tuff_desc_bytes(&c->out[o]));
-        tuff_trial_ref(c, t->in, t->want, 0, tuff_trial_units(c));
+        TUFF_TRY(reference(t));
         zero = zero_output(t, &bad);
         if (bad >= 0)
             return tuff_fail(TUFF_ERR_CHECK, "%s: the reference leaves a number in %s that is "
@@ -197,21 +254,39 @@ void tuff_trial_destroy(tuff_trial **trial)
 
 // ---- comparing ---------------------------------------------------------------------------
 
+// Element i of any float type.
+static double number_at(const tuff_desc *d, const void *v, size_t i)
+{
+    float wide;
+    if (d->dtype == TUFF_F32) return (double)((const float *)v)[i];
+    tuff_convert(d->dtype, (const uint16_t *)v + i, TUFF_F32, &wide, false, 0, 1);
+    return (double)wide;
+}
+
+double tuff_trial_tolerance(const tuff_desc *d, double tolerance)
+{
+    // A result near the middle of two 16-bit numbers may be rounded to either.
+    const double step = d->dtype == TUFF_F16 ? 0x1p-10 : d->dtype == TUFF_BF16 ? 0x1p-7 : 0;
+    return tolerance > 0 ? tolerance + step : 0;
+}
+
 double tuff_trial_error(const tuff_desc *d, const void *got, const void *want, double floor,
                         double tolerance)
 {
     const size_t n = (size_t)tuff_desc_count(d);
     const bool same = memcmp(got, want, tuff_desc_bytes(d)) == 0;
     if (same) return 0;
-    if (d->dtype != TUFF_F32) return INFINITY;
-    const float *g = got, *w = want;
+    if (!(d->dtype & TUFF_FLOATS)) return INFINITY;
     double sum = 0, worst = tolerance == 0 ? DBL_MIN : 0;
-    for (size_t i = 0; i < n; i++) sum += (double)w[i] * w[i];
+    for (size_t i = 0; i < n; i++) {
+        const double w = number_at(d, want, i);
+        sum += w * w;
+    }
     const double scale = sqrt(sum / (double)n) + floor;
     for (size_t i = 0; i < n; i++) {
-        const double e = fabs((double)g[i] - w[i]);
+        const double w = number_at(d, want, i), e = fabs(number_at(d, got, i) - w);
         if (e == 0) continue;
-        const double r = e / (fabs((double)w[i]) + scale);
+        const double r = e / (fabs(w) + scale);
         if (!(r <= worst)) worst = isnan(r) ? INFINITY : r;
     }
     return worst;

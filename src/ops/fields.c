@@ -203,6 +203,28 @@ static tuff_status parse_enum(const reader *r)
     return tuff_fail(TUFF_ERR_FORMAT, "'%s': '%s' is none of %s", r->word, r->value, list);
 }
 
+// By its name, or by ONNX's number of it (TensorProto.DataType).
+static tuff_status parse_dtype(const reader *r)
+{
+    static const struct { tuff_dtype dtype; const char *onnx; } types[] = {
+        { TUFF_F32, "1" },  { TUFF_F16, "10" }, { TUFF_BF16, "16" },
+        { TUFF_I32, "6" },  { TUFF_U32, "12" }, { TUFF_I8, "3" },
+        { TUFF_U8, "2" },   { TUFF_BOOL, "9" }, { TUFF_I64, "7" },
+    };
+    char list[200] = "";
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const char *name = tuff_dtype_name(types[i].dtype);
+        const bool number = r->dialect == TUFF_DIALECT_ONNX &&
+                            strcmp(types[i].onnx, r->value) == 0;
+        if (number || strcmp(name, r->value) == 0) {
+            put(r, &(int){ (int)types[i].dtype }, sizeof(int));
+            return TUFF_OK;
+        }
+        append(list, sizeof list, name);
+    }
+    return tuff_fail(TUFF_ERR_FORMAT, "'%s': '%s' is none of %s", r->word, r->value, list);
+}
+
 tuff_status tuff_field_parse(const tuff_op *op, tuff_dialect dialect, int rank,
                              const char *text, void *params, const tuff_field **field)
 {
@@ -211,7 +233,7 @@ tuff_status tuff_field_parse(const tuff_op *op, tuff_dialect dialect, int rank,
         [TUFF_FIELD_UINT64] = parse_uint64, [TUFF_FIELD_BOOL] = parse_bool,
         [TUFF_FIELD_FLOAT] = parse_float, [TUFF_FIELD_INTS] = parse_ints,
         [TUFF_FIELD_AXIS] = parse_axis, [TUFF_FIELD_AXES] = parse_axes,
-        [TUFF_FIELD_ENUM] = parse_enum,
+        [TUFF_FIELD_ENUM] = parse_enum, [TUFF_FIELD_DTYPE] = parse_dtype,
     };
     const char *equals = strchr(text, '=');
     TUFF_REQUIRE(equals, FORMAT, "'%s' is no parameter: expected key=value", text);
@@ -301,6 +323,7 @@ static void emit_value(writer *w, const tuff_field *f, const unsigned char *from
     case TUFF_FIELD_FLOAT: emit_float(w, v.f); break;
     case TUFF_FIELD_INTS: emit_ints(w, f, v.list, rank); break;
     case TUFF_FIELD_ENUM: emit(w, "%s", f->names[v.i]); break;
+    case TUFF_FIELD_DTYPE: emit(w, "%s", tuff_dtype_name((tuff_dtype)v.i)); break;
     case TUFF_FIELD_AXES:
         for (int i = 0; i < TUFF_MAX_DIMS; i++) {
             if (!(v.mask >> i & 1)) continue;

@@ -21,8 +21,15 @@ enum {
     TUFF_OP_PARAMS = 24,  // described fields of a params struct
     TUFF_OP_VARIANTS = 8,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
-    TUFF_PLAN_SCRATCH = 4
+    TUFF_PLAN_SCRATCH = 5,
+    TUFF_PLAN_LOWERED = 4 // the scratch that lower.c takes: ops have 0 to 3
 };
+
+// Sets of types that ports take. TUFF_MOVABLE: what is moved as it is.
+#define TUFF_FLOATS (TUFF_F32 | TUFF_F16 | TUFF_BF16)
+#define TUFF_INDEX (TUFF_I32 | TUFF_I64)
+#define TUFF_WORDS (TUFF_F32 | TUFF_I32 | TUFF_U32)
+#define TUFF_MOVABLE (TUFF_FLOATS | TUFF_I32 | TUFF_U32 | TUFF_I8 | TUFF_U8 | TUFF_BOOL)
 
 typedef struct tuff_op tuff_op;
 
@@ -121,6 +128,9 @@ typedef struct tuff_variant {
     // Made for GPUs (barriers, tiles in shared memory): a software driver runs it, but takes
     // any other variant first.
     bool gpu;
+    // Types beyond the op's `native` ones that this variant reads and writes as they are; with
+    // all others it plans the call that lower.h makes of it.
+    uint32_t types;
 } tuff_variant;
 
 #define TUFF_KERNEL(name_, plan_)     { .name = (name_), .plan = (plan_) }
@@ -178,7 +188,8 @@ typedef enum tuff_field_type {
     TUFF_FIELD_INTS,  // int[n], text "1,2,3"
     TUFF_FIELD_AXIS,  // int counted from the innermost; ONNX text "-1" is 0
     TUFF_FIELD_AXES,  // uint32_t bit mask counted from the innermost; text "0,2"
-    TUFF_FIELD_ENUM   // int; names in `names`, NULL-terminated
+    TUFF_FIELD_ENUM,  // int; names in `names`, NULL-terminated
+    TUFF_FIELD_DTYPE  // int, a tuff_dtype; text "f16"
 } tuff_field_type;
 
 typedef struct tuff_field {
@@ -197,6 +208,7 @@ typedef struct tuff_field {
 #define TUFF_UINT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_UINT64, type, name)
 #define TUFF_BOOLEAN(type, name) TUFF_FIELD_AT(TUFF_FIELD_BOOL, type, name)
 #define TUFF_FLOAT(type, name) TUFF_FIELD_AT(TUFF_FIELD_FLOAT, type, name)
+#define TUFF_DTYPE(type, name) TUFF_FIELD_AT(TUFF_FIELD_DTYPE, type, name)
 #define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
 #define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
 #define TUFF_INTS(type_, name_, onnx_)                                          \
@@ -219,6 +231,8 @@ typedef struct tuff_port {
     bool positive;   // inputs: samples are drawn from (0.1, sample.max]
     bool whole;      // inputs: samples are whole numbers, so that equals meet
     int index_below; // inputs of i32: cases draw from [0, dim[rank-1] of in[0]) when 1
+    bool mixed;      // inputs: need not be of the type of the others that take the same set
+    int low, high;   // inputs: whole numbers are drawn from [low, high]; 0, 0: from sample
 } tuff_port;
 
 typedef struct tuff_cost {
@@ -229,6 +243,9 @@ struct tuff_op {
     const char *name;
     const char *doc;  // one sentence of mathematics
     const char *onnx; // ONNX's operator, NULL when it has none
+    // Types that `ref` and the variants handle as they are; 0: TUFF_WORDS. Calls with others
+    // are lowered (lower.h): cast to f32 or i32, computed, and cast back.
+    uint32_t native;
     tuff_port in[TUFF_OP_IN + 1], out[TUFF_OP_OUT + 1]; // ended by a NULL name
     size_t params_size; // 0: none
     tuff_field params[TUFF_OP_PARAMS];
@@ -277,11 +294,12 @@ const tuff_op *tuff_op_find(const char *name);
 // Checks ports, calls infer, fills c->out. Errors are prefixed with the op's name.
 tuff_status tuff_call_infer(tuff_call *c);
 // The first variant of the op that plans this call on such a device; TUFF_VARIANT in the
-// environment (or tuff_variant_force) names the only one to try. Fails: TUFF_ERR_UNSUPPORTED.
+// environment (or tuff_variant_force) names the only one to try. On the CPU path the plan has
+// no dispatches and its variant is "ref". Fails: TUFF_ERR_UNSUPPORTED.
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 void tuff_variant_force(const char *name); // this thread; NULL: none
 // Records a call whose descriptions are complete and valid into a list. Absent inputs have a
-// NULL buffer. `scratch[i]` must hold plan->scratch[i] bytes; `plan` is NULL on the CPU path.
+// NULL buffer. `scratch[i]` must hold plan->scratch[i] bytes.
 tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan,
                         const tuff_range in[], const tuff_range out[],
                         const tuff_range scratch[]);

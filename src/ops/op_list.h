@@ -34,6 +34,7 @@ X(abs)
 X(sign)
 X(square)
 X(affine)
+X(cast)
 
 // ---- reduce
 X(reduce_sum)

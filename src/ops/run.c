@@ -1,6 +1,7 @@
 // Running one op: checks against its record, then one list of commands.
 #include "ops/op.h"
 #include "base/thread.h"
+#include "ops/lower.h"
 #include "tensor/tensor.h"
 #include <assert.h>
 #include <string.h>
@@ -12,6 +13,23 @@ static int ports(const tuff_port *p)
     int n = 0;
     while (p[n].name) n++;
     return n;
+}
+
+// Ports that take the same set of several types are given the same one.
+static tuff_status check_types(const tuff_call *c)
+{
+    const tuff_port *port = c->op->in;
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i) || port[i].mixed) continue;
+        for (int k = 0; k < i; k++)
+            TUFF_REQUIRE(!tuff_call_has(c, k) || port[k].mixed ||
+                             port[k].dtypes != port[i].dtypes ||
+                             c->in[k].dtype == c->in[i].dtype,
+                         DTYPE, "%s is %s and %s is %s, they must be of one type",
+                         port[k].name, tuff_dtype_name(c->in[k].dtype), port[i].name,
+                         tuff_dtype_name(c->in[i].dtype));
+    }
+    return TUFF_OK;
 }
 
 static tuff_status check_inputs(const tuff_call *c)
@@ -27,7 +45,7 @@ static tuff_status check_inputs(const tuff_call *c)
         TUFF_REQUIRE(c->in[i].dtype & port->dtypes, DTYPE, "%s is %s, which is not taken here",
                      port->name, tuff_dtype_name(c->in[i].dtype));
     }
-    return TUFF_OK;
+    return check_types(c);
 }
 
 tuff_status tuff_call_infer(tuff_call *c)
@@ -51,6 +69,7 @@ typedef struct host_call {
     tuff_call call;
     uint64_t params[PARAMS_MAX / 8];
     uint8_t has_in[TUFF_OP_IN];
+    bool lowered; // the last range is scratch
 } host_call;
 
 static void run_units(void *arg, size_t begin, size_t end)
@@ -65,21 +84,25 @@ static void run_host(void *arg, void *const ptr[])
 {
     host_call *h = arg;
     h->call.params = h->params;
-    tuff_ref r = { .call = &h->call };
+    void *in[TUFF_OP_IN] = { 0 }, *out[TUFF_OP_OUT] = { 0 };
     int next = 0;
     for (int i = 0; i < h->call.nin; i++)
-        if (h->has_in[i]) r.in[i] = ptr[next++];
-    for (int i = 0; i < h->call.nout; i++) r.out[i] = ptr[next++];
-    const size_t units = h->call.op->units ? h->call.op->units(&h->call) : 1;
+        if (h->has_in[i]) in[i] = ptr[next++];
+    for (int i = 0; i < h->call.nout; i++) out[i] = ptr[next++];
+    tuff_call low;
+    tuff_ref r;
+    tuff_lower_begin(&h->call, in, out, h->lowered ? ptr[next] : NULL, &low, &r);
+    const size_t units = low.op->units ? low.op->units(&low) : 1;
     tuff_parallel_for(units, run_units, &r);
+    tuff_lower_end(&h->call, &r, out);
 }
 
 static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_range in[],
-                               const tuff_range out[])
+                               const tuff_range out[], const tuff_range *scratch)
 {
-    host_call h = { .call = *c };
+    host_call h = { .call = *c, .lowered = scratch->buffer != NULL };
     memcpy(h.params, c->params, c->op->params_size);
-    tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT];
+    tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 1];
     int n = 0;
     for (int i = 0; i < c->nin; i++) {
         h.has_in[i] = in[i].buffer != NULL;
@@ -87,6 +110,8 @@ static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_ran
     }
     for (int i = 0; i < c->nout; i++)
         b[n++] = (tuff_binding){ out[i], TUFF_BIND_STORAGE, TUFF_WRITE };
+    if (h.lowered)
+        b[n++] = (tuff_binding){ *scratch, TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
     return tuff_cmd_host_call(cmd, run_host, &h, sizeof h, b, n);
 }
 
@@ -108,7 +133,7 @@ tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan
                         const tuff_range in[], const tuff_range out[],
                         const tuff_range scratch[])
 {
-    if (!plan) return record_host(cmd, c, in, out);
+    if (!plan->count) return record_host(cmd, c, in, out, &scratch[TUFF_PLAN_LOWERED]);
     for (int i = 0; i < plan->count; i++) {
         const tuff_dispatch *d = &plan->d[i];
         tuff_binding b[TUFF_MAX_BINDINGS];
@@ -175,16 +200,14 @@ static tuff_status record_eager(tuff_stream *s, const tuff_call *c, const tuff_r
     tuff_plan plan;
     tuff_cmd *cmd;
     tuff_status status = TUFF_OK;
-    if (!caps->cpu) {
-        TUFF_GO(tuff_select(c, caps, &plan));
-        for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
-            scratch[i].size = plan.scratch[i];
-            if (plan.scratch[i])
-                TUFF_GO(tuff_buffer_create(dev, plan.scratch[i], &scratch[i].buffer));
-        }
+    TUFF_GO(tuff_select(c, caps, &plan));
+    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
+        scratch[i].size = plan.scratch[i];
+        if (plan.scratch[i])
+            TUFF_GO(tuff_buffer_create(dev, plan.scratch[i], &scratch[i].buffer));
     }
     TUFF_GO(tuff_stream_cmd(s, &cmd));
-    TUFF_GO(tuff_record(cmd, c, caps->cpu ? NULL : &plan, in, out, scratch));
+    TUFF_GO(tuff_record(cmd, c, &plan, in, out, scratch));
 exit:
     // The list keeps the scratch buffers as long as it needs them.
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) tuff_buffer_release(&scratch[i].buffer);

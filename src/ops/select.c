@@ -1,5 +1,5 @@
 // Which variant of an op runs a call: the first in its ordered list that plans it.
-#include "ops/op.h"
+#include "ops/lower.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,13 +44,26 @@ static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, con
         p->count = 0;
         memset(p->scratch, 0, sizeof p->scratch);
         p->variant = v->name;
-        if (v->plan(c, k, p)) return true;
+        if (!tuff_call_foreign(c, v->types)) {
+            if (v->plan(c, k, p)) return true;
+            continue;
+        }
+        tuff_call low;
+        tuff_call_lower(c, &low);
+        if (v->plan(&low, k, p) && tuff_lower_plan(c, k, p)) return true;
     }
     return false;
 }
 
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
+    if (k->cpu) {
+        p->count = 0;
+        p->variant = "ref";
+        memset(p->scratch, 0, sizeof p->scratch);
+        p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
+        return TUFF_OK;
+    }
     const char *only = forced ? forced : getenv("TUFF_VARIANT");
     if (only && !*only) only = NULL;
     bool known = false;

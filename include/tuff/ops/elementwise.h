@@ -46,4 +46,15 @@ TUFF_API TUFF_CHECK tuff_status tuff_sigmoid_grad(tuff_stream *s, const tuff_ten
                                                   const tuff_tensor *dy, tuff_tensor *dx);
 TUFF_API TUFF_CHECK tuff_status tuff_tanh_grad(tuff_stream *s, const tuff_tensor *y,
                                                const tuff_tensor *dy, tuff_tensor *dx);
+
+typedef struct tuff_cast_params {
+    int to;        // tuff_dtype; 0 = TUFF_F32
+    bool saturate; // whole numbers that do not fit become the nearest that does
+} tuff_cast_params;
+// y = x as elements of the type `to` (ONNX Cast), between any two types. Real to whole numbers:
+// towards zero, what does not fit becoming the nearest end of the range and a NaN 0. Whole to
+// whole: the low bits, unless saturate is set. To f16 and bf16: nearest, ties to even. To bool:
+// 1 for everything but 0.
+TUFF_API TUFF_CHECK tuff_status tuff_cast(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
+                                          const tuff_cast_params *p);
 #endif
