@@ -150,7 +150,25 @@ def ops_like_numpy():
     near(op("transpose", [x], ["perm=2,0,1"]), x.transpose(2, 0, 1), 0)
     near(op("concat", [x, x], ["axis=1"]), np.concatenate([x, x], 1), 0)
     near(op("relu", [x]), np.maximum(x, 0), 0)
-    assert "matmul" in tuff("op", "--list")[0]
+    names = tuff("op", "--list")[0].split("\n")
+    assert "matmul" in names and "softmax" in names and not any(" " in n for n in names)
+    with open(os.path.join(os.path.dirname(__file__), "../docs/ops.md")) as f:
+        assert f.read() == tuff("op", "--docs")[0], "docs/ops.md is old: tuff op --docs > it"
+
+
+def ops_like_onnx():
+    x = normal(3, 4, 5)
+    near(op("Relu", [x]), np.maximum(x, 0), 0)
+    near(op("ReduceSum", [x, np.array([0, -1])]), x.sum((0, 2), keepdims=True))
+    near(op("Slice", [x, np.array([1]), np.array([-1]), np.array([1])]), x[:, 1:-1], 0)
+    near(op("Slice", [x], ["starts=1", "ends=3", "axes=1"], extra=["--opset", 1]), x[:, 1:3], 0)
+    near(op("Reshape", [x, np.array([5, -1])]), x.reshape(5, -1), 0)
+    with open(path("a.npy"), "wb") as f:
+        np.save(f, x)
+    refused("op", "Relu", "--input", path("a.npy"), "--output", path("y0.npy"), "--output",
+            path("y1.npy"), says="1 output")
+    refused("op", "Nonesuch", "--input", path("a.npy"), "--output", path("y0.npy"),
+            says="Nonesuch")
 
 
 def conv_like_loops():
@@ -305,7 +323,8 @@ def training_refuses():
 
 
 status = run([(case, None) for case in (
-    help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, conv_like_loops,
+    help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
+    conv_like_loops,
     random_is_the_same_everywhere, ops_refuse, check_judges, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])

@@ -11,6 +11,9 @@ typedef struct job {
     const char *op;
     cli_list inputs, attributes, outputs;
     const char *shape;
+    bool onnx;     // `op` is one of ONNX's operators, of version `opset`
+    int64_t opset;
+    int made;      // outputs that the operator gave
 } job;
 
 static int list_json(void)
@@ -31,20 +34,59 @@ static int list_json(void)
     return cli_print_json(json, EXIT_OK);
 }
 
-static void print_ops(void)
+static void print_names(void)
 {
     tuff_op_info op;
-    for (int i = 0; tuff_op_get_info(i, &op); i++) {
-        printf("%s(", op.name);
-        for (int k = 0; k < op.inputs; k++)
-            printf("%s%s%s", k ? ", " : "", op.input[k], op.optional[k] ? "?" : "");
-        printf(") ->");
-        for (int k = 0; k < op.outputs; k++) printf(" %s", op.output[k]);
-        printf("%s%s\n    %s\n", op.onnx ? "    ONNX " : "", op.onnx ? op.onnx : "", op.doc);
-        for (int k = 0; k < op.attributes; k++)
-            printf("%s%s%s", k ? " " : "    --attr ", op.attribute[k],
-                   k + 1 < op.attributes ? "=" : "=\n");
+    for (int i = 0; tuff_op_get_info(i, &op); i++) printf("%s\n", op.name);
+}
+
+static void print_types(uint32_t set)
+{
+    const char *comma = "";
+    for (uint32_t t = 1; t && t <= set; t <<= 1) {
+        if (!(set & t)) continue;
+        printf("%s%s", comma, tuff_dtype_name((tuff_dtype)t));
+        comma = " ";
     }
+}
+
+// One operator as a section of docs/ops.md.
+static void print_section(const tuff_op_info *op)
+{
+    printf("## %s\n\n%s%s.\n\n", op->name, op->doc[0] ? "" : "(no text)", op->doc);
+    if (op->onnx) printf("- ONNX: `%s`\n", op->onnx);
+    for (int i = 0; i < op->inputs; i++) {
+        printf("- input `%s`%s: ", op->input[i], op->optional[i] ? " (may be left out)" : "");
+        print_types(op->input_dtypes[i]);
+        printf("\n");
+    }
+    printf("- output%s:", op->outputs > 1 ? "s" : "");
+    for (int i = 0; i < op->outputs; i++) printf(" `%s`", op->output[i]);
+    printf("\n");
+    for (int i = 0; i < op->attributes; i++) {
+        printf("- attribute `%s`: %s", op->attribute[i], op->attribute_type[i]);
+        for (int k = 0; op->choices[i] && op->choices[i][k]; k++)
+            printf("%s `%s`", k ? "," : "", op->choices[i][k]);
+        printf("\n");
+    }
+    printf("- kernels:");
+    for (int i = 0; i < op->variants; i++) printf(" %s", op->variant[i]);
+    printf("\n- %s; ", op->gradient ? "differentiable" : "no gradient");
+    if (op->tolerance > 0) printf("tolerance %.1e\n\n", (double)op->tolerance);
+    else printf("the same bits on every device\n\n");
+}
+
+static void print_docs(void)
+{
+    tuff_op_info op;
+    printf("# Operators\n\n"
+           "What each operator's record says of it; made by `tuff op --docs`. Attributes have "
+           "ONNX's names where it has\nthem, and are what `tuff op NAME --attr` takes. A "
+           "tolerance is relative: |got - want| <= tolerance (|want| +\nrms(want)) for f32; "
+           "16-bit results may differ by one step more. Types other than f32, i32 and u32 "
+           "are\ncomputed by casts before and behind unless a kernel takes them as they "
+           "are.\n\n");
+    for (int i = 0; tuff_op_get_info(i, &op); i++) print_section(&op);
 }
 
 static bool find_op(const char *name, tuff_op_info *op)
@@ -67,13 +109,15 @@ static bool parse_shape(const char *text, tuff_desc *shape)
     return shape->rank > 0;
 }
 
-// Reads input k of the op from a file: f32 where the port takes it, else the port's type.
+// Reads input k of the op from a file: as it is where the port takes that type (an operator of
+// ONNX's is asked later), else as f32, else as the port's first type.
 static tuff_status read_input(tuff_stream *s, const char *path, uint32_t dtypes,
                               tuff_tensor **t)
 {
     tuff_array file = { 0 }, array = { 0 };
     tuff_status status = tuff_npy_read(path, &file);
-    const tuff_dtype want = dtypes & TUFF_F32 ? TUFF_F32 : (tuff_dtype)(dtypes & -dtypes);
+    const tuff_dtype want = file.desc.dtype & dtypes ? file.desc.dtype
+                          : dtypes & TUFF_F32 ? TUFF_F32 : (tuff_dtype)(dtypes & -dtypes);
     if (status == TUFF_OK) status = tuff_array_convert(&file, want, &array);
     if (status == TUFF_OK)
         status = tuff_tensor_create(tuff_stream_device(s), array.desc, t);
@@ -95,22 +139,27 @@ static tuff_status write_output(tuff_stream *s, const tuff_tensor *t, const char
     return status;
 }
 
-static tuff_status run(const job *j, const tuff_op_info *op, tuff_device *device,
+static tuff_status run(job *j, const tuff_op_info *op, tuff_device *device,
                        cJSON *written)
 {
     tuff_stream *s = NULL;
     tuff_tensor *in[INPUTS] = { 0 }, *out[OUTPUTS] = { 0 };
     tuff_desc shape = TUFF_SCALAR(TUFF_F32);
-    int nout = 0;
     tuff_status status = tuff_stream_create(device, &s);
     if (j->shape) (void)parse_shape(j->shape, &shape); // was checked
     for (int i = 0; i < j->inputs.count && status == TUFF_OK; i++)
         if (strcmp(j->inputs.item[i], "-") != 0)
             status = read_input(s, j->inputs.item[i], op->input_dtypes[i], &in[i]);
-    if (status == TUFF_OK)
+    if (status == TUFF_OK && j->onnx)
+        status = tuff_onnx_apply(s, j->op, (int)j->opset, (const tuff_tensor *const *)in,
+                                 j->inputs.count, j->attributes.item, j->attributes.count,
+                                 &shape, out, &j->made);
+    else if (status == TUFF_OK)
         status = tuff_op_apply(s, j->op, (const tuff_tensor *const *)in, j->inputs.count,
-                               j->attributes.item, j->attributes.count, &shape, out, &nout);
-    for (int i = 0; i < j->outputs.count && status == TUFF_OK; i++) {
+                               j->attributes.item, j->attributes.count, &shape, out,
+                               &j->made);
+    const int wanted = j->outputs.count <= j->made ? j->outputs.count : 0;
+    for (int i = 0; i < wanted && status == TUFF_OK; i++) {
         char text[96];
         status = write_output(s, out[i], j->outputs.item[i]);
         cJSON *o = cJSON_CreateObject();
@@ -139,6 +188,19 @@ static void add_seed(job *j, const tuff_op_info *op)
     j->attributes.item[j->attributes.count++] = text;
 }
 
+// An operator of ONNX's takes what its own description says; the library knows.
+static void onnx_info(const char *name, tuff_op_info *op)
+{
+    static const char *const names[] = { "0", "1", "2", "3", "4", "5", "6", "7", "8", "9" };
+    *op = (tuff_op_info){ .name = name, .onnx = name, .inputs = INPUTS, .outputs = OUTPUTS };
+    for (int i = 0; i < INPUTS; i++) {
+        op->input[i] = names[i];
+        op->optional[i] = true;
+        op->input_dtypes[i] = UINT32_MAX;
+    }
+    for (int i = 0; i < OUTPUTS; i++) op->output[i] = names[i];
+}
+
 static int check_job(const cli_command *self, const job *j, const tuff_op_info *op)
 {
     tuff_desc shape;
@@ -150,7 +212,7 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
                          op->outputs, op->outputs > 1 ? "s" : "");
     if (j->shape && !parse_shape(j->shape, &shape))
         return cli_wrong(self, "--shape takes sizes like 3,4,5, not '%s'", j->shape);
-    if (!j->inputs.count && (!op->inputs || op->optional[0]) && !j->shape)
+    if (!j->inputs.count && (!op->inputs || op->optional[0]) && !j->shape && !j->onnx)
         return cli_wrong(self, "%s without an input needs --shape", op->name);
     return -1;
 }
@@ -158,7 +220,7 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
 int cmd_op(const cli_command *self, int argc, char **argv)
 {
     job j = { 0 };
-    bool list = false;
+    bool list = false, docs = false;
     const cli_option options[] = {
         { "input", CLI_LIST, &j.inputs, "FILE",
           "an input, in the operator's order; - leaves an optional one out" },
@@ -166,7 +228,10 @@ int cmd_op(const cli_command *self, int argc, char **argv)
           "an attribute, as in ONNX: strides=2,1" },
         { "output", CLI_LIST, &j.outputs, "FILE", "where an output goes" },
         { "shape", CLI_TEXT, &j.shape, "N,M", "of the output, for operators without inputs" },
-        { "list", CLI_FLAG, &list, NULL, "every operator, its inputs and attributes" },
+        { "opset", CLI_INT, &j.opset, "N",
+          "version of ONNX's operators that an ONNX name is of (22)" },
+        { "list", CLI_FLAG, &list, NULL, "the operators' names, a line each" },
+        { "docs", CLI_FLAG, &docs, NULL, "every operator's inputs and attributes" },
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;
@@ -174,10 +239,15 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     int status = cli_parse(self, options, argc, argv, &words);
     if (status >= 0) return status;
     if (list && cli.json) return list_json();
-    if (list) return print_ops(), EXIT_OK;
+    if (list) return print_names(), EXIT_OK;
+    if (docs) return print_docs(), EXIT_OK;
     if (words.count != 1) return cli_wrong(self, "one operator's name was expected");
     j.op = words.item[0];
-    if (!find_op(j.op, &op))
+    if (!find_op(j.op, &op)) {
+        j.onnx = tuff_onnx_has(j.op);
+        onnx_info(j.op, &op);
+    }
+    if (!op.doc && !j.onnx)
         return cli_wrong(self, "there is no operator '%s' (tuff op --list shows them)", j.op);
     status = check_job(self, &j, &op);
     if (status >= 0) return status;
@@ -187,6 +257,9 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     cJSON *json = cJSON_CreateObject(), *written = cJSON_AddArrayToObject(json, "outputs");
     cJSON_AddStringToObject(json, "device", tuff_device_get_info(device)->id);
     status = run(&j, &op, device, written) == TUFF_OK ? EXIT_OK : cli_error(self);
+    if (status == EXIT_OK && j.made < j.outputs.count)
+        status = cli_wrong(self, "%s gives %d output%s here, --output was given %d times", j.op,
+                           j.made, j.made == 1 ? "" : "s", j.outputs.count);
     const cJSON *o;
     cJSON_ArrayForEach(o, written) if (!cli.json && status == EXIT_OK)
         printf("%s: %s %s\n", cJSON_GetObjectItem(o, "file")->valuestring,

@@ -48,6 +48,21 @@ TUFF_API TUFF_CHECK tuff_status tuff_op_apply(tuff_stream *s, const char *op,
                                               const tuff_desc *shape, tuff_tensor *out[4],
                                               int *nout);
 
+// One node of an ONNX graph: an operator of ONNX by its op_type, with attributes as text in
+// ONNX's names ("axes=[0,1]", "mode=linear"). Inputs that ONNX has where this library has
+// attributes (ReduceSum's axes, Reshape's shape) are given as tensors, and read back. `opset`
+// is the version of ONNX's operators that the node was written for, up to TUFF_ONNX_OPSET; 0
+// means that one. Outputs as in tuff_op_apply, those that ONNX has in i64 are i64.
+// Fails: TUFF_ERR_UNSUPPORTED (no op does that), and as tuff_op_apply.
+#define TUFF_ONNX_OPSET 22
+TUFF_API TUFF_CHECK tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
+                                                const tuff_tensor *const in[], int nin,
+                                                const char *const attributes[], int count,
+                                                const tuff_desc *shape, tuff_tensor *out[4],
+                                                int *nout);
+// Whether an op does what ONNX's operator does.
+TUFF_API bool tuff_onnx_has(const char *op_type);
+
 // What there is to know of an op, for help texts: NULL past the last.
 typedef struct tuff_op_info {
     const char *name, *doc, *onnx; // onnx: NULL when ONNX has none
@@ -56,7 +71,14 @@ typedef struct tuff_op_info {
     uint32_t input_dtypes[10];      // sets of tuff_dtype
     bool optional[10];             // inputs that may be left out
     const char *attribute[24];     // ONNX's name where it differs
+    const char *attribute_type[24]; // "int", "list of int", "real", "axis", ...
+    const char *const *choices[24]; // of an attribute that is one of some words, else NULL
     int attributes;
+    const char *variant[8];        // kernels, best first; the last runs everywhere
+    int variants;
+    bool gradient;                 // it is differentiable
+    float tolerance;               // of f32: |got - want| <= tolerance (|want| + rms(want));
+                                   // 0: the same bits
 } tuff_op_info;
 // False when index is past the last op.
 TUFF_API bool tuff_op_get_info(int index, tuff_op_info *info);

@@ -6,6 +6,13 @@
 
 bool tuff_op_get_info(int index, tuff_op_info *info)
 {
+    static const char *const types[] = {
+        [TUFF_FIELD_INT] = "int", [TUFF_FIELD_INT64] = "int", [TUFF_FIELD_UINT64] = "int",
+        [TUFF_FIELD_BOOL] = "0 or 1", [TUFF_FIELD_FLOAT] = "real",
+        [TUFF_FIELD_INTS] = "list of int", [TUFF_FIELD_AXIS] = "axis",
+        [TUFF_FIELD_AXES] = "list of axes", [TUFF_FIELD_ENUM] = "one of",
+        [TUFF_FIELD_DTYPE] = "type of element",
+    };
     if (index < 0 || index >= tuff_op_count()) return false;
     const tuff_op *op = tuff_op_at(index);
     *info = (tuff_op_info){ .name = op->name, .doc = op->doc, .onnx = op->onnx };
@@ -15,8 +22,16 @@ bool tuff_op_get_info(int index, tuff_op_info *info)
         info->input[info->inputs++] = p->name;
     }
     for (const tuff_port *p = op->out; p->name; p++) info->output[info->outputs++] = p->name;
-    for (const tuff_field *f = op->params; f->name; f++)
+    for (const tuff_field *f = op->params; f < op->params + TUFF_OP_PARAMS && f->name; f++) {
+        info->choices[info->attributes] = f->names;
+        info->attribute_type[info->attributes] = types[f->type];
         info->attribute[info->attributes++] = f->onnx ? f->onnx : f->name;
+    }
+    for (const tuff_variant *v = op->variants; v < op->variants + TUFF_OP_VARIANTS && v->name;
+         v++)
+        info->variant[info->variants++] = v->name;
+    info->gradient = op->grad != NULL;
+    info->tolerance = op->tol.f32;
     return true;
 }
 
