@@ -17,6 +17,8 @@ typedef struct all_params {
     int axis;
     uint32_t axes;
     int kind;
+    int pads[2 * TUFF_MAX_DIMS];
+    int order[3];
 } all_params;
 
 static const char *const kinds[] = { "none", "relu", "tanh", NULL };
@@ -38,7 +40,8 @@ static const tuff_op op = {
                 TUFF_UINT64(all_params, seed), TUFF_BOOLEAN(all_params, flag),
                 TUFF_FLOAT(all_params, scale), TUFF_INTS(all_params, stride, "strides"),
                 TUFF_INTS(all_params, perm, NULL), TUFF_AXIS(all_params, axis),
-                TUFF_AXES(all_params, axes), TUFF_ENUM(all_params, kind, kinds) },
+                TUFF_AXES(all_params, axes), TUFF_ENUM(all_params, kind, kinds),
+                TUFF_INTS(all_params, pads, NULL), TUFF_DIMS(all_params, order) },
     .infer = infer,
 };
 
@@ -80,6 +83,9 @@ static void reads_case_dialect(void)
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "axis=1").axis, 1);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "axes=0,3").axes, 9);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "kind=tanh").kind, 2);
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 8, "pads=1,2,3,4,5,6,7,8,9,10").pads[9], 10);
+    const all_params o = parse(TUFF_DIALECT_CASE, 4, "order=2,0");
+    EXPECT(o.order[0] == 3 && o.order[1] == 1 && o.order[2] == 0);
 }
 
 static void reads_onnx_dialect(void)
@@ -92,6 +98,11 @@ static void reads_onnx_dialect(void)
     EXPECT(p.stride[0] == 2 && p.stride[1] == 3);
     EXPECT_EQ(parse(TUFF_DIALECT_ONNX, 4, "strides=5").stride[0], 5);
     EXPECT_EQ(parse(TUFF_DIALECT_ONNX, 4, "axes=[]").axes, 0);
+    const all_params o = parse(TUFF_DIALECT_ONNX, 4, "order=[0, -1]");
+    EXPECT(o.order[0] == 4 && o.order[1] == 1 && o.order[2] == 0);
+    const all_params far = parse(TUFF_DIALECT_ONNX, 4,
+                                 "perm=9223372036854775807,-9223372036854775808");
+    EXPECT(far.perm[0] == INT32_MAX && far.perm[1] == INT32_MIN);
 }
 
 // A refusal names the word and leaves the params alone.
@@ -107,7 +118,8 @@ static void refuses(void)
 {
     const tuff_dialect here = TUFF_DIALECT_CASE, onnx = TUFF_DIALECT_ONNX;
     refuse(here, "strode=1", "every has no parameter 'strode', did you mean 'stride'; it has "
-                             "count, big, seed, flag, scale, stride, perm, axis, axes, kind");
+                             "count, big, seed, flag, scale, stride, perm, axis, axes, kind, "
+                             "pads, order");
     refuse(here, "strides=1", "no parameter 'strides'");
     refuse(onnx, "stride=1", "did you mean 'strides'");
     refuse(here, "=1", "no parameter ''");
@@ -133,6 +145,9 @@ static void refuses(void)
     refuse(onnx, "axis=4", "no axis 4 among 4 dims");
     refuse(onnx, "axis=-5", "no axis -5 among 4 dims");
     refuse(here, "axes=0,8", "no axis 8");
+    refuse(here, "perm=2147483648", "a list of whole numbers");
+    refuse(here, "order=0,1,2,3", "more than 3 numbers");
+    refuse(here, "order=8", "no axis 8");
     refuse(here, "kind=gelu", "'gelu' is none of none, relu, tanh");
 }
 
@@ -219,6 +234,10 @@ static void random_params(tuff_rng *rng, all_params *p)
     if (set & 256) p->axis = (int)tuff_rng_below(rng, TUFF_MAX_DIMS);
     if (set & 512) p->axes = tuff_rng_below(rng, 256);
     if (set & 1024) p->kind = (int)tuff_rng_below(rng, 3);
+    for (int i = 0; set & 2048 && i < 2 * TUFF_MAX_DIMS; i++)
+        p->pads[i] = tuff_rng_below(rng, 3) ? 0 : (int)tuff_rng_word(rng);
+    for (int i = 0; set & 8192 && i < (int)tuff_rng_below(rng, 4); i++)
+        p->order[i] = 1 + (int)tuff_rng_below(rng, TUFF_MAX_DIMS);
 }
 
 static bool same_call(const tuff_call *a, const tuff_call *b)

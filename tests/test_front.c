@@ -96,7 +96,7 @@ static void by_name_and_text(void)
 {
     const float x6[] = { 1, 2, 3, 4, 5, 6 }, turned[] = { 1, 4, 2, 5, 3, 6 };
     const char *perm[] = { "perm=1,0" }, *wrong[] = { "prem=1,0" };
-    tuff_tensor *x = tensor(SHAPE(2, 3), x6), *out[4];
+    tuff_tensor *x = tensor(SHAPE(2, 3), x6), *out[8];
     const tuff_tensor *const in[] = { x };
     int n = 0;
     EXPECT_OK(tuff_op_apply(stream, "transpose", in, 1, perm, 1, NULL, out, &n));

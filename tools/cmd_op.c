@@ -5,7 +5,7 @@
 #include <string.h>
 #include <tuff/format.h>
 
-enum { INPUTS = 10, OUTPUTS = 4 };
+enum { INPUTS = 10, OUTPUTS = 8 };
 
 typedef struct job {
     const char *op;

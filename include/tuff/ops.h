@@ -39,13 +39,13 @@ TUFF_API TUFF_CHECK tuff_status tuff_op_run(tuff_stream *s, const char *op,
 
 // Any op by its name with its attributes as text, "key=value" in ONNX's names and with
 // ONNX's axes; creates the outputs, which the caller destroys. *nout receives their number
-// (at most 4). For ops without inputs (fill, random_uniform) `shape` is the output's
+// (at most 8). For ops without inputs (fill, random_uniform) `shape` is the output's
 // description; otherwise it may be NULL.
 // Fails: TUFF_ERR_FORMAT (an attribute; the sentence lists what there is), and as the op.
 TUFF_API TUFF_CHECK tuff_status tuff_op_apply(tuff_stream *s, const char *op,
                                               const tuff_tensor *const in[], int nin,
                                               const char *const attributes[], int count,
-                                              const tuff_desc *shape, tuff_tensor *out[4],
+                                              const tuff_desc *shape, tuff_tensor *out[8],
                                               int *nout);
 
 // One node of an ONNX graph: an operator of ONNX by its op_type, with attributes as text in

@@ -59,10 +59,10 @@ static tuff_status apply(tuff_stream *s, tuff_call *c, const tuff_tensor *const 
 
 tuff_status tuff_op_apply(tuff_stream *s, const char *name, const tuff_tensor *const in[],
                           int nin, const char *const attributes[], int count,
-                          const tuff_desc *shape, tuff_tensor *out[4], int *nout)
+                          const tuff_desc *shape, tuff_tensor *out[8], int *nout)
 {
     uint64_t params[512 / 8] = { 0 };
-    memset(out, 0, 4 * sizeof *out);
+    memset(out, 0, TUFF_OP_OUT * sizeof *out);
     *nout = 0;
     const tuff_op *op = tuff_op_find(name);
     TUFF_REQUIRE(op, ARG, "there is no op named '%s'", name);
@@ -73,7 +73,7 @@ tuff_status tuff_op_apply(tuff_stream *s, const char *name, const tuff_tensor *c
         c.out[0] = *shape;
     }
     const tuff_status status = apply(s, &c, in, attributes, count, params, out);
-    for (int i = 0; status != TUFF_OK && i < 4; i++) tuff_tensor_destroy(&out[i]);
+    for (int i = 0; status != TUFF_OK && i < TUFF_OP_OUT; i++) tuff_tensor_destroy(&out[i]);
     if (status == TUFF_OK) *nout = c.nout;
     else tuff_fail_prefix(name);
     return status;

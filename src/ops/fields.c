@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LONGEST = 2 * TUFF_MAX_DIMS }; // numbers in a list: pads have two a dim
+
 // One value being read: where it goes, and the word it came from for error texts.
 typedef struct reader {
     const tuff_field *field;
@@ -69,7 +71,8 @@ static tuff_status read_one(const reader *r, int64_t min, int64_t max, int64_t *
     return TUFF_OK;
 }
 
-// Numbers separated by commas; ONNX's may stand in brackets and have blanks.
+// Numbers separated by commas; ONNX's may stand in brackets and have blanks, and those that
+// do not fit an int (its "to the end" is 2^63 - 1) become the nearest that does.
 static tuff_status read_list(const reader *r, int most, int64_t v[], int *count)
 {
     const char *s = r->value, *end = s + strlen(s);
@@ -87,10 +90,11 @@ static tuff_status read_list(const reader *r, int most, int64_t v[], int *count)
         while (onnx && s < last && last[-1] == ' ') last--;
         if (*count == most)
             return tuff_fail(TUFF_ERR_FORMAT, "'%s': more than %d numbers", r->word, most);
-        if (!tuff_parse_i64(s, (size_t)(last - s), &v[*count]) || v[*count] < INT_MIN ||
-            v[*count] > INT_MAX)
+        int64_t n;
+        if (!tuff_parse_i64(s, (size_t)(last - s), &n) ||
+            (!onnx && (n < INT_MIN || n > INT_MAX)))
             return bad(r, "a list of whole numbers as in 1,2");
-        (*count)++;
+        v[(*count)++] = n < INT_MIN ? INT_MIN : n > INT_MAX ? INT_MAX : n;
         s = next + 1;
     }
     return TUFF_OK;
@@ -157,8 +161,8 @@ static bool short_list(const tuff_field *f) { return f->count < TUFF_MAX_DIMS; }
 
 static tuff_status parse_ints(const reader *r)
 {
-    int64_t v[TUFF_MAX_DIMS];
-    int to[TUFF_MAX_DIMS] = { 0 }, n;
+    int64_t v[LONGEST];
+    int to[LONGEST] = { 0 }, n;
     TUFF_TRY(read_list(r, r->field->count, v, &n));
     for (int i = 0; i < n; i++) to[i] = (int)v[i];
     for (int i = 1; n == 1 && short_list(r->field) && i < r->field->count; i++) to[i] = to[0];
@@ -187,6 +191,19 @@ static tuff_status parse_axes(const reader *r)
         mask |= 1u << axis;
     }
     put(r, &mask, sizeof mask);
+    return TUFF_OK;
+}
+
+static tuff_status parse_dims(const reader *r)
+{
+    int64_t v[LONGEST];
+    int to[LONGEST] = { 0 }, n;
+    TUFF_TRY(read_list(r, r->field->count, v, &n));
+    for (int i = 0; i < n; i++) {
+        TUFF_TRY(turn_axis(r, v[i], &to[i]));
+        to[i]++;
+    }
+    put(r, to, (size_t)r->field->count * sizeof(int));
     return TUFF_OK;
 }
 
@@ -232,6 +249,7 @@ tuff_status tuff_field_parse(const tuff_op *op, tuff_dialect dialect, int rank,
         [TUFF_FIELD_INT] = parse_int, [TUFF_FIELD_INT64] = parse_int64,
         [TUFF_FIELD_UINT64] = parse_uint64, [TUFF_FIELD_BOOL] = parse_bool,
         [TUFF_FIELD_FLOAT] = parse_float, [TUFF_FIELD_INTS] = parse_ints,
+        [TUFF_FIELD_DIMS] = parse_dims,
         [TUFF_FIELD_AXIS] = parse_axis, [TUFF_FIELD_AXES] = parse_axes,
         [TUFF_FIELD_ENUM] = parse_enum, [TUFF_FIELD_DTYPE] = parse_dtype,
     };
@@ -268,7 +286,8 @@ static size_t field_size(const tuff_field *f)
     case TUFF_FIELD_INT64:
     case TUFF_FIELD_UINT64: return 8;
     case TUFF_FIELD_BOOL: return sizeof(bool);
-    case TUFF_FIELD_INTS: return (size_t)f->count * sizeof(int);
+    case TUFF_FIELD_INTS:
+    case TUFF_FIELD_DIMS: return (size_t)f->count * sizeof(int);
     default: return 4;
     }
 }
@@ -308,7 +327,7 @@ static void emit_ints(writer *w, const tuff_field *f, const int *v, int rank)
 static void emit_value(writer *w, const tuff_field *f, const unsigned char *from, int rank)
 {
     union {
-        int i, list[TUFF_MAX_DIMS];
+        int i, list[LONGEST];
         int64_t i64;
         uint64_t u64;
         uint32_t mask;
@@ -322,6 +341,10 @@ static void emit_value(writer *w, const tuff_field *f, const unsigned char *from
     case TUFF_FIELD_BOOL: emit(w, "1"); break; // a field that is 0 is not written
     case TUFF_FIELD_FLOAT: emit_float(w, v.f); break;
     case TUFF_FIELD_INTS: emit_ints(w, f, v.list, rank); break;
+    case TUFF_FIELD_DIMS:
+        for (int i = 0; i < f->count && v.list[i]; i++)
+            emit(w, i ? ",%d" : "%d", v.list[i] - 1);
+        break;
     case TUFF_FIELD_ENUM: emit(w, "%s", f->names[v.i]); break;
     case TUFF_FIELD_DTYPE: emit(w, "%s", tuff_dtype_name((tuff_dtype)v.i)); break;
     case TUFF_FIELD_AXES:

@@ -17,7 +17,7 @@
 
 enum {
     TUFF_OP_IN = 10,      // inputs of one op, absent optional ones included
-    TUFF_OP_OUT = 4,
+    TUFF_OP_OUT = 8,      // outputs of one op, those left out included
     TUFF_OP_PARAMS = 24,  // described fields of a params struct
     TUFF_OP_VARIANTS = 8,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
@@ -188,6 +188,8 @@ typedef enum tuff_field_type {
     TUFF_FIELD_INTS,  // int[n], text "1,2,3"
     TUFF_FIELD_AXIS,  // int counted from the innermost; ONNX text "-1" is 0
     TUFF_FIELD_AXES,  // uint32_t bit mask counted from the innermost; text "0,2"
+    TUFF_FIELD_DIMS,  // int[n]: axes in an order, each as 1 + its number counted from the
+                      // innermost, 0 after the last; text "0,2"
     TUFF_FIELD_ENUM,  // int; names in `names`, NULL-terminated
     TUFF_FIELD_DTYPE  // int, a tuff_dtype; text "f16"
 } tuff_field_type;
@@ -196,7 +198,7 @@ typedef struct tuff_field {
     const char *name;
     tuff_field_type type;
     size_t offset;
-    int count;                // of TUFF_FIELD_INTS
+    int count;                // of TUFF_FIELD_INTS, TUFF_FIELD_DIMS; at most 16
     const char *const *names; // of TUFF_FIELD_ENUM
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
 } tuff_field;
@@ -211,6 +213,9 @@ typedef struct tuff_field {
 #define TUFF_DTYPE(type, name) TUFF_FIELD_AT(TUFF_FIELD_DTYPE, type, name)
 #define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
 #define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
+#define TUFF_DIMS(type_, name_)                                                 \
+    { .name = #name_, .type = TUFF_FIELD_DIMS, .offset = offsetof(type_, name_), \
+      .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)) }
 #define TUFF_INTS(type_, name_, onnx_)                                          \
     { .name = #name_, .type = TUFF_FIELD_INTS, .offset = offsetof(type_, name_), \
       .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)), .onnx = onnx_ }
@@ -223,7 +228,8 @@ typedef struct tuff_field {
 typedef struct tuff_port {
     const char *name;
     uint32_t dtypes; // set of tuff_dtype that this op takes here
-    bool optional;   // inputs: may be absent (always the last ones)
+    bool optional;   // inputs: may be absent; outputs: infer may give them no type, which
+                     // leaves them out. Always the last ones
     bool alias;      // outputs: may be the same tensor as the input `alias_in`
     int alias_in;    // outputs: index of that input
     bool alias_any;  // outputs: may be any one input of the same shape (elementwise ops)

@@ -55,6 +55,8 @@ tuff_status tuff_call_infer(tuff_call *c)
     c->nout = ports(c->op->out);
     tuff_status status = check_inputs(c);
     if (status == TUFF_OK) status = c->op->infer(c, c->out);
+    while (c->nout > 1 && c->op->out[c->nout - 1].optional && !c->out[c->nout - 1].dtype)
+        c->nout--;
     for (int i = 0; i < c->nout && status == TUFF_OK; i++) status = tuff_desc_check(&c->out[i]);
     if (status != TUFF_OK) tuff_fail_prefix(c->op->name);
     return status;
