@@ -1,16 +1,17 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // move: copies elements from one strided place to another; transpose, slice, concat, expand
-// and reshape are nothing else. Four elements an invocation; see abi/move.h for the layout.
+// and reshape are nothing else. Elements are words, whatever their type. Four of them an
+// invocation; see abi/move.h for the layout.
 //
-//   binding 0  x  float[], or with -DTEXEL a texel buffer   read
-//   binding 1  y  float[]                                   write
+//   binding 0  x  uint[], or with -DTEXEL a texel buffer of them   read
+//   binding 1  y  uint[]                                          write
 //   spec 0     WG    workgroup size
 //   spec 1     RANK  dims
 //   spec 2     RUN   TEXEL only: dim[0] is a multiple of 4, so that an invocation's four
 //                    elements are neighbours along it
 //   spec 3, 4  IN4, OUT4  with RUN: neighbours lie side by side in x, in y, and every run of
-//                    four at a multiple of four; x's texels are vec4 then
+//                    four at a multiple of four; x's texels are uvec4 then
 //   grid       count / (4 WG), folded
 #include "common.glsl"
 #include "quotient.glsl"
@@ -24,12 +25,12 @@ layout(push_constant) uniform Push { tuff_move_pc pc; };
 layout(constant_id = 2) const bool RUN = false;
 layout(constant_id = 3) const bool IN4 = false;
 layout(constant_id = 4) const bool OUT4 = false;
-layout(binding = 0) uniform samplerBuffer x;
-layout(binding = 1) writeonly buffer Y4 { vec4 y4[]; };
+layout(binding = 0) uniform usamplerBuffer x;
+layout(binding = 1) writeonly buffer Y4 { uvec4 y4[]; };
 #else
-layout(binding = 0) readonly buffer X { float x[]; };
+layout(binding = 0) readonly buffer X { uint x[]; };
 #endif
-layout(binding = 1) writeonly buffer Y { float y[]; };
+layout(binding = 1) writeonly buffer Y { uint y[]; };
 
 // Where element i is read and written. The loop is of constant length, so that it is unrolled
 // and the push constants are not indexed, which a software driver does lane by lane.
@@ -48,11 +49,11 @@ uvec2 walk(uint i)
 void move_run(uint i)
 {
     const uvec2 at = walk(i), step = uvec2(pc.in_step[0], pc.out_step[0]);
-    vec4 v;
+    uvec4 v;
     if (IN4) v = texelFetch(x, int(at.x / 4));
-    else v = vec4(texelFetch(x, int(at.x)).x, texelFetch(x, int(at.x + step.x)).x,
-                  texelFetch(x, int(at.x + 2 * step.x)).x,
-                  texelFetch(x, int(at.x + 3 * step.x)).x);
+    else v = uvec4(texelFetch(x, int(at.x)).x, texelFetch(x, int(at.x + step.x)).x,
+                   texelFetch(x, int(at.x + 2 * step.x)).x,
+                   texelFetch(x, int(at.x + 3 * step.x)).x);
     if (OUT4) {
         y4[at.y / 4] = v;
         return;

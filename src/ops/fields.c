@@ -100,10 +100,11 @@ static tuff_status read_list(const reader *r, int most, int64_t v[], int *count)
     return TUFF_OK;
 }
 
-// An axis as written to one counted from the innermost.
-static tuff_status turn_axis(const reader *r, int64_t v, int *axis)
+// An axis, one of `count` in a list, as written to one counted from the innermost.
+static tuff_status turn_axis(const reader *r, int64_t v, int count, int *axis)
 {
-    const int64_t most = r->dialect == TUFF_DIALECT_CASE ? TUFF_MAX_DIMS : r->rank;
+    const int64_t onnx = r->rank + (r->field->added ? count : 0);
+    const int64_t most = r->dialect == TUFF_DIALECT_CASE ? TUFF_MAX_DIMS : onnx;
     const int64_t inner = r->dialect == TUFF_DIALECT_CASE ? v : v < 0 ? -v - 1 : most - 1 - v;
     if (inner < 0 || inner >= most)
         return tuff_fail(TUFF_ERR_FORMAT, "'%s': there is no axis %lld among %lld dims",
@@ -175,7 +176,7 @@ static tuff_status parse_axis(const reader *r)
     int64_t v;
     int axis = 0;
     TUFF_TRY(read_one(r, INT_MIN, INT_MAX, &v));
-    TUFF_TRY(turn_axis(r, v, &axis));
+    TUFF_TRY(turn_axis(r, v, 1, &axis));
     put(r, &axis, sizeof axis);
     return TUFF_OK;
 }
@@ -187,7 +188,7 @@ static tuff_status parse_axes(const reader *r)
     int n, axis = 0;
     TUFF_TRY(read_list(r, TUFF_MAX_DIMS, v, &n));
     for (int i = 0; i < n; i++) {
-        TUFF_TRY(turn_axis(r, v[i], &axis));
+        TUFF_TRY(turn_axis(r, v[i], n, &axis));
         mask |= 1u << axis;
     }
     put(r, &mask, sizeof mask);
@@ -200,7 +201,7 @@ static tuff_status parse_dims(const reader *r)
     int to[LONGEST] = { 0 }, n;
     TUFF_TRY(read_list(r, r->field->count, v, &n));
     for (int i = 0; i < n; i++) {
-        TUFF_TRY(turn_axis(r, v[i], &to[i]));
+        TUFF_TRY(turn_axis(r, v[i], n, &to[i]));
         to[i]++;
     }
     put(r, to, (size_t)r->field->count * sizeof(int));

@@ -1,3 +1,4 @@
+// Plans of copies; see move.h.
 #include "ops/move.h"
 #include "ops/walk.h"
 #include "abi/move.h"
@@ -36,7 +37,7 @@ bool tuff_move_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
     const struct tuff_move_pc pc = layout_of(m, &rank);
     tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move, &pc, rank);
     tuff_bind_in(d, input);
-    tuff_bind_out(d, 0);
+    tuff_bind_out(d, m->output);
     return true;
 }
 
@@ -58,17 +59,102 @@ bool tuff_move_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
     const bool in4 = fours(&pc, rank, pc.in_step, pc.in_base,
                            tuff_desc_count(&c->in[input]));
     const bool out4 = fours(&pc, rank, pc.out_step, pc.out_base,
-                            tuff_desc_count(&c->out[0]));
+                            tuff_desc_count(&c->out[m->output]));
     if (!k->cpu_like || !tuff_fits_texel(k, &c->in[input], in4 ? 16 : 4)) return false;
     tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move_texel, &pc, rank);
     tuff_spec(d, rank > 0 && pc.dim[0] % 4 == 0);
     tuff_spec(d, in4);
     tuff_spec(d, out4);
-    tuff_bind(d, TUFF_ROLE_IN, input, in4 ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
+    tuff_bind(d, TUFF_ROLE_IN, input, in4 ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
               TUFF_READ);
-    tuff_bind_out(d, 0);
+    tuff_bind_out(d, m->output);
     return true;
 }
+
+// ---- remap ---------------------------------------------------------------------------------
+
+// Dims innermost first, with as few as describe it: those that are left alone join a neighbour
+// that is, and one that is filled up or counted round, where a step is a row of them.
+static struct tuff_remap_pc remap_of(const tuff_remap *m, int *rank)
+{
+    struct tuff_remap_pc pc = { .count = 1, .value = m->value };
+    const bool rows = m->mode == TUFF_MODE_CONSTANT || m->mode == TUFF_MODE_WRAP;
+    bool alone = false; // the last dim kept is left alone
+    int n = 0;
+    for (int d = m->rank - 1; d >= 0; d--) {
+        const uint32_t dim = (uint32_t)m->dim[d], size = (uint32_t)m->size[d];
+        const uint32_t shift = (uint32_t)-m->before[d];
+        const bool same = dim == size && !shift, join = alone && (same || rows);
+        pc.count *= dim;
+        if (same && dim == 1) continue;
+        const uint32_t width = join ? pc.dim[n - 1] : 1;
+        n += !join;
+        pc.dim[n - 1] = dim * width;
+        pc.size[n - 1] = size * width;
+        pc.shift[n - 1] = shift * width;
+        alone = same;
+    }
+    *rank = n;
+    return pc;
+}
+
+// Shifts made positive, by whole periods, where the shader divides by them.
+static void make_positive(const tuff_remap *m, struct tuff_remap_pc *pc, int rank)
+{
+    if (m->mode != TUFF_MODE_REFLECT && m->mode != TUFF_MODE_WRAP) return;
+    for (int d = 0; d < rank; d++) {
+        const int64_t n = pc->size[d];
+        const int64_t period = m->mode == TUFF_MODE_WRAP ? n : n > 1 ? 2 * n - 2 : 1;
+        const int64_t shift = (int32_t)pc->shift[d] % period;
+        pc->shift[d] = (uint32_t)(shift < 0 ? shift + period : shift);
+    }
+}
+
+static struct tuff_remap_pc triangle_of(const tuff_remap *m)
+{
+    const int r = m->rank;
+    struct tuff_remap_pc pc = { .count = 1, .value = m->value };
+    for (int d = 0; d < r; d++) pc.count *= (uint32_t)m->dim[d];
+    pc.dim[0] = (uint32_t)m->dim[r - 1];
+    pc.dim[1] = (uint32_t)m->dim[r - 2];
+    pc.shift[0] = (uint32_t)m->before[r - 1];
+    return pc;
+}
+
+static bool remap(const tuff_caps *k, tuff_plan *p, const tuff_remap *m, int shader,
+                  tuff_bind_kind kind)
+{
+    int rank = 0;
+    const bool triangle = m->mode == TUFF_MODE_UPPER || m->mode == TUFF_MODE_LOWER;
+    struct tuff_remap_pc pc = triangle ? triangle_of(m) : remap_of(m, &rank);
+    make_positive(m, &pc, rank);
+    const uint32_t wg = tuff_group_size_flat(k);
+    tuff_dispatch *d = tuff_plan_add(p, shader);
+    tuff_spec(d, wg);
+    tuff_spec(d, (uint32_t)rank);
+    tuff_spec(d, m->mode);
+    tuff_bind(d, TUFF_ROLE_IN, 0, kind, TUFF_READ);
+    tuff_bind_out(d, 0);
+    tuff_grid(d, ((uint64_t)pc.count + 4 * wg - 1) / (4 * wg), k);
+    TUFF_PUSH(d, pc);
+    return true;
+}
+
+bool tuff_remap_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                      const tuff_remap *m)
+{
+    (void)c;
+    return remap(k, p, m, TUFF_SHADER_remap, TUFF_BIND_STORAGE);
+}
+
+bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                      const tuff_remap *m)
+{
+    return k->cpu_like && tuff_fits_texel(k, &c->in[0], 4) &&
+           remap(k, p, m, TUFF_SHADER_remap_texel, TUFF_BIND_TEXEL_U32);
+}
+
+// ---- what records share --------------------------------------------------------------------
 
 size_t tuff_move_units(const tuff_call *c) { return (size_t)tuff_desc_count(&c->out[0]); }
 
@@ -78,4 +164,20 @@ tuff_cost tuff_move_cost(const tuff_call *c)
     for (int i = 0; i < c->nin; i++)
         if (tuff_call_has(c, i)) bytes += (double)tuff_desc_bytes(&c->in[i]);
     return (tuff_cost){ 0, bytes };
+}
+
+tuff_status tuff_dims_of(const int axes[], int rank, int dim[], int *count)
+{
+    uint32_t seen = 0;
+    *count = 0;
+    while (*count < TUFF_MAX_DIMS && axes[*count]) {
+        const int d = rank - axes[*count];
+        TUFF_REQUIRE(axes[*count] > 0 && d >= 0, ARG, "axes[%d] is %d, x has %d dims", *count,
+                     axes[*count] - 1, rank);
+        TUFF_REQUIRE(!(seen >> d & 1), ARG, "axes names dim %d twice", d);
+        seen |= 1u << d;
+        dim[(*count)++] = d;
+    }
+    for (int d = 0; d < rank && !axes[0]; d++) dim[(*count)++] = d;
+    return TUFF_OK;
 }

@@ -1,25 +1,103 @@
-// Copies of elements between strided places, which transpose, reshape, expand, slice and
-// concat are made of. The shader is shaders/move.comp.
+// Copies of elements, whatever their type, from one place to another: what all movement ops
+// are made of.
+//
+//   move   a loop whose steps are even on both sides         shaders/move.comp
+//          (transpose, reshape, expand, slice, flip, concat, split, depth_to_space)
+//   remap  each coordinate of y by itself tells one of x     shaders/remap.comp
+//          (pad, tile, roll, trilu)
 #ifndef TUFF_OPS_MOVE_H
 #define TUFF_OPS_MOVE_H
 #include "ops/op.h"
+#include "abi/remap.h"
 
-// A loop over dim[0..rank), outermost first, that reads at in_base + sum of c in_step and
-// writes at out_base + sum of c out_step (elements).
+// Types that are moved.
+#define TUFF_MOVED (TUFF_F32 | TUFF_I32 | TUFF_U32)
+
+// A loop over dim[0..rank), outermost first, that reads in[] at in_base + sum of c in_step and
+// writes out[output] at out_base + sum of c out_step (elements). Steps may be negative.
 typedef struct tuff_move {
-    int rank;
+    int rank, output;
     int64_t dim[TUFF_MAX_DIMS], in_step[TUFF_MAX_DIMS], out_step[TUFF_MAX_DIMS];
     int64_t in_base, out_base;
 } tuff_move;
 
-// Adds the dispatch that copies from in[input] to out[0]: any device / fetching from a texel
-// buffer, which is false where that is not to be had or of no use.
-bool tuff_move_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
-                     const tuff_move *m);
-bool tuff_move_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
-                     const tuff_move *m);
+// Adds the dispatch that copies from in[input]: any device / fetching from a texel buffer,
+// which is false where that is not to be had or of no use.
+typedef bool tuff_move_fn(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
+                          const tuff_move *m);
+tuff_move_fn tuff_move_plain, tuff_move_texel;
+
+// out[0] from in[0], dims outermost first: coordinate c of y becomes c - before of x, which
+// has `size`; or, where that is outside, what the mode says. before is below 0 where x is cut.
+typedef struct tuff_remap {
+    int rank;
+    uint32_t mode; // TUFF_MODE_...
+    int64_t dim[TUFF_MAX_DIMS], size[TUFF_MAX_DIMS], before[TUFF_MAX_DIMS];
+    uint32_t value; // a word
+} tuff_remap;
+bool tuff_remap_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                      const tuff_remap *m);
+bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                      const tuff_remap *m);
+
+// The two planners of an op, made of the file's own `static bool plan(call, caps, plan, fn)`.
+#define TUFF_MOVE_PLANS(name)                                                   \
+    static bool name##_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return name##_plan(c, k, p, tuff_move_texel);                           \
+    }                                                                           \
+    static bool name##_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return name##_plan(c, k, p, tuff_move_plain);                           \
+    }
+#define TUFF_MOVE_KERNELS(name)                                                 \
+    { TUFF_KERNEL("texel", name##_texel), TUFF_KERNEL("plain", name##_plain) }
+// The same of one loop, made of `static tuff_move name_move(call)`.
+#define TUFF_ONE_MOVE(name)                                                     \
+    static bool name##_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, \
+                            tuff_move_fn *copy)                                 \
+    {                                                                           \
+        const tuff_move m = name##_move(c);                                     \
+        return copy(c, k, p, 0, &m);                                            \
+    }                                                                           \
+    TUFF_MOVE_PLANS(name)
+// The same of a remap, made of `static tuff_remap name_remap(call)`.
+#define TUFF_ONE_REMAP(name)                                                    \
+    static bool name##_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        const tuff_remap m = name##_remap(c);                                   \
+        return tuff_remap_texel(c, k, p, &m);                                   \
+    }                                                                           \
+    static bool name##_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        const tuff_remap m = name##_remap(c);                                   \
+        return tuff_remap_plain(c, k, p, &m);                                   \
+    }
+
+// What several records have in common.
+#define TUFF_MOVE_XY                                                            \
+    .in = { { .name = "x", .dtypes = TUFF_MOVED } },                            \
+    .out = { { .name = "y", .dtypes = TUFF_MOVED } }
+#define TUFF_MOVE_COMMON                                                        \
+    .units = tuff_move_units, .cost = tuff_move_cost, .sample = { -4, 4 }
+
 // Units of a reference whose outer loop runs over the elements of out[0].
 size_t tuff_move_units(const tuff_call *c);
 // Movement computes nothing.
 tuff_cost tuff_move_cost(const tuff_call *c);
+
+// Elements of a reference's tensors, whatever their type.
+static inline const uint32_t *tuff_words(const tuff_ref *r, int input)
+{
+    return (const uint32_t *)(const void *)r->in[input];
+}
+static inline uint32_t *tuff_words_out(const tuff_ref *r, int output)
+{
+    return (uint32_t *)(void *)r->out[output];
+}
+
+// The dims (from the outermost) that lists such as slice's starts belong to: those of `axes`
+// (as in TUFF_FIELD_DIMS), or all of them in their order when it is empty. Fails:
+// TUFF_ERR_ARG (no such dim, or one twice).
+tuff_status tuff_dims_of(const int axes[], int rank, int dim[], int *count);
 #endif

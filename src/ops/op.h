@@ -201,6 +201,7 @@ typedef struct tuff_field {
     int count;                // of TUFF_FIELD_INTS, TUFF_FIELD_DIMS; at most 16
     const char *const *names; // of TUFF_FIELD_ENUM
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
+    bool added;               // axes: of the output, which has these beside the input's
 } tuff_field;
 
 #define TUFF_FIELD_AT(kind, type_, name_)                                       \
@@ -213,6 +214,12 @@ typedef struct tuff_field {
 #define TUFF_DTYPE(type, name) TUFF_FIELD_AT(TUFF_FIELD_DTYPE, type, name)
 #define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
 #define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
+#define TUFF_NEW_AXIS(type_, name_)                                             \
+    { .name = #name_, .type = TUFF_FIELD_AXIS, .offset = offsetof(type_, name_), \
+      .added = true }
+#define TUFF_NEW_AXES(type_, name_)                                             \
+    { .name = #name_, .type = TUFF_FIELD_AXES, .offset = offsetof(type_, name_), \
+      .added = true }
 #define TUFF_DIMS(type_, name_)                                                 \
     { .name = #name_, .type = TUFF_FIELD_DIMS, .offset = offsetof(type_, name_), \
       .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)) }

@@ -1,4 +1,4 @@
-// slice, its gradient, and concat: parts of a tensor.
+// slice and its gradient: a part of a tensor.
 #include "ops/compose.h"
 #include "ops/move.h"
 #include "ops/walk.h"
@@ -10,26 +10,40 @@ typedef struct cut {
     int64_t start[TUFF_MAX_DIMS], step[TUFF_MAX_DIMS], count[TUFF_MAX_DIMS];
 } cut;
 
-// A place as params name it, made one of 0 .. n (ONNX Slice).
-static int64_t place(int64_t at, int64_t n)
+// A place as params name it, made one of low .. high (ONNX Slice).
+static int64_t place(int64_t at, int64_t n, int64_t low, int64_t high)
 {
     if (at < 0) at += n;
-    return at < 0 ? 0 : at > n ? n : at;
+    return at < low ? low : at > high ? high : at;
+}
+
+// One dim of n elements. Going backwards, what ends before element 0 ends at -1.
+static tuff_status cut_dim(int64_t from, int64_t to, int64_t step, int d, int64_t n, cut *s)
+{
+    if (!step) step = 1;
+    const bool back = step < 0;
+    const int64_t start = back ? place(from, n, 0, n - 1) : place(from, n, 0, n);
+    const int64_t end = back ? place(to, n, -1, n - 1) : to ? place(to, n, 0, n) : n;
+    TUFF_REQUIRE(back ? end < start : end > start, SHAPE,
+                 "nothing is left of dim %d: it runs from %lld to %lld of %lld", d,
+                 (long long)start, (long long)end, (long long)n);
+    s->start[d] = start;
+    s->step[d] = step;
+    s->count[d] = back ? (start - end - step - 1) / -step : (end - start + step - 1) / step;
+    return TUFF_OK;
 }
 
 static tuff_status cut_of(const tuff_slice_params *p, int rank, const int64_t dim[], cut *s)
 {
+    int which[TUFF_MAX_DIMS], n;
+    TUFF_TRY(tuff_dims_of(p->axes, rank, which, &n));
     for (int i = 0; i < rank; i++) {
-        const int64_t end = p->ends[i] ? place(p->ends[i], dim[i]) : dim[i];
-        s->start[i] = place(p->starts[i], dim[i]);
-        TUFF_REQUIRE(p->steps[i] >= 0, ARG, "steps[%d] is %d, it must be at least 1", i,
-                     p->steps[i]);
-        s->step[i] = p->steps[i] ? p->steps[i] : 1;
-        TUFF_REQUIRE(end > s->start[i], SHAPE,
-                     "nothing is left of dim %d: it runs from %lld to %lld of %lld", i,
-                     (long long)s->start[i], (long long)end, (long long)dim[i]);
-        s->count[i] = (end - s->start[i] + s->step[i] - 1) / s->step[i];
+        s->start[i] = 0;
+        s->step[i] = 1;
+        s->count[i] = dim[i];
     }
+    for (int i = 0; i < n; i++)
+        TUFF_TRY(cut_dim(p->starts[i], p->ends[i], p->steps[i], which[i], dim[which[i]], s));
     return TUFF_OK;
 }
 
@@ -61,11 +75,11 @@ static void slice_ref(const tuff_ref *r)
         size_t left = i, at = 0, step = 1;
         for (int d = x->rank - 1; d >= 0; d--) {
             const size_t n = (size_t)y->dim[d];
-            at += ((size_t)s.start[d] + left % n * (size_t)s.step[d]) * step;
+            at += (size_t)(s.start[d] + (int64_t)(left % n) * s.step[d]) * step;
             step *= (size_t)x->dim[d];
             left /= n;
         }
-        r->out[0][i] = r->in[0][at];
+        tuff_words_out(r, 0)[i] = tuff_words(r, 0)[at];
     }
 }
 
@@ -86,17 +100,11 @@ static tuff_move cut_move(const tuff_call *c, const tuff_desc *whole, const tuff
     return m;
 }
 
-static bool slice_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static tuff_move slice_move(const tuff_call *c)
 {
-    const tuff_move m = cut_move(c, &c->in[0], &c->out[0], false);
-    return tuff_move_texel(c, k, p, 0, &m);
+    return cut_move(c, &c->in[0], &c->out[0], false);
 }
-
-static bool slice_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_move m = cut_move(c, &c->in[0], &c->out[0], false);
-    return tuff_move_plain(c, k, p, 0, &m);
-}
+TUFF_ONE_MOVE(slice)
 
 static void slice_backward(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
                            tuff_var dx[])
@@ -111,19 +119,20 @@ static void slice_backward(tuff_tape *t, const tuff_node *n, const tuff_var dy[]
     .params = { TUFF_INTS(tuff_slice_params, starts, NULL),                     \
                 TUFF_INTS(tuff_slice_params, ends, NULL),                       \
                 TUFF_INTS(tuff_slice_params, steps, NULL),                      \
-                TUFF_INTS(tuff_slice_params, size, NULL) }
-#define COMMON .units = tuff_move_units, .cost = tuff_move_cost, .sample = { -4, 4 }
+                TUFF_INTS(tuff_slice_params, size, NULL),                       \
+                TUFF_DIMS(tuff_slice_params, axes) }
 
 const tuff_op tuff_op_slice = {
-    .name = "slice", .onnx = "Slice", COMMON, SLICE_PARAMS,
+    .name = "slice", .onnx = "Slice", TUFF_MOVE_COMMON, SLICE_PARAMS,
     .doc = "y = x[starts : ends : steps], dim by dim",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } },
-    .out = { { .name = "y", .dtypes = TUFF_F32 } },
+    TUFF_MOVE_XY,
     .infer = slice_infer, .ref = slice_ref, .grad = slice_backward,
-    .variants = { TUFF_KERNEL("texel", slice_texel), TUFF_KERNEL("plain", slice_plain) },
+    .variants = TUFF_MOVE_KERNELS(slice),
     .cases = TUFF_CASES("1", "257 starts=3 ends=-5 steps=7", "13x16 starts=2,4 ends=-1,12",
                         "5x7x11 starts=1,0,2 steps=2,3,4", "64x3x8 starts=-9 ends=-3",
-                        "2x3x2x3x2x3x2x3 starts=1,1,0,2,0,1,1,1")
+                        "2x3x2x3x2x3x2x3 starts=1,1,0,2,0,1,1,1",
+                        "20x10x5 starts=20,10,4 ends=0,0,1 steps=-1,-3,-2",
+                        "5x64 starts=-1,4 ends=-9,40 steps=-2,4 axes=1,0")
 };
 
 tuff_status tuff_slice(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
@@ -165,12 +174,12 @@ static void slice_grad_ref(const tuff_ref *r)
         for (int d = dx->rank - 1; d >= 0; d--) {
             const int64_t from_start = left % dx->dim[d] - s.start[d];
             const int64_t j = from_start / s.step[d];
-            read = read && from_start >= 0 && from_start % s.step[d] == 0 && j < s.count[d];
+            read = read && from_start % s.step[d] == 0 && j >= 0 && j < s.count[d];
             at += j * step;
             step *= dy->dim[d];
             left /= dx->dim[d];
         }
-        r->out[0][i] = read ? r->in[0][at] : 0;
+        tuff_words_out(r, 0)[i] = read ? tuff_words(r, 0)[at] : 0;
     }
 }
 
@@ -187,19 +196,14 @@ static void add_zeros(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     TUFF_PUSH(d, (struct tuff_fill_pc){ (uint32_t)count, 0 });
 }
 
-static bool slice_grad_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool slice_grad_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                            tuff_move_fn *copy)
 {
     const tuff_move m = cut_move(c, &c->out[0], &c->in[0], true);
     add_zeros(c, k, p);
-    return tuff_move_texel(c, k, p, 0, &m);
+    return copy(c, k, p, 0, &m);
 }
-
-static bool slice_grad_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_move m = cut_move(c, &c->out[0], &c->in[0], true);
-    add_zeros(c, k, p);
-    return tuff_move_plain(c, k, p, 0, &m);
-}
+TUFF_MOVE_PLANS(slice_grad)
 
 static void slice_grad_backward(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
                                 tuff_var dx[])
@@ -208,139 +212,21 @@ static void slice_grad_backward(tuff_tape *t, const tuff_node *n, const tuff_var
 }
 
 const tuff_op tuff_op_slice_grad = {
-    .name = "slice_grad", COMMON, SLICE_PARAMS,
+    .name = "slice_grad", TUFF_MOVE_COMMON, SLICE_PARAMS,
     .doc = "dx = dy at the places that slice reads, 0 elsewhere",
-    .in = { { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = { { .name = "dx", .dtypes = TUFF_F32 } },
+    .in = { { .name = "dy", .dtypes = TUFF_MOVED } },
+    .out = { { .name = "dx", .dtypes = TUFF_MOVED } },
     .infer = slice_grad_infer, .ref = slice_grad_ref, .grad = slice_grad_backward,
-    .variants = { TUFF_KERNEL("texel", slice_grad_texel),
-                  TUFF_KERNEL("plain", slice_grad_plain) },
+    .variants = TUFF_MOVE_KERNELS(slice_grad),
     .cases = TUFF_CASES("1 size=1", "36 starts=3 ends=-5 steps=7 size=257",
                         "10x8 starts=2,4 ends=-1,12 size=13,16",
                         "2x3x3 starts=1,0,2 steps=2,3,4 size=5,7,11",
-                        "6x3x8 starts=-9 ends=-3 size=64,3,8")
+                        "6x3x8 starts=-9 ends=-3 size=64,3,8",
+                        "3x4 starts=-1,9 ends=-9,2 steps=-2,-2 size=5,13")
 };
 
 tuff_status tuff_slice_grad(tuff_stream *s, const tuff_tensor *dy, tuff_tensor *dx,
                             const tuff_slice_params *p)
 {
     return tuff_run(s, &tuff_op_slice_grad, TUFF_RUN_IN(dy), TUFF_RUN_OUT(dx), p);
-}
-
-// ---- concat --------------------------------------------------------------------------------
-
-// The axis counted from the outermost.
-static int concat_dim(const tuff_call *c)
-{
-    const tuff_concat_params *p = c->params;
-    return c->in[0].rank - 1 - p->axis;
-}
-
-static tuff_status concat_infer(const tuff_call *c, tuff_desc out[])
-{
-    const tuff_concat_params *p = c->params;
-    const tuff_desc *first = &c->in[0];
-    TUFF_REQUIRE(p->axis >= 0 && p->axis < first->rank, ARG, "axis is %d, x0 has %d dims",
-                 p->axis, first->rank);
-    const int axis = concat_dim(c);
-    out[0] = *first;
-    for (int i = 1; i < c->nin; i++) {
-        if (!tuff_call_has(c, i)) continue;
-        tuff_desc same = c->in[i];
-        if (same.rank == first->rank) same.dim[axis] = first->dim[axis];
-        char ti[96], t0[96];
-        TUFF_REQUIRE(tuff_desc_equal(&same, first), SHAPE,
-                     "x%d is %s and x0 is %s: only dim %d may differ", i,
-                     tuff_desc_print(&c->in[i], ti, sizeof ti),
-                     tuff_desc_print(first, t0, sizeof t0), axis);
-        out[0].dim[axis] += c->in[i].dim[axis];
-    }
-    return TUFF_OK;
-}
-
-static void concat_ref(const tuff_ref *r)
-{
-    const tuff_call *c = r->call;
-    const int axis = concat_dim(c);
-    size_t inner = 1;
-    for (int d = axis + 1; d < c->out[0].rank; d++) inner *= (size_t)c->out[0].dim[d];
-    const size_t total = (size_t)c->out[0].dim[axis];
-    for (size_t i = r->begin; i < r->end; i++) {
-        size_t along = i / inner % total;
-        int k = 0;
-        while (!r->in[k] || along >= (size_t)c->in[k].dim[axis]) {
-            if (r->in[k]) along -= (size_t)c->in[k].dim[axis];
-            k++;
-        }
-        const size_t outer = i / inner / total;
-        const size_t row = outer * (size_t)c->in[k].dim[axis] + along;
-        r->out[0][i] = r->in[k][row * inner + i % inner];
-    }
-}
-
-typedef bool move_fn(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
-                     const tuff_move *m);
-
-// A copy an input.
-static bool concat_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, move_fn *copy)
-{
-    const int axis = concat_dim(c);
-    int64_t step[TUFF_MAX_DIMS], begin = 0;
-    tuff_steps(&c->out[0], step);
-    for (int i = 0; i < c->nin; i++) {
-        if (!tuff_call_has(c, i)) continue;
-        tuff_move m = { .rank = c->in[i].rank, .out_base = begin * step[axis] };
-        memcpy(m.dim, c->in[i].dim, sizeof m.dim);
-        memcpy(m.out_step, step, sizeof step);
-        tuff_steps(&c->in[i], m.in_step);
-        if (!copy(c, k, p, i, &m)) return false;
-        begin += c->in[i].dim[axis];
-    }
-    return true;
-}
-
-static bool concat_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    return concat_plan(c, k, p, tuff_move_texel);
-}
-
-static bool concat_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    return concat_plan(c, k, p, tuff_move_plain);
-}
-
-static void concat_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    const int axis = concat_dim(&n->call);
-    tuff_slice_params p = { .starts = { 0 } };
-    for (int i = 0; i < n->call.nin; i++) {
-        if (!tuff_call_has(&n->call, i)) continue;
-        p.ends[axis] = p.starts[axis] + (int)n->call.in[i].dim[axis];
-        dx[i] = TUFF_V(t, &tuff_op_slice, &p, dy[0]);
-        p.starts[axis] = p.ends[axis];
-    }
-}
-
-#define INPUT(name_, optional_)                                                 \
-    { .name = name_, .dtypes = TUFF_F32, .optional = optional_ }
-
-const tuff_op tuff_op_concat = {
-    .name = "concat", .onnx = "Concat", COMMON,
-    .doc = "y = x0, x1, ... one after the other along an axis",
-    .in = { INPUT("x0", false), INPUT("x1", true), INPUT("x2", true), INPUT("x3", true),
-            INPUT("x4", true), INPUT("x5", true) },
-    .out = { { .name = "y", .dtypes = TUFF_F32 } },
-    .params_size = sizeof(tuff_concat_params),
-    .params = { TUFF_AXIS(tuff_concat_params, axis) },
-    .infer = concat_infer, .ref = concat_ref, .grad = concat_grad,
-    .variants = { TUFF_KERNEL("texel", concat_texel), TUFF_KERNEL("plain", concat_plain) },
-    .cases = TUFF_CASES("7", "1 1", "3x257 3x5", "3x8 3x4 3x16", "5x7x11 2x7x11 axis=2",
-                        "2x3x8 2x1x8 2x5x8 axis=1",
-                        "13x2 13x1 13x3 13x1 13x7 13x5")
-};
-
-tuff_status tuff_concat(tuff_stream *s, const tuff_tensor *const x[], int count,
-                        tuff_tensor *y, const tuff_concat_params *p)
-{
-    return tuff_run(s, &tuff_op_concat, x, count, TUFF_RUN_OUT(y), p);
 }
