@@ -58,7 +58,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_op_apply(tuff_stream *s, const char *op,
 TUFF_API TUFF_CHECK tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
                                                 const tuff_tensor *const in[], int nin,
                                                 const char *const attributes[], int count,
-                                                const tuff_desc *shape, tuff_tensor *out[4],
+                                                const tuff_desc *shape, tuff_tensor *out[8],
                                                 int *nout);
 // Whether an op does what ONNX's operator does.
 TUFF_API bool tuff_onnx_has(const char *op_type);

@@ -10,9 +10,6 @@
 #include "ops/op.h"
 #include "abi/remap.h"
 
-// Types that are moved.
-#define TUFF_MOVED (TUFF_F32 | TUFF_I32 | TUFF_U32)
-
 // A loop over dim[0..rank), outermost first, that reads in[] at in_base + sum of c in_step and
 // writes out[output] at out_base + sum of c out_step (elements). Steps may be negative.
 typedef struct tuff_move {
@@ -76,8 +73,8 @@ bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
 
 // What several records have in common.
 #define TUFF_MOVE_XY                                                            \
-    .in = { { .name = "x", .dtypes = TUFF_MOVED } },                            \
-    .out = { { .name = "y", .dtypes = TUFF_MOVED } }
+    .in = { { .name = "x", .dtypes = TUFF_MOVABLE } },                            \
+    .out = { { .name = "y", .dtypes = TUFF_MOVABLE } }
 #define TUFF_MOVE_COMMON                                                        \
     .units = tuff_move_units, .cost = tuff_move_cost, .sample = { -4, 4 }
 

@@ -161,7 +161,7 @@ static tuff_status on_dropped(void *user, char *word)
 
 // The first record of that operator that takes the call; *said holds what the first one said.
 static tuff_status run_records(tuff_stream *s, const tuff_onnx_call *c, const tuff_desc *shape,
-                               tuff_tensor *out[4], int *nout)
+                               tuff_tensor *out[8], int *nout)
 {
     char said[512] = "";
     tuff_status first = TUFF_OK;
@@ -225,9 +225,9 @@ static tuff_status prepare(tuff_stream *s, tuff_onnx_call *c, const tuff_onnx_ru
 tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
                             const tuff_tensor *const in[], int nin,
                             const char *const attributes[], int count, const tuff_desc *shape,
-                            tuff_tensor *out[4], int *nout)
+                            tuff_tensor *out[8], int *nout)
 {
-    memset(out, 0, 4 * sizeof *out);
+    memset(out, 0, TUFF_OP_OUT * sizeof *out);
     *nout = 0;
     TUFF_REQUIRE(s && op_type && nin >= 0 && nin <= TUFF_OP_IN, ARG,
                  "onnx: %d inputs were given, at most %d are taken", nin, TUFF_OP_IN);
@@ -249,7 +249,7 @@ tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
     for (int i = 0; i < *nout && rule; i++)
         if (rule->wide >> i & 1) TUFF_GO(widen(s, &out[i]));
 exit:
-    for (int i = 0; i < 4 && status != TUFF_OK; i++) tuff_tensor_destroy(&out[i]);
+    for (int i = 0; i < TUFF_OP_OUT && status != TUFF_OK; i++) tuff_tensor_destroy(&out[i]);
     if (status != TUFF_OK) *nout = 0;
     tuff_free(c);
     return status;

@@ -6,7 +6,7 @@
 //             of ours: ReduceSum's axes, Clip's min and max, Reshape's shape. Such an input is
 //             read back to the host.
 //   defaults  what ONNX means where an attribute is not given and our zero means something else
-//   fix       what cannot be said as a table: Slice's axes, Pad's order of numbers
+//   fix       what cannot be said as a table
 #ifndef TUFF_OPS_ONNX_H
 #define TUFF_OPS_ONNX_H
 #include "ops/op.h"

@@ -274,8 +274,8 @@ static void pad_grad_backward(tuff_tape *t, const tuff_node *n, const tuff_var g
 const tuff_op tuff_op_pad_grad = {
     .name = "pad_grad", .units = tuff_move_units, .cost = tuff_move_cost, PARAMS,
     .doc = "dx = the sums of dy over the elements that pad made of each of x's",
-    .in = { { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = { { .name = "dx", .dtypes = TUFF_F32 } },
+    .in = { { .name = "dy", .dtypes = TUFF_FLOATS } },
+    .out = { { .name = "dx", .dtypes = TUFF_FLOATS } },
     .infer = pad_grad_infer, .ref = pad_grad_ref, .grad = pad_grad_backward,
     .variants = { TUFF_KERNEL("plain", pad_grad_plain) },
     // Sums carry what they lose; a cut one is added to once more a part, and an axis.

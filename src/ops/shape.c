@@ -164,9 +164,9 @@ static void expand_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 const tuff_op tuff_op_expand = {
     .name = "expand", .onnx = "Expand", TUFF_MOVE_COMMON,
     .doc = "x repeated to the shape of `like`, whose elements are not read, or to `shape`",
-    .in = { { .name = "x", .dtypes = TUFF_MOVED },
-            { .name = "like", .dtypes = TUFF_MOVED, .optional = true, .no_grad = true } },
-    .out = { { .name = "y", .dtypes = TUFF_MOVED, .alias = true, .alias_in = 1 } },
+    .in = { { .name = "x", .dtypes = TUFF_MOVABLE },
+            { .name = "like", .dtypes = TUFF_MOVABLE, .optional = true, .no_grad = true } },
+    .out = { { .name = "y", .dtypes = TUFF_MOVABLE, .alias = true, .alias_in = 1 } },
     .params_size = sizeof(tuff_expand_params),
     .params = { TUFF_INTS(tuff_expand_params, shape, NULL) },
     .infer = expand_infer, .ref = expand_ref, .grad = expand_grad,

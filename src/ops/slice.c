@@ -214,8 +214,8 @@ static void slice_grad_backward(tuff_tape *t, const tuff_node *n, const tuff_var
 const tuff_op tuff_op_slice_grad = {
     .name = "slice_grad", TUFF_MOVE_COMMON, SLICE_PARAMS,
     .doc = "dx = dy at the places that slice reads, 0 elsewhere",
-    .in = { { .name = "dy", .dtypes = TUFF_MOVED } },
-    .out = { { .name = "dx", .dtypes = TUFF_MOVED } },
+    .in = { { .name = "dy", .dtypes = TUFF_MOVABLE } },
+    .out = { { .name = "dx", .dtypes = TUFF_MOVABLE } },
     .infer = slice_grad_infer, .ref = slice_grad_ref, .grad = slice_grad_backward,
     .variants = TUFF_MOVE_KERNELS(slice_grad),
     .cases = TUFF_CASES("1 size=1", "36 starts=3 ends=-5 steps=7 size=257",
