@@ -35,7 +35,8 @@ void main()
 {
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
     if (i >= pc.outer * pc.n * pc.inner) return;
-    const uint c = i / pc.inner % pc.n, base = i / pc.inner / pc.n * pc.m * pc.inner + i % pc.inner;
+    const uint c = i / pc.inner % pc.n;
+    const uint base = i / pc.inner / pc.n * pc.m * pc.inner + i % pc.inner;
     Sum a = Sum(pc.first > 0 ? dx[i] : 0.0, 0.0);
     if (MODE == TUFF_MODE_WRAP || MODE == TUFF_MODE_REFLECT) {
         const uint forth = (c + pc.before) % pc.period;

@@ -188,7 +188,13 @@ static void pad_grad_ref(const tuff_ref *r)
         r->out[0][i] = (float)gather(r, &f, 0, 0, i, count);
 }
 
-// Turns that the longest sum along an axis takes; see the shader.
+// One axis on its way through the plan.
+typedef struct axis {
+    struct tuff_pad_grad_pc pc;
+    uint32_t turns; // that the longest sum takes; see the shader
+    tuff_slot from, to;
+} axis;
+
 static uint32_t turns_of(const struct tuff_pad_grad_pc *pc, int mode, int64_t before,
                          int64_t after)
 {
@@ -200,24 +206,42 @@ static uint32_t turns_of(const struct tuff_pad_grad_pc *pc, int mode, int64_t be
     return (pc->m + pc->period - 1) / pc->period;
 }
 
-// Appends one axis: from dy (or a scratch) to dx (or a scratch).
-static bool add_axis(const tuff_caps *k, tuff_plan *p, int mode, struct tuff_pad_grad_pc pc,
-                     uint32_t turns, const tuff_slot *from, const tuff_slot *to)
+// Dim d of dy, whose dims before it are dx's already; makes dim[d] that of dx.
+static void set_axis(axis *a, int mode, int rank, int64_t dim[], int d, const frame *f)
 {
-    const uint32_t wg = tuff_group_size_flat(k), count = pc.outer * pc.n * pc.inner;
+    struct tuff_pad_grad_pc pc = { .outer = 1, .inner = 1, .n = 1, .m = 1, .period = 1 };
+    if (rank) {
+        for (int i = 0; i < d; i++) pc.outer *= (uint32_t)dim[i];
+        for (int i = d + 1; i < rank; i++) pc.inner *= (uint32_t)dim[i];
+        pc.m = (uint32_t)dim[d];
+        dim[d] -= f->before[d] + f->after[d];
+        pc.n = (uint32_t)dim[d];
+    }
+    const bool turns = mode == TUFF_PAD_REFLECT || mode == TUFF_PAD_WRAP;
+    if (mode == TUFF_PAD_WRAP) pc.period = pc.n;
+    if (mode == TUFF_PAD_REFLECT && pc.n > 1) pc.period = 2 * pc.n - 2;
+    const int64_t rest = f->before[d] % pc.period;
+    pc.before = (uint32_t)(!turns ? f->before[d] : rest < 0 ? rest + pc.period : rest);
+    a->pc = pc;
+    a->turns = turns_of(&pc, mode, f->before[d], f->after[d]);
+}
+
+static bool add_axis(const tuff_caps *k, tuff_plan *p, int mode, axis *a)
+{
+    const uint32_t wg = tuff_group_size_flat(k), count = a->pc.outer * a->pc.n * a->pc.inner;
     const uint32_t most = k->max_loop ? k->max_loop / 4 : 1 << 20; // two sums a turn
-    for (uint32_t done = 0; done < turns; done += most) {
+    for (uint32_t done = 0; done < a->turns; done += most) {
         if (p->count == TUFF_PLAN_MAX) return false;
-        pc.first = done;
-        pc.turns = turns - done < most ? turns - done : most;
+        a->pc.first = done;
+        a->pc.turns = a->turns - done < most ? a->turns - done : most;
         tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_pad_grad);
         tuff_spec(d, wg);
         tuff_spec(d, (uint32_t)mode);
-        tuff_bind(d, from->role, from->index, TUFF_BIND_STORAGE, TUFF_READ);
-        tuff_bind(d, to->role, to->index, TUFF_BIND_STORAGE,
+        tuff_bind(d, a->from.role, a->from.index, TUFF_BIND_STORAGE, TUFF_READ);
+        tuff_bind(d, a->to.role, a->to.index, TUFF_BIND_STORAGE,
                   done ? TUFF_READ | TUFF_WRITE : TUFF_WRITE);
         tuff_grid(d, ((uint64_t)count + wg - 1) / wg, k);
-        TUFF_PUSH(d, pc);
+        TUFF_PUSH(d, a->pc);
     }
     return true;
 }
@@ -227,37 +251,24 @@ static bool pad_grad_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const tuff_pad_params *params = c->params;
     const frame f = accepted(c);
-    int64_t dim[TUFF_MAX_DIMS];
-    memcpy(dim, c->in[0].dim, sizeof dim);
     const int rank = c->in[0].rank;
+    int64_t dim[TUFF_MAX_DIMS];
     int last = 0, pass = 0;
+    memcpy(dim, c->in[0].dim, sizeof dim);
     for (int d = 0; d < rank; d++)
         if (f.before[d] || f.after[d]) last = d;
-    tuff_slot from = { .role = TUFF_ROLE_IN };
+    axis a = { .from = { .role = TUFF_ROLE_IN } };
     for (int d = 0; d <= last; d++) {
-        const int64_t before = rank ? f.before[d] : 0, after = rank ? f.after[d] : 0;
-        if (d < last && !before && !after) continue;
-        struct tuff_pad_grad_pc pc = { .outer = 1, .inner = 1, .m = rank ? (uint32_t)dim[d] : 1 };
-        for (int i = 0; i < d; i++) pc.outer *= (uint32_t)dim[i];
-        for (int i = d + 1; i < rank; i++) pc.inner *= (uint32_t)dim[i];
-        pc.n = pc.m - (uint32_t)(before + after);
-        if (rank) dim[d] = pc.n;
-        pc.period = params->mode == TUFF_PAD_REFLECT ? (pc.n > 1 ? 2 * pc.n - 2 : 1) : pc.n;
-        const int64_t turn = before % pc.period;
-        pc.before = (uint32_t)(params->mode == TUFF_PAD_EDGE ||
-                               params->mode == TUFF_PAD_CONSTANT ? before
-                               : turn < 0 ? turn + pc.period : turn);
-        const size_t bytes = (size_t)pc.outer * pc.n * pc.inner * sizeof(float);
-        tuff_slot to = { .role = TUFF_ROLE_OUT };
+        if (d < last && !f.before[d] && !f.after[d]) continue;
+        set_axis(&a, params->mode, rank, dim, d, &f);
+        const size_t bytes = (size_t)a.pc.outer * a.pc.n * a.pc.inner * sizeof(float);
+        a.to = (tuff_slot){ .role = TUFF_ROLE_OUT };
         if (d < last) {
-            to = (tuff_slot){ .role = TUFF_ROLE_SCRATCH, .index = (uint8_t)(pass % 2) };
+            a.to = (tuff_slot){ .role = TUFF_ROLE_SCRATCH, .index = (uint8_t)(pass % 2) };
             if (p->scratch[pass % 2] < bytes) p->scratch[pass % 2] = bytes;
         }
-        if (!tuff_fits(k, bytes) ||
-            !add_axis(k, p, params->mode, pc, turns_of(&pc, params->mode, before, after),
-                      &from, &to))
-            return false;
-        from = to;
+        if (!tuff_fits(k, bytes) || !add_axis(k, p, params->mode, &a)) return false;
+        a.from = a.to;
         pass++;
     }
     return true;

@@ -162,7 +162,7 @@ static tuff_status flatten_infer(const tuff_call *c, tuff_desc out[])
 // there on.
 const tuff_op tuff_op_flatten = {
     .name = "flatten", .onnx = "Flatten", COMMON,
-    .doc = "x as a matrix: its dims before `axis` are the rows, those from there on the columns",
+    .doc = "x as a matrix: its dims before `axis` are the rows, those from it on the columns",
     .params_size = sizeof(tuff_flatten_params),
     .params = { { .name = "axis", .type = TUFF_FIELD_DIMS, .count = 1,
                   .offset = offsetof(tuff_flatten_params, inner) } },

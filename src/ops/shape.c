@@ -251,7 +251,7 @@ tuff_status tuff_flip(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
     return tuff_run(s, &tuff_op_flip, TUFF_RUN_IN(x), TUFF_RUN_OUT(y), p);
 }
 
-// ---- depth_to_space, space_to_depth ----------------------------------------------------------
+// ---- depth_to_space, space_to_depth --------------------------------------------------------
 
 static const char *const modes[] = { "DCR", "CRD", NULL };
 
@@ -374,12 +374,15 @@ static void to_depth_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
     dx[0] = TUFF_V(t, &tuff_op_depth_to_space, n->call.params, dy[0]);
 }
 
-#define BLOCK_PARAMS                                                                .params_size = sizeof(tuff_block_params),                                       .params = { TUFF_INT(tuff_block_params, blocksize),                                         TUFF_ENUM(tuff_block_params, mode, modes) }
+#define BLOCK_PARAMS                                                            \
+    .params_size = sizeof(tuff_block_params),                                   \
+    .params = { TUFF_INT(tuff_block_params, blocksize),                         \
+                TUFF_ENUM(tuff_block_params, mode, modes) }
 
 const tuff_op tuff_op_depth_to_space = {
     .name = "depth_to_space", .onnx = "DepthToSpace", TUFF_MOVE_XY, TUFF_MOVE_COMMON,
-    .doc = "channels become blocks of pixels: y[n, c, h s + i, w s + j] = x[n, (i s + j) C + c, "
-           "h, w], or of channel c s^2 + i s + j with mode=CRD",
+    .doc = "channels become blocks of pixels: y[n, c, h s + i, w s + j] = x[n, d, h, w] with "
+           "d = (i s + j) C + c, or c s^2 + i s + j with mode=CRD",
     BLOCK_PARAMS, .infer = to_space_infer, .ref = to_space_ref, .grad = to_space_grad,
     .variants = TUFF_MOVE_KERNELS(to_space),
     .cases = TUFF_CASES("1x4x1x1", "2x12x3x5", "1x18x5x7 blocksize=3 mode=CRD",

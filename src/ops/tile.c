@@ -149,7 +149,7 @@ static void roll_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuf
 
 const tuff_op tuff_op_roll = {
     .name = "roll", TUFF_MOVE_XY, TUFF_MOVE_COMMON,
-    .doc = "y = x moved on by `shifts` along some dims; what leaves at an end enters at the other",
+    .doc = "y = x moved on by `shifts` along dims; what leaves one end enters at the other",
     .params_size = sizeof(tuff_roll_params),
     .params = { TUFF_INTS(tuff_roll_params, shifts, NULL),
                 TUFF_DIMS(tuff_roll_params, axes) },
