@@ -5,10 +5,11 @@
 //   binding 0  w      float[count], or with -DTEXEL a texel buffer    read
 //   binding 1  g      likewise                                        read
 //   binding 2  hyper  float[8], a texel buffer                        read
-//   binding 3  w      float[count]          write; may be the memory of binding 0
-//   -DSTATES=1 or 2, for each state s (m or v; m and v):
-//   binding 4, 6  s   as w                                            read
-//   binding 5, 7  s   float[count]          write; may be the memory of the binding before
+//   binding 3  w      float[count]          write; may be the memory of binding 0. Lamb's
+//                                           direction in its place
+//   -DSTATES=1, 2 or 3, for each state s (m or v; m and v; m, v and x):
+//   binding 4, 6, 8  s   as w                                         read
+//   binding 5, 7, 9  s   float[count]       write; may be the memory of the binding before
 //   spec 0     WG     workgroup size
 //   spec 1     OP     TUFF_UPDATE_...
 //   grid       ceil(count / WG), folded
@@ -37,9 +38,13 @@ OUTPUT(3, w_out);
 INPUT(4, s_in);
 OUTPUT(5, s_out);
 #endif
-#if STATES == 2
+#if STATES >= 2
 INPUT(6, v_in);
 OUTPUT(7, v_out);
+#endif
+#if STATES >= 3
+INPUT(8, x_in);
+OUTPUT(9, x_out);
 #endif
 
 #include "update.glsl"
@@ -48,18 +53,33 @@ void main()
 {
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
     if (i >= pc.count) return;
+    const bool skip = skipped(), alone = OP == TUFF_UPDATE_RMSPROP || OP == TUFF_UPDATE_ADAGRAD;
     const float w = READ(w_in, i), g = penalised(READ(g_in, i), w);
-    float m = 0.0, v = 0.0;
+    float m = 0.0, v = 0.0, x = 0.0; // the old ones
 #if STATES == 1
-    const float s = READ(s_in, i);
-    if (OP == TUFF_UPDATE_RMSPROP) v = next_v(s, g);
-    else m = next_m(s, g);
-    s_out[i] = OP == TUFF_UPDATE_RMSPROP ? v : m;
-#elif STATES == 2
-    m = next_m(READ(s_in, i), g);
-    v = next_v(READ(v_in, i), g);
-    s_out[i] = m;
-    v_out[i] = v;
+    if (alone) v = READ(s_in, i);
+    else m = READ(s_in, i);
+#elif STATES >= 2
+    m = READ(s_in, i);
+    v = READ(v_in, i);
 #endif
-    w_out[i] = next_w(w, g, m, v);
+#if STATES >= 3
+    x = READ(x_in, i);
+#endif
+    const float new_v = next_v(v, g);
+    const float new_x = next_x(x, OP == TUFF_UPDATE_AMSGRAD ? new_v : g);
+    const float new_m = next_m(m, ratio(g, new_v, new_x));
+    const float n = numerator(g, OP == TUFF_UPDATE_LION ? m : new_m);
+    const float d = denominator(OP == TUFF_UPDATE_AMSGRAD ? new_x : new_v);
+    w_out[i] = skip ? w : next_w(w, n, d);
+#if STATES == 1
+    const float old = alone ? v : m, new = alone ? new_v : new_m;
+    s_out[i] = skip ? old : new;
+#elif STATES >= 2
+    s_out[i] = skip ? m : new_m;
+    v_out[i] = skip ? v : new_v;
+#endif
+#if STATES >= 3
+    x_out[i] = skip ? x : new_x;
+#endif
 }

@@ -1,5 +1,5 @@
-// The library beside PyTorch: convolution, pooling, losses and ten steps of every optimizer,
-// on the device that TUFF_DEVICE names. tests/golden/make.py made the numbers, in f64.
+// The library beside PyTorch: convolution, pooling and losses, on the device that TUFF_DEVICE
+// names. tests/golden/make.py made the numbers, in f64. Optimizers: test_optimizer.c.
 //
 // Only public calls are made here. |got - want| <= tolerance * (|want| + rms(want)); where a
 // result is NaN, so must the other be.
@@ -15,10 +15,8 @@
 #define SUMS 4e-6
 // Chosen elements, and few numbers added.
 #define FEW 5e-7
-// Ten steps of a handful of operations, each rounded to f32.
-#define STEPS 2e-6
 
-enum { MAX_TENSORS = 4, STEP_COUNT = 10 };
+enum { MAX_TENSORS = 4 };
 
 static tuff_device *dev;
 static tuff_stream *stream;
@@ -165,96 +163,7 @@ static const golden goldens[] = {
       &(const tuff_clip_norm_params){ .max_norm = 1.5f }, SUMS },
 };
 
-// ---- optimizers ----------------------------------------------------------------------------
-
-typedef struct course {
-    const char *name; // of the case
-    const char *op;
-    float lr;
-    tuff_update_params params;
-} course;
-
-static const course courses[] = {
-    { "sgd", "sgd", 0.1f, { .eps = 0 } },
-    { "sgd_decay", "sgd", 0.1f, { .weight_decay = 0.25f } },
-    { "sgd_clip", "sgd", 0.1f, { .clip_value = 0.5f, .l1 = 0.125f } },
-    { "momentum", "momentum", 0.05f, { .weight_decay = 0.25f } },
-    { "nesterov", "nesterov", 0.05f, { .weight_decay = 0.25f } },
-    { "rmsprop", "rmsprop", 0.01f, { .weight_decay = 0.25f } },
-    { "adam", "adam", 0.01f, { .eps = 0 } },
-    { "adam_decay", "adam", 0.01f, { .weight_decay = 0.25f, .eps = 1e-4f } },
-    { "adamw", "adamw", 0.01f, { .weight_decay = 0.25f } },
-};
-
-// Step `t` from 1 with the t-th row of g, in place; then w is compared with the t-th row.
-static void step(const course *c, int t, tuff_tensor *w, tuff_tensor *g, tuff_tensor *hyper,
-                 tuff_tensor *m, tuff_tensor *v, const tuff_array *all_g,
-                 const tuff_array *want)
-{
-    const int64_t n = tuff_desc_count(tuff_tensor_desc(w));
-    const size_t bytes = (size_t)n * sizeof(float);
-    const float numbers[8] = { c->lr, (float)(1 - pow(0.9, t)), (float)(1 - pow(0.999, t)), 1 };
-    EXPECT_OK(tuff_tensor_write(stream, hyper, numbers, sizeof numbers));
-    EXPECT_OK(tuff_tensor_write(stream, g, (const float *)all_g->data + (t - 1) * n, bytes));
-    if (!EXPECT_OK(tuff_update(stream, c->op, w, g, hyper, m, v, &c->params)))
-        FAIL("%s", tuff_last_error());
-    char what[16];
-    snprintf(what, sizeof what, "step %d: w", t);
-    compare_tensor(what, w, (const float *)want->data + (t - 1) * n, STEPS);
-}
-
-static void run_course(const course *c)
-{
-    tuff_array w0 = { 0 }, all_g = { 0 }, want = { 0 }, zeros = { 0 };
-    const tuff_desc hyper_desc = TUFF_SHAPE(TUFF_F32, 8);
-    tuff_tensor *w = NULL, *g = NULL, *m = NULL, *v = NULL, *hyper = NULL;
-    if (!load("update", "w", &w0) || !load("update", "g", &all_g) || !load(c->name, "w", &want))
-        goto exit;
-    if (!EXPECT_OK(tuff_array_init(&zeros, w0.desc))) goto exit;
-    if (!EXPECT_EQ(want.desc.dim[0], STEP_COUNT)) goto exit;
-    w = to_device(&w0);
-    g = to_device(&zeros);
-    m = to_device(&zeros);
-    v = to_device(&zeros);
-    if (!w || !g || !m || !v || !EXPECT_OK(tuff_tensor_create(dev, hyper_desc, &hyper)))
-        goto exit;
-    for (int t = 1; t <= STEP_COUNT && !case_failed(); t++)
-        step(c, t, w, g, hyper, m, v, &all_g, &want);
-exit:
-    tuff_tensor_destroy(&w);
-    tuff_tensor_destroy(&g);
-    tuff_tensor_destroy(&m);
-    tuff_tensor_destroy(&v);
-    tuff_tensor_destroy(&hyper);
-    tuff_array_clear(&w0);
-    tuff_array_clear(&all_g);
-    tuff_array_clear(&want);
-    tuff_array_clear(&zeros);
-}
-
 // ---- refusals ------------------------------------------------------------------------------
-
-static void update_says_what_is_wrong(void)
-{
-    const tuff_desc desc = TUFF_SHAPE(TUFF_F32, 3), eight = TUFF_SHAPE(TUFF_F32, 8);
-    tuff_tensor *w = NULL, *g = NULL, *hyper = NULL;
-    EXPECT_OK(tuff_tensor_create(dev, desc, &w));
-    EXPECT_OK(tuff_tensor_create(dev, desc, &g));
-    EXPECT_OK(tuff_tensor_create(dev, eight, &hyper));
-    EXPECT_STATUS(tuff_update(stream, "adagrad", w, g, hyper, NULL, NULL, NULL), TUFF_ERR_ARG);
-    EXPECT_HAS(tuff_last_error(), "no optimizer named 'adagrad'");
-    EXPECT_STATUS(tuff_update(stream, "adam", w, g, hyper, g, NULL, NULL), TUFF_ERR_ARG);
-    EXPECT_STR(tuff_last_error(), "adam: input v is missing");
-    EXPECT_STATUS(tuff_update(stream, "sgd", w, hyper, hyper, NULL, NULL, NULL),
-                  TUFF_ERR_SHAPE);
-    EXPECT_STR(tuff_last_error(), "sgd: g must be f32 [3], it is f32 [8]");
-    const tuff_update_params bad = { .l1 = -1 };
-    EXPECT_STATUS(tuff_update(stream, "sgd", w, g, hyper, NULL, NULL, &bad), TUFF_ERR_ARG);
-    EXPECT_STR(tuff_last_error(), "sgd: l1 is -1, it must be at least 0");
-    tuff_tensor_destroy(&w);
-    tuff_tensor_destroy(&g);
-    tuff_tensor_destroy(&hyper);
-}
 
 static void pooling_says_what_is_wrong(void)
 {
@@ -289,12 +198,6 @@ int main(int argc, char **argv)
             run_golden(&goldens[i]);
             case_end();
         }
-    for (size_t i = 0; i < COUNT(courses); i++)
-        if (case_begin("ten steps of %s", courses[i].name)) {
-            run_course(&courses[i]);
-            case_end();
-        }
-    CASE(update_says_what_is_wrong);
     CASE(pooling_says_what_is_wrong);
     tuff_stream_destroy(&stream);
     tuff_device_close(&dev);

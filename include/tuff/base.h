@@ -59,6 +59,10 @@ TUFF_API const char *tuff_last_error(void);
 typedef void (*tuff_log_fn)(void *user, int level, const char *line);
 TUFF_API void tuff_log_set(tuff_log_fn fn, void *user);
 
+// A zeroed params struct is the default. In a number whose comment says "0 = default" this
+// asks for 0 itself; texts ("momentum=0") and the command line say 0.
+#define TUFF_ZERO (-1.0f)
+
 // The type of a tensor's elements. Values are bits, so that sets of types can be written.
 typedef enum tuff_dtype {
     TUFF_F32 = 1,

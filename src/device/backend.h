@@ -24,7 +24,7 @@ typedef struct tuff_buffer tuff_buffer; // reference-counted memory on one devic
 typedef struct tuff_cmd tuff_cmd;       // a list of commands on one device
 
 enum {
-    TUFF_MAX_BINDINGS = 8,
+    TUFF_MAX_BINDINGS = 12,
     TUFF_MAX_SPEC = 16,
     TUFF_MAX_PUSH = 128, // bytes; what every Vulkan device has
     TUFF_BUFFER_ALIGN = 256 // offsets at which a buffer may be cut into tensors

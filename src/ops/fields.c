@@ -153,6 +153,7 @@ static tuff_status parse_float(const reader *r)
 {
     float v;
     if (!tuff_parse_float(r->value, &v)) return bad(r, "a finite number");
+    if (r->field->zero && v == 0) v = TUFF_ZERO;
     put(r, &v, sizeof v);
     return TUFF_OK;
 }
@@ -340,7 +341,7 @@ static void emit_value(writer *w, const tuff_field *f, const unsigned char *from
     case TUFF_FIELD_INT64: emit(w, "%lld", (long long)v.i64); break;
     case TUFF_FIELD_UINT64: emit(w, "%llu", (unsigned long long)v.u64); break;
     case TUFF_FIELD_BOOL: emit(w, "1"); break; // a field that is 0 is not written
-    case TUFF_FIELD_FLOAT: emit_float(w, v.f); break;
+    case TUFF_FIELD_FLOAT: emit_float(w, f->zero && v.f == TUFF_ZERO ? 0 : v.f); break;
     case TUFF_FIELD_INTS: emit_ints(w, f, v.list, rank); break;
     case TUFF_FIELD_DIMS:
         for (int i = 0; i < f->count && v.list[i]; i++)

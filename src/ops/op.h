@@ -202,6 +202,7 @@ typedef struct tuff_field {
     const char *const *names; // of TUFF_FIELD_ENUM
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
     bool added;               // axes: of the output, which has these beside the input's
+    bool zero;                // TUFF_FIELD_FLOAT: 0 in the text is TUFF_ZERO in the struct
 } tuff_field;
 
 #define TUFF_FIELD_AT(kind, type_, name_)                                       \
@@ -212,6 +213,9 @@ typedef struct tuff_field {
 #define TUFF_BOOLEAN(type, name) TUFF_FIELD_AT(TUFF_FIELD_BOOL, type, name)
 #define TUFF_FLOAT(type, name) TUFF_FIELD_AT(TUFF_FIELD_FLOAT, type, name)
 #define TUFF_DTYPE(type, name) TUFF_FIELD_AT(TUFF_FIELD_DTYPE, type, name)
+#define TUFF_FLOAT_ZERO(type_, name_)                                           \
+    { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
+      .zero = true }
 #define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
 #define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
 #define TUFF_NEW_AXIS(type_, name_)                                             \

@@ -77,6 +77,7 @@ def clip(case, max_norm):
 
 
 W0, G = draw(37), draw(10, 37)
+STARTS = [0, 1, 12, 30]  # of Lamb's parameters in W0
 
 
 def optimizer(case, make, clip_value=None, l1=0):
@@ -91,6 +92,75 @@ def optimizer(case, make, clip_value=None, l1=0):
         optimizer.step()
         steps.append(w.detach().clone())
     save(case, w=torch.stack(steps))
+
+
+class NAdam(torch.optim.Optimizer):
+    """Dozat 2016, as torch.optim.NAdam of PyTorch 2; 1.13 takes mu twice into the product of
+    the next step."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, decay=4e-3):
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay,
+                                      decay=decay))
+
+    @torch.no_grad()
+    def step(self):
+        group = self.param_groups[0]
+        (beta1, beta2), w, lr = group["betas"], group["params"][0], group["lr"]
+        state = self.state[w]
+        t = state["t"] = state.get("t", 0) + 1
+        m = state.setdefault("m", torch.zeros_like(w))
+        v = state.setdefault("v", torch.zeros_like(w))
+        g = w.grad + group["weight_decay"] * w
+        mu, after = (beta1 * (1 - 0.5 * 0.96 ** (k * group["decay"])) for k in (t, t + 1))
+        product = state["product"] = state.get("product", 1.0) * mu
+        m.mul_(beta1).add_(g, alpha=1 - beta1)
+        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        bottom = (v / (1 - beta2 ** t)).sqrt() + group["eps"]
+        w.addcdiv_(g, bottom, value=-lr * (1 - mu) / (1 - product))
+        w.addcdiv_(m, bottom, value=-lr * after / (1 - product * after))
+
+
+class Lion(torch.optim.Optimizer):
+    """Chen et al. 2023, Symbolic Discovery of Optimization Algorithms: program 1."""
+
+    def __init__(self, params, lr, betas=(0.9, 0.99), weight_decay=0.0):
+        super().__init__(params, dict(lr=lr, betas=betas, weight_decay=weight_decay))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for w in group["params"]:
+                m = self.state[w].setdefault("m", torch.zeros_like(w))
+                w.mul_(1 - group["lr"] * group["weight_decay"])
+                w.sub_(group["lr"] * torch.sign(beta1 * m + (1 - beta1) * w.grad))
+                m.mul_(beta2).add_(w.grad, alpha=1 - beta2)
+
+
+class Lamb(torch.optim.Optimizer):
+    """You et al. 2020, Large Batch Optimization for Deep Learning: algorithm 2, whose phi is
+    the identity. `starts` cuts the one tensor that is optimised into parameters."""
+
+    def __init__(self, params, lr, starts, betas=(0.9, 0.999), eps=1e-6, weight_decay=0.0):
+        super().__init__(params, dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay))
+        self.starts = starts
+
+    @torch.no_grad()
+    def step(self):
+        group = self.param_groups[0]
+        (beta1, beta2), w = group["betas"], group["params"][0]
+        state = self.state[w]
+        t = state["t"] = state.get("t", 0) + 1
+        m = state.setdefault("m", torch.zeros_like(w))
+        v = state.setdefault("v", torch.zeros_like(w))
+        m.mul_(beta1).add_(w.grad, alpha=1 - beta1)
+        v.mul_(beta2).addcmul_(w.grad, w.grad, value=1 - beta2)
+        d = m / (1 - beta1 ** t) / ((v / (1 - beta2 ** t)).sqrt() + group["eps"])
+        d += group["weight_decay"] * w
+        for begin, end in zip(self.starts, self.starts[1:] + [len(w)]):
+            length, slope = w[begin:end].norm(), d[begin:end].norm()
+            ratio = length / slope if length > 0 and slope > 0 else 1.0
+            w[begin:end] -= group["lr"] * ratio * d[begin:end]
 
 
 def main():
@@ -132,6 +202,20 @@ def main():
     optimizer("adam", lambda w: optim.Adam(w, lr=0.01))
     optimizer("adam_decay", lambda w: optim.Adam(w, lr=0.01, weight_decay=0.25, eps=1e-4))
     optimizer("adamw", lambda w: optim.AdamW(w, lr=0.01, weight_decay=0.25))
+    optimizer("momentum_dampened", lambda w: optim.SGD(w, lr=0.05, momentum=0.8,
+                                                       dampening=0.25))
+    optimizer("adagrad", lambda w: optim.Adagrad(w, lr=0.05, weight_decay=0.25))
+    optimizer("rmsprop_momentum", lambda w: optim.RMSprop(w, lr=0.01, momentum=0.9, eps=1e-4))
+    optimizer("rmsprop_centered", lambda w: optim.RMSprop(w, lr=0.01, centered=True))
+    optimizer("rmsprop_both", lambda w: optim.RMSprop(w, lr=0.01, momentum=0.5, centered=True,
+                                                      alpha=0.9, weight_decay=0.25))
+    optimizer("amsgrad", lambda w: optim.Adam(w, lr=0.01, amsgrad=True, betas=(0.9, 0.9)))
+    optimizer("amsgrad_decoupled", lambda w: optim.AdamW(w, lr=0.01, amsgrad=True,
+                                                         betas=(0.5, 0.9), weight_decay=0.25))
+    optimizer("adamax", lambda w: optim.Adamax(w, lr=0.01, weight_decay=0.25))
+    optimizer("nadam", lambda w: NAdam(w, lr=0.01, weight_decay=0.25))
+    optimizer("lion", lambda w: Lion(w, lr=0.01, weight_decay=0.25))
+    optimizer("lamb", lambda w: Lamb(w, lr=0.01, starts=STARTS, weight_decay=0.25))
 
 
 main()

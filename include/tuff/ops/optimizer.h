@@ -4,34 +4,85 @@
 // Optimizer updates.
 // What <tuff/ops.h> says of all ops holds for these.
 
-// All work in place on w and the state (any shape, all equal), elementwise:
+// All work in place on w and the state (any shape, all equal), elementwise. The gradient is
 //
 //   g' = clip(scale * g, clip_value) + weight_decay * w + l1 * sign(w)
+//
+// and with `decoupled` (adamw, lion and lamb: always) g' is without weight_decay, and w is
+// first scaled by 1 - lr weight_decay (Loshchilov & Hutter 2019). Then
+//
 //   sgd       w -= lr g'
-//   momentum  m = momentum m + g'            w -= lr m               (PyTorch SGD)
-//   nesterov  m = momentum m + g'            w -= lr (g' + momentum m)
-//   rmsprop   v = alpha v + (1 - alpha) g'^2   w -= lr g' / (sqrt(v) + eps)
-//   adam      m = beta1 m + (1 - beta1) g'   v = beta2 v + (1 - beta2) g'^2
-//             w -= lr (m / bias1) / (sqrt(v / bias2) + eps)          (Kingma & Ba 2015)
-//   adamw     as adam with g' without weight_decay; w is first scaled by
-//             1 - lr weight_decay                                    (Loshchilov & Hutter)
+//   momentum  m = momentum m + (1 - dampening) g'; in the first step m = g'
+//             w -= lr m                            (torch.optim.SGD)
+//   nesterov  m = momentum m + g'
+//             w -= lr (g' + momentum m)            (torch.optim.SGD, nesterov)
+//   adagrad   v += g'^2
+//             w -= lr g' / (sqrt(v) + eps)         (Duchi et al. 2011; torch.optim.Adagrad)
+//   rmsprop   v = alpha v + (1 - alpha) g'^2
+//             w -= lr g' / (sqrt(v) + eps)         (Hinton 2012; torch.optim.RMSprop)
+//   rmsprop_momentum   v likewise; m = momentum m + g' / (sqrt(v) + eps)
+//             w -= lr m                            (torch.optim.RMSprop, momentum)
+//   rmsprop_centered   v likewise; x = alpha x + (1 - alpha) g'
+//             m = momentum m + g' / (sqrt(v - x^2) + eps)
+//             w -= lr m                            (Graves 2013; torch.optim.RMSprop, centered)
+//   adam      m = beta1 m + (1 - beta1) g'         v = beta2 v + (1 - beta2) g'^2
+//             w -= lr (m / bias1) / (sqrt(v / bias2) + eps)
+//                                                  (Kingma & Ba 2015; torch.optim.Adam)
+//   adamw     adam, decoupled                      (torch.optim.AdamW)
+//   amsgrad   m, v as adam; x = max(x, v)
+//             w -= lr (m / bias1) / (sqrt(x / bias2) + eps)
+//                                                  (Reddi et al. 2018; Adam, amsgrad)
+//   adamax    m as adam; v = max(beta2 v, |g'| + eps)
+//             w -= lr (m / bias1) / v              (Kingma & Ba 2015; torch.optim.Adamax)
+//   nadam     m, v as adam
+//             w -= lr (first g' + m / bias1) / (sqrt(v / bias2) + eps)
+//                                                  (Dozat 2016; torch.optim.NAdam)
+//   lion      w -= lr sign(beta1 m + (1 - beta1) g'); then m = beta2 m + (1 - beta2) g'
+//                                                  (Chen et al. 2023)
+//   lamb      m, v as adam; d = (m / bias1) / (sqrt(v / bias2) + eps) + weight_decay w
+//             w -= lr (|w| / |d|) d, where the lengths are those of each parameter in the
+//             flat tensor, and their ratio is 1 where one of them is 0
+//                                                  (You et al. 2020)
 //
 // What changes from step to step is read from the device, so that a recorded program can be
-// replayed: hyper f32 [8] = lr, bias1 = 1 - beta1^t, bias2 = 1 - beta2^t, scale, 0, 0, 0, 0.
+// replayed: hyper f32 [8] = lr, bias1, bias2, scale, skip, first, 0, 0.
+//
+//   bias1, bias2  1 - beta1^t and 1 - beta2^t in step t, counted from 1. nadam, with
+//                 mu(t) = beta1 (1 - 0.96^(momentum_decay t) / 2) and P(t) the product of
+//                 mu(1) to mu(t): bias1 = (1 - P(t + 1)) / mu(t + 1)
+//   skip          1 or more: w and the states stay as they are (a gradient has overflowed,
+//                 see tuff_loss_scale)
+//   first         momentum: 1 in the first step, else 0. nadam: (1 - mu(t)) / (1 - P(t))
 typedef struct tuff_update_params {
-    float momentum;     // 0 = 0.9
+    float momentum;     // 0 = 0.9; rmsprop_centered: 0 = none
+    float dampening;    // of momentum
     float alpha;        // 0 = 0.99
-    float beta1, beta2; // 0 = 0.9, 0.999
-    float eps;          // 0 = 1e-8
-    float weight_decay; // L2 penalty; adamw: decoupled
+    float beta1, beta2; // 0 = 0.9, 0.999; lion: 0.9, 0.99
+    float momentum_decay; // of nadam, in hyper; 0 = 0.004
+    float eps;          // 0 = 1e-8; adagrad: 1e-10; lamb: 1e-6
+    float weight_decay; // L2 penalty
+    bool decoupled;     // weight_decay is taken from w
     float l1;           // L1 penalty
     float clip_value;   // 0 = none; else scale * g is clipped to [-clip_value, clip_value]
 } tuff_update_params;
-// The ops are `sgd` (w, g, hyper), `momentum` and `nesterov` (w, g, hyper, m), `rmsprop`
-// (w, g, hyper, v), `adam` and `adamw` (w, g, hyper, m, v).
+
+// hyper of step `step`, counted from 0, of the optimizer `op` (NULL params: zeroed ones).
+TUFF_API void tuff_update_hyper(const char *op, const tuff_update_params *p, double lr,
+                                int64_t step, float hyper[8]);
+
+// What an update has beside w; what its optimizer lacks is not looked at.
+typedef struct tuff_update_tensors {
+    tuff_tensor *m, *v, *x; // states, zero before the first step
+    // lamb: i32 [parameters], the elements of w at which each parameter begins, in order and
+    // from 0; the last one goes to w's end.
+    const tuff_tensor *starts;
+} tuff_update_tensors;
+
+// The ops take w, g, hyper and the states that their formulas name, in the order m, v, x;
+// lamb then takes starts.
 TUFF_API TUFF_CHECK tuff_status tuff_update(tuff_stream *s, const char *op, tuff_tensor *w,
                                             const tuff_tensor *g, const tuff_tensor *hyper,
-                                            tuff_tensor *m, tuff_tensor *v,
+                                            const tuff_update_tensors *t,
                                             const tuff_update_params *p);
 
 typedef struct tuff_clip_norm_params {
