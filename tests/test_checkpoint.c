@@ -69,7 +69,8 @@ static void resume(const char *path, tuff_dataset *data, tuff_model *want, int e
 static void stopped_and_resumed(void)
 {
     static const tuff_optimizer_kind kinds[] = { TUFF_ADAM, TUFF_SGD, TUFF_NESTEROV,
-                                                 TUFF_RMSPROP };
+                                                 TUFF_RMSPROP, TUFF_AMSGRAD, TUFF_NADAM,
+                                                 TUFF_LAMB };
     static const int stops[] = { 1, 4, 5, 7, 15 }; // 5: at the end of an epoch; 15: of all
     tuff_dataset *data = run_data();
     const char *path = temp_path("stopped.safetensors");

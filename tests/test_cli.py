@@ -270,7 +270,9 @@ def train_and_use():
 def every_optimizer():
     # What is tested here is the command line; the updates are judged on every device by
     # test_ops, test_golden and test_train.
-    rates = dict(sgd=0.05, momentum=0.01, nesterov=0.01, rmsprop=0.001, adam=0.002, adamw=0.002)
+    rates = dict(sgd=0.05, momentum=0.01, nesterov=0.01, rmsprop=0.001, adam=0.002, adamw=0.002,
+                 adagrad=0.01, rmsprop_momentum=0.0002, rmsprop_centered=0.001, amsgrad=0.002,
+                 adamax=0.004, nadam=0.002, lion=0.0003, lamb=0.01)
     for name, rate in rates.items():
         got = tuff_json("train", "--net", NET, *data(1), "--optimizer", name, "--lr", rate,
                         "--device", "cpu", "--weight-decay", 1e-4, "--l1", 1e-6,
@@ -311,7 +313,8 @@ def training_refuses():
     refused(*base, "--net", "conv 6 99 | flatten | dense 10", says="conv")
     refused(*base, "--net", NET, "--optimizer", "adan", says="adan")
     refused(*base, "--net", NET, "--lr", "-1", says="lr")
-    for option in ("lr", "momentum", "epochs", "batch", "patience"):
+    refused(*base, "--net", NET, "--momentum", "-1", says="--momentum")
+    for option in ("lr", "epochs", "batch", "patience"):
         refused(*base, "--net", NET, f"--{option}", 0, says=f"--{option}")
     refused(*base, says="--net")
     refused("train", "--net", NET, says="--data")

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KINDS = TUFF_LAMB + 1 };
+
 static tuff_device *device;
 
 // ---- settings ------------------------------------------------------------------------------
@@ -60,27 +62,38 @@ static void settings_as_text(void)
         EXPECT(tuff_schedule_parse(wrong[i], &s) != TUFF_OK);
     tuff_optimizer_kind kind;
     tuff_loss loss;
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < KINDS; k++) {
         EXPECT_OK(tuff_optimizer_parse(tuff_optimizer_name((tuff_optimizer_kind)k), &kind));
         EXPECT_EQ(kind, k);
     }
-    EXPECT_STATUS(tuff_optimizer_parse("adagrad", &kind), TUFF_ERR_FORMAT);
+    EXPECT_STATUS(tuff_optimizer_parse("adadelta", &kind), TUFF_ERR_FORMAT);
     EXPECT_OK(tuff_loss_parse("mse", &loss));
     EXPECT_EQ(loss, TUFF_LOSS_MSE);
     EXPECT_STATUS(tuff_loss_parse("hinge", &loss), TUFF_ERR_FORMAT);
 }
 
-static void hyper_of_a_step(void)
+// 0 is the default of the optimizer in question, TUFF_ZERO is 0, and what is filled in may be
+// filled again: a checkpoint stores it so.
+static void settings_and_their_defaults(void)
 {
-    tuff_optimizer o = { 0 };
-    float h[8];
+    for (int k = 0; k < KINDS; k++) {
+        tuff_optimizer o = { .kind = (tuff_optimizer_kind)k }, again;
+        EXPECT_OK(tuff_optimizer_fill(&o));
+        EXPECT(o.lr > 0 && o.beta1 == 0.9f && o.alpha == 0.99f && o.momentum_decay == 0.004f);
+        EXPECT(o.beta2 == (k == TUFF_LION ? 0.99f : o.beta2 == TUFF_ZERO ? TUFF_ZERO : 0.999f));
+        again = o;
+        EXPECT_OK(tuff_optimizer_fill(&again));
+        EXPECT(memcmp(&again, &o, sizeof o) == 0);
+    }
+    tuff_optimizer o = { .kind = TUFF_MOMENTUM, .momentum = TUFF_ZERO, .eps = TUFF_ZERO };
     EXPECT_OK(tuff_optimizer_fill(&o));
-    tuff_optimizer_hyper(&o, 0.25, 0, h);
-    EXPECT(h[0] == 0.25f && h[3] == 1 && h[4] == 0 && h[7] == 0);
-    EXPECT_NEAR(h[1], 0.1, 1e-7);
-    EXPECT_NEAR(h[2], 0.001, 1e-7);
-    tuff_optimizer_hyper(&o, 0.25, 9, h);
-    EXPECT_NEAR(h[1], 1 - pow((double)0.9f, 10), 1e-7);
+    EXPECT(o.momentum == TUFF_ZERO && o.eps == TUFF_ZERO && o.lr == 0.01f);
+    o = (tuff_optimizer){ .kind = TUFF_RMSPROP_CENTERED };
+    EXPECT_OK(tuff_optimizer_fill(&o));
+    EXPECT(o.momentum == TUFF_ZERO);
+    o = (tuff_optimizer){ .kind = TUFF_LAMB };
+    EXPECT_OK(tuff_optimizer_fill(&o));
+    EXPECT(o.eps == 1e-6f);
 }
 
 static void settings_out_of_range(void)
@@ -89,6 +102,8 @@ static void settings_out_of_range(void)
         { .optimizer = { .lr = -1 } },
         { .optimizer = { .lr = NAN } },
         { .optimizer = { .momentum = 1 } },
+        { .optimizer = { .momentum = -0.5f } },
+        { .optimizer = { .dampening = 0.5f } }, // of adam
         { .optimizer = { .beta1 = 1.5f } },
         { .optimizer = { .weight_decay = -1 } },
         { .optimizer = { .clip_norm = INFINITY } },
@@ -234,6 +249,10 @@ static void losses_agree_with_the_cpu_path(void)
         { "momentum", { .optimizer = { .kind = TUFF_MOMENTUM, .weight_decay = 1e-3f } } },
         { "nesterov clip", { .optimizer = { .kind = TUFF_NESTEROV, .clip_value = 0.1f } } },
         { "rmsprop", { .optimizer = { .kind = TUFF_RMSPROP } } },
+        { "centered", { .optimizer = { .kind = TUFF_RMSPROP_CENTERED, .momentum = 0.5f } } },
+        { "amsgrad", { .optimizer = { .kind = TUFF_AMSGRAD, .decoupled = true } } },
+        { "nadam", { .optimizer = { .kind = TUFF_NADAM } } },
+        { "lamb", { .optimizer = { .kind = TUFF_LAMB, .weight_decay = 0.01f } } },
         { "mse", { .loss = TUFF_LOSS_MSE } },
     };
     tuff_device *cpu;
@@ -314,9 +333,10 @@ static void wrong_classes_are_refused(void)
 
 static void every_optimizer_learns(void)
 {
-    static const float lr[] = { 0.003f, 0.003f, 0.1f, 0.02f, 0.02f, 0.001f };
+    static const float lr[KINDS] = { 0.003f, 0.003f, 0.1f, 0.02f, 0.02f, 0.001f, 0.001f,
+                                     0.001f, 0.03f, 0.003f, 0.003f, 0.003f, 0.001f, 0.02f };
     tuff_dataset *data = tiny_data(&(tiny_params){ .train = 300, .test = 100 });
-    for (int k = 0; k < 6; k++) {
+    for (int k = 0; k < KINDS; k++) {
         tuff_model *model = tiny_model(device, data, NULL);
         tuff_train_result result;
         tuff_metrics m;
@@ -612,7 +632,7 @@ int main(int argc, char **argv)
     device = open_device();
     CASE(schedules_follow_their_formulas);
     CASE(settings_as_text);
-    CASE(hyper_of_a_step);
+    CASE(settings_and_their_defaults);
     CASE(settings_out_of_range);
     CASE(nets_that_do_not_fit_the_data);
     CASE(overfits_one_batch);

@@ -6,7 +6,9 @@
 
 typedef struct settings {
     const char *net, *data, *optimizer, *schedule, *loss, *init, *out, *resume;
-    double lr, momentum, weight_decay, l1, clip_value, clip_norm, held_out;
+    double lr, momentum, dampening, alpha, beta1, beta2, eps;
+    double weight_decay, l1, clip_value, clip_norm, held_out;
+    bool decoupled;
     int64_t epochs, batch, patience, save_every, limit_train, limit_test;
 } settings;
 
@@ -89,6 +91,15 @@ static int positive(const cli_command *self, const char *name, double v, float *
     return -1;
 }
 
+// Likewise a number that may be 0, which the library is told in its own way.
+static int from_zero(const cli_command *self, const char *name, double v, float *out)
+{
+    if (!cli_given(v)) return -1;
+    if (!(v >= 0)) return cli_wrong(self, "--%s is a number of at least 0, not %g", name, v);
+    *out = v == 0 ? TUFF_ZERO : (float)v;
+    return -1;
+}
+
 // Reads the words that the library has parsers for.
 static int read_settings(const cli_command *self, const settings *s, tuff_train_params *p)
 {
@@ -99,8 +110,14 @@ static int read_settings(const cli_command *self, const settings *s, tuff_train_
     if (status < 0) status = whole(self, "batch", s->batch, &p->batch);
     if (status < 0) status = whole(self, "patience", s->patience, &p->patience);
     if (status < 0) status = positive(self, "lr", s->lr, &o->lr);
-    if (status < 0) status = positive(self, "momentum", s->momentum, &o->momentum);
+    if (status < 0) status = from_zero(self, "momentum", s->momentum, &o->momentum);
+    if (status < 0) status = from_zero(self, "alpha", s->alpha, &o->alpha);
+    if (status < 0) status = from_zero(self, "beta1", s->beta1, &o->beta1);
+    if (status < 0) status = from_zero(self, "beta2", s->beta2, &o->beta2);
+    if (status < 0) status = from_zero(self, "eps", s->eps, &o->eps);
     if (status >= 0) return status;
+    o->dampening = (float)s->dampening;
+    o->decoupled = s->decoupled;
     p->save_every = s->save_every;
     o->weight_decay = (float)s->weight_decay;
     o->l1 = (float)s->l1;
@@ -181,19 +198,31 @@ int cmd_train(const cli_command *self, int argc, char **argv)
 {
     settings s = { .optimizer = "adam", .schedule = "constant", .loss = "auto",
                    .init = "default", .lr = CLI_NOT_GIVEN, .momentum = CLI_NOT_GIVEN,
+                   .alpha = CLI_NOT_GIVEN, .beta1 = CLI_NOT_GIVEN, .beta2 = CLI_NOT_GIVEN,
+                   .eps = CLI_NOT_GIVEN,
                    .epochs = (int64_t)CLI_NOT_GIVEN, .batch = (int64_t)CLI_NOT_GIVEN,
                    .patience = (int64_t)CLI_NOT_GIVEN };
     const cli_option options[] = {
         { "net", CLI_TEXT, &s.net, "NET", "a preset, net text, or a file holding it" },
         { "data", CLI_TEXT, &s.data, "SPEC", "what to train on; fashion needs no files" },
         { "optimizer", CLI_TEXT, &s.optimizer, "NAME",
-          "sgd momentum nesterov rmsprop adam adamw; the default is adam" },
+          "sgd momentum nesterov adagrad rmsprop rmsprop_momentum rmsprop_centered adam\n"
+          "adamw amsgrad adamax nadam lion lamb; the default is adam" },
         { "lr", CLI_REAL, &s.lr, "X",
-          "learning rate; the default is 0.001 for adam, adamw, rmsprop, else 0.01" },
+          "learning rate; the default is 0.01 for sgd, momentum, nesterov and adagrad,\n"
+          "0.002 for adamax and nadam, 0.0001 for lion, else 0.001" },
         { "schedule", CLI_TEXT, &s.schedule, "TEXT",
           "constant, step=EPOCHS,FACTOR, cosine or cosine=MIN, with warmup=STEPS before it" },
-        { "momentum", CLI_REAL, &s.momentum, "X", "of momentum and nesterov; 0.9" },
-        { "weight-decay", CLI_REAL, &s.weight_decay, "X", "L2 penalty; adamw: decoupled" },
+        { "momentum", CLI_REAL, &s.momentum, "X",
+          "of momentum, nesterov and rmsprop_momentum: 0.9; of rmsprop_centered: 0" },
+        { "dampening", CLI_REAL, &s.dampening, "X", "of momentum; 0" },
+        { "alpha", CLI_REAL, &s.alpha, "X", "what rmsprop keeps of its mean of squares; 0.99" },
+        { "beta1", CLI_REAL, &s.beta1, "X", "what adam and its kin keep of m; 0.9" },
+        { "beta2", CLI_REAL, &s.beta2, "X", "and of v; 0.999, lion 0.99" },
+        { "eps", CLI_REAL, &s.eps, "X", "beside roots; 1e-8, adagrad 1e-10, lamb 1e-6" },
+        { "weight-decay", CLI_REAL, &s.weight_decay, "X", "L2 penalty" },
+        { "decoupled", CLI_FLAG, &s.decoupled, NULL,
+          "the penalty scales the weights; so adamw, lion and lamb always have it" },
         { "l1", CLI_REAL, &s.l1, "X", "L1 penalty" },
         { "clip-value", CLI_REAL, &s.clip_value, "X", "clips each gradient to +-X" },
         { "clip-norm", CLI_REAL, &s.clip_norm, "X", "scales gradients to length X at most" },

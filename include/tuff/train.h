@@ -24,28 +24,41 @@
 // ---- optimizers -----------------------------------------------------------------------------
 
 typedef enum tuff_optimizer_kind {
-    TUFF_ADAM, // the formulas stand with the ops in <tuff/ops.h>
+    TUFF_ADAM, // the formulas stand with the ops in <tuff/ops/optimizer.h>
     TUFF_ADAMW,
     TUFF_SGD,
     TUFF_MOMENTUM,
     TUFF_NESTEROV,
-    TUFF_RMSPROP
+    TUFF_RMSPROP,
+    TUFF_RMSPROP_MOMENTUM,
+    TUFF_RMSPROP_CENTERED, // with momentum where that is asked for
+    TUFF_ADAGRAD,
+    TUFF_AMSGRAD,
+    TUFF_ADAMAX,
+    TUFF_NADAM,
+    TUFF_LION,
+    TUFF_LAMB
 } tuff_optimizer_kind;
 
+// The defaults of those that an optimizer has stand with its formula; TUFF_ZERO asks for 0.
 typedef struct tuff_optimizer {
     tuff_optimizer_kind kind;
-    float lr;           // 0 = 0.001 for adam, adamw and rmsprop, else 0.01
-    float momentum;     // 0 = 0.9; of momentum and nesterov
-    float alpha;        // 0 = 0.99; of rmsprop
-    float beta1, beta2; // 0 = 0.9, 0.999; of adam and adamw
-    float eps;          // 0 = 1e-8
-    float weight_decay; // L2 penalty (adamw: decoupled, as a factor on the weights)
-    float l1;           // L1 penalty
+    float lr;             // 0 = 0.01 for sgd, momentum, nesterov and adagrad, 0.002 for adamax
+                          // and nadam, 0.0001 for lion, else 0.001
+    float momentum;       // 0 = 0.9; rmsprop_centered: none
+    float dampening;      // of momentum
+    float alpha;          // 0 = 0.99
+    float beta1, beta2;   // 0 = 0.9, 0.999; lion: 0.9, 0.99
+    float momentum_decay; // of nadam; 0 = 0.004
+    float eps;            // 0 = 1e-8; adagrad: 1e-10; lamb: 1e-6
+    float weight_decay;   // L2 penalty
+    bool decoupled;       // weight_decay is a factor on the weights; adamw, lion, lamb: always
+    float l1;             // L1 penalty
     float clip_value;   // 0 = none; each gradient is clipped to [-clip_value, clip_value]
     float clip_norm;    // 0 = none; all gradients together are scaled to this length
 } tuff_optimizer;
 
-// By name, "adam" ... "rmsprop", and back. Fails: TUFF_ERR_FORMAT (lists the names).
+// By name, "adam" ... "lamb", and back. Fails: TUFF_ERR_FORMAT (lists the names).
 TUFF_API TUFF_CHECK tuff_status tuff_optimizer_parse(const char *name,
                                                      tuff_optimizer_kind *kind);
 TUFF_API const char *tuff_optimizer_name(tuff_optimizer_kind kind); // "?" for none

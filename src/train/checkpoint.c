@@ -15,8 +15,9 @@ static const struct {
     size_t offset;
 } numbers[] = {
 #define NUMBER(name) { "train." #name, offsetof(tuff_optimizer, name) }
-    NUMBER(lr), NUMBER(momentum), NUMBER(alpha), NUMBER(beta1), NUMBER(beta2),
-    NUMBER(eps), NUMBER(weight_decay), NUMBER(l1), NUMBER(clip_value), NUMBER(clip_norm),
+    NUMBER(lr), NUMBER(momentum), NUMBER(dampening), NUMBER(alpha), NUMBER(beta1),
+    NUMBER(beta2), NUMBER(momentum_decay), NUMBER(eps), NUMBER(weight_decay), NUMBER(l1),
+    NUMBER(clip_value), NUMBER(clip_norm),
 #undef NUMBER
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
@@ -38,6 +39,7 @@ static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
     for (int i = 0; i < NUMBERS; i++)
         TUFF_TRY(tuff_out_pair(out, numbers[i].key, "%.9g",
                                (double)*number_of(&p.optimizer, i)));
+    TUFF_TRY(tuff_out_pair(out, "train.decoupled", "%d", p.optimizer.decoupled));
     TUFF_TRY(tuff_out_pair(out, "train.schedule", "%s", schedule));
     TUFF_TRY(tuff_out_pair(out, "train.loss", "%s", tuff_loss_name(p.loss)));
     TUFF_TRY(tuff_out_pair(out, "train.epochs", "%d", p.epochs));
@@ -74,11 +76,12 @@ tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_
                                   float *last)
 {
     tuff_model_out out = { 0 };
-    float *flat[3] = { NULL };
+    float *flat[4] = { NULL };
     tuff_status status = TUFF_OK;
     TUFF_GO(write_flat(&out, t, tuff_model_weights(t->model), "", &flat[0]));
     if (t->state.m) TUFF_GO(write_flat(&out, t, t->state.m, "optimizer.m.", &flat[1]));
     if (t->state.v) TUFF_GO(write_flat(&out, t, t->state.v, "optimizer.v.", &flat[2]));
+    if (t->state.x) TUFF_GO(write_flat(&out, t, t->state.x, "optimizer.x.", &flat[3]));
     if (last)
         TUFF_GO(tuff_out_params(&out, t->model, "last.", last));
     else if (place->best && place->best_epoch)
@@ -89,7 +92,7 @@ tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_
     TUFF_GO(tuff_out_write(&out, path));
 exit:
     tuff_out_clear(&out);
-    for (int i = 0; i < 3; i++) tuff_free(flat[i]);
+    for (int i = 0; i < 4; i++) tuff_free(flat[i]);
     return status;
 }
 
@@ -130,7 +133,7 @@ static tuff_status read_names(const tuff_safetensors *file, tuff_train_params *p
 tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_model *model,
                                      tuff_train_params *p)
 {
-    int64_t epochs, batch, patience;
+    int64_t epochs, batch, patience, decoupled;
     tuff_train_params all = { .out = p->out, .save_every = p->save_every, .resume = p->resume,
                               .on_step = p->on_step, .on_epoch = p->on_epoch, .user = p->user };
     TUFF_TRY(same_net(file, model));
@@ -140,10 +143,12 @@ tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_mo
         TUFF_TRY(tuff_in_float(file, numbers[i].key, &value));
         *number_of(&all.optimizer, i) = (float)value;
     }
+    TUFF_TRY(tuff_in_int(file, "train.decoupled", 0, 1, &decoupled));
     TUFF_TRY(tuff_in_int(file, "train.epochs", 1, 1000000, &epochs));
     TUFF_TRY(tuff_in_int(file, "train.batch", 1, 1 << 20, &batch));
     TUFF_TRY(tuff_in_int(file, "train.patience", 0, 1000000, &patience));
     TUFF_TRY(read_seed(file, &all.seed));
+    all.optimizer.decoupled = decoupled;
     all.epochs = p->epochs ? p->epochs : (int)epochs;
     all.batch = (int)batch;
     all.patience = (int)patience;
@@ -194,6 +199,7 @@ tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *
     TUFF_TRY(read_flat(file, t, swapped ? "last." : "", tuff_model_weights(t->model)));
     TUFF_TRY(read_flat(file, t, "optimizer.m.", t->state.m));
     TUFF_TRY(read_flat(file, t, "optimizer.v.", t->state.v));
+    TUFF_TRY(read_flat(file, t, "optimizer.x.", t->state.x));
     if (place->best && place->best_epoch)
         TUFF_TRY(tuff_in_params(file, t->model, swapped ? "" : "best.", place->best));
     return tuff_stream_wait(t->stream);

@@ -1,7 +1,7 @@
 // Model files: what tuff_model_save, tuff_model_load and resuming share. A file is
 //
 //   "0.weight" ...              the model's weights
-//   "optimizer.m.0.weight" ...  moments (also .v.), in a checkpoint
+//   "optimizer.m.0.weight" ...  moments (also .v. and .x.), in a checkpoint
 //   "best.0.weight" ...         with early stop, while running: the best weights so far
 //   "last.0.weight" ...         with early stop, at the end, when the model has got its best
 //                               weights back: those of the last step, to go on from

@@ -230,8 +230,8 @@ tuff_status tuff_in_float(const tuff_safetensors *file, const char *key, double 
 // Names that belong to no parameter of the net, under no prefix of a checkpoint.
 static tuff_status check_names(const tuff_safetensors *file, const tuff_model *model)
 {
-    static const char *const prefixes[] = { "optimizer.m.", "optimizer.v.", "best.", "last.",
-                                            "" };
+    static const char *const prefixes[] = { "optimizer.m.", "optimizer.v.", "optimizer.x.",
+                                            "best.", "last.", "" };
     for (int i = 0; i < tuff_safetensors_count(file); i++) {
         const char *name = tuff_safetensors_at(file, i)->name, *rest = name;
         for (int k = 0; rest == name && *prefixes[k]; k++)

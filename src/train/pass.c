@@ -1,4 +1,5 @@
 #include "train/pass.h"
+#include "train/settings.h"
 #include "base/alloc.h"
 #include "base/status.h"
 #include <string.h>
@@ -125,21 +126,19 @@ static void emit_update(tuff_graph *g, tuff_pass *p)
         tuff_graph_store(g, clipped[0], s->grads);
         grads = clipped[0];
     }
-    const tuff_update_params update = {
-        .momentum = o->momentum, .alpha = o->alpha, .beta1 = o->beta1, .beta2 = o->beta2,
-        .eps = o->eps, .weight_decay = o->weight_decay, .l1 = o->l1,
-        .clip_value = o->clip_value,
-    };
+    const tuff_update_params update = tuff_optimizer_update(o);
     p->hyper = tuff_graph_input(g, "hyper", TUFF_SHAPE(TUFF_F32, 8));
-    tuff_var in[5] = { tuff_graph_bind(g, "weights", weights), grads, p->hyper }, out[3];
-    tuff_tensor *into[3] = { weights };
+    tuff_var in[7] = { tuff_graph_bind(g, "weights", weights), grads, p->hyper }, out[4];
+    tuff_tensor *into[4] = { weights };
     int nin = 3, nout = 1;
-    tuff_tensor *const moments[] = { s->m, s->v };
-    for (int i = 0; i < 2; i++) {
-        if (!moments[i]) continue;
-        in[nin++] = tuff_graph_bind(g, i ? "v" : "m", moments[i]);
-        into[nout++] = moments[i];
+    static const char *const names[] = { "m", "v", "x" };
+    tuff_tensor *const states[] = { s->m, s->v, s->x };
+    for (int i = 0; i < 3; i++) {
+        if (!states[i]) continue;
+        in[nin++] = tuff_graph_bind(g, names[i], states[i]);
+        into[nout++] = states[i];
     }
+    if (s->starts) in[nin++] = tuff_graph_bind(g, "starts", s->starts);
     tuff_graph_op_n(g, tuff_optimizer_name(o->kind), in, nin, &update, out, nout);
     for (int i = 0; i < nout; i++) tuff_graph_store(g, out[i], into[i]);
 }

@@ -12,7 +12,8 @@
 // What training adds to a pass: flat tensors in the layout of the model's weights.
 typedef struct tuff_update_state {
     tuff_optimizer optimizer;
-    tuff_tensor *grads, *m, *v; // m and v NULL when the optimizer keeps none
+    tuff_tensor *grads, *m, *v, *x; // m, v and x NULL when the optimizer keeps none
+    tuff_tensor *starts;        // of the parameters in them, for lamb; else NULL
     tuff_tensor **grad_views;   // of grads, one for each parameter of the model
 } tuff_update_state;
 

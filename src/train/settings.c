@@ -2,16 +2,22 @@
 #include "train/settings.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "ops/update.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 // ---- names ---------------------------------------------------------------------------------
 
-static const char *const optimizers[] = { "adam", "adamw", "sgd", "momentum", "nesterov",
-                                          "rmsprop" };
+static const char *const optimizers[] = {
+    [TUFF_ADAM] = "adam", [TUFF_ADAMW] = "adamw", [TUFF_SGD] = "sgd",
+    [TUFF_MOMENTUM] = "momentum", [TUFF_NESTEROV] = "nesterov", [TUFF_RMSPROP] = "rmsprop",
+    [TUFF_RMSPROP_MOMENTUM] = "rmsprop_momentum", [TUFF_RMSPROP_CENTERED] = "rmsprop_centered",
+    [TUFF_ADAGRAD] = "adagrad", [TUFF_AMSGRAD] = "amsgrad", [TUFF_ADAMAX] = "adamax",
+    [TUFF_NADAM] = "nadam", [TUFF_LION] = "lion", [TUFF_LAMB] = "lamb",
+};
 static const char *const losses[] = { "auto", "cross_entropy", "mse" };
-enum { OPTIMIZERS = 6, LOSSES = 3 };
+enum { OPTIMIZERS = sizeof optimizers / sizeof *optimizers, LOSSES = 3 };
 
 static int find(const char *const *names, int count, const char *name)
 {
@@ -24,8 +30,9 @@ tuff_status tuff_optimizer_parse(const char *name, tuff_optimizer_kind *kind)
 {
     const int i = find(optimizers, OPTIMIZERS, name);
     TUFF_REQUIRE(i >= 0, FORMAT,
-                 "optimizer: '%.64s' is not known, expected sgd, momentum, nesterov, rmsprop, "
-                 "adam or adamw",
+                 "optimizer: '%.64s' is not known, expected sgd, momentum, nesterov, adagrad, "
+                 "rmsprop, rmsprop_momentum, rmsprop_centered, adam, adamw, amsgrad, adamax, "
+                 "nadam, lion or lamb",
                  name);
     *kind = (tuff_optimizer_kind)i;
     return TUFF_OK;
@@ -52,16 +59,6 @@ const char *tuff_loss_name(tuff_loss loss)
 
 // ---- optimizers ----------------------------------------------------------------------------
 
-bool tuff_optimizer_has_m(tuff_optimizer_kind kind)
-{
-    return kind != TUFF_SGD && kind != TUFF_RMSPROP;
-}
-
-bool tuff_optimizer_has_v(tuff_optimizer_kind kind)
-{
-    return kind == TUFF_ADAM || kind == TUFF_ADAMW || kind == TUFF_RMSPROP;
-}
-
 typedef enum range { ABOVE_ZERO, FROM_ZERO, BELOW_ONE } range;
 
 static tuff_status check(const char *name, float x, range r)
@@ -74,40 +71,67 @@ static tuff_status check(const char *name, float x, range r)
     return TUFF_OK;
 }
 
-static void fill(float *x, float standard)
+// Likewise a number that TUFF_ZERO may stand in the place of.
+static tuff_status check_or_zero(const char *name, float x, range r)
 {
-    if (*x == 0) *x = standard;
+    return x == TUFF_ZERO ? TUFF_OK : check(name, x, r);
+}
+
+static void fill(float *x, double standard)
+{
+    if (*x == 0) *x = standard == 0 ? TUFF_ZERO : (float)standard;
+}
+
+static double standard_lr(tuff_optimizer_kind kind)
+{
+    switch (kind) {
+    case TUFF_SGD:
+    case TUFF_MOMENTUM:
+    case TUFF_NESTEROV:
+    case TUFF_ADAGRAD: return 0.01;
+    case TUFF_ADAMAX:
+    case TUFF_NADAM: return 0.002;
+    case TUFF_LION: return 0.0001;
+    default: return 0.001;
+    }
 }
 
 tuff_status tuff_optimizer_fill(tuff_optimizer *o)
 {
     TUFF_REQUIRE((unsigned)o->kind < OPTIMIZERS, ARG, "optimizer: %d is no kind", (int)o->kind);
-    fill(&o->lr, tuff_optimizer_has_v(o->kind) ? 0.001f : 0.01f);
-    fill(&o->momentum, 0.9f);
-    fill(&o->alpha, 0.99f);
-    fill(&o->beta1, 0.9f);
-    fill(&o->beta2, 0.999f);
-    fill(&o->eps, 1e-8f);
+    const tuff_update_params none = { 0 };
+    const tuff_rule_numbers n = tuff_rule_numbers_of(tuff_rule_of(optimizers[o->kind]), &none);
+    fill(&o->lr, standard_lr(o->kind));
+    fill(&o->momentum, n.momentum);
+    fill(&o->alpha, n.alpha);
+    fill(&o->beta1, n.beta1);
+    fill(&o->beta2, n.beta2);
+    fill(&o->momentum_decay, n.momentum_decay);
+    fill(&o->eps, n.eps);
     TUFF_TRY(check("lr", o->lr, ABOVE_ZERO));
-    TUFF_TRY(check("momentum", o->momentum, BELOW_ONE));
-    TUFF_TRY(check("alpha", o->alpha, BELOW_ONE));
-    TUFF_TRY(check("beta1", o->beta1, BELOW_ONE));
-    TUFF_TRY(check("beta2", o->beta2, BELOW_ONE));
-    TUFF_TRY(check("eps", o->eps, ABOVE_ZERO));
+    TUFF_TRY(check_or_zero("momentum", o->momentum, BELOW_ONE));
+    TUFF_TRY(check("dampening", o->dampening, BELOW_ONE));
+    TUFF_REQUIRE(o->dampening == 0 || o->kind == TUFF_MOMENTUM, ARG,
+                 "train: dampening is %g, only momentum takes one", (double)o->dampening);
+    TUFF_TRY(check_or_zero("alpha", o->alpha, BELOW_ONE));
+    TUFF_TRY(check_or_zero("beta1", o->beta1, BELOW_ONE));
+    TUFF_TRY(check_or_zero("beta2", o->beta2, BELOW_ONE));
+    TUFF_TRY(check_or_zero("momentum_decay", o->momentum_decay, FROM_ZERO));
+    TUFF_TRY(check_or_zero("eps", o->eps, ABOVE_ZERO));
     TUFF_TRY(check("weight_decay", o->weight_decay, FROM_ZERO));
     TUFF_TRY(check("l1", o->l1, FROM_ZERO));
     TUFF_TRY(check("clip_value", o->clip_value, FROM_ZERO));
     return check("clip_norm", o->clip_norm, FROM_ZERO);
 }
 
-void tuff_optimizer_hyper(const tuff_optimizer *o, double lr, int64_t step, float hyper[8])
+tuff_update_params tuff_optimizer_update(const tuff_optimizer *o)
 {
-    const double t = (double)step + 1;
-    memset(hyper, 0, 8 * sizeof *hyper);
-    hyper[0] = (float)lr;
-    hyper[1] = (float)(1 - pow((double)o->beta1, t));
-    hyper[2] = (float)(1 - pow((double)o->beta2, t));
-    hyper[3] = 1;
+    return (tuff_update_params){
+        .momentum = o->momentum, .dampening = o->dampening, .alpha = o->alpha,
+        .beta1 = o->beta1, .beta2 = o->beta2, .momentum_decay = o->momentum_decay,
+        .eps = o->eps, .weight_decay = o->weight_decay, .decoupled = o->decoupled,
+        .l1 = o->l1, .clip_value = o->clip_value,
+    };
 }
 
 // ---- schedules -----------------------------------------------------------------------------

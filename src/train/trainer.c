@@ -2,6 +2,7 @@
 #include "train/trainer.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "ops/update.h"
 #include "base/time.h"
 #include "train/settings.h"
 
@@ -18,14 +19,37 @@ static tuff_status flat_zeros(tuff_trainer *t, tuff_tensor **tensor)
     return status;
 }
 
+// Where the parameters begin in the flat tensor.
+static tuff_status make_starts(tuff_trainer *t, tuff_tensor **starts)
+{
+    const int n = tuff_model_param_count(t->model);
+    if (n == 0) return TUFF_OK; // refused where the passes are made
+    int32_t *host = tuff_alloc((size_t)n, sizeof *host);
+    if (!host) return TUFF_ERR_MEMORY;
+    for (int i = 0; i < n; i++) {
+        tuff_param_info info;
+        (void)tuff_model_param(t->model, i, &info);
+        host[i] = (int32_t)info.offset;
+    }
+    tuff_status status = tuff_tensor_create(tuff_model_device(t->model),
+                                            TUFF_SHAPE(TUFF_I32, n), starts);
+    if (status == TUFF_OK)
+        status = tuff_tensor_write(t->stream, *starts, host, (size_t)n * sizeof *host);
+    tuff_free(host);
+    return status;
+}
+
 static tuff_status make_state(tuff_trainer *t)
 {
     tuff_update_state *s = &t->state;
     const int n = tuff_model_param_count(t->model);
+    const tuff_rule *rule = tuff_rule_of(tuff_optimizer_name(t->p.optimizer.kind));
     s->optimizer = t->p.optimizer;
     TUFF_TRY(flat_zeros(t, &s->grads));
-    if (tuff_optimizer_has_m(s->optimizer.kind)) TUFF_TRY(flat_zeros(t, &s->m));
-    if (tuff_optimizer_has_v(s->optimizer.kind)) TUFF_TRY(flat_zeros(t, &s->v));
+    if (rule->m) TUFF_TRY(flat_zeros(t, &s->m));
+    if (rule->v) TUFF_TRY(flat_zeros(t, &s->v));
+    if (rule->x) TUFF_TRY(flat_zeros(t, &s->x));
+    if (rule->op == TUFF_UPDATE_LAMB) TUFF_TRY(make_starts(t, &s->starts));
     TUFF_TRY(tuff_stream_wait(t->stream));
     s->grad_views = tuff_alloc((size_t)n + 1, sizeof(tuff_tensor *));
     if (!s->grad_views) return TUFF_ERR_MEMORY;
@@ -89,6 +113,8 @@ void tuff_trainer_destroy(tuff_trainer **trainer)
     tuff_tensor_destroy(&t->state.grads);
     tuff_tensor_destroy(&t->state.m);
     tuff_tensor_destroy(&t->state.v);
+    tuff_tensor_destroy(&t->state.x);
+    tuff_tensor_destroy(&t->state.starts);
     tuff_stream_destroy(&t->stream);
     tuff_free(t);
     *trainer = NULL;
@@ -102,7 +128,8 @@ tuff_status tuff_trainer_step(tuff_trainer *t, const float *x, const void *y, in
     TUFF_TRY(tuff_passes_get(t->passes, count, &pass));
     t->lr = tuff_schedule_lr(&t->p.schedule, (double)t->p.optimizer.lr, t->step,
                              t->steps_per_epoch, t->steps);
-    tuff_optimizer_hyper(&t->p.optimizer, t->lr, t->step, hyper);
+    const tuff_update_params update = tuff_optimizer_update(&t->p.optimizer);
+    tuff_update_hyper(tuff_optimizer_name(t->p.optimizer.kind), &update, t->lr, t->step, hyper);
     TUFF_TRY(tuff_pass_run(pass, x, y, hyper));
     t->step++;
     return TUFF_OK;
