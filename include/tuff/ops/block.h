@@ -3,4 +3,92 @@
 #include <tuff/tensor.h>
 // Numbers in blocks, codebooks and sparse matrices.
 // What <tuff/ops.h> says of all ops holds for these.
+
+// ---- numbers in blocks -------------------------------------------------------------------
+//
+// A row of K numbers is cut into blocks, each with a scale of its own. The bytes are those of
+// GGUF files (ggml's block_q4_0, block_q4_K, ...), and of QLoRA's NF4:
+//
+//   format            numbers  bytes  a number is
+//   q4_0              32       18     d (q - 8)                          d: f16
+//   q4_1              32       20     d q + m                            d, m: f16
+//   q5_0              32       22     d (q - 16)
+//   q5_1              32       24     d q + m
+//   q8_0              32       34     d q
+//   q2_k q4_k q5_k    256      84 144 176    d sc q - dmin m             sc, m: 4 or 6 bits
+//   q3_k q6_k         256      110 210       d sc q                      sc: 6 or 8 bits
+//   iq4_nl            32       18     d table[q], 16 values that lie denser round 0
+//   nf4               64       36     absmax code[q]                     absmax: f32
+//   nf4_f16           64       34     absmax code[q]                     absmax: f16
+//
+// An nf4 block is the absmax and then 32 bytes; byte i holds number 2 i in its upper and
+// number 2 i + 1 in its lower half, as bitsandbytes packs them, and `code` is the table of
+// Dettmers et al., "QLoRA" (arXiv:2305.14314), appendix E. The names and layouts of the others
+// are ggml's (ggml-common.h).
+//
+// A tensor of blocks is u8 [.., bytes of a row]. A number that comes of a block is one
+// rounding of the exact value that the bytes stand for, so it has the same bits everywhere.
+typedef enum tuff_block_format {
+    TUFF_BLOCK_Q4_0,
+    TUFF_BLOCK_Q4_1,
+    TUFF_BLOCK_Q5_0,
+    TUFF_BLOCK_Q5_1,
+    TUFF_BLOCK_Q8_0,
+    TUFF_BLOCK_Q2_K,
+    TUFF_BLOCK_Q3_K,
+    TUFF_BLOCK_Q4_K,
+    TUFF_BLOCK_Q5_K,
+    TUFF_BLOCK_Q6_K,
+    TUFF_BLOCK_IQ4_NL,
+    TUFF_BLOCK_NF4,
+    TUFF_BLOCK_NF4_F16,
+    TUFF_BLOCK_FORMATS // how many there are
+} tuff_block_format;
+
+// "q4_0", ...; "?" for a value that is none of them.
+TUFF_API const char *tuff_block_name(tuff_block_format format);
+// Numbers in one block; 0 for a value that is no format.
+TUFF_API int tuff_block_count(tuff_block_format format);
+// Bytes of one block; 0 for a value that is no format.
+TUFF_API size_t tuff_block_bytes(tuff_block_format format);
+
+// On the host: `rows` x `cols` numbers to blocks and back. `cols` is a multiple of
+// tuff_block_count, and `blocks` holds rows * (cols / count) * bytes bytes.
+// q4_0 to q8_0 give the bytes of ggml's reference; the others choose scales that make the
+// squared error small. A scale above 65504 becomes infinite, as f16 has it.
+// Threads  any; a call shares its rows among threads.
+// Fails: TUFF_ERR_ARG (a NULL, the format, or cols).
+TUFF_API TUFF_CHECK tuff_status tuff_block_encode(tuff_block_format format, const float *x,
+                                                  int64_t rows, int64_t cols, void *blocks);
+TUFF_API TUFF_CHECK tuff_status tuff_block_decode(tuff_block_format format,
+                                                  const void *blocks, int64_t rows,
+                                                  int64_t cols, float *y);
+
+typedef struct tuff_block_params {
+    int format; // tuff_block_format
+} tuff_block_params;
+// blocks = x [.., K] in blocks, the same bytes as tuff_block_encode gives. K is a multiple of
+// the format's count.
+TUFF_API TUFF_CHECK tuff_status tuff_quantize_blocks(tuff_stream *s, const tuff_tensor *x,
+                                                     tuff_tensor *blocks,
+                                                     const tuff_block_params *p);
+// y [.., K] = the numbers of blocks [.., bytes].
+TUFF_API TUFF_CHECK tuff_status tuff_dequantize_blocks(tuff_stream *s,
+                                                       const tuff_tensor *blocks,
+                                                       tuff_tensor *y,
+                                                       const tuff_block_params *p);
+
+typedef struct tuff_block_matmul_params {
+    int format; // tuff_block_format, of w
+    int act;    // tuff_act
+} tuff_block_matmul_params;
+// y [.., N] = act(x [.., K] W^T + bias + residual), where w [N, bytes] holds the rows of W
+// [N, K] in blocks. `bias` [N] and `residual` (of y's shape) may be NULL; y may be residual.
+// W is never written out: kernels read the blocks themselves, unless x has so many rows that
+// this is faster.
+TUFF_API TUFF_CHECK tuff_status tuff_block_matmul(tuff_stream *s, const tuff_tensor *x,
+                                                  const tuff_tensor *w,
+                                                  const tuff_tensor *bias,
+                                                  const tuff_tensor *residual, tuff_tensor *y,
+                                                  const tuff_block_matmul_params *p);
 #endif
