@@ -2,13 +2,16 @@
 // gemm_tile.glsl). Who includes this has declared `pc`, whose member g is a tuff_gemm.
 //
 //   binding 0  a         f32[]  read
-//   binding 1  b         f32[]  read
+//   binding 1  b         f32[]  read   or of the type GEMM_B
 //   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels, one f32 each; anything when TUFF_AFTER_BIAS is not set
 //   binding 4  residual  f32[]  read   may be y; anything when TUFF_AFTER_RESIDUAL is not set
 // Of the activations only relu is done here.
 layout(binding = 0) readonly buffer A { float a[]; };
-layout(binding = 1) readonly buffer B { float b[]; };
+#ifndef GEMM_B
+#define GEMM_B float
+#endif
+layout(binding = 1) readonly buffer B { GEMM_B b[]; };
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
 layout(binding = 4) readonly buffer Residual { float residual[]; };

@@ -48,9 +48,7 @@ static uint32_t after_bits(const tuff_product *p)
            (has(p, p->residual) ? TUFF_AFTER_RESIDUAL : 0);
 }
 
-// Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
-// all that follows the product.
-static bool is_direct(const tuff_product *p, const tuff_caps *k)
+bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
 {
     return p->act <= TUFF_ACT_RELU &&
            (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
@@ -73,8 +71,8 @@ static bool cut_by(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t
     return whole || tuff_fits(k, (size_t)g->splits * g->count * sizeof(float));
 }
 
-// Cuts the sums for a kernel; `direct` tells whether it can do what follows the product itself.
-static bool cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit, bool direct)
+bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
+                      bool direct)
 {
     // A quarter of the iterations is left to loops around and inside the sum.
     const uint32_t loop = k->max_loop ? k->max_loop / 4 * 3 : INT32_MAX;
@@ -102,32 +100,29 @@ static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bin
     d->slot[d->nslot - 1].size = (three ? 3 : 1) * sizeof(float);
 }
 
-static void bind_bias(const tuff_product *p, tuff_dispatch *d)
+void tuff_product_bind_bias(const tuff_product *p, tuff_dispatch *d)
 {
     bind_or(p, d, p->g.after & TUFF_AFTER_BIAS ? p->bias : -1, TUFF_BIND_TEXEL_F32);
 }
 
-// Where the kernel writes: y, or the parts in scratch 0.
-static void bind_y(const tuff_product *p, tuff_dispatch *d)
+void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d)
 {
     tuff_bind(d, is_whole(p) ? TUFF_ROLE_OUT : TUFF_ROLE_SCRATCH, 0, TUFF_BIND_STORAGE,
               TUFF_WRITE);
 }
 
-// A dispatch with the bindings of gemm.glsl.
-static tuff_dispatch *add_gemm(const tuff_product *p, int shader, tuff_plan *plan)
+tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan)
 {
     tuff_dispatch *d = tuff_plan_add(plan, shader);
     tuff_bind_in(d, p->a);
     tuff_bind_in(d, p->b);
-    bind_y(p, d);
-    bind_bias(p, d);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_bias(p, d);
     bind_or(p, d, p->g.after & TUFF_AFTER_RESIDUAL ? p->residual : -1, TUFF_BIND_STORAGE);
     return d;
 }
 
-// Appends the dispatch that adds the parts, when there are any.
-static void finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan)
+void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan)
 {
     if (is_whole(p)) return;
     const uint32_t wg = tuff_group_size(k);
@@ -145,8 +140,7 @@ static void finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan)
                                             .bias_n = p->bias_n });
 }
 
-// Whether subgroups are the SIMD registers that the kernels of CPU-like drivers are made for.
-static bool takes_texels(const tuff_caps *k)
+bool tuff_takes_texels(const tuff_caps *k)
 {
     const uint32_t w = k->subgroup;
     return k->cpu_like && k->subgroup_basic && k->subgroup_shuffle &&
@@ -162,11 +156,12 @@ static bool add_panels(const tuff_product *p, const tuff_panels *from, int scrat
                        const tuff_caps *k, tuff_plan *plan)
 {
     const size_t bytes = panel_bytes(from->rows, p->g.k, k->subgroup);
-    if (!tuff_fits_texel(k, &p->call->in[from->input], 4)) return false;
+    const tuff_bind_kind kind = from->words ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_TEXEL_F32;
+    if (!tuff_fits_words(k, &p->call->in[from->input])) return false;
     if (!tuff_fits(k, bytes) || bytes / 16 > k->max_texels) return false;
     plan->scratch[scratch] = bytes;
     tuff_dispatch *d = tuff_plan_add(plan, from->shader);
-    tuff_bind(d, TUFF_ROLE_IN, from->input, TUFF_BIND_TEXEL_F32, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, from->input, kind, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, scratch, TUFF_BIND_STORAGE, TUFF_WRITE);
     tuff_spec(d, k->subgroup);
     if (from->flagged) tuff_spec(d, from->flag);
@@ -187,22 +182,22 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
                          tuff_plan *plan)
 {
     const uint32_t w = k->subgroup;
-    const bool direct = is_direct(p, k) && !has(p, p->residual);
-    if (!takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g)) return false;
+    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
+    if (!tuff_takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g)) return false;
     if (k->max_loop && p->g.k > k->max_loop / 2) return false; // pack.comp takes it whole
-    if (!cut(p, k, 1, 4, direct)) return false;
+    if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
     if (!add_panels(p, left, 1, k, plan) || !add_panels(p, right, 2, k, plan)) return false;
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_packed);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 1, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 2, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
-    bind_y(p, d);
-    bind_bias(p, d);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_bias(p, d);
     tuff_spec(d, w);
     TUFF_PUSH(d, (struct tuff_packed_pc){ .g = p->g, .plane = plane, .image_step = image_step,
                                           .bias_col = image_step == 0 });
     tuff_grid(d, (uint64_t)tuff_ceil_div(p->g.m, 2 * TEXEL_ROWS) *
                      tuff_ceil_div(p->g.n, 4 * w) * p->g.splits, k);
-    finish(p, k, plan);
+    tuff_product_finish(p, k, plan);
     return true;
 }
 
@@ -211,26 +206,26 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
 {
     const tuff_call *c = p->call;
     const uint32_t w = k->subgroup;
-    if (!takes_texels(k)) return false;
+    if (!tuff_takes_texels(k)) return false;
     if (!tuff_fits_texel(k, &c->in[p->a], 4) || !tuff_fits_texel(k, &c->in[p->b], 4))
         return false;
-    const bool direct = is_direct(p, k) && !has(p, p->residual);
+    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
     const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TEXEL_ROWS) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
     const uint32_t useful = p->g.k / SHORTEST_PART; // each part is summed once more
     uint32_t parts = tiles < FEW_TILES ? 2 * FEW_TILES / (uint32_t)tiles : 1;
     if (parts > useful) parts = useful;
-    if (!cut(p, k, parts, unit, direct)) return false;
+    if (!tuff_product_cut(p, k, parts, unit, direct)) return false;
     memcpy(pc, &p->g, sizeof p->g);
     tuff_dispatch *d = tuff_plan_add(plan, shader);
     tuff_bind(d, TUFF_ROLE_IN, p->a, TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32, TUFF_READ);
-    bind_y(p, d);
-    bind_bias(p, d);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_bias(p, d);
     tuff_spec(d, w);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tiles * p->g.splits, k);
-    finish(p, k, plan);
+    tuff_product_finish(p, k, plan);
     return true;
 }
 
@@ -245,28 +240,28 @@ bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, b
     const uint32_t useful = g->k / SHORTEST_PART;
     uint32_t parts = tiles < BUSY_TILES ? BUSY_TILES / (uint32_t)tiles : 1;
     if (parts > useful) parts = useful;
-    if (!cut(p, k, parts, 1, is_direct(p, k))) return false;
+    if (!tuff_product_cut(p, k, parts, 1, tuff_product_direct(p, k))) return false;
     memcpy(pc, g, sizeof *g);
-    tuff_dispatch *d = add_gemm(p, shader, plan);
+    tuff_dispatch *d = tuff_product_add(p, shader, plan);
     tuff_spec(d, tall);
     tuff_spec(d, a_long_k);
     tuff_spec(d, b_long_k);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tiles * g->splits, k);
-    finish(p, k, plan);
+    tuff_product_finish(p, k, plan);
     return true;
 }
 
 bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                         const tuff_caps *k, tuff_plan *plan)
 {
-    if (!cut(p, k, 1, 1, is_direct(p, k))) return false;
+    if (!tuff_product_cut(p, k, 1, 1, tuff_product_direct(p, k))) return false;
     memcpy(pc, &p->g, sizeof p->g);
-    tuff_dispatch *d = add_gemm(p, shader, plan);
+    tuff_dispatch *d = tuff_product_add(p, shader, plan);
     const uint32_t wg = tuff_group_size(k);
     tuff_spec(d, wg);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tuff_ceil_div((uint64_t)p->g.count * p->g.splits, wg), k);
-    finish(p, k, plan);
+    tuff_product_finish(p, k, plan);
     return true;
 }

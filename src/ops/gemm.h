@@ -39,6 +39,28 @@ static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
     return (uint32_t)((a + b - 1) / b);
 }
 
+// ---- parts of a plan, for kernels with tiles of their own ----------------------------------
+
+// Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
+// all that follows the product.
+bool tuff_product_direct(const tuff_product *p, const tuff_caps *k);
+// Cuts the sums for a kernel, into `parts` parts or more, at multiples of `unit`: fills in what
+// p->g leaves open. `direct` tells whether the kernel can do what follows the product itself.
+// False when no cut fits the device.
+bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
+                      bool direct);
+// Where the kernel writes: y, or the parts in scratch 0.
+void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d);
+void tuff_product_bind_bias(const tuff_product *p, tuff_dispatch *d); // as texels
+// A dispatch with the bindings of gemm.glsl.
+tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan);
+// Appends the dispatch that adds the parts, when there are any.
+void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *plan);
+// Whether subgroups are the SIMD registers that the kernels of CPU-like drivers are made for.
+bool tuff_takes_texels(const tuff_caps *k);
+
+// ---- variants ------------------------------------------------------------------------------
+
 // The plain variant, whole: `pc` begins with a tuff_gemm, which this fills.
 bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                         const tuff_caps *k, tuff_plan *plan);
@@ -54,6 +76,7 @@ typedef struct tuff_panels {
     uint32_t rows;
     const void *pc;
     size_t pc_bytes;
+    bool words;   // the input is u8, read as texels of u32
     bool flagged; // the shader has a second spec constant: `flag`
     bool flag;
 } tuff_panels;

@@ -120,6 +120,12 @@ static inline bool tuff_fits_texel(const tuff_caps *k, const tuff_desc *d, size_
     return tuff_desc_bytes(d) % texel == 0 && tuff_desc_bytes(d) / texel <= k->max_texels;
 }
 
+// The same for texels of 4 bytes and a tensor that may end within its last word.
+static inline bool tuff_fits_words(const tuff_caps *k, const tuff_desc *d)
+{
+    return (tuff_desc_bytes(d) + 3) / 4 <= k->max_texels;
+}
+
 typedef struct tuff_variant {
     const char *name;
     // Pure: descriptions and capabilities in, dispatches out. Returns false (and may leave

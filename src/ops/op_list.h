@@ -99,3 +99,5 @@ X(clip_norm)
 // ---- quant
 
 // ---- block
+X(dequantize_blocks)
+X(block_matmul)
