@@ -11,17 +11,8 @@
 //
 // Who includes this has declared the constant FORMAT, and block_fetch(i), word i of the
 // blocks; packed.glsl and abi/block.h come before.
-const uint BLOCK_BYTES =
-    FORMAT == TUFF_FORMAT_Q4_0 ? 18 : FORMAT == TUFF_FORMAT_Q4_1 ? 20 :
-    FORMAT == TUFF_FORMAT_Q5_0 ? 22 : FORMAT == TUFF_FORMAT_Q5_1 ? 24 :
-    FORMAT == TUFF_FORMAT_Q8_0 ? 34 : FORMAT == TUFF_FORMAT_Q2_K ? 84 :
-    FORMAT == TUFF_FORMAT_Q3_K ? 110 : FORMAT == TUFF_FORMAT_Q4_K ? 144 :
-    FORMAT == TUFF_FORMAT_Q5_K ? 176 : FORMAT == TUFF_FORMAT_Q6_K ? 210 :
-    FORMAT == TUFF_FORMAT_IQ4_NL ? 18 : FORMAT == TUFF_FORMAT_NF4 ? 36 : 34;
-const uint BLOCK_COUNT = FORMAT >= TUFF_FORMAT_NF4 ? 64
-                       : FORMAT >= TUFF_FORMAT_Q2_K && FORMAT <= TUFF_FORMAT_Q6_K ? 256 : 32;
-// Formats whose blocks lie at multiples of 4 bytes.
-const bool BLOCK_ALIGNED = BLOCK_BYTES % 4 == 0;
+#include "block_size.glsl"
+#include "block_table.glsl"
 
 // ---- bytes ---------------------------------------------------------------------------------
 
@@ -44,30 +35,6 @@ float block_f16(uint byte) { return f16_to_f32(block_u16(byte)); }
 uvec4 split(uint w, uint shift, uint mask)
 {
     return (uvec4(w, w >> 8, w >> 16, w >> 24) >> shift) & mask;
-}
-
-// ---- tables --------------------------------------------------------------------------------
-
-// iq4_nl's values plus 127, four a word.
-float iq4_value(uint i)
-{
-    const uint low = i < 4 ? 0x3e2c1700u : 0x75695c4eu;
-    const uint high = i < 12 ? 0xa5988c80u : 0xf0d8c4b4u;
-    const uint w = i < 8 ? low : high;
-    return float(int(w >> (i & 3) * 8 & 0xffu) - 127);
-}
-
-float nf4_value(uint i)
-{
-    const float a = i < 1 ? -1.0 : i < 2 ? -0.6961928009986877 :
-                    i < 3 ? -0.5250730514526367 : -0.39491748809814453;
-    const float b = i < 5 ? -0.28444138169288635 : i < 6 ? -0.18477343022823334 :
-                    i < 7 ? -0.09105003625154495 : 0.0;
-    const float c = i < 9 ? 0.07958029955625534 : i < 10 ? 0.16093020141124725 :
-                    i < 11 ? 0.24611230194568634 : 0.33791524171829224;
-    const float d = i < 13 ? 0.44070982933044434 : i < 14 ? 0.5626170039176941 :
-                    i < 15 ? 0.7229568362236023 : 1.0;
-    return i < 8 ? (i < 4 ? a : b) : i < 12 ? c : d;
 }
 
 vec4 iq4_values(uvec4 i)

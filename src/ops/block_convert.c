@@ -104,3 +104,66 @@ tuff_status tuff_dequantize_blocks(tuff_stream *s, const tuff_tensor *blocks, tu
 {
     return tuff_run(s, &tuff_op_dequantize_blocks, TUFF_RUN_IN(blocks), TUFF_RUN_OUT(y), p);
 }
+
+// ---- quantize_blocks -----------------------------------------------------------------------
+
+static tuff_status infer_encode(const tuff_call *c, tuff_desc out[])
+{
+    const tuff_block_params *p = c->params;
+    TUFF_TRY(tuff_block_check(p->format));
+    out[0] = c->in[0];
+    out[0].dtype = TUFF_U8;
+    return tuff_block_to_bytes(p->format, "x", &c->in[0], &out[0].dim[c->in[0].rank - 1]);
+}
+
+static void ref_encode(const tuff_ref *r)
+{
+    const tuff_block_kind *kind = kind_of(r->call);
+    uint8_t *blocks = (uint8_t *)(void *)r->out[0];
+    for (size_t i = r->begin; i < r->end; i++)
+        kind->encode(r->in[0] + i * (size_t)kind->count, blocks + i * kind->bytes);
+}
+
+// An invocation packs one block, or two where only a pair is a whole number of words. Those of
+// 256 take 15,000 iterations each.
+static bool encode_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    const tuff_block_params *params = c->params;
+    const tuff_block_kind *kind = kind_of(c);
+    const bool large = kind->count == 256;
+    const uint32_t wg = tuff_group_size(k), blocks = (uint32_t)blocks_of(c);
+    const uint32_t each = large && kind->bytes % 4 == 0 ? 1 : 2;
+    tuff_dispatch *d = tuff_plan_add(p, large ? TUFF_SHADER_block_kquant
+                                              : TUFF_SHADER_block_quantize);
+    tuff_bind_in(d, 0);
+    tuff_bind_out(d, 0);
+    tuff_spec(d, wg);
+    tuff_spec(d, (uint32_t)params->format);
+    TUFF_PUSH(d, (struct tuff_block_pc){ blocks });
+    tuff_grid(d, ((blocks + each - 1) / each + wg - 1) / wg, k);
+    return true;
+}
+
+const tuff_op tuff_op_quantize_blocks = {
+    .name = "quantize_blocks",
+    .doc = "blocks of `format` that hold numbers near x",
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true } },
+    .out = { { .name = "blocks" } },
+    .native = TUFF_F32 | TUFF_U8,
+    .params_size = sizeof(tuff_block_params),
+    .params = { TUFF_ENUM(tuff_block_params, format, tuff_block_names) },
+    .infer = infer_encode, .ref = ref_encode, .units = blocks_of, .cost = cost,
+    .variants = { TUFF_KERNEL("plain", encode_plain) },
+    .sample = { -2, 2 },
+    .cases = TUFF_CASES("32", "7x96", "3x5x96 format=q4_1", "3x32 format=q5_0",
+                        "5x96 format=q5_1", "37x32 format=q8_0", "11x96 format=iq4_nl",
+                        "5x192 format=nf4", "7x64 format=nf4_f16", "3x256 format=q2_k",
+                        "3x256 format=q3_k", "9x256 format=q4_k", "1x256 format=q5_k",
+                        "5x512 format=q6_k")
+};
+
+tuff_status tuff_quantize_blocks(tuff_stream *s, const tuff_tensor *x, tuff_tensor *blocks,
+                                 const tuff_block_params *p)
+{
+    return tuff_run(s, &tuff_op_quantize_blocks, TUFF_RUN_IN(x), TUFF_RUN_OUT(blocks), p);
+}

@@ -2,6 +2,7 @@
 // bitsandbytes for nf4), so the bytes are too; shaders/block_quantize.comp computes the same
 // bytes, which is why every operation below is one f32 rounding of its own.
 #include "ops/block.h"
+#include <float.h>
 #include <math.h>
 
 // The first of the numbers with the largest size.
@@ -13,7 +14,9 @@ static float extreme(const float *x, int n)
     return best;
 }
 
-static float inverse(float d) { return d != 0 ? tuff_f32_div(1, d) : 0; }
+// A scale that is subnormal counts as none: its inverse may not be finite, and as an f16 it is
+// 0 anyway.
+static float inverse(float d) { return fabsf(d) >= FLT_MIN ? tuff_f32_div(1, d) : 0; }
 
 static int clamp(float v, int most)
 {
@@ -102,8 +105,16 @@ void tuff_encode_q8_0(const float *x, uint8_t *b)
 
 // ---- formats with a table ------------------------------------------------------------------
 
-// The place of the table's value that is nearest; halves go down. `middle` holds the 15
-// middles of neighbours.
+// The middles of a table's neighbours: a number belongs to the value above as soon as it is
+// larger than their middle. nf4's are those of bitsandbytes, which round some of them away.
+static const float iq4_middle[15] = { -115.5f, -93.5f, -74, -57, -42, -28.5f, -16, -4.5f,
+                                      7, 19, 31.5f, 45.5f, 61, 79, 101 };
+static const float nf4_middle[15] = {
+    -0.84809643f, -0.610632896f, -0.45999527f, -0.33967942f, -0.234607399f,
+    -0.137911737f, -0.0455250181f, 0.0397901498f, 0.120255254f, 0.203521252f,
+    0.292013764f, 0.389312536f, 0.501663387f, 0.64278692f, 0.861478388f,
+};
+
 static int nearest(const float middle[15], float v)
 {
     int i = 0;
@@ -111,19 +122,11 @@ static int nearest(const float middle[15], float v)
     return i;
 }
 
-static void middles(const float table[16], float middle[15])
-{
-    for (int i = 0; i < 15; i++)
-        middle[i] = (float)(((double)table[i] + (double)table[i + 1]) / 2);
-}
-
 static void put_nf4(float id, const float *x, uint8_t *q)
 {
-    float middle[15];
-    middles(tuff_nf4_table, middle);
     for (int i = 0; i < 32; i++) {
-        const int first = nearest(middle, tuff_f32_mul(x[2 * i], id));
-        q[i] = (uint8_t)(first << 4 | nearest(middle, tuff_f32_mul(x[2 * i + 1], id)));
+        const int first = nearest(nf4_middle, tuff_f32_mul(x[2 * i], id));
+        q[i] = (uint8_t)(first << 4 | nearest(nf4_middle, tuff_f32_mul(x[2 * i + 1], id)));
     }
 }
 
@@ -148,9 +151,6 @@ enum { IQ4_TRIALS = 15 }; // the extreme lies on -127 + t - 7, or with it on 127
 
 void tuff_encode_iq4_nl(const float *x, uint8_t *b)
 {
-    float table[16], middle[15];
-    for (int i = 0; i < 16; i++) table[i] = tuff_iq4_table[i];
-    middles(table, middle);
     const float most = extreme(x, 32), per = inverse(most);
     float best = -1, d = 0;
     for (int t = 0; t < 2 * IQ4_TRIALS; t++) {
@@ -158,7 +158,7 @@ void tuff_encode_iq4_nl(const float *x, uint8_t *b)
         const float id = tuff_f32_mul(end, per);
         float xq = 0, qq = 0;
         for (int i = 0; i < 32; i++) {
-            const float q = table[nearest(middle, tuff_f32_mul(x[i], id))];
+            const float q = tuff_iq4_table[nearest(iq4_middle, tuff_f32_mul(x[i], id))];
             xq = tuff_f32_add(xq, tuff_f32_mul(x[i], q));
             qq = tuff_f32_add(qq, tuff_f32_mul(q, q));
         }
@@ -171,5 +171,5 @@ void tuff_encode_iq4_nl(const float *x, uint8_t *b)
     tuff_store_f16(b, d);
     const float id = inverse(tuff_load_f16(b));
     for (int i = 0; i < 32; i++)
-        put_nibble(b + 2, i, nearest(middle, tuff_f32_mul(x[i], id)));
+        put_nibble(b + 2, i, nearest(iq4_middle, tuff_f32_mul(x[i], id)));
 }

@@ -100,4 +100,5 @@ X(clip_norm)
 
 // ---- block
 X(dequantize_blocks)
+X(quantize_blocks)
 X(block_matmul)
