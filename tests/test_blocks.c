@@ -36,7 +36,7 @@ static bool load_x(tuff_array *a)
 // Runs an op with one input; `out` receives its result.
 static bool run(const char *op, const tuff_array *in, tuff_array *out, tuff_block_format format)
 {
-    const tuff_block_params p = { .format = (int)format };
+    const tuff_blocks_params p = { .format = (int)format };
     tuff_tensor *x = NULL, *y = NULL;
     const bool ok =
         EXPECT_OK(tuff_tensor_create(dev, in->desc, &x)) &&

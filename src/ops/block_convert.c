@@ -11,7 +11,7 @@ _Static_assert((int)TUFF_BLOCK_Q2_K == TUFF_FORMAT_Q2_K &&
 
 static const tuff_block_kind *kind_of(const tuff_call *c)
 {
-    const tuff_block_params *p = c->params;
+    const tuff_blocks_params *p = c->params;
     return &tuff_block_kinds[p->format];
 }
 
@@ -19,7 +19,7 @@ static const tuff_block_kind *kind_of(const tuff_call *c)
 
 static tuff_status infer_decode(const tuff_call *c, tuff_desc out[])
 {
-    const tuff_block_params *p = c->params;
+    const tuff_blocks_params *p = c->params;
     TUFF_TRY(tuff_block_check(p->format));
     out[0] = c->in[0];
     out[0].dtype = TUFF_F32;
@@ -43,7 +43,7 @@ static void ref_decode(const tuff_ref *r)
 
 static bool decode(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel)
 {
-    const tuff_block_params *params = c->params;
+    const tuff_blocks_params *params = c->params;
     const uint32_t wg = tuff_group_size_flat(k);
     const uint64_t quads = (uint64_t)tuff_desc_count(&c->out[0]) / 4;
     tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_block_dequantize_texel
@@ -75,7 +75,7 @@ static tuff_cost cost(const tuff_call *c)
 
 static void prepare_decode(const tuff_call *c, void *const in[])
 {
-    const tuff_block_params *p = c->params;
+    const tuff_blocks_params *p = c->params;
     tuff_block_make_valid(p->format, in[0], tuff_desc_bytes(&c->in[0]));
 }
 
@@ -85,8 +85,8 @@ const tuff_op tuff_op_dequantize_blocks = {
     .in = { { .name = "blocks", .dtypes = TUFF_U8, .no_grad = true } },
     .out = { { .name = "y" } },
     .native = TUFF_F32 | TUFF_U8,
-    .params_size = sizeof(tuff_block_params),
-    .params = { TUFF_ENUM(tuff_block_params, format, tuff_block_names) },
+    .params_size = sizeof(tuff_blocks_params),
+    .params = { TUFF_ENUM(tuff_blocks_params, format, tuff_block_names) },
     .infer = infer_decode, .ref = ref_decode, .units = blocks_of, .cost = cost,
     .variants = { TUFF_KERNEL("texel", decode_texel), TUFF_KERNEL("plain", decode_plain) },
     .tol = { .f32 = 0 }, // one rounding, of a number that f32 arithmetic has exactly
@@ -100,7 +100,7 @@ const tuff_op tuff_op_dequantize_blocks = {
 };
 
 tuff_status tuff_dequantize_blocks(tuff_stream *s, const tuff_tensor *blocks, tuff_tensor *y,
-                                   const tuff_block_params *p)
+                                   const tuff_blocks_params *p)
 {
     return tuff_run(s, &tuff_op_dequantize_blocks, TUFF_RUN_IN(blocks), TUFF_RUN_OUT(y), p);
 }
@@ -109,7 +109,7 @@ tuff_status tuff_dequantize_blocks(tuff_stream *s, const tuff_tensor *blocks, tu
 
 static tuff_status infer_encode(const tuff_call *c, tuff_desc out[])
 {
-    const tuff_block_params *p = c->params;
+    const tuff_blocks_params *p = c->params;
     TUFF_TRY(tuff_block_check(p->format));
     out[0] = c->in[0];
     out[0].dtype = TUFF_U8;
@@ -128,7 +128,7 @@ static void ref_encode(const tuff_ref *r)
 // 256 take 15,000 iterations each.
 static bool encode_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    const tuff_block_params *params = c->params;
+    const tuff_blocks_params *params = c->params;
     const tuff_block_kind *kind = kind_of(c);
     const bool large = kind->count == 256;
     const uint32_t wg = tuff_group_size(k), blocks = (uint32_t)blocks_of(c);
@@ -150,8 +150,8 @@ const tuff_op tuff_op_quantize_blocks = {
     .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true } },
     .out = { { .name = "blocks" } },
     .native = TUFF_F32 | TUFF_U8,
-    .params_size = sizeof(tuff_block_params),
-    .params = { TUFF_ENUM(tuff_block_params, format, tuff_block_names) },
+    .params_size = sizeof(tuff_blocks_params),
+    .params = { TUFF_ENUM(tuff_blocks_params, format, tuff_block_names) },
     .infer = infer_encode, .ref = ref_encode, .units = blocks_of, .cost = cost,
     .variants = { TUFF_KERNEL("plain", encode_plain) },
     .sample = { -2, 2 },
@@ -163,7 +163,7 @@ const tuff_op tuff_op_quantize_blocks = {
 };
 
 tuff_status tuff_quantize_blocks(tuff_stream *s, const tuff_tensor *x, tuff_tensor *blocks,
-                                 const tuff_block_params *p)
+                                 const tuff_blocks_params *p)
 {
     return tuff_run(s, &tuff_op_quantize_blocks, TUFF_RUN_IN(x), TUFF_RUN_OUT(blocks), p);
 }

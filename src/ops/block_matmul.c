@@ -123,7 +123,7 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 {
     const tuff_block_matmul_params *p = n->call.params;
     const tuff_var d = tuff_act_grad(t, p->act, n->out[0], dy[0]);
-    const tuff_block_params blocks = { .format = p->format };
+    const tuff_blocks_params blocks = { .format = p->format };
     const int64_t k = inner(&n->call), cols = columns(&n->call);
     const int64_t rows = tuff_desc_count(&n->call.in[X]) / k;
     const tuff_var w = TUFF_V(t, &tuff_op_dequantize_blocks, &blocks, n->in[W]);

@@ -64,19 +64,19 @@ TUFF_API TUFF_CHECK tuff_status tuff_block_decode(tuff_block_format format,
                                                   const void *blocks, int64_t rows,
                                                   int64_t cols, float *y);
 
-typedef struct tuff_block_params {
+typedef struct tuff_blocks_params {
     int format; // tuff_block_format
-} tuff_block_params;
+} tuff_blocks_params;
 // blocks = x [.., K] in blocks, the same bytes as tuff_block_encode gives. K is a multiple of
 // the format's count.
 TUFF_API TUFF_CHECK tuff_status tuff_quantize_blocks(tuff_stream *s, const tuff_tensor *x,
                                                      tuff_tensor *blocks,
-                                                     const tuff_block_params *p);
+                                                     const tuff_blocks_params *p);
 // y [.., K] = the numbers of blocks [.., bytes].
 TUFF_API TUFF_CHECK tuff_status tuff_dequantize_blocks(tuff_stream *s,
                                                        const tuff_tensor *blocks,
                                                        tuff_tensor *y,
-                                                       const tuff_block_params *p);
+                                                       const tuff_blocks_params *p);
 
 typedef struct tuff_block_matmul_params {
     int format; // tuff_block_format, of w
