@@ -50,7 +50,10 @@ vec4 nf4_values(uvec4 i)
 // ---- formats -------------------------------------------------------------------------------
 
 // The lower four bits of a quad of 32 numbers whose halves of bytes begin at `byte`.
-uvec4 quad_of_32(uint byte, uint q) { return split(block_u32(byte + q % 4 * 4), q / 4 * 4, 15); }
+uvec4 quad_of_32(uint byte, uint q)
+{
+    return split(block_u32(byte + q % 4 * 4), q / 4 * 4, 15);
+}
 
 // Bit i of four neighbours, i = 0 .. 3, as 16 or 0.
 uvec4 fifth_bits(uint bits) { return (uvec4(bits, bits >> 1, bits >> 2, bits >> 3) & 1) << 4; }

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// quantize_blocks for the formats with blocks of 256: the bytes of src/ops/block_kquant.c, which
-// tells what is searched for. Every operation is one f32 rounding, in the same order.
+// quantize_blocks for the formats with blocks of 256: the bytes of src/ops/block_kquant.c,
+// which tells what is searched for. Every operation is one f32 rounding, in the same order.
 //
 //   binding 0  x       f32[blocks * 256]         read
 //   binding 1  packed  bytes in 32-bit words     write   whole words, the last one too

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// quantize_blocks for the formats with blocks of 32 and 64: the bytes of src/ops/block_encode.c.
-// Every operation is one f32 rounding, as there.
+// quantize_blocks for the formats with blocks of 32 and 64: the bytes of block_encode.c in
+// src/ops. Every operation is one f32 rounding, as there.
 //
 //   binding 0  x       f32[blocks * numbers]     read
 //   binding 1  packed  bytes in 32-bit words     write   whole words, the last one too

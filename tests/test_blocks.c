@@ -167,8 +167,9 @@ static void what_is_wrong_is_said(void)
     EXPECT_OK(tuff_tensor_create(dev, TUFF_SHAPE(TUFF_F32, 5, 32), &y));
     EXPECT_OK(tuff_tensor_create(dev, TUFF_SHAPE(TUFF_F32, 3, 64), &v));
     EXPECT_STATUS(tuff_dequantize_blocks(stream, w, y, NULL), TUFF_ERR_SHAPE);
-    EXPECT_STR(tuff_last_error(), "dequantize_blocks: blocks is u8 [5, 34]: its last dim is 34, "
-                                  "expected a multiple of 18, the bytes of a block of q4_0");
+    EXPECT_STR(tuff_last_error(), "dequantize_blocks: blocks is u8 [5, 34]: its last dim is "
+                                  "34, expected a multiple of 18, the bytes of a block of "
+                                  "q4_0");
     const tuff_block_matmul_params p = { .format = TUFF_BLOCK_Q8_0 };
     EXPECT_STATUS(tuff_block_matmul(stream, v, w, NULL, NULL, y, &p), TUFF_ERR_SHAPE);
     EXPECT_STR(tuff_last_error(), "block_matmul: x is f32 [3, 64], w is u8 [5, 34]: a row of w "

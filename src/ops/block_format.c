@@ -74,7 +74,8 @@ static tuff_status whole(const char *name, const tuff_desc *d, int64_t unit, con
     return TUFF_OK;
 }
 
-tuff_status tuff_block_to_numbers(int format, const char *name, const tuff_desc *d, int64_t *out)
+tuff_status tuff_block_to_numbers(int format, const char *name, const tuff_desc *d,
+                                  int64_t *out)
 {
     const tuff_block_kind *kind = &tuff_block_kinds[format];
     TUFF_TRY(whole(name, d, (int64_t)kind->bytes, "bytes", format));

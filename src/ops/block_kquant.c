@@ -32,7 +32,7 @@ static float nearest(float v, float least, float most)
 
 static float square(float v) { return MUL(v, v); }
 
-// ---- parts with a minimum: x ~ scale q - min, q in 0 .. most -----------------------------------
+// ---- parts with a minimum: x ~ scale q - min, q in 0 .. most ------------------------------
 
 typedef struct line {
     float scale, min;
@@ -94,7 +94,7 @@ static line fit_above(const float *x, int n, int most)
     return best;
 }
 
-// ---- parts without: x ~ scale q, q in -least .. least - 1 --------------------------------------
+// ---- parts without: x ~ scale q, q in -least .. least - 1 ---------------------------------
 
 static float fit_round(const float *x, int n, int least)
 {
@@ -131,7 +131,7 @@ static float error_round(const float *x, int n, float scale, float least)
     return error;
 }
 
-// ---- whole blocks ------------------------------------------------------------------------------
+// ---- whole blocks -------------------------------------------------------------------------
 
 typedef struct super {
     float d, dmin;         // as f16 has them
@@ -215,7 +215,7 @@ static void fill_round(const float *x, int least, int top, super *s)
     }
 }
 
-// ---- bytes: the inverse of block_decode.c ------------------------------------------------------
+// ---- bytes: the inverse of block_decode.c -------------------------------------------------
 
 static void put_two_bits(const uint8_t *q, int shift, uint8_t *b)
 {

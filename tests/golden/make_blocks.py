@@ -59,7 +59,7 @@ def normal_map(offset=0.9677083):
 
 
 def nf4(name, header):
-    """Six blocks of 64: the largest size (f32 or f16), then halves of bytes, upper one first."""
+    """Six blocks of 64: the largest size (f32 or f16), then halves of bytes, upper first."""
     halves = rng.integers(0, 256, (6, 32)).astype(numpy.uint8)
     absmax = rng.uniform(0.01, 4, (6, 1)).astype(header)
     width = absmax.dtype.itemsize
