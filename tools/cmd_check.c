@@ -1,32 +1,25 @@
-// tuff check: a table with a line for each operator and variant.
-#include "cli.h"
+// tuff check: a table with a line for each operator, kernel and type.
+#include "check_report.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-typedef struct row {
-    char op[32], variant[24];
-    int passed, failed, skipped;
-    double error, tolerance, grad_error, grad_tolerance;
-} row;
-
-typedef struct table {
-    row rows[512];
-    int count, results, ops;
-    cJSON *failures;
-} table;
-
-static row *row_of(table *t, const tuff_check_result *r)
+static check_row *row_of(check_table *t, const tuff_check_result *r)
 {
     const int most = (int)(sizeof t->rows / sizeof *t->rows);
+    char type[8];
+    snprintf(type, sizeof type, "%.*s", (int)strcspn(r->text, " "), r->text);
     for (int i = t->count - 1; i >= 0; i--)
-        if (strcmp(t->rows[i].op, r->op) == 0 && strcmp(t->rows[i].variant, r->variant) == 0)
+        if (strcmp(t->rows[i].op, r->op) == 0 && strcmp(t->rows[i].type, type) == 0 &&
+            strcmp(t->rows[i].variant, r->variant) == 0)
             return &t->rows[i];
-    row *new = &t->rows[t->count < most ? t->count++ : most - 1];
-    *new = (row){ .grad_error = -1 };
+    check_row *new = &t->rows[t->count < most ? t->count++ : most - 1];
+    *new = (check_row){ .grad_error = -1 };
     snprintf(new->op, sizeof new->op, "%s", r->op);
     snprintf(new->variant, sizeof new->variant, "%s", r->variant);
+    snprintf(new->type, sizeof new->type, "%s", type);
     return new;
 }
 
@@ -39,18 +32,27 @@ static int op_index(const char *name)
     return 0;
 }
 
-static void print_failure(const tuff_check_result *r)
+static void add_failure(check_table *t, const tuff_check_result *r)
 {
+    char again[700];
+    snprintf(again, sizeof again, "tuff check --device %s --seed %lld --op '%s %s'", r->device,
+             (long long)cli.seed, r->op, r->text);
     cli_bar_end();
-    fprintf(stderr, "FAILED  %s %s %s\n        %s\n", r->op, r->variant, r->text, r->problem);
-    fprintf(stderr, "        again: tuff check --device %s --seed %lld --op '%s %s'\n",
-            r->device, (long long)cli.seed, r->op, r->text);
+    fprintf(stderr, "FAILED  %s %s %s\n        %s\n        again: %s\n", r->op, r->variant,
+            r->text, r->problem, again);
+    cJSON *f = cJSON_CreateObject();
+    cJSON_AddStringToObject(f, "op", r->op);
+    cJSON_AddStringToObject(f, "variant", r->variant);
+    cJSON_AddStringToObject(f, "case", r->text);
+    cJSON_AddStringToObject(f, "problem", r->problem);
+    cJSON_AddStringToObject(f, "again", again);
+    cJSON_AddItemToArray(t->failures, f);
 }
 
 static void on_result(void *user, const tuff_check_result *r)
 {
-    table *t = user;
-    row *line = row_of(t, r);
+    check_table *t = user;
+    check_row *line = row_of(t, r);
     line->passed += r->passed && !r->skipped;
     line->failed += !r->passed && !r->skipped;
     line->skipped += r->skipped;
@@ -60,111 +62,108 @@ static void on_result(void *user, const tuff_check_result *r)
     line->grad_tolerance = fmax(line->grad_tolerance, r->grad_tolerance);
     cli_bar((double)op_index(r->op) / t->ops, "%d results, %s %s", ++t->results, r->op,
             r->text);
-    if (r->passed || r->skipped) return;
-    print_failure(r);
-    cJSON *f = cJSON_CreateObject();
-    cJSON_AddStringToObject(f, "op", r->op);
-    cJSON_AddStringToObject(f, "variant", r->variant);
-    cJSON_AddStringToObject(f, "case", r->text);
-    cJSON_AddStringToObject(f, "problem", r->problem);
-    cJSON_AddItemToArray(t->failures, f);
+    if (!r->passed && !r->skipped) add_failure(t, r);
 }
 
-static void print_table(const table *t)
+static void print_table(const check_table *t)
 {
-    printf("%-22s %-10s %6s %6s %9s %9s %9s %9s\n", "operator", "variant", "passed", "failed",
-           "error", "tolerance", "gradient", "tolerance");
+    printf("%-26s %-12s %-4s %6s %6s %9s %9s %9s %9s\n", "operator", "kernel", "type", "passed",
+           "failed", "error", "tolerance", "gradient", "tolerance");
     for (int i = 0; i < t->count; i++) {
-        const row *r = &t->rows[i];
-        printf("%-22s %-10s %6d %6d %9.1e %9.1e", r->op, r->variant, r->passed, r->failed,
-               r->error, r->tolerance);
+        const check_row *r = &t->rows[i];
+        printf("%-26s %-12s %-4s %6d %6d %9.1e %9.1e", r->op, r->variant, r->type, r->passed,
+               r->failed, r->error, r->tolerance);
         if (r->grad_error >= 0) printf(" %9.1e %9.1e", r->grad_error, r->grad_tolerance);
         printf("\n");
     }
 }
 
-static cJSON *table_json(const table *t)
+// Random cases: results are counted by the library, failures alone are told.
+static tuff_status run_fuzz(check_table *t, tuff_device *device, double seconds,
+                            const tuff_check_params *p)
 {
-    cJSON *array = cJSON_CreateArray();
-    for (int i = 0; i < t->count; i++) {
-        const row *r = &t->rows[i];
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "op", r->op);
-        cJSON_AddStringToObject(o, "variant", r->variant);
-        cJSON_AddNumberToObject(o, "passed", r->passed);
-        cJSON_AddNumberToObject(o, "failed", r->failed);
-        cJSON_AddNumberToObject(o, "skipped", r->skipped);
-        cJSON_AddNumberToObject(o, "error", r->error);
-        cJSON_AddNumberToObject(o, "tolerance", r->tolerance);
-        if (r->grad_error >= 0) {
-            cJSON_AddNumberToObject(o, "grad_error", r->grad_error);
-            cJSON_AddNumberToObject(o, "grad_tolerance", r->grad_tolerance);
-        }
-        cJSON_AddItemToArray(array, o);
-    }
-    return array;
+    tuff_fuzz_result r;
+    const tuff_status status = tuff_check_fuzz(device, seconds, p, on_result, t, &r);
+    check_row *all = &t->rows[t->count++];
+    *all = (check_row){ .op = "random cases", .variant = "all", .type = "all",
+                        .passed = (int)r.run - r.failed, .grad_error = -1 };
+    t->refused = r.refused;
+    t->kind = "random cases";
+    t->fuzz = true;
+    return status;
 }
 
-static void totals(const table *t, row *sum)
+// Prints what was found; returns the exit status.
+static int report(const cli_command *self, check_table *t, const char *html)
 {
-    *sum = (row){ 0 };
-    for (int i = 0; i < t->count; i++) {
-        sum->passed += t->rows[i].passed;
-        sum->failed += t->rows[i].failed;
-        sum->skipped += t->rows[i].skipped;
-    }
+    const check_row sum = check_total(t);
+    const int status = sum.failed ? EXIT_FAILED : EXIT_OK;
+    char problem[4200];
+    if (html && !check_html(t, html, problem, sizeof problem))
+        return cli_wrong(self, "%s", problem);
+    if (cli.json) return cli_print_json(check_json(t), status);
+    print_table(t);
+    if (t->fuzz)
+        printf("%lld cases were refused in words, as they should be\n", (long long)t->refused);
+    printf("%s (%s): %d passed, %d failed, %d skipped in %.0f s\n", t->info->name,
+           t->info->driver, sum.passed, sum.failed, sum.skipped, t->seconds);
+    return status;
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 int cmd_check(const cli_command *self, int argc, char **argv)
 {
-    static table t; // too large for the stack of a small machine
-    const char *op = NULL;
-    bool forward = false;
+    static check_table t; // too large for the stack of a small machine
+    const char *op = NULL, *html = NULL;
+    bool forward = false, thorough = false;
+    int64_t repeat = 2;
+    double fuzz = CLI_NOT_GIVEN;
     const cli_option options[] = {
         { "op", CLI_TEXT, &op, "NAME",
           "one operator, or the whole string that a failure printed" },
         { "forward", CLI_FLAG, &forward, NULL, "leave gradients out" },
+        { "thorough", CLI_FLAG, &thorough, NULL,
+          "every case in every type, and with special numbers" },
+        { "repeat", CLI_INT, &repeat, "N", "runs of a case that must give the same bits (2)" },
+        { "fuzz", CLI_REAL, &fuzz, "SECONDS",
+          "random cases for so long, from --seed; a failure is made as small as it can be" },
+        { "html", CLI_TEXT, &html, "FILE", "write the report as a page" },
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;
     int status = cli_parse(self, options, argc, argv, &words);
     if (status >= 0) return status;
     if (words.count) return cli_wrong(self, "'%s' is too much", words.item[0]);
+    if (repeat < 2 || repeat > 1000000)
+        return cli_wrong(self, "--repeat is %lld, expected 2 to 1000000", (long long)repeat);
+    if (cli_given(fuzz) && !(fuzz > 0 && fuzz < 1e7))
+        return cli_wrong(self, "--fuzz is %g, expected seconds above 0", fuzz);
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
-    const tuff_device_info *info = tuff_device_get_info(device);
-    char filter[600];
+    char filter[700];
     snprintf(filter, sizeof filter, op && strchr(op, ' ') ? "%s" : "%s *", op ? op : "");
     const tuff_check_params params = { .filter = op ? filter : NULL, .no_grad = forward,
+                                       .thorough = thorough, .repeat = (int)repeat,
                                        .seed = (uint64_t)cli.seed };
-    t.failures = cJSON_CreateArray();
+    t = (check_table){ .failures = cJSON_CreateArray(), .info = tuff_device_get_info(device),
+                       .seed = cli.seed, .kind = thorough ? "thorough" : "every case" };
     for (tuff_op_info info; tuff_op_get_info(t.ops, &info);) t.ops++;
-    const tuff_status result = tuff_check_device(device, &params, on_result, &t);
+    const double start = now();
+    const tuff_status result = cli_given(fuzz)
+                             ? run_fuzz(&t, device, fuzz, &params)
+                             : tuff_check_device(device, &params, on_result, &t);
+    t.seconds = now() - start;
     cli_bar_end();
-    row sum;
-    totals(&t, &sum);
     if (result != TUFF_OK && result != TUFF_ERR_CHECK) status = cli_error(self);
     else if (!t.count) status = cli_wrong(self, "no operator or case matches '%s'", op);
-    else status = sum.failed ? EXIT_FAILED : EXIT_OK;
-    if (status != EXIT_WRONG && cli.json) {
-        cJSON *json = cJSON_CreateObject();
-        cJSON_AddStringToObject(json, "device", info->id);
-        cJSON_AddStringToObject(json, "name", info->name);
-        cJSON_AddStringToObject(json, "driver", info->driver);
-        cJSON_AddNumberToObject(json, "passed", sum.passed);
-        cJSON_AddNumberToObject(json, "failed", sum.failed);
-        cJSON_AddNumberToObject(json, "skipped", sum.skipped);
-        cJSON_AddItemToObject(json, "operators", table_json(&t));
-        cJSON_AddItemToObject(json, "failures", t.failures);
-        status = cli_print_json(json, status);
-    } else if (status != EXIT_WRONG) {
-        print_table(&t);
-        printf("%s (%s): %d passed, %d failed, %d skipped\n", info->name, info->driver,
-               sum.passed, sum.failed, sum.skipped);
-        cJSON_Delete(t.failures);
-    } else {
-        cJSON_Delete(t.failures);
-    }
+    else status = report(self, &t, html);
+    cJSON_Delete(t.failures);
     tuff_device_close(&device);
     return status;
 }

@@ -21,6 +21,8 @@ typedef struct tuff_check_params {
     const char *filter; // glob over "op variant f32 case" and "op f32 case"; without * and ?
                         // any case, also one that no list has; NULL = everything
     bool no_grad;       // forward only
+    bool thorough;      // every case in every type, and special numbers in every case
+    int repeat;         // runs that must give the same bits; at least 2
     uint64_t seed;
 } tuff_check_params;
 
@@ -29,4 +31,20 @@ typedef struct tuff_check_params {
 TUFF_API TUFF_CHECK tuff_status tuff_check_device(tuff_device *device,
                                                   const tuff_check_params *p, tuff_check_fn fn,
                                                   void *user);
+
+typedef struct tuff_fuzz_result {
+    int64_t run, refused; // cases that were judged; that an op refused, as it should, in words
+    int failed;
+    char first[600];      // the first failure, shrunk: a filter for tuff_check_device
+    char problem[512];
+} tuff_fuzz_result;
+// Draws cases for `seconds` (shapes and attributes mutated from those of the records, odd,
+// prime, 1, just past a tile, over a limit) and judges each as tuff_check_device does. A case
+// that fails is made as small as it stays failing before `fn` (may be NULL) is called with it;
+// `fn` sees failures only. p->filter names ops ("conv2d *"). p->seed makes it repeatable but
+// for where the time ends.
+// Fails: TUFF_ERR_CHECK when any failed.
+TUFF_API TUFF_CHECK tuff_status tuff_check_fuzz(tuff_device *device, double seconds,
+                                                const tuff_check_params *p, tuff_check_fn fn,
+                                                void *user, tuff_fuzz_result *result);
 #endif

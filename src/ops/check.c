@@ -21,6 +21,7 @@ typedef struct checker {
     tuff_stream *stream, *cpu;
     tuff_dtype type;              // that the ports have which take it
     bool main_type;               // the first of the op's types
+    bool special_done;            // a case was judged with special numbers
 } checker;
 
 // A filter names "op variant f32 case" or, for whatever variant, "op f32 case".
@@ -49,7 +50,7 @@ static void tell(checker *k, tuff_check_result *r, const char *text, tuff_status
     r->op = k->op->name;
     r->text = named;
     r->passed = status == TUFF_OK;
-    r->skipped = status == TUFF_ERR_LIMIT;
+    r->skipped |= status == TUFF_ERR_LIMIT;
     r->problem = status == TUFF_OK ? "" : tuff_last_error();
     k->count->run++;
     k->count->skipped += r->skipped;
@@ -105,7 +106,41 @@ static tuff_status judge(checker *k, const tuff_trial *t, tuff_check_result *r)
     const double tolerance = itself ? 0 : (double)k->op->tol.f32;
     r->tolerance = tuff_trial_tolerance(&t->c.call.out[0], tolerance);
     if (itself && native) TUFF_TRY(check_pieces(t));
-    return tuff_trial_run(t, k->subject, k->stream, tolerance, &r->error);
+    return tuff_trial_run(t, k->subject, k->stream, tolerance, k->p->repeat, &r->error);
+}
+
+enum { SPECIAL_LEAST = 32 }; // elements of an output that hold some of most special numbers
+
+static bool wants_special(const checker *k, const tuff_trial *t)
+{
+    const tuff_call *c = &t->c.call;
+    return k->op->special && k->main_type && k->type == TUFF_F32 &&
+           tuff_desc_count(&c->out[0]) >= SPECIAL_LEAST &&
+           (k->p->thorough || !k->special_done);
+}
+
+// The same case with infinities, NaNs, huge and tiny numbers.
+static tuff_status judge_special(checker *k, const tuff_trial *t, const char *text,
+                                 tuff_check_result *r)
+{
+    tuff_trial *special = NULL;
+    double error = 0;
+    tuff_status status = tuff_trial_special(t, text, k->p->seed, &special);
+    if (status == TUFF_OK)
+        status = tuff_trial_run(special, k->subject, k->stream, (double)k->op->tol.f32,
+                                k->p->repeat, &error);
+    if (status != TUFF_OK) tuff_fail_prefix("with special numbers");
+    if (error > r->error) r->error = error;
+    tuff_trial_destroy(&special);
+    return status;
+}
+
+// Of a string that is in no list, it says nothing when its results are all zeros.
+static bool listed(const checker *k, const char *text)
+{
+    for (const char *const *c = k->op->cases; c && *c; c++)
+        if (strcmp(*c, text) == 0) return true;
+    return false;
 }
 
 static bool is_lowered(const checker *k, const tuff_call *c, int index)
@@ -119,7 +154,7 @@ static void check_case(checker *k, const char *text)
     tuff_trial *t = NULL;
     bool grad = k->op->grad && k->subject->grad && !k->p->no_grad && k->main_type &&
                 k->type == TUFF_F32;
-    bool lowered = false;
+    bool lowered = false, special = false;
     for (int i = 0; variant_at(k, i); i++) {
         tuff_check_result r = { .variant = variant_at(k, i), .grad_error = -1 };
         if (!wanted(k, r.variant, text)) continue;
@@ -135,6 +170,10 @@ static void check_case(checker *k, const char *text)
         if (!k->caps->cpu) tuff_variant_force(r.variant);
         if (status == TUFF_OK) status = plans(k, &t->c.call, i, &can);
         if (status == TUFF_OK && can) status = judge(k, t, &r);
+        if (status == TUFF_OK && can && (special || wants_special(k, t))) {
+            special = k->special_done = true;
+            status = judge_special(k, t, text, &r);
+        }
         tuff_variant_force(NULL);
         if (status == TUFF_OK && !can) {
             lowered = false;
@@ -145,6 +184,7 @@ static void check_case(checker *k, const char *text)
                                      &r.grad_error, &r.grad_tolerance);
             grad = false; // a rule is composed of ops, whatever the variant of this one
         }
+        r.skipped = !t && status == TUFF_ERR_CHECK && !listed(k, text);
         tell(k, &r, text, status);
         if (!t) break; // a case that cannot be drawn fails once
     }
@@ -162,9 +202,7 @@ static const char *case_of_filter(const checker *k)
     if (!text || strpbrk(filter, "*?") || strncmp(filter, k->op->name, n) != 0 ||
         filter[n] != ' ' || strlen(text += strlen(type)) >= TUFF_CASE_TEXT)
         return NULL;
-    for (const char *const *c = k->op->cases; c && *c; c++)
-        if (strcmp(*c, text) == 0) return NULL;
-    return text;
+    return listed(k, text) ? NULL : text;
 }
 
 enum { FOREIGN_CASES = 2 }; // of a type that an op is lowered from
@@ -173,7 +211,8 @@ enum { FOREIGN_CASES = 2 }; // of a type that an op is lowered from
 static void check_cases(checker *k)
 {
     const char *const none[] = { NULL };
-    int left = k->main_type || tuff_is_native(k->op, k->type) ? INT_MAX : FOREIGN_CASES;
+    const bool all = k->main_type || k->p->thorough || tuff_is_native(k->op, k->type);
+    int left = all ? INT_MAX : FOREIGN_CASES;
     for (const char *const *text = k->op->cases ? k->op->cases : none; *text && left--;
          text++) {
         if (variant_at(k, 0)) {

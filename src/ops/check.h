@@ -16,13 +16,18 @@
 
 typedef enum tuff_draw {
     TUFF_DRAW_ANY,   // half of the numbers on a coarse grid, so that equal ones and 0 occur
-    TUFF_DRAW_SPACED // all different and away from 0, where relu and max have no kink
+    TUFF_DRAW_SPACED, // all different and away from 0, where relu and max have no kink
+    TUFF_DRAW_SPECIAL // a half huge, tiny, subnormal, infinite, NaN, or at a function's ends
 } tuff_draw;
 
 typedef struct tuff_trial {
     tuff_case c;
     void *in[TUFF_OP_IN];    // elements of each input, NULL for an absent one
     void *want[TUFF_OP_OUT]; // what the reference made of them
+    // With TUFF_DRAW_SPECIAL: what it made of them with subnormal inputs as zeros, which a
+    // device may take them for, and the size of ordinary results.
+    void *flushed[TUFF_OP_OUT];
+    double unit[TUFF_OP_OUT];
 } tuff_trial;
 
 // Reads the case, draws inputs from the op's sample range and runs its reference, once and in
@@ -31,6 +36,9 @@ typedef struct tuff_trial {
 // outputs would pass it, or the reference leaves a number that is not finite).
 tuff_status tuff_trial_create(const tuff_op *op, tuff_dtype dtype, const char *text,
                               uint64_t seed, tuff_draw draw, tuff_trial **trial);
+// The same case with special numbers; `ordinary` tells the size of its results.
+tuff_status tuff_trial_special(const tuff_trial *ordinary, const char *text, uint64_t seed,
+                               tuff_trial **trial);
 void tuff_trial_destroy(tuff_trial **trial);
 
 // Runs a reference over [begin, end) of its units.
@@ -49,15 +57,21 @@ double tuff_trial_tolerance(const tuff_desc *d, double tolerance);
 double tuff_trial_error(const tuff_desc *d, const void *got, const void *want, double floor,
                         double tolerance);
 
+// The same for outputs of a trial with special numbers, element by element: NaN for NaN,
+// infinity for infinity, else |got - want| / (|want| + unit), whichever of `want` and
+// `flushed` is nearer. Results below f32's smallest normal number count as 0.
+double tuff_trial_special_error(const tuff_trial *t, int output, const void *got,
+                                double tolerance);
+
 // ---- a run on a device ---------------------------------------------------------------------
 
-// Runs `subject` (an op of the same ports as the trial's) with the trial's inputs twice, and
-// once more with each output in the place of the input it may alias. *error receives the
+// Runs `subject` (an op of the same ports as the trial's) with the trial's inputs `repeat`
+// times (at least twice), and once more with each output in the place of the input it may alias. *error receives the
 // largest error of the first and the last, by tuff_trial_error.
 // Fails: TUFF_ERR_CHECK (beyond the tolerance, an element not written, one written or an
 // input changed outside of the outputs, other bits in the second run), and as tuff_run does.
 tuff_status tuff_trial_run(const tuff_trial *t, const tuff_op *subject, tuff_stream *stream,
-                           double tolerance, double *error);
+                           double tolerance, int repeat, double *error);
 
 // ---- gradients -----------------------------------------------------------------------------
 

@@ -119,8 +119,11 @@ static tuff_status backward(eager *e, const tuff_trial *t, float *const dy[], fl
     tuff_var g[TUFF_OP_OUT] = { { 0 } }, d[TUFF_OP_IN] = { { 0 } };
     for (int i = 0; i < c->nin; i++)
         if (t->in[i]) TUFF_TRY(leaf(e, &c->in[i], t->in[i], &node.in[i]));
-    emit(&e->tape, c->op, node.in, c->nin, c->params, node.out);
-    TUFF_TRY(e->tape.status);
+    // The reference's outputs on every device: the op itself was judged apart, and a rule that
+    // takes 1 - y would make much of a last bit of y.
+    e->tolerance += (double)c->op->tol.f32;
+    for (int o = 0; o < c->nout; o++)
+        TUFF_TRY(leaf(e, &c->out[o], t->want[o], &node.out[o]));
     for (int o = 0; o < c->nout; o++)
         if (dy[o]) TUFF_TRY(leaf(e, &c->out[o], dy[o], &g[o]));
     e->subject->grad(&e->tape, &node, g, d);

@@ -93,6 +93,24 @@ static void draw_integers(const tuff_call *c, int input, tuff_rng *rng, void *v,
     }
 }
 
+// Both zeros, subnormals, the smallest and largest normal numbers, infinities, a NaN, 1 and its
+// neighbours, halves, and where exp, tanh and sigmoid leave their range.
+static void draw_special(tuff_rng *rng, float low, float high, float *v, size_t n)
+{
+    static const float pool[] = {
+        0.0f, -0.0f, 1e-45f, -1e-45f, 1e-40f, -3e-39f, 1.17549435e-38f, -1.17549435e-38f,
+        1e-30f, -1e-20f, 1e-7f, 0.5f, -0.5f, 1.0f, -1.0f, 1.00000012f, 0.99999994f, 1.5f, 2.5f,
+        -2.5f, 9.0f, -17.0f, 30.0f, 44.5f, -44.5f, 88.7f, 89.5f, -87.5f, -104.5f, 1e4f, -1e4f,
+        8388609.0f, 16777217.0f, 1e10f, -1e10f, 1e19f, -1e30f, 3.40282347e38f, -3.40282347e38f,
+        INFINITY, -INFINITY, NAN
+    };
+    draw_any(rng, low, high, v, n);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t w = tuff_rng_word(rng);
+        if (w & 1) v[i] = pool[(w >> 1) % (sizeof pool / sizeof *pool)];
+    }
+}
+
 static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, float *v, size_t n,
                                tuff_draw draw)
 {
@@ -100,6 +118,7 @@ static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, flo
     tuff_trial_range(c->op, input, &low, &high);
     if (c->op->in[input].whole) draw_whole(rng, low, high, v, n);
     else if (draw == TUFF_DRAW_SPACED) return draw_spaced(rng, low, high, v, n);
+    else if (draw == TUFF_DRAW_SPECIAL) draw_special(rng, low, high, v, n);
     else draw_any(rng, low, high, v, n);
     return TUFF_OK;
 }
@@ -151,7 +170,7 @@ void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], 
     call->op->ref(&r);
 }
 
-static tuff_status reference(tuff_trial *t)
+static tuff_status reference(tuff_trial *t, void *const out[])
 {
     const tuff_call *c = &t->c.call;
     const size_t bytes = tuff_lower_bytes(c);
@@ -159,10 +178,10 @@ static tuff_status reference(tuff_trial *t)
     if (bytes && !scratch) return TUFF_ERR_MEMORY;
     tuff_call low;
     tuff_ref r;
-    tuff_lower_begin(c, t->in, t->want, scratch, &low, &r);
+    tuff_lower_begin(c, t->in, out, scratch, &low, &r);
     r.end = tuff_trial_units(&low);
     low.op->ref(&r);
-    tuff_lower_end(c, &r, t->want);
+    tuff_lower_end(c, &r, out);
     tuff_free(scratch);
     return TUFF_OK;
 }
@@ -214,7 +233,7 @@ static tuff_status draw_until_it_proves(tuff_trial *t, uint64_t seed, tuff_draw 
     for (int n = 0; n < most; n++) {
         TUFF_TRY(draw_inputs(t, tuff_rng_fork(seed, (uint64_t)n), draw));
         for (int o = 0; o < c->nout; o++) memset(t->want[o], 0xff, tuff_desc_bytes(&c->out[o]));
-        TUFF_TRY(reference(t));
+        TUFF_TRY(reference(t, t->want));
         zero = zero_output(t, &bad);
         if (bad >= 0)
             return tuff_fail(TUFF_ERR_CHECK, "%s: the reference leaves a number in %s that is "
@@ -242,12 +261,108 @@ exit:
     return status;
 }
 
+// ---- special numbers ---------------------------------------------------------------------
+
+static double number_at(const tuff_desc *d, const void *v, size_t i);
+
+// The size of ordinary results: a case is judged by it where results themselves are tiny.
+static double rms(const tuff_desc *d, const void *v)
+{
+    const size_t n = (size_t)tuff_desc_count(d);
+    double sum = 0;
+    if (!(d->dtype & TUFF_FLOATS)) return 0;
+    for (size_t i = 0; i < n; i++) sum += number_at(d, v, i) * number_at(d, v, i);
+    return sqrt(sum / (double)n);
+}
+
+static void flush_inputs(tuff_trial *t)
+{
+    for (int i = 0; i < t->c.call.nin; i++) {
+        float *v = t->in[i];
+        if (!v || t->c.call.in[i].dtype != TUFF_F32) continue;
+        const size_t n = (size_t)tuff_desc_count(&t->c.call.in[i]);
+        for (size_t e = 0; e < n; e++)
+            if (fabsf(v[e]) < FLT_MIN) v[e] = copysignf(0, v[e]);
+    }
+}
+
+static tuff_status draw_special_trial(tuff_trial *t, const tuff_trial *ordinary, uint64_t seed)
+{
+    const tuff_call *c = &t->c.call;
+    TUFF_TRY(draw_inputs(t, seed, TUFF_DRAW_SPECIAL));
+    flush_inputs(t);
+    for (int o = 0; o < c->nout; o++) {
+        t->flushed[o] = tuff_alloc(tuff_desc_bytes(&c->out[o]), 1);
+        if (!t->flushed[o]) return TUFF_ERR_MEMORY;
+        t->unit[o] = rms(&c->out[o], ordinary->want[o]);
+    }
+    TUFF_TRY(reference(t, t->flushed));
+    TUFF_TRY(draw_inputs(t, seed, TUFF_DRAW_SPECIAL));
+    return reference(t, t->want);
+}
+
+tuff_status tuff_trial_special(const tuff_trial *ordinary, const char *text, uint64_t seed,
+                               tuff_trial **trial)
+{
+    *trial = NULL;
+    tuff_status status = TUFF_OK;
+    tuff_trial *t = tuff_alloc(1, sizeof *t);
+    if (!t) return TUFF_ERR_MEMORY;
+    TUFF_GO(tuff_case_parse(ordinary->c.call.op, TUFF_F32, text, &t->c));
+    TUFF_GO(allocate(t));
+    TUFF_GO(draw_special_trial(t, ordinary, tuff_rng_fork(seed, 7)));
+    *trial = t;
+    t = NULL;
+exit:
+    tuff_trial_destroy(&t);
+    return status;
+}
+
+static double special_distance(double got, double want, double unit, double tolerance)
+{
+    if (isnan(want)) return isnan(got) ? 0 : INFINITY;
+    if (got == want || (fabs(got) < FLT_MIN && fabs(want) < FLT_MIN)) return 0;
+    // At the end of f32's range a rounding decides between a number and infinity.
+    const double end = (double)FLT_MAX * (1 - tolerance);
+    if ((isinf(want) || isinf(got)) && fabs(want) >= end && fabs(got) >= end &&
+        (want > 0) == (got > 0))
+        return 0;
+    const double e = fabs(got - want) / (fabs(want) + unit);
+    return isfinite(e) ? e : INFINITY;
+}
+
+double tuff_trial_special_error(const tuff_trial *t, int output, const void *got,
+                                double tolerance)
+{
+    const tuff_desc *d = &t->c.call.out[output];
+    const size_t n = (size_t)tuff_desc_count(d), size = tuff_dtype_size(d->dtype);
+    double worst = 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *g = (const char *)got + i * size;
+        const char *w = (const char *)t->want[output] + i * size;
+        const char *f = (const char *)t->flushed[output] + i * size;
+        double e = memcmp(g, w, size) && memcmp(g, f, size) ? INFINITY : 0;
+        if (d->dtype == TUFF_F32 && e > 0) {
+            const double x = number_at(d, got, i);
+            e = fmin(special_distance(x, number_at(d, t->want[output], i), t->unit[output],
+                                      tolerance),
+                     special_distance(x, number_at(d, t->flushed[output], i), t->unit[output],
+                                      tolerance));
+        }
+        if (e > worst) worst = e;
+    }
+    return worst;
+}
+
 void tuff_trial_destroy(tuff_trial **trial)
 {
     tuff_trial *t = *trial;
     if (!t) return;
     for (int i = 0; i < TUFF_OP_IN; i++) tuff_free(t->in[i]);
-    for (int o = 0; o < TUFF_OP_OUT; o++) tuff_free(t->want[o]);
+    for (int o = 0; o < TUFF_OP_OUT; o++) {
+        tuff_free(t->want[o]);
+        tuff_free(t->flushed[o]);
+    }
     tuff_free(t);
     *trial = NULL;
 }

@@ -297,6 +297,9 @@ struct tuff_op {
     // How it is judged.
     struct { float f32; } tol; // |got - want| <= tol * (|want| + rms(want)); 0: same bits
     struct { float min, max; } sample;
+    // Elements depend on few others, so that huge, tiny and subnormal numbers, infinities and
+    // NaNs among them say something: it is judged with those too.
+    bool special;
     // Makes inputs that were drawn one by one belong together, where the op assumes it (a y
     // that is the maximum of x). NULL: nothing to do.
     void (*prepare)(const tuff_call *c, void *const in[]);

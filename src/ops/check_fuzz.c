@@ -1,0 +1,356 @@
+// Random cases; declared in <tuff/check.h>. Every case starts as one of a record's list:
+//
+//   parse -> change sizes and params -> infer -> refused: a sentence must say why
+//                                             -> taken:   print, and judge it as any case
+//
+// Sizes of a case belong together (the K of two matrices), so a size is changed wherever it
+// stands, in params too; now and then in one place alone, which mostly is refused. What fails
+// is made smaller by the same kinds of change as long as it fails.
+#include "base/alloc.h"
+#include "base/glob.h"
+#include "base/rng.h"
+#include "base/time.h"
+#include "ops/check.h"
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    ELEMENTS = 1 << 17,  // of all tensors of a case
+    SHRINKS = 400        // tries at making a failure smaller
+};
+static const double budget = 5e7; // FLOPs of a case
+
+typedef struct fuzzer {
+    tuff_device *device;
+    const tuff_check_params *p;
+    tuff_check_fn fn;
+    void *user;
+    tuff_fuzz_result *result;
+    tuff_rng rng;
+} fuzzer;
+
+static uint32_t below(fuzzer *f, uint32_t n) { return tuff_rng_below(&f->rng, n); }
+
+// ---- a case and its sizes ------------------------------------------------------------------
+
+static int tensors(const tuff_case *c) { return c->call.op->in[0].name ? c->call.nin : 1; }
+
+static tuff_desc *tensor_at(tuff_case *c, int i)
+{
+    return c->call.op->in[0].name ? &c->call.in[i] : &c->call.out[0];
+}
+
+static int field_ints(const tuff_field *f)
+{
+    switch (f->type) {
+    case TUFF_FIELD_INT:
+    case TUFF_FIELD_AXIS:
+    case TUFF_FIELD_AXES:
+    case TUFF_FIELD_ENUM: return 1;
+    case TUFF_FIELD_INTS: return f->count;
+    default: return 0;
+    }
+}
+
+static int *int_at(tuff_case *c, const tuff_field *f, int i)
+{
+    return (int *)(void *)((char *)c->params + f->offset) + i;
+}
+
+// Replaces a size wherever it stands.
+static void replace_size(tuff_case *c, int64_t from, int64_t to, bool params)
+{
+    for (int i = 0; i < tensors(c); i++)
+        for (int d = 0; d < tensor_at(c, i)->rank; d++)
+            if (tensor_at(c, i)->dim[d] == from) tensor_at(c, i)->dim[d] = to;
+    for (const tuff_field *f = c->call.op->params; params && f->name; f++)
+        for (int i = 0; f->type <= TUFF_FIELD_INTS && i < field_ints(f); i++)
+            if (*int_at(c, f, i) == from) *int_at(c, f, i) = (int)to;
+}
+
+static int64_t pick_size(fuzzer *f, tuff_case *c)
+{
+    for (int n = 0; n < 8; n++) {
+        tuff_desc *d = tensor_at(c, (int)below(f, (uint32_t)tensors(c)));
+        if (d->dtype && d->rank) return d->dim[below(f, (uint32_t)d->rank)];
+    }
+    return 1;
+}
+
+static int64_t new_size(fuzzer *f)
+{
+    static const int64_t sizes[] = { 1, 1, 2, 3, 4, 5, 7, 8, 9, 11, 13, 15, 16, 17, 23, 31, 32,
+                                     33, 37, 63, 64, 65, 97, 127, 128, 129, 255, 256, 257,
+                                     1009, 4099, 65537, 2000000011 };
+    return sizes[below(f, sizeof sizes / sizeof *sizes)];
+}
+
+static void change_field(fuzzer *f, tuff_case *c)
+{
+    static const int ints[] = { 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 7, -1, -2, 17, 1000000 };
+    static const float reals[] = { 0, 0.5f, 1, 2, -1, 0.1f, 1e-5f, 3 };
+    int n = 0;
+    while (c->call.op->params[n].name) n++;
+    if (!n) return;
+    const tuff_field *field = &c->call.op->params[below(f, (uint32_t)n)];
+    char *at = (char *)c->params + field->offset;
+    const int count = field_ints(field);
+    int names = 0;
+    switch (field->type) {
+    case TUFF_FIELD_BOOL: *(bool *)at = !*(bool *)at; break;
+    case TUFF_FIELD_FLOAT:
+        memcpy(at, &reals[below(f, sizeof reals / sizeof *reals)], sizeof(float));
+        break;
+    case TUFF_FIELD_ENUM:
+        while (field->names[names]) names++;
+        *int_at(c, field, 0) = (int)below(f, (uint32_t)names);
+        break;
+    case TUFF_FIELD_AXIS: *int_at(c, field, 0) = (int)below(f, TUFF_MAX_DIMS); break;
+    case TUFF_FIELD_AXES: *int_at(c, field, 0) = (int)below(f, 16); break;
+    default:
+        if (count)
+            *int_at(c, field, (int)below(f, (uint32_t)count)) =
+                ints[below(f, sizeof ints / sizeof *ints)];
+        break;
+    }
+}
+
+static void change_rank(fuzzer *f, tuff_case *c)
+{
+    const bool more = below(f, 2);
+    for (int i = 0; i < tensors(c); i++) {
+        tuff_desc *d = tensor_at(c, i);
+        if (!d->dtype || (more ? d->rank == TUFF_MAX_DIMS : d->rank == 0)) continue;
+        const size_t n = (size_t)d->rank * sizeof *d->dim;
+        if (more) {
+            memmove(d->dim + 1, d->dim, n);
+            d->dim[0] = 2;
+        } else {
+            memmove(d->dim, d->dim + 1, n - sizeof *d->dim);
+        }
+        d->rank += more ? 1 : -1;
+    }
+}
+
+static void change(fuzzer *f, tuff_case *c)
+{
+    const uint32_t kind = below(f, 10);
+    if (kind < 5) {
+        replace_size(c, pick_size(f, c), new_size(f), below(f, 2));
+    } else if (kind < 6) {
+        tuff_desc *d = tensor_at(c, (int)below(f, (uint32_t)tensors(c)));
+        if (d->dtype && d->rank) d->dim[below(f, (uint32_t)d->rank)] = new_size(f);
+    } else if (kind < 9) {
+        change_field(f, c);
+    } else {
+        change_rank(f, c);
+    }
+}
+
+// ---- judging -------------------------------------------------------------------------------
+
+typedef struct verdict {
+    bool failed, ran;
+    char problem[512];
+    tuff_check_result result;
+    char variant[32];
+} verdict;
+
+static void on_result(void *user, const tuff_check_result *r)
+{
+    verdict *v = user;
+    v->ran |= !r->skipped;
+    if (r->passed || r->skipped || v->failed) return;
+    v->failed = true;
+    v->result = *r;
+    snprintf(v->problem, sizeof v->problem, "%s", r->problem);
+    snprintf(v->variant, sizeof v->variant, "%s", r->variant);
+}
+
+static tuff_status judge(fuzzer *f, const tuff_op *op, const char *type, const char *text,
+                         verdict *v)
+{
+    char filter[TUFF_CASE_TEXT + 80];
+    snprintf(filter, sizeof filter, "%s %s %s", op->name, type, text);
+    tuff_check_params p = *f->p;
+    p.filter = filter;
+    tuff_check_count count = { 0 };
+    *v = (verdict){ .failed = false };
+    return tuff_check_op(f->device, op, op, &p, on_result, v, &count);
+}
+
+static bool affordable(const tuff_call *c)
+{
+    int64_t elements = 0;
+    for (int i = 0; i < c->nin; i++)
+        if (tuff_call_has(c, i)) elements += tuff_desc_count(&c->in[i]);
+    for (int o = 0; o < c->nout; o++) elements += tuff_desc_count(&c->out[o]);
+    if (elements > ELEMENTS) return false;
+    return !c->op->cost || c->op->cost(c).flops <= budget;
+}
+
+typedef enum outcome { TAKEN, REFUSED, TOO_DEAR, WORDLESS } outcome;
+
+// Infers a changed case again, and prints it.
+static outcome retake(tuff_case *c, char *text, size_t size)
+{
+    c->call.params = c->params;
+    if (tuff_case_print(&c->call, text, size) >= size) return REFUSED;
+    for (int i = 0; i < tensors(c); i++) {
+        const tuff_desc *d = tensor_at(c, i);
+        int64_t n = 1;
+        for (int k = 0; k < d->rank && d->dtype; k++)
+            if (d->dim[k] < 1 || __builtin_mul_overflow(n, d->dim[k], &n) || n > INT32_MAX)
+                return REFUSED; // there is no such tensor
+    }
+    if (tuff_call_infer(&c->call) != TUFF_OK)
+        return strstr(tuff_last_error(), c->call.op->name) ? REFUSED : WORDLESS;
+    return affordable(&c->call) ? TAKEN : TOO_DEAR;
+}
+
+// ---- shrinking -----------------------------------------------------------------------------
+
+// Reads the text and applies change number `n` of those that make a case smaller; false past
+// the last one.
+static bool smaller(const tuff_op *op, tuff_dtype type, const char *text, int n, tuff_case *c)
+{
+    if (tuff_case_parse(op, type, text, c) != TUFF_OK) return false;
+    for (int i = 0; i < tensors(c); i++)
+        for (int d = 0; d < tensor_at(c, i)->rank; d++) {
+            const int64_t v = tensor_at(c, i)->dim[d];
+            const int64_t to[] = { 1, v / 2, v - 1 };
+            for (int k = 0; k < 3; k++) {
+                if (to[k] < 1 || to[k] >= v) continue;
+                if (n-- == 0) return replace_size(c, v, to[k], true), true;
+                if (n-- == 0) return tensor_at(c, i)->dim[d] = to[k], true;
+            }
+        }
+    for (const tuff_field *f = op->params; f->name; f++)
+        if (n-- == 0) {
+            const int count = field_ints(f);
+            for (int i = 0; i < count; i++) *int_at(c, f, i) = 0;
+            if (f->type == TUFF_FIELD_BOOL) *(bool *)((char *)c->params + f->offset) = false;
+            return true;
+        }
+    return false;
+}
+
+static tuff_status shrink(fuzzer *f, const tuff_op *op, tuff_dtype type, char *text,
+                          verdict *v)
+{
+    char next[TUFF_CASE_TEXT];
+    tuff_case c;
+    int tries = 0;
+    for (int n = 0; tries < SHRINKS && smaller(op, type, text, n, &c); n++) {
+        verdict w;
+        if (retake(&c, next, sizeof next) != TAKEN || strcmp(next, text) == 0) continue;
+        tries++;
+        TUFF_TRY(judge(f, op, tuff_dtype_name(type), next, &w));
+        if (!w.failed) continue;
+        strcpy(text, next);
+        *v = w;
+        n = -1;
+    }
+    return TUFF_OK;
+}
+
+static void report_failure(fuzzer *f, const tuff_op *op, tuff_dtype type, const char *text,
+                           verdict *v)
+{
+    char named[TUFF_CASE_TEXT + 16];
+    snprintf(named, sizeof named, "%s %s", tuff_dtype_name(type), text);
+    v->result.device = tuff_device_get_info(f->device)->id;
+    v->result.op = op->name;
+    v->result.text = named;
+    v->result.variant = v->variant;
+    v->result.problem = v->problem;
+    if (f->result->failed++ == 0) {
+        snprintf(f->result->first, sizeof f->result->first, "%s %s", op->name, named);
+        snprintf(f->result->problem, sizeof f->result->problem, "%s", v->problem);
+    }
+    if (f->fn) f->fn(f->user, &v->result);
+}
+
+// ---- the loop ------------------------------------------------------------------------------
+
+// A type that the op's first port takes; most often the main one.
+static tuff_dtype pick_type(fuzzer *f, const tuff_op *op)
+{
+    const uint32_t types = op->in[0].name ? op->in[0].dtypes : op->out[0].dtypes;
+    uint32_t t = types & (~types + 1);
+    for (int n = (int)below(f, 4) ? 0 : (int)below(f, 4); n > 0; n--) {
+        const uint32_t rest = types & ~(2 * t - 1);
+        if (rest) t = rest & (~rest + 1);
+    }
+    return t ? (tuff_dtype)t : TUFF_F32;
+}
+
+// A call too dear to run: it has a plan, or a sentence says what limit it is over.
+static bool planned_or_refused(fuzzer *f, const tuff_call *c)
+{
+    tuff_plan *plan = tuff_alloc(1, sizeof *plan);
+    if (!plan) return true;
+    const tuff_status status = tuff_select(c, tuff_device_caps(f->device), plan);
+    tuff_free(plan);
+    return status == TUFF_OK ||
+           (status == TUFF_ERR_LIMIT && strstr(tuff_last_error(), c->op->name));
+}
+
+static tuff_status one_case(fuzzer *f, const tuff_op *op)
+{
+    char text[TUFF_CASE_TEXT];
+    tuff_case c;
+    int cases = 0;
+    while (op->cases && op->cases[cases]) cases++;
+    if (!cases) return TUFF_OK;
+    const tuff_dtype type = pick_type(f, op);
+    if (tuff_case_parse(op, type, op->cases[below(f, (uint32_t)cases)], &c) != TUFF_OK)
+        return TUFF_OK;
+    for (int n = 1 + (int)below(f, 4); n > 0; n--) change(f, &c);
+    const outcome how = retake(&c, text, sizeof text);
+    verdict v = { .failed = how == WORDLESS };
+    if (how == TOO_DEAR) v.failed = !planned_or_refused(f, &c.call);
+    if (how != TAKEN) {
+        f->result->refused++;
+        if (v.failed) snprintf(v.problem, sizeof v.problem, "it is refused without a sentence that names "
+                 "the operator: '%.300s'", tuff_last_error());
+        if (v.failed) report_failure(f, op, type, text, &v);
+        return TUFF_OK;
+    }
+    TUFF_TRY(judge(f, op, tuff_dtype_name(type), text, &v));
+    f->result->run += v.ran;
+    if (!v.failed) return TUFF_OK;
+    TUFF_TRY(shrink(f, op, type, text, &v));
+    report_failure(f, op, type, text, &v);
+    return TUFF_OK;
+}
+
+static bool wanted(const tuff_check_params *p, const tuff_op *op)
+{
+    char name[96];
+    snprintf(name, sizeof name, "%s f32", op->name);
+    return tuff_glob(p->filter, name) || (p->filter && strcmp(p->filter, op->name) == 0);
+}
+
+tuff_status tuff_check_fuzz(tuff_device *device, double seconds, const tuff_check_params *p,
+                            tuff_check_fn fn, void *user, tuff_fuzz_result *result)
+{
+    static const tuff_check_params defaults;
+    TUFF_REQUIRE(device && result, ARG, "check: the device or the result is NULL");
+    *result = (tuff_fuzz_result){ .run = 0 };
+    fuzzer f = { .device = device, .p = p ? p : &defaults, .fn = fn, .user = user,
+                 .result = result };
+    f.rng.seed = tuff_rng_fork(f.p->seed, 11);
+    int some = 0;
+    for (int i = 0; i < tuff_op_count(); i++) some += wanted(f.p, tuff_op_at(i));
+    TUFF_REQUIRE(some, ARG, "check: no operator matches '%s'", f.p->filter);
+    const double end = tuff_time_now() + seconds;
+    while (tuff_time_now() < end) {
+        const tuff_op *op = tuff_op_at((int)below(&f, (uint32_t)tuff_op_count()));
+        if (wanted(f.p, op)) TUFF_TRY(one_case(&f, op));
+    }
+    TUFF_REQUIRE(!result->failed, CHECK, "%d of %lld random cases failed on %s, the first is "
+                 "'%s'", result->failed, (long long)result->run,
+                 tuff_device_get_info(device)->id, result->first);
+    return TUFF_OK;
+}
