@@ -7,8 +7,10 @@
 //   test_ops 'proof*'                     the proof alone
 #include "harness.h"
 #include "base/glob.h"
+#include "base/time.h"
 #include "ops/check.h"
 #include "ops/ops.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -244,7 +246,7 @@ static void proof_on_cpu(tuff_device *dev)
         { "a write before the output", "4 bytes before y something was written", ref_before },
         { "a changed input", "input b was changed", ref_input },
         { "a read behind the input", "is nan, expected", ref_reads_behind },
-        { "other bits the second time", "a second run gave other bits in y", ref_restless },
+        { "other bits the second time", "run 2 gave other bits in y", ref_restless },
         { "a thousandth too much", "expected", ref_thousandth },
         { "one wrong element in 100,003", "y[77777] is", ref_one_element },
         { "a wrong result in place", "when it takes the place of its input", ref_reversed },
@@ -350,6 +352,67 @@ static void proof_on_gpu(tuff_device *dev)
               "the gradient differs by");
 }
 
+// ---- random cases --------------------------------------------------------------------------
+
+static tuff_status infer_equal(const tuff_call *c, tuff_desc out[])
+{
+    TUFF_REQUIRE(tuff_desc_equal(&c->in[0], &c->in[1]) && c->in[0].rank, SHAPE,
+                 "a and b must be of one shape");
+    out[0] = c->in[0];
+    return TUFF_OK;
+}
+
+static void ref_five(const tuff_ref *r)
+{
+    const tuff_desc *a = &r->call->in[0];
+    ref_good(r);
+    if (r->begin == 0 && a->dim[a->rank - 1] >= 5) r->out[0][0] += 1;
+}
+
+static void ref_tanh_like(const tuff_ref *r)
+{
+    ref_good(r);
+    for (size_t i = r->begin; i < r->end; i++)
+        if (r->in[0][i] > 1000) r->out[0][i] = NAN;
+}
+
+// An op that is wrong where the last size is 5 or more is found, and the case made that small.
+static void a_failure_is_shrunk(tuff_device *dev)
+{
+    tuff_op good = make_op(ref_good), bad = make_op(ref_five);
+    static const char *const start[] = { "7x3 7x3", NULL };
+    good.infer = bad.infer = infer_equal;
+    good.cases = bad.cases = start;
+    good.grad = bad.grad = NULL;
+    if (!case_begin("proof: a random case that fails is shrunk")) return;
+    tuff_fuzz_result r;
+    EXPECT_OK(tuff_fuzz_op(dev, &good, &bad, tuff_time_now() + 60, NULL, NULL, NULL, &r));
+    EXPECT_EQ(r.failed, 1);
+    EXPECT_HAS(r.first, "5");
+    EXPECT(strlen(r.first) <= strlen("good f32 1x5 1x5"));
+    case_end();
+}
+
+static void special_numbers_are_tried(tuff_device *dev)
+{
+    static const char *const start[] = { "400 400", NULL };
+    tuff_op good = make_op(ref_good), bad = make_op(ref_tanh_like);
+    good.special = true;
+    good.cases = start;
+    must_fail(dev, "NaN for large numbers", &good, &bad, NULL, "with special numbers");
+}
+
+static void random_cases(tuff_device *dev)
+{
+    const tuff_check_params p = { .seed = 3, .cases = 500 };
+    tuff_fuzz_result r;
+    if (!case_begin("random cases")) return;
+    const tuff_status status = tuff_check_fuzz(dev, 300, &p, NULL, NULL, &r);
+    if (status != TUFF_OK) FAIL("%s: %s", tuff_last_error(), r.problem);
+    EXPECT(r.run > 50 && r.refused > 0);
+    case_end();
+}
+
 int main(int argc, char **argv)
 {
     const char *filter = argc > 1 ? argv[1] : NULL;
@@ -363,6 +426,8 @@ int main(int argc, char **argv)
             proof_of_other_cases(dev);
             proof_of_gradients(dev);
             every_spoiled_gradient_is_noticed(dev);
+            a_failure_is_shrunk(dev);
+            special_numbers_are_tried(dev);
         } else {
             proof_on_gpu(dev);
             proof_of_other_cases(dev);
@@ -374,6 +439,7 @@ int main(int argc, char **argv)
         if (status != TUFF_OK && status != TUFF_ERR_CHECK) FAIL("%s", tuff_last_error());
         if (!filter) every_gradient_is_judged(&t);
     }
+    if (!filter || strcmp(filter, "random*") == 0) random_cases(dev);
     tuff_device_close(&dev);
     return report();
 }

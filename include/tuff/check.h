@@ -24,6 +24,7 @@ typedef struct tuff_check_params {
     bool thorough;      // every case in every type, and special numbers in every case
     int repeat;         // runs that must give the same bits; at least 2
     uint64_t seed;
+    int64_t cases;      // tuff_check_fuzz: ends after so many draws; 0 = when the time is over
 } tuff_check_params;
 
 // Calls `fn` for each result. The string "op f32 case" reproduces a result when it is given

@@ -102,4 +102,10 @@ typedef struct tuff_check_count {
 tuff_status tuff_check_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
                           const tuff_check_params *p, tuff_check_fn fn, void *user,
                           tuff_check_count *count);
+
+// Random cases of one op until `end` (as tuff_time_now tells it), or one when it is past;
+// otherwise as tuff_check_fuzz.
+tuff_status tuff_fuzz_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
+                         double end, const tuff_check_params *p, tuff_check_fn fn, void *user,
+                         tuff_fuzz_result *result);
 #endif

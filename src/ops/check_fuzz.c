@@ -26,6 +26,7 @@ typedef struct fuzzer {
     tuff_check_fn fn;
     void *user;
     tuff_fuzz_result *result;
+    const tuff_op *op, *subject;
     tuff_rng rng;
 } fuzzer;
 
@@ -167,16 +168,15 @@ static void on_result(void *user, const tuff_check_result *r)
     snprintf(v->variant, sizeof v->variant, "%s", r->variant);
 }
 
-static tuff_status judge(fuzzer *f, const tuff_op *op, const char *type, const char *text,
-                         verdict *v)
+static tuff_status judge(fuzzer *f, const char *type, const char *text, verdict *v)
 {
     char filter[TUFF_CASE_TEXT + 80];
-    snprintf(filter, sizeof filter, "%s %s %s", op->name, type, text);
+    snprintf(filter, sizeof filter, "%s %s %s", f->op->name, type, text);
     tuff_check_params p = *f->p;
     p.filter = filter;
     tuff_check_count count = { 0 };
     *v = (verdict){ .failed = false };
-    return tuff_check_op(f->device, op, op, &p, on_result, v, &count);
+    return tuff_check_op(f->device, f->op, f->subject, &p, on_result, v, &count);
 }
 
 static bool affordable(const tuff_call *c)
@@ -235,17 +235,16 @@ static bool smaller(const tuff_op *op, tuff_dtype type, const char *text, int n,
     return false;
 }
 
-static tuff_status shrink(fuzzer *f, const tuff_op *op, tuff_dtype type, char *text,
-                          verdict *v)
+static tuff_status shrink(fuzzer *f, tuff_dtype type, char *text, verdict *v)
 {
     char next[TUFF_CASE_TEXT];
     tuff_case c;
     int tries = 0;
-    for (int n = 0; tries < SHRINKS && smaller(op, type, text, n, &c); n++) {
+    for (int n = 0; tries < SHRINKS && smaller(f->op, type, text, n, &c); n++) {
         verdict w;
         if (retake(&c, next, sizeof next) != TAKEN || strcmp(next, text) == 0) continue;
         tries++;
-        TUFF_TRY(judge(f, op, tuff_dtype_name(type), next, &w));
+        TUFF_TRY(judge(f, tuff_dtype_name(type), next, &w));
         if (!w.failed) continue;
         strcpy(text, next);
         *v = w;
@@ -254,18 +253,17 @@ static tuff_status shrink(fuzzer *f, const tuff_op *op, tuff_dtype type, char *t
     return TUFF_OK;
 }
 
-static void report_failure(fuzzer *f, const tuff_op *op, tuff_dtype type, const char *text,
-                           verdict *v)
+static void report_failure(fuzzer *f, tuff_dtype type, const char *text, verdict *v)
 {
     char named[TUFF_CASE_TEXT + 16];
     snprintf(named, sizeof named, "%s %s", tuff_dtype_name(type), text);
     v->result.device = tuff_device_get_info(f->device)->id;
-    v->result.op = op->name;
+    v->result.op = f->op->name;
     v->result.text = named;
     v->result.variant = v->variant;
     v->result.problem = v->problem;
     if (f->result->failed++ == 0) {
-        snprintf(f->result->first, sizeof f->result->first, "%s %s", op->name, named);
+        snprintf(f->result->first, sizeof f->result->first, "%s %s", f->op->name, named);
         snprintf(f->result->problem, sizeof f->result->problem, "%s", v->problem);
     }
     if (f->fn) f->fn(f->user, &v->result);
@@ -296,8 +294,9 @@ static bool planned_or_refused(fuzzer *f, const tuff_call *c)
            (status == TUFF_ERR_LIMIT && strstr(tuff_last_error(), c->op->name));
 }
 
-static tuff_status one_case(fuzzer *f, const tuff_op *op)
+static tuff_status one_case(fuzzer *f)
 {
+    const tuff_op *op = f->op;
     char text[TUFF_CASE_TEXT];
     tuff_case c;
     int cases = 0;
@@ -314,14 +313,14 @@ static tuff_status one_case(fuzzer *f, const tuff_op *op)
         f->result->refused++;
         if (v.failed) snprintf(v.problem, sizeof v.problem, "it is refused without a sentence that names "
                  "the operator: '%.300s'", tuff_last_error());
-        if (v.failed) report_failure(f, op, type, text, &v);
+        if (v.failed) report_failure(f, type, text, &v);
         return TUFF_OK;
     }
-    TUFF_TRY(judge(f, op, tuff_dtype_name(type), text, &v));
+    TUFF_TRY(judge(f, tuff_dtype_name(type), text, &v));
     f->result->run += v.ran;
     if (!v.failed) return TUFF_OK;
-    TUFF_TRY(shrink(f, op, type, text, &v));
-    report_failure(f, op, type, text, &v);
+    TUFF_TRY(shrink(f, type, text, &v));
+    report_failure(f, type, text, &v);
     return TUFF_OK;
 }
 
@@ -332,22 +331,42 @@ static bool wanted(const tuff_check_params *p, const tuff_op *op)
     return tuff_glob(p->filter, name) || (p->filter && strcmp(p->filter, op->name) == 0);
 }
 
-tuff_status tuff_check_fuzz(tuff_device *device, double seconds, const tuff_check_params *p,
-                            tuff_check_fn fn, void *user, tuff_fuzz_result *result)
+static fuzzer make(tuff_device *device, const tuff_check_params *p, tuff_check_fn fn,
+                   void *user, tuff_fuzz_result *result)
 {
     static const tuff_check_params defaults;
-    TUFF_REQUIRE(device && result, ARG, "check: the device or the result is NULL");
-    *result = (tuff_fuzz_result){ .run = 0 };
     fuzzer f = { .device = device, .p = p ? p : &defaults, .fn = fn, .user = user,
                  .result = result };
     f.rng.seed = tuff_rng_fork(f.p->seed, 11);
+    *result = (tuff_fuzz_result){ .run = 0 };
+    return f;
+}
+
+tuff_status tuff_fuzz_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
+                         double end, const tuff_check_params *p, tuff_check_fn fn, void *user,
+                         tuff_fuzz_result *result)
+{
+    fuzzer f = make(device, p, fn, user, result);
+    f.op = op;
+    f.subject = subject;
+    do {
+        TUFF_TRY(one_case(&f));
+    } while (tuff_time_now() < end && !result->failed);
+    return TUFF_OK;
+}
+
+tuff_status tuff_check_fuzz(tuff_device *device, double seconds, const tuff_check_params *p,
+                            tuff_check_fn fn, void *user, tuff_fuzz_result *result)
+{
+    TUFF_REQUIRE(device && result, ARG, "check: the device or the result is NULL");
+    fuzzer f = make(device, p, fn, user, result);
     int some = 0;
     for (int i = 0; i < tuff_op_count(); i++) some += wanted(f.p, tuff_op_at(i));
     TUFF_REQUIRE(some, ARG, "check: no operator matches '%s'", f.p->filter);
     const double end = tuff_time_now() + seconds;
-    while (tuff_time_now() < end) {
-        const tuff_op *op = tuff_op_at((int)below(&f, (uint32_t)tuff_op_count()));
-        if (wanted(f.p, op)) TUFF_TRY(one_case(&f, op));
+    for (int64_t n = 0; tuff_time_now() < end && (!f.p->cases || n < f.p->cases); n++) {
+        f.op = f.subject = tuff_op_at((int)below(&f, (uint32_t)tuff_op_count()));
+        if (wanted(f.p, f.op)) TUFF_TRY(one_case(&f));
     }
     TUFF_REQUIRE(!result->failed, CHECK, "%d of %lld random cases failed on %s, the first is "
                  "'%s'", result->failed, (long long)result->run,
