@@ -78,8 +78,8 @@ cJSON *check_json(check_table *t)
 static const char style[] =
     "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max-width:70em;padding:0 1em;"
     "color:#222;background:#fff}h1{font-size:1.5em}h2{font-size:1.15em;margin-top:2em}"
-    "table{border-collapse:collapse;font-size:13px}th,td{text-align:left;padding:2px 12px 2px 0;"
-    "border-bottom:1px solid #ddd;vertical-align:top}td.n,th.n{text-align:right}"
+    "table{border-collapse:collapse;font-size:13px}th,td{text-align:left;padding:2px 12px 2px "
+    "0;border-bottom:1px solid #ddd;vertical-align:top}td.n,th.n{text-align:right}"
     ".bad{color:#b00020;font-weight:600}.good{color:#1b6e3c}code,pre{font:13px ui-monospace,"
     "monospace}pre{background:#f4f4f4;padding:.6em;overflow-x:auto}"
     "@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th,td{border-color:"

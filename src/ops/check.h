@@ -66,8 +66,8 @@ double tuff_trial_special_error(const tuff_trial *t, int output, const void *got
 // ---- a run on a device ---------------------------------------------------------------------
 
 // Runs `subject` (an op of the same ports as the trial's) with the trial's inputs `repeat`
-// times (at least twice), and once more with each output in the place of the input it may alias. *error receives the
-// largest error of the first and the last, by tuff_trial_error.
+// times (at least twice), and once more with each output in the place of the input it may
+// alias. *error receives the largest error of the first and the last, by tuff_trial_error.
 // Fails: TUFF_ERR_CHECK (beyond the tolerance, an element not written, one written or an
 // input changed outside of the outputs, other bits in the second run), and as tuff_run does.
 tuff_status tuff_trial_run(const tuff_trial *t, const tuff_op *subject, tuff_stream *stream,

@@ -311,9 +311,10 @@ static tuff_status one_case(fuzzer *f)
     if (how == TOO_DEAR) v.failed = !planned_or_refused(f, &c.call);
     if (how != TAKEN) {
         f->result->refused++;
-        if (v.failed) snprintf(v.problem, sizeof v.problem, "it is refused without a sentence that names "
+        if (!v.failed) return TUFF_OK;
+        snprintf(v.problem, sizeof v.problem, "it is refused without a sentence that names "
                  "the operator: '%.300s'", tuff_last_error());
-        if (v.failed) report_failure(f, type, text, &v);
+        report_failure(f, type, text, &v);
         return TUFF_OK;
     }
     TUFF_TRY(judge(f, tuff_dtype_name(type), text, &v));
