@@ -68,7 +68,7 @@ static tuff_status draw_dy(judge *j, uint64_t seed)
         const tuff_desc *d = &j->call->out[o];
         j->y[o] = tuff_alloc(tuff_desc_bytes(d), 1);
         if (!j->y[o]) return TUFF_ERR_MEMORY;
-        if (d->dtype != TUFF_F32) continue;
+        if (d->dtype != TUFF_F32 || j->call->op->out[o].no_grad) continue;
         const size_t n = (size_t)tuff_desc_count(d);
         j->dy[o] = tuff_alloc(n, sizeof **j->dy);
         if (!j->dy[o]) return TUFF_ERR_MEMORY;

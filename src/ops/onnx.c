@@ -159,6 +159,12 @@ static tuff_status on_dropped(void *user, char *word)
 
 // ---- running -----------------------------------------------------------------------------
 
+// A record is asked for by ONNX's name, or by its own where ONNX's says less (see onnx.h).
+static bool answers_to(const tuff_op *op, const char *name)
+{
+    return strcmp(op->onnx ? op->onnx : op->name, name) == 0;
+}
+
 // The first record of that operator that takes the call; *said holds what the first one said.
 static tuff_status run_records(tuff_stream *s, const tuff_onnx_call *c, const tuff_desc *shape,
                                tuff_tensor *out[8], int *nout)
@@ -167,7 +173,7 @@ static tuff_status run_records(tuff_stream *s, const tuff_onnx_call *c, const tu
     tuff_status first = TUFF_OK;
     for (int i = 0; i < tuff_op_count(); i++) {
         const tuff_op *op = tuff_op_at(i);
-        if (!op->onnx || strcmp(op->onnx, c->op) != 0) continue;
+        if (!answers_to(op, c->op)) continue;
         const tuff_status status = tuff_op_apply(s, op->name, c->in, c->nin, c->attrs.item,
                                                  c->attrs.count, shape, out, nout);
         if (status == TUFF_OK) return status;

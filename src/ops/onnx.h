@@ -6,7 +6,8 @@
 //             of ours: ReduceSum's axes, Clip's min and max, Reshape's shape. Such an input is
 //             read back to the host.
 //   defaults  what ONNX means where an attribute is not given and our zero means something else
-//   fix       what cannot be said as a table
+//   fix       what cannot be said as a table; may name another record: BatchNormalization in
+//             training is batch_norm_train
 #ifndef TUFF_OPS_ONNX_H
 #define TUFF_OPS_ONNX_H
 #include "ops/op.h"
@@ -32,8 +33,8 @@ int tuff_onnx_ints(const char *value, int64_t v[], int most);
 
 // A call on its way: the inputs that are still tensors, and the attributes.
 typedef struct tuff_onnx_call {
-    const char *op;
-    int opset; // TUFF_ONNX_OPSET when nobody said
+    const char *op; // ONNX's, or the name of a record that ONNX has no name for
+    int opset;      // TUFF_ONNX_OPSET when nobody said
     const tuff_tensor *in[TUFF_OP_IN];
     int nin;
     tuff_onnx_attrs attrs;

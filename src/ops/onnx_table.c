@@ -2,7 +2,16 @@
 #include "ops/onnx.h"
 #include <string.h>
 
+static tuff_status fix_batch_norm(tuff_onnx_call *c)
+{
+    const char *training = tuff_onnx_get(&c->attrs, "training_mode");
+    if (training && strcmp(training, "0") != 0) c->op = "batch_norm_train";
+    tuff_onnx_drop(&c->attrs, "training_mode");
+    return TUFF_OK;
+}
+
 static const tuff_onnx_rule rules[] = {
+    { .op = "BatchNormalization", .dropped = "spatial", .fix = fix_batch_norm },
     { .op = "ReduceSum", .inputs = "1:axes", .defaults = "keepdims=1" },
     { .op = "ReduceMean", .inputs = "1:axes", .defaults = "keepdims=1" },
     { .op = "ReduceMax", .inputs = "1:axes", .defaults = "keepdims=1" },

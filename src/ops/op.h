@@ -250,7 +250,7 @@ typedef struct tuff_port {
     bool alias;      // outputs: may be the same tensor as the input `alias_in`
     int alias_in;    // outputs: index of that input
     bool alias_any;  // outputs: may be any one input of the same shape (elementwise ops)
-    bool no_grad;    // inputs: integers, targets, state; never differentiated
+    bool no_grad;    // integers, targets, state; never differentiated
     bool positive;   // inputs: samples are drawn from (0.1, sample.max]
     bool whole;      // inputs: samples are whole numbers, so that equals meet
     int index_below; // inputs of i32: cases draw from [0, dim[rank-1] of in[0]) when 1

@@ -93,6 +93,9 @@ X(lamb)
 X(clip_norm)
 
 // ---- norm
+X(batch_norm)
+X(batch_norm_train)
+X(batch_norm_grad)
 
 // ---- sequence
 

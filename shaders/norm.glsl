@@ -1,0 +1,31 @@
+// What the kernels of normalisation share: where an element lies, whose mean and whose scale
+// it has, and the mean and variance of pieces put together.
+#include "divide.glsl"
+#include "abi/norm.h"
+
+// Where element j of set q lies, without the part of q.
+uint norm_base(tuff_norm_sets s, uint q)
+{
+    const uint a = divide(q, s.beside);
+    return a * s.terms * s.beside.by + (q - a * s.beside.by) * s.run.by;
+}
+
+uint norm_step(tuff_norm_sets s, uint j)
+{
+    const uint o = divide(j, s.run);
+    return o * s.beside.by * s.run.by + (j - o * s.run.by);
+}
+
+uint norm_param(tuff_norm_params p, uint i)
+{
+    const uint q = divide(i, p.span);
+    return q - divide(q, p.period) * p.period.by;
+}
+
+// (n, mean, M2): M2 is the sum of squares of what differs from the mean. Two of them together
+// (Chan, Golub and LeVeque, 1979); nothing cancels, however large the mean is.
+vec3 norm_join(vec3 a, vec3 b)
+{
+    const float n = a.x + b.x, d = b.y - a.y, part = n > 0.0 ? b.x / n : 0.0;
+    return vec3(n, a.y + d * part, a.z + b.z + d * d * a.x * part);
+}

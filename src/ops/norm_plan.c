@@ -1,0 +1,382 @@
+// The launches that normalising ops are made of; see norm.h.
+#include "ops/norm.h"
+#include "ops/divide.h"
+#include <assert.h>
+
+// ---- layouts -------------------------------------------------------------------------------
+
+tuff_norm_view tuff_norm_of_params(const tuff_norm *g)
+{
+    return (tuff_norm_view){ g->params, g->count / g->params, g->params, g->span };
+}
+
+static tuff_norm_sets sets_of(const tuff_norm_view *v)
+{
+    return (tuff_norm_sets){ (uint32_t)v->count, (uint32_t)v->terms,
+                             tuff_divide_by(v->beside), tuff_divide_by(v->run) };
+}
+
+static tuff_norm_params params_of(const tuff_norm *g)
+{
+    return (tuff_norm_params){ tuff_divide_by(g->span), tuff_divide_by(g->params), 0,
+                               (uint32_t)g->params };
+}
+
+// True when four elements that are neighbours lie in one run of such a set.
+static bool fours(const tuff_norm *g, const tuff_norm_view *v)
+{
+    return g->count % 4 == 0 && v->run % 4 == 0;
+}
+
+// PARAMS of kernels that take four elements at once.
+static uint32_t params_mode(const tuff_norm *g)
+{
+    if (g->params == 1 || g->span % 4 == 0) return TUFF_NORM_PARAMS_ONE;
+    return g->span == 1 && g->params % 4 == 0 ? TUFF_NORM_PARAMS_FOUR
+                                               : TUFF_NORM_PARAMS_EACH;
+}
+
+static uint32_t rows_mode(const tuff_norm *g)
+{
+    return g->channel ? TUFF_NORM_ROWS_PARAM
+         : g->rows.beside == 1 ? TUFF_NORM_ROWS_WHOLE : TUFF_NORM_ROWS_LINES;
+}
+
+bool tuff_norm_group_pays(const tuff_norm_view *v) { return v->run >= 32; }
+
+bool tuff_norm_texels(const tuff_norm *g, const tuff_caps *k)
+{
+    const size_t wide = fours(g, &g->rows) ? 4 : 1;
+    return k->cpu_like && g->count / wide <= k->max_texels &&
+           4 * g->rows.count <= k->max_texels && g->params <= k->max_texels;
+}
+
+static tuff_bind_kind texels(bool wide)
+{
+    return wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32;
+}
+
+static void bind(tuff_dispatch *d, tuff_place p, tuff_bind_kind kind)
+{
+    tuff_bind(d, p.role, p.index, kind, TUFF_READ);
+}
+
+static void bind_write(tuff_dispatch *d, tuff_place p)
+{
+    tuff_bind(d, p.role, p.index, TUFF_BIND_STORAGE, TUFF_WRITE);
+}
+
+// A texel binding of numbers [first, first + some), or, of one that is not there, of some
+// number of `instead` that nobody reads.
+static void bind_part(tuff_dispatch *d, bool there, tuff_place p, tuff_place instead,
+                      size_t first, size_t some)
+{
+    bind(d, there ? p : instead, TUFF_BIND_TEXEL_F32);
+    tuff_slot *s = &d->slot[d->nslot - 1];
+    s->offset = there ? first * sizeof(float) : 0;
+    s->size = (there ? some : 1) * sizeof(float);
+}
+
+// Parameters that one launch sees, through a texel buffer.
+static size_t slice_of(const tuff_caps *k, size_t params)
+{
+    const size_t most = (size_t)k->max_texels / 256 * 256;
+    return params < most ? params : most;
+}
+
+static bool slices_fit(const tuff_norm *g, const tuff_caps *k, const tuff_plan *p)
+{
+    const size_t slice = slice_of(k, g->params);
+    return (g->params - 1) / slice + 1 <= (size_t)(TUFF_PLAN_MAX - p->count);
+}
+
+// ---- pieces --------------------------------------------------------------------------------
+
+static uint32_t group_size(tuff_norm_how how, const tuff_caps *k)
+{
+    return how == TUFF_NORM_GROUP && !k->cpu_like && k->max_group >= 256 &&
+                   k->max_group_size[0] >= 256
+               ? 256 : tuff_group_size(k);
+}
+
+// As many pieces as keep the device busy. Short ones are exact: what an invocation adds up is
+// at most 1,024 numbers, unless a set has over 4 million; and few, because one invocation puts
+// the pieces of a set together.
+static tuff_norm_pieces cut(const tuff_norm_view *v, tuff_norm_how how, const tuff_caps *k)
+{
+    const uint64_t lanes = how == TUFF_NORM_GROUP ? group_size(how, k) : 1;
+    const uint64_t busy = k->cpu_like ? 16 * tuff_group_size(k)
+                        : how == TUFF_NORM_GROUP ? 1024 : 65536;
+    const uint64_t most = how == TUFF_NORM_GROUP ? 128 : 4096, longest = 1024 * lanes;
+    const uint64_t worth = v->terms / (64 * lanes); // shorter ones cost more than they gain
+    uint64_t pieces = (busy + v->count - 1) / v->count;
+    if (pieces > most) pieces = most;
+    if (pieces > worth) pieces = worth ? worth : 1;
+    uint64_t span = (v->terms + pieces - 1) / pieces;
+    if (span > longest) span = longest;
+    if (span < (v->terms + 4095) / 4096) span = (v->terms + 4095) / 4096;
+    span = (span + 3) / 4 * 4;
+    return (tuff_norm_pieces){ (uint32_t)((v->terms + span - 1) / span), (uint32_t)span };
+}
+
+static tuff_dispatch *add_pieces(const tuff_norm *g, const tuff_norm_view *v,
+                                 tuff_norm_how how, int shader, int scratch,
+                                 tuff_norm_pieces *pieces, const tuff_caps *k, tuff_plan *p)
+{
+    *pieces = cut(v, how, k);
+    const struct tuff_norm_pieces_pc pc = {
+        .sets = sets_of(v), .params = params_of(g), .terms = tuff_divide_by(g->rows.terms),
+        .segments = pieces->segments, .span = pieces->span,
+    };
+    const uint64_t count = (uint64_t)v->count * pieces->segments;
+    const uint32_t wg = group_size(how, k);
+    tuff_dispatch *d = tuff_plan_add(p, shader);
+    tuff_spec(d, wg);
+    TUFF_PUSH(d, pc);
+    tuff_grid(d, how == TUFF_NORM_GROUP ? count : (count + wg - 1) / wg, k);
+    p->scratch[scratch] = count * 2 * sizeof(float);
+    return d;
+}
+
+tuff_norm_pieces tuff_norm_add_stats(const tuff_norm *g, tuff_norm_how how, tuff_place x,
+                                     int scratch, const tuff_caps *k, tuff_plan *p)
+{
+    static const int shaders[] = { TUFF_SHADER_norm_stats, TUFF_SHADER_norm_stats_texel,
+                                   TUFF_SHADER_norm_stats_group };
+    const bool texel = how == TUFF_NORM_TEXEL, wide = texel && fours(g, &g->rows);
+    tuff_norm_pieces pieces;
+    tuff_dispatch *d = add_pieces(g, &g->rows, how, shaders[how], scratch, &pieces, k, p);
+    tuff_spec(d, g->kind);
+    if (texel) tuff_spec(d, wide);
+    bind(d, x, texel ? texels(wide) : TUFF_BIND_STORAGE);
+    bind_write(d, TUFF_PLACE_SCRATCH(scratch));
+    return pieces;
+}
+
+static struct tuff_norm_merge_pc merge_pc(const tuff_norm *g, const tuff_norm_view *v,
+                                          tuff_norm_pieces pieces)
+{
+    return (struct tuff_norm_merge_pc){
+        .count = (uint32_t)v->count, .terms = (uint32_t)v->terms,
+        .segments = pieces.segments, .span = pieces.span, .epsilon = (float)g->epsilon,
+        .some = (uint32_t)v->count,
+    };
+}
+
+static tuff_dispatch *add_sets(int shader, size_t sets, const tuff_caps *k, tuff_plan *p)
+{
+    const uint32_t wg = tuff_group_size(k);
+    tuff_dispatch *d = tuff_plan_add(p, shader);
+    tuff_spec(d, wg);
+    tuff_grid(d, (sets + wg - 1) / wg, k);
+    return d;
+}
+
+void tuff_norm_add_merge(const tuff_norm *g, tuff_norm_pieces pieces, int scratch,
+                         tuff_place mean, tuff_place inv, const tuff_caps *k, tuff_plan *p)
+{
+    const struct tuff_norm_merge_pc pc = merge_pc(g, &g->rows, pieces);
+    tuff_dispatch *d = add_sets(TUFF_SHADER_norm_merge, g->rows.count, k, p);
+    tuff_spec(d, g->kind);
+    bind(d, TUFF_PLACE_SCRATCH(scratch), TUFF_BIND_STORAGE);
+    bind_write(d, mean);
+    bind_write(d, inv);
+    TUFF_PUSH(d, pc);
+}
+
+bool tuff_norm_add_running(const tuff_norm *g, const tuff_norm_running *r,
+                           tuff_norm_pieces pieces, const tuff_caps *k, tuff_plan *p)
+{
+    if (!slices_fit(g, k, p)) return false;
+    struct tuff_norm_merge_pc pc = merge_pc(g, &g->rows, pieces);
+    pc.keep = (float)r->keep;
+    pc.add = (float)r->add;
+    pc.add_var = (float)r->add_var;
+    const size_t slice = slice_of(k, g->params);
+    for (size_t first = 0; first < g->params; first += slice) {
+        const size_t left = g->params - first, some = left < slice ? left : slice;
+        pc.first = (uint32_t)first;
+        pc.some = (uint32_t)some;
+        tuff_dispatch *d = add_sets(TUFF_SHADER_norm_running, some, k, p);
+        tuff_spec(d, g->kind);
+        bind(d, TUFF_PLACE_SCRATCH(r->scratch), TUFF_BIND_STORAGE);
+        bind_write(d, r->saved);
+        bind_write(d, r->new_mean);
+        bind_write(d, r->new_var);
+        bind_part(d, true, r->old_mean, r->old_mean, first, some);
+        bind_part(d, true, r->old_var, r->old_var, first, some);
+        TUFF_PUSH(d, pc);
+    }
+    return true;
+}
+
+// ---- elements ------------------------------------------------------------------------------
+
+static struct tuff_norm_apply_pc apply_pc(const tuff_norm *g)
+{
+    return (struct tuff_norm_apply_pc){
+        .count = (uint32_t)g->count, .sets = sets_of(&g->rows), .params = params_of(g),
+        .terms = tuff_divide_by(g->rows.terms * g->rows.beside),
+        .epsilon = (float)g->epsilon, .share = (float)(1 / (double)g->rows.terms),
+    };
+}
+
+static tuff_dispatch *add_elements(int shader, const struct tuff_norm_apply_pc *pc,
+                                   const tuff_caps *k, tuff_plan *p)
+{
+    const uint32_t wg = tuff_group_size_flat(k);
+    tuff_dispatch *d = tuff_plan_add(p, shader);
+    tuff_spec(d, wg);
+    tuff_grid(d, ((uint64_t)pc->count + 4 * wg - 1) / (4 * wg), k);
+    TUFF_PUSH(d, *pc);
+    return d;
+}
+
+static void spec_apply(tuff_dispatch *d, const tuff_norm *g, const tuff_norm_apply *a)
+{
+    tuff_spec(d, rows_mode(g));
+    tuff_spec(d, a->has_mean);
+    tuff_spec(d, a->variance);
+    tuff_spec(d, a->pairs);
+    tuff_spec(d, a->has_scale);
+    tuff_spec(d, a->has_bias);
+}
+
+// Sees all parameters at once.
+static void apply_texel(const tuff_norm *g, const tuff_norm_apply *a, const tuff_caps *k,
+                        tuff_plan *p)
+{
+    const bool wide = fours(g, &g->rows);
+    const uint32_t mode = params_mode(g);
+    const struct tuff_norm_apply_pc pc = apply_pc(g);
+    tuff_dispatch *d = add_elements(TUFF_SHADER_norm_apply_texel, &pc, k, p);
+    spec_apply(d, g, a);
+    tuff_spec(d, wide);
+    tuff_spec(d, mode);
+    bind(d, a->x, texels(wide));
+    bind(d, a->has_mean ? a->mean : a->inv, TUFF_BIND_TEXEL_F32);
+    bind(d, a->inv, TUFF_BIND_TEXEL_F32);
+    bind_write(d, a->y);
+    const tuff_bind_kind kind = texels(wide && mode == TUFF_NORM_PARAMS_FOUR);
+    bind(d, a->has_scale ? a->scale : a->x, a->has_scale ? kind : texels(wide));
+    bind(d, a->has_bias ? a->bias : a->x, a->has_bias ? kind : texels(wide));
+}
+
+bool tuff_norm_add_apply(const tuff_norm *g, tuff_norm_how how, const tuff_norm_apply *a,
+                         const tuff_caps *k, tuff_plan *p)
+{
+    if (how == TUFF_NORM_TEXEL) {
+        apply_texel(g, a, k, p);
+        return true;
+    }
+    const bool any = a->has_scale || a->has_bias;
+    if (any && !slices_fit(g, k, p)) return false;
+    const size_t slice = any ? slice_of(k, g->params) : g->params;
+    struct tuff_norm_apply_pc pc = apply_pc(g);
+    for (size_t first = 0; first < g->params; first += slice) {
+        const size_t left = g->params - first, some = left < slice ? left : slice;
+        pc.params.first = (uint32_t)first;
+        pc.params.some = (uint32_t)some;
+        tuff_dispatch *d = add_elements(TUFF_SHADER_norm_apply, &pc, k, p);
+        spec_apply(d, g, a);
+        bind(d, a->x, TUFF_BIND_STORAGE);
+        bind(d, a->has_mean ? a->mean : a->inv, TUFF_BIND_STORAGE);
+        bind(d, a->inv, TUFF_BIND_STORAGE);
+        bind_write(d, a->y);
+        bind_part(d, a->has_scale, a->scale, a->x, first, some);
+        bind_part(d, a->has_bias, a->bias, a->x, first, some);
+    }
+    return true;
+}
+
+// ---- gradients -----------------------------------------------------------------------------
+
+tuff_norm_pieces tuff_norm_add_sums(const tuff_norm *g, tuff_norm_how how,
+                                    const tuff_norm_sums *s, const tuff_caps *k, tuff_plan *p)
+{
+    static const int shaders[] = { TUFF_SHADER_norm_sums, TUFF_SHADER_norm_sums_texel,
+                                   TUFF_SHADER_norm_sums_group };
+    const tuff_norm_view v = s->rows ? g->rows : tuff_norm_of_params(g);
+    const bool texel = how == TUFF_NORM_TEXEL;
+    const bool one = !s->has_scale || params_mode(g) == TUFF_NORM_PARAMS_ONE;
+    const bool wide = texel && one && fours(g, &v);
+    const tuff_bind_kind kind = texel ? texels(wide) : TUFF_BIND_STORAGE;
+    tuff_norm_pieces pieces;
+    tuff_dispatch *d = add_pieces(g, &v, how, shaders[how], s->scratch, &pieces, k, p);
+    tuff_spec(d, rows_mode(g));
+    tuff_spec(d, s->has_scale);
+    if (texel) tuff_spec(d, wide);
+    bind(d, s->x, kind);
+    bind(d, s->dy, kind);
+    bind(d, s->stats, texel ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE);
+    bind_write(d, TUFF_PLACE_SCRATCH(s->scratch));
+    bind_part(d, s->has_scale, s->scale, s->x, 0, g->params);
+    return pieces;
+}
+
+void tuff_norm_add_params(const tuff_norm *g, tuff_norm_pieces pieces, int scratch,
+                          tuff_place dscale, tuff_place dbias, bool has_bias,
+                          const tuff_caps *k, tuff_plan *p)
+{
+    const tuff_norm_view v = tuff_norm_of_params(g);
+    const struct tuff_norm_merge_pc pc = merge_pc(g, &v, pieces);
+    tuff_dispatch *d = add_sets(TUFF_SHADER_norm_sums_merge, v.count, k, p);
+    tuff_spec(d, false);
+    tuff_spec(d, g->kind == TUFF_NORM_MOMENTS);
+    tuff_spec(d, has_bias);
+    bind(d, TUFF_PLACE_SCRATCH(scratch), TUFF_BIND_STORAGE);
+    bind_write(d, dscale);
+    bind_write(d, has_bias ? dbias : dscale);
+    bind(d, TUFF_PLACE_SCRATCH(scratch), TUFF_BIND_STORAGE);
+    TUFF_PUSH(d, pc);
+}
+
+static void dx_texel(const tuff_norm *g, const tuff_norm_dx *s, const tuff_caps *k,
+                     tuff_plan *p)
+{
+    const bool wide = fours(g, &g->rows);
+    const uint32_t mode = params_mode(g);
+    const struct tuff_norm_apply_pc pc = apply_pc(g);
+    tuff_dispatch *d = add_elements(TUFF_SHADER_norm_dx_texel, &pc, k, p);
+    tuff_spec(d, g->channel);
+    tuff_spec(d, s->has_scale);
+    tuff_spec(d, wide);
+    tuff_spec(d, mode);
+    bind(d, s->x, texels(wide));
+    bind(d, s->dy, texels(wide));
+    bind(d, s->rows, texels(!g->channel));
+    bind_write(d, s->dx);
+    bind(d, s->has_scale ? s->scale : s->x,
+         texels(wide && (!s->has_scale || mode == TUFF_NORM_PARAMS_FOUR)));
+    bind(d, g->channel ? s->dscale : s->x, texels(wide && !g->channel));
+    bind(d, g->channel ? s->dbias : s->x, texels(wide && !g->channel));
+}
+
+bool tuff_norm_add_dx(const tuff_norm *g, tuff_norm_how how, const tuff_norm_dx *s,
+                      const tuff_caps *k, tuff_plan *p)
+{
+    if (how == TUFF_NORM_TEXEL) {
+        dx_texel(g, s, k, p);
+        return true;
+    }
+    const bool any = s->has_scale || g->channel;
+    if (any && !slices_fit(g, k, p)) return false;
+    const size_t slice = any ? slice_of(k, g->params) : g->params;
+    struct tuff_norm_apply_pc pc = apply_pc(g);
+    for (size_t first = 0; first < g->params; first += slice) {
+        const size_t left = g->params - first, some = left < slice ? left : slice;
+        pc.params.first = (uint32_t)first;
+        pc.params.some = (uint32_t)some;
+        tuff_dispatch *d = add_elements(TUFF_SHADER_norm_dx, &pc, k, p);
+        tuff_spec(d, g->channel);
+        tuff_spec(d, s->has_scale);
+        bind(d, s->x, TUFF_BIND_STORAGE);
+        bind(d, s->dy, TUFF_BIND_STORAGE);
+        bind(d, s->rows, TUFF_BIND_STORAGE);
+        bind_write(d, s->dx);
+        bind_part(d, s->has_scale, s->scale, s->x, first, some);
+        bind_part(d, g->channel, s->dscale, s->x, first, some);
+        bind_part(d, g->channel, s->dbias, s->x, first, some);
+    }
+    return true;
+}
