@@ -1,7 +1,7 @@
 // Read by the C compiler and by glslang: the only description of this layout.
 #include "abi.h"
 
-// One axis: dx [outer, n, inner] of dy [outer, m, inner]: pad put `before` elements before the
+// One axis: dx [outer, n, inner] of dy [outer, m, inner]: pad put `before` elements before
 // the n (below 0: cut off there).
 struct tuff_pad_grad_pc {
     uint outer, n, inner, m;

@@ -10,6 +10,15 @@ static tuff_status fix_batch_norm(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
+// Indices, depth, values: ours has no depth among the inputs.
+static tuff_status fix_one_hot(tuff_onnx_call *c)
+{
+    TUFF_REQUIRE(c->nin == 3 && c->in[2], ARG, "it takes indices, depth and values");
+    c->in[1] = c->in[2];
+    c->in[2] = NULL;
+    return TUFF_OK;
+}
+
 static const tuff_onnx_rule rules[] = {
     { .op = "BatchNormalization", .dropped = "spatial", .fix = fix_batch_norm },
     { .op = "ReduceSum", .inputs = "1:axes", .defaults = "keepdims=1" },
@@ -33,6 +42,11 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Pad", .inputs = "1:pads 2:constant_value 3:axes" },
     { .op = "Split", .inputs = "1:split", .defaults = "axis=0" },
     { .op = "Trilu", .inputs = "1:k" },
+    { .op = "Gather", .defaults = "axis=0" },
+    { .op = "GatherElements", .defaults = "axis=0" },
+    { .op = "ScatterElements", .defaults = "axis=0" },
+    { .op = "Scatter", .defaults = "axis=0", .as = "ScatterElements" },
+    { .op = "OneHot", .inputs = "1:depth", .fix = fix_one_hot },
 };
 
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset)

@@ -148,4 +148,76 @@ TUFF_API TUFF_CHECK tuff_status tuff_depth_to_space(tuff_stream *s, const tuff_t
 TUFF_API TUFF_CHECK tuff_status tuff_space_to_depth(tuff_stream *s, const tuff_tensor *x,
                                                     tuff_tensor *y,
                                                     const tuff_block_params *p);
+// ---- rows by their indices -----------------------------------------------------------------
+// Indices are i32 or i64. A negative one counts from the end; one that names nothing reads as
+// zeros, and what it would write is dropped, on every device alike.
+
+typedef struct tuff_gather_params {
+    int axis;                // gather, gather_elements; counted from the innermost
+    int batch_dims;          // gather_nd: leading dims that x and indices share
+    int size[TUFF_MAX_DIMS]; // gradients: dims of dx
+} tuff_gather_params;
+// y = x with `axis` replaced by the dims of indices: y[.., j.., ..] = x[.., indices[j..], ..]
+// (ONNX Gather; torch.nn.Embedding is x [V, D], axis 1).
+TUFF_API TUFF_CHECK tuff_status tuff_gather(tuff_stream *s, const tuff_tensor *x,
+                                            const tuff_tensor *indices, tuff_tensor *y,
+                                            const tuff_gather_params *p);
+// indices [B.., J.., K] name slices x[b.., i0, .., iK-1], y [B.., J.., ..] (ONNX GatherND).
+TUFF_API TUFF_CHECK tuff_status tuff_gather_nd(tuff_stream *s, const tuff_tensor *x,
+                                               const tuff_tensor *indices, tuff_tensor *y,
+                                               const tuff_gather_params *p);
+// y has the shape of indices, each of which names an element of x along `axis`, at the same
+// place of the other dims (ONNX GatherElements; torch.gather).
+TUFF_API TUFF_CHECK tuff_status tuff_gather_elements(tuff_stream *s, const tuff_tensor *x,
+                                                     const tuff_tensor *indices,
+                                                     tuff_tensor *y,
+                                                     const tuff_gather_params *p);
+// dx: the sums of dy over the indices that name each row, in their order: the same bits every
+// time, however many there are for one row.
+TUFF_API TUFF_CHECK tuff_status tuff_gather_grad(tuff_stream *s, const tuff_tensor *dy,
+                                                 const tuff_tensor *indices, tuff_tensor *dx,
+                                                 const tuff_gather_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_gather_nd_grad(tuff_stream *s, const tuff_tensor *dy,
+                                                    const tuff_tensor *indices,
+                                                    tuff_tensor *dx,
+                                                    const tuff_gather_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_gather_elements_grad(tuff_stream *s,
+                                                          const tuff_tensor *dy,
+                                                          const tuff_tensor *indices,
+                                                          tuff_tensor *dx,
+                                                          const tuff_gather_params *p);
+
+typedef enum tuff_reduction { // what becomes of an element that updates name
+    TUFF_REDUCTION_NONE,      // the last update
+    TUFF_REDUCTION_ADD,
+    TUFF_REDUCTION_MUL,
+    TUFF_REDUCTION_MAX,
+    TUFF_REDUCTION_MIN
+} tuff_reduction;
+typedef struct tuff_scatter_params {
+    int axis;      // scatter_elements; counted from the innermost
+    int reduction; // tuff_reduction
+} tuff_scatter_params;
+// y = x with updates at the places that tuff_gather_elements / tuff_gather_nd would read
+// (ONNX ScatterElements, ScatterND). The gradient of TUFF_REDUCTION_NONE takes it that no two
+// indices name one place, that of TUFF_REDUCTION_MUL that nothing is 0.
+TUFF_API TUFF_CHECK tuff_status tuff_scatter_elements(tuff_stream *s, const tuff_tensor *x,
+                                                      const tuff_tensor *indices,
+                                                      const tuff_tensor *updates,
+                                                      tuff_tensor *y,
+                                                      const tuff_scatter_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_scatter_nd(tuff_stream *s, const tuff_tensor *x,
+                                                const tuff_tensor *indices,
+                                                const tuff_tensor *updates, tuff_tensor *y,
+                                                const tuff_scatter_params *p);
+
+typedef struct tuff_one_hot_params {
+    int axis;  // of y, counted from the innermost
+    int depth; // y's size along it; 0 = 2
+} tuff_one_hot_params;
+// y = values[1] where the place along `axis` is the index, else values[0]; without values 1 and
+// 0 (ONNX OneHot). An index that names nothing is off everywhere.
+TUFF_API TUFF_CHECK tuff_status tuff_one_hot(tuff_stream *s, const tuff_tensor *indices,
+                                             const tuff_tensor *values, tuff_tensor *y,
+                                             const tuff_one_hot_params *p);
 #endif
