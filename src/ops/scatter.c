@@ -436,7 +436,7 @@ static const char *const reductions[] = { "none", "add", "mul", "max", "min", NU
 const tuff_op tuff_op_scatter_elements = {
     .name = "scatter_elements", .onnx = "ScatterElements", COMMON(scatter_elements),
     SCATTER_PORTS, .grad = grad_scatter_elements,
-    .doc = "y = x with updates[i, j, k] put to (or joined with) place indices[i, j, k] of `axis`",
+    .doc = "y = x with updates[i, j, k] at (or joined with) place indices[i, j, k] of an axis",
     .params = { TUFF_AXIS(tuff_scatter_params, axis),
                 TUFF_ENUM(tuff_scatter_params, reduction, reductions) },
     .cases = TUFF_CASES("1 1 1", "5x13 5x7 5x7", "13x5 3x4 3x4 axis=1 reduction=add",
