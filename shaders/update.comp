@@ -10,9 +10,12 @@
 //   -DSTATES=1, 2 or 3, for each state s (m or v; m and v; m, v and x):
 //   binding 4, 6, 8  s   as w                                         read
 //   binding 5, 7, 9  s   float[count]       write; may be the memory of the binding before
+//   -DCOPY, an invocation to two elements:
+//   the next binding  copy  uint[ceil(count / 2)], w in 16 bits     write
 //   spec 0     WG     workgroup size
 //   spec 1     OP     TUFF_UPDATE_...
-//   grid       ceil(count / WG), folded
+//   spec 2     BF16   with -DCOPY: bf16, else f16
+//   grid       ceil(invocations / WG), folded
 //
 // In place is safe: an invocation reads its own element only, before it writes it.
 #include "common.glsl"
@@ -49,10 +52,9 @@ OUTPUT(9, x_out);
 
 #include "update.glsl"
 
-void main()
+// The step of element i; returns the new w.
+float update(uint i)
 {
-    const uint i = group_index() * WG + gl_LocalInvocationIndex;
-    if (i >= pc.count) return;
     const bool skip = skipped(), alone = OP == TUFF_UPDATE_RMSPROP || OP == TUFF_UPDATE_ADAGRAD;
     const float w = READ(w_in, i), g = penalised(READ(g_in, i), w);
     float m = 0.0, v = 0.0, x = 0.0; // the old ones
@@ -71,7 +73,8 @@ void main()
     const float new_m = next_m(m, ratio(g, new_v, new_x));
     const float n = numerator(g, OP == TUFF_UPDATE_LION ? m : new_m);
     const float d = denominator(OP == TUFF_UPDATE_AMSGRAD ? new_x : new_v);
-    w_out[i] = skip ? w : next_w(w, n, d);
+    const float result = skip ? w : next_w(w, n, d);
+    w_out[i] = result;
 #if STATES == 1
     const float old = alone ? v : m, new = alone ? new_v : new_m;
     s_out[i] = skip ? old : new;
@@ -82,4 +85,28 @@ void main()
 #if STATES >= 3
     x_out[i] = skip ? x : new_x;
 #endif
+    return result;
 }
+
+#ifdef COPY
+#include "packed.glsl"
+layout(constant_id = 2) const bool BF16 = false;
+layout(binding = 4 + 2 * STATES) writeonly buffer Copy { uint copy[]; };
+
+uint half_of(float w) { return BF16 ? f32_to_bf16(w) : f32_to_f16(w); }
+
+void main()
+{
+    const uint word = group_index() * WG + gl_LocalInvocationIndex, i = 2 * word;
+    if (i >= pc.count) return;
+    uint bits = half_of(update(i));
+    if (i + 1 < pc.count) bits |= half_of(update(i + 1)) << 16;
+    copy[word] = bits;
+}
+#else
+void main()
+{
+    const uint i = group_index() * WG + gl_LocalInvocationIndex;
+    if (i < pc.count) update(i);
+}
+#endif

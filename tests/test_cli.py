@@ -271,8 +271,8 @@ def every_optimizer():
     # What is tested here is the command line; the updates are judged on every device by
     # test_ops, test_golden and test_train.
     rates = dict(sgd=0.05, momentum=0.01, nesterov=0.01, rmsprop=0.001, adam=0.002, adamw=0.002,
-                 adagrad=0.01, rmsprop_momentum=0.0002, rmsprop_centered=0.001, amsgrad=0.002,
-                 adamax=0.004, nadam=0.005, lion=0.0003, lamb=0.01)
+                 adagrad=0.01, rmsprop_momentum=0.0002, rmsprop_centered=0.001, amsgrad=0.004,
+                 adamax=0.005, nadam=0.005, lion=0.003, lamb=0.05)
     for name, rate in rates.items():
         got = tuff_json("train", "--net", NET, *data(1), "--optimizer", name, "--lr", rate,
                         "--device", "cpu", "--weight-decay", 1e-4, "--l1", 1e-6,

@@ -40,7 +40,7 @@ static set set_create(const float *w, const float *state)
     set s = { make(flat, w), make(flat, NULL), make(TUFF_SHAPE(TUFF_F32, 8), NULL),
               make(flat, state), make(flat, state), make(flat, state),
               make(TUFF_SHAPE(TUFF_I32, STARTS), starts), { NULL } };
-    s.more = (tuff_update_tensors){ s.m, s.v, s.x, s.starts };
+    s.more = (tuff_update_tensors){ .m = s.m, .v = s.v, .x = s.x, .starts = s.starts };
     return s;
 }
 
@@ -215,6 +215,234 @@ static void hyper_by_hand(void)
     EXPECT_NEAR(h[1], 1 / 0.9, 1e-6);
 }
 
+// ---- losses that are scaled ----------------------------------------------------------------
+
+static float value_of(const tuff_tensor *t)
+{
+    float v = NAN;
+    EXPECT_OK(tuff_tensor_read(stream, t, &v, sizeof v));
+    return v;
+}
+
+static void overflow_is_found_where_there_is_one(void)
+{
+    enum { N = 1000 };
+    float g[N], y[N];
+    tuff_tensor *t = make(TUFF_SHAPE(TUFF_F32, N), NULL);
+    tuff_tensor *scaler = make(TUFF_SHAPE(TUFF_F32, 4), (const float[]){ 1024, 0, 0, 0 });
+    tuff_tensor *found = make(TUFF_SCALAR(TUFF_F32), NULL);
+    tuff_tensor *norm = make(TUFF_SCALAR(TUFF_F32), NULL);
+    for (int where = -1; where < N; where += 333) {
+        for (int i = 0; i < N; i++) g[i] = i % 2 ? 3e38f : -1e-30f;
+        if (where >= 0) g[where] = where % 2 ? NAN : -INFINITY;
+        EXPECT_OK(tuff_tensor_write(stream, t, g, sizeof g));
+        EXPECT_OK(tuff_unscale(stream, t, scaler, t, found));
+        EXPECT_OK(tuff_tensor_read(stream, t, y, sizeof y));
+        EXPECT(value_of(found) == (where >= 0));
+        for (int i = 0; i < N; i++) EXPECT(y[i] == (i == where ? 0 : g[i] / 1024));
+    }
+    // What overflowed does not reach the length that gradients are clipped by.
+    for (int i = 0; i < N; i++) g[i] = i ? 0.5f : INFINITY;
+    EXPECT_OK(tuff_tensor_write(stream, t, g, sizeof g));
+    EXPECT_OK(tuff_tensor_write(stream, scaler, (const float[]){ 0.5f, 0, 0, 0 }, 16));
+    EXPECT_OK(tuff_unscale(stream, t, scaler, t, found));
+    EXPECT_OK(tuff_clip_norm(stream, t, t, norm, NULL));
+    EXPECT_NEAR(value_of(norm), sqrt(N - 1), 1e-4);
+    EXPECT_OK(tuff_tensor_read(stream, t, y, sizeof y));
+    EXPECT(y[0] == 0);
+    EXPECT_NEAR(y[1], 1 / sqrt(N - 1), 1e-6);
+    tuff_tensor **const all[] = { &t, &scaler, &found, &norm };
+    for (size_t i = 0; i < COUNT(all); i++) tuff_tensor_destroy(all[i]);
+}
+
+// A recorded step: the gradient is what the test writes times the scale.
+typedef struct recorded {
+    set s;
+    tuff_tensor *scaler;
+    tuff_var g, hyper;
+    tuff_program *program;
+} recorded;
+
+static void record(recorded *r, const char *op, const tuff_update_params *p,
+                   const tuff_loss_scale_params *scale)
+{
+    static const float zeros[SIZE], ones[SIZE] = { 1, 2, 3 };
+    tuff_graph *g = NULL;
+    r->s = set_create(ones, zeros);
+    r->scaler = make(TUFF_SHAPE(TUFF_F32, 4), (const float[]){ 64, 0, 0, 0 });
+    if (!EXPECT_OK(tuff_graph_create(&g))) return;
+    r->g = tuff_graph_input(g, "g", TUFF_SHAPE(TUFF_F32, SIZE));
+    r->hyper = tuff_graph_input(g, "hyper", TUFF_SHAPE(TUFF_F32, 8));
+    const tuff_var scaler = tuff_graph_bind(g, "scaler", r->scaler);
+    tuff_var fine[2], next[2], done[3];
+    tuff_graph_op_n(g, "unscale", (tuff_var[]){ r->g, scaler }, 2, NULL, fine, 2);
+    tuff_graph_op_n(g, "loss_scale", (tuff_var[]){ fine[1], scaler, r->hyper }, 3, scale, next,
+                    2);
+    const tuff_var in[] = { tuff_graph_bind(g, "w", r->s.w), fine[0], next[1],
+                            tuff_graph_bind(g, "m", r->s.m), tuff_graph_bind(g, "v", r->s.v) };
+    tuff_graph_op_n(g, op, in, 5, p, done, 3);
+    tuff_graph_store(g, done[0], r->s.w);
+    tuff_graph_store(g, done[1], r->s.m);
+    tuff_graph_store(g, done[2], r->s.v);
+    tuff_graph_store(g, next[0], r->scaler);
+    EXPECT_OK(tuff_program_create(dev, g, NULL, &r->program));
+    tuff_graph_destroy(&g);
+}
+
+// Steps whose gradients overflow, among others, leave no trace: after it all w is what the
+// others alone make of it, with the corrections of as many steps, and the scale is what
+// PyTorch's GradScaler has by its rules, counted here on the host.
+static void overflows_leave_no_trace(void)
+{
+    enum { RUNS = 14 };
+    static const bool bad[RUNS] = { true, true, [5] = true, [9] = true };
+    static const char *const ops[] = { "adam", "nadam" };
+    for (size_t k = 0; k < COUNT(ops); k++) {
+        const tuff_update_params p = { .weight_decay = 0.125f };
+        const tuff_loss_scale_params scale = { .growth_interval = 3, .backoff_factor = 0.25f,
+                                               .momentum_decay = k == 1 ? 0.004f : 0 };
+        static const float zeros[SIZE], ones[SIZE] = { 1, 2, 3 };
+        float g[SIZE], hyper[8] = { 0.0625f, 0, 0, 1 }, got[SIZE], want[SIZE], state[4];
+        float factor = 64;
+        int good = 0, row = 0;
+        recorded r = { .program = NULL };
+        record(&r, ops[k], &p, &scale);
+        set alone = set_create(ones, zeros);
+        for (int t = 0; t < RUNS && r.program; t++) {
+            for (int i = 0; i < SIZE; i++) g[i] = (float)((i * 7 + t * 5) % 11 - 5) / 8;
+            if (!bad[t]) take_step(&alone, ops[k], &p, 0.0625, good++, g, false);
+            for (int i = 0; i < SIZE; i++) g[i] *= factor;
+            if (bad[t]) g[t] = t % 2 ? NAN : INFINITY;
+            EXPECT_OK(tuff_program_write(r.program, r.g, g, sizeof g));
+            EXPECT_OK(tuff_program_write(r.program, r.hyper, hyper, sizeof hyper));
+            EXPECT_OK(tuff_program_run(r.program));
+            row = bad[t] ? 0 : row + 1;
+            if (bad[t]) factor *= 0.25f;
+            else if (row == 3) factor *= 2, row = 0;
+        }
+        EXPECT_OK(tuff_program_wait(r.program));
+        read(r.s.w, got);
+        read(alone.w, want);
+        compare(ops[k], got, want);
+        EXPECT_OK(tuff_tensor_read(stream, r.scaler, state, sizeof state));
+        EXPECT(state[0] == factor && state[1] == (float)row && state[2] == (float)good);
+        tuff_program_destroy(&r.program);
+        tuff_tensor_destroy(&r.scaler);
+        set_destroy(&r.s);
+        set_destroy(&alone);
+    }
+}
+
+// ---- weights of 16 bits with a master of 32 -------------------------------------------------
+
+enum { ROWS = 32 };
+
+typedef struct mixed {
+    set s;
+    tuff_tensor *half, *scaler;
+    tuff_var x, target, hyper, loss;
+    tuff_program *program;
+} mixed;
+
+// y = x w and the loss in f32 from weights in `type`, whose gradient is in it too.
+static void record_mixed(mixed *r, tuff_dtype type)
+{
+    static const float zeros[SIZE];
+    tuff_graph *g = NULL;
+    r->s = set_create(zeros, zeros);
+    r->half = make(TUFF_SHAPE(type, SIZE), zeros);
+    r->scaler = make(TUFF_SHAPE(TUFF_F32, 4), (const float[]){ 0x1p30f, 0, 0, 0 });
+    tuff_tensor *scale = NULL, *w = NULL;
+    EXPECT_OK(tuff_tensor_view(r->scaler, 0, TUFF_SCALAR(TUFF_F32), &scale));
+    EXPECT_OK(tuff_tensor_view(r->half, 0, TUFF_SHAPE(type, SIZE, 1), &w));
+    if (!EXPECT_OK(tuff_graph_create(&g))) return;
+    const tuff_cast_params to_f32 = { .to = TUFF_F32 };
+    const tuff_update_params adam = { .copy = type };
+    r->x = tuff_graph_input(g, "x", TUFF_SHAPE(TUFF_F32, ROWS, SIZE));
+    r->target = tuff_graph_input(g, "target", TUFF_SHAPE(TUFF_F32, ROWS, 1));
+    r->hyper = tuff_graph_input(g, "hyper", TUFF_SHAPE(TUFF_F32, 8));
+    const tuff_var half = tuff_graph_bind(g, "half", w);
+    const tuff_var wide = tuff_graph_op(g, "cast", &half, 1, &to_f32);
+    const tuff_var y = tuff_graph_op(g, "matmul", (tuff_var[]){ r->x, wide }, 2, NULL);
+    tuff_var grad;
+    r->loss = tuff_graph_op(g, "mse", (tuff_var[]){ y, r->target }, 2, NULL);
+    const tuff_var by[] = { r->loss, tuff_graph_bind(g, "scale", scale) };
+    tuff_graph_backward(g, tuff_graph_op(g, "mul", by, 2, NULL), &half, 1, &grad);
+    grad = tuff_graph_op(g, "cast", &grad, 1, &to_f32);
+    grad = tuff_graph_reshape(g, grad, TUFF_SHAPE(TUFF_F32, SIZE));
+    const tuff_var scaler = tuff_graph_bind(g, "scaler", r->scaler);
+    tuff_var fine[2], next[2], clipped[2], done[4];
+    tuff_graph_op_n(g, "unscale", (tuff_var[]){ grad, scaler }, 2, NULL, fine, 2);
+    tuff_graph_op_n(g, "loss_scale", (tuff_var[]){ fine[1], scaler, r->hyper }, 3, NULL, next,
+                    2);
+    tuff_graph_op_n(g, "clip_norm", fine, 1, NULL, clipped, 2);
+    const tuff_var in[] = { tuff_graph_bind(g, "w", r->s.w), clipped[0], next[1],
+                            tuff_graph_bind(g, "m", r->s.m), tuff_graph_bind(g, "v", r->s.v) };
+    tuff_graph_op_n(g, "adam", in, 5, &adam, done, 4);
+    tuff_tensor *const into[] = { r->s.w, r->s.m, r->s.v, r->half };
+    for (int i = 0; i < 4; i++) tuff_graph_store(g, done[i], into[i]);
+    tuff_graph_store(g, next[0], r->scaler);
+    tuff_graph_output(g, "loss", r->loss);
+    EXPECT_OK(tuff_program_create(dev, g, NULL, &r->program));
+    tuff_graph_destroy(&g);
+    tuff_tensor_destroy(&scale);
+    tuff_tensor_destroy(&w);
+}
+
+static void write_data(mixed *r)
+{
+    static float x[ROWS * SIZE];
+    float target[ROWS] = { 0 };
+    for (int i = 0; i < ROWS; i++)
+        for (int k = 0; k < SIZE; k++) {
+            const int v = (i * i * 3 + k * k * 5 + i * k * 7) % 3 - 1;
+            x[i * SIZE + k] = (float)v;
+            target[i] += (float)v * (float)(k % 5 - 2) / 4;
+        }
+    EXPECT_OK(tuff_program_write(r->program, r->x, x, sizeof x));
+    EXPECT_OK(tuff_program_write(r->program, r->target, target, sizeof target));
+}
+
+static void a_master_of_32_bits(void)
+{
+    static const tuff_dtype types[] = { TUFF_F16, TUFF_BF16 };
+    for (size_t k = 0; k < COUNT(types); k++) {
+        mixed r = { .program = NULL };
+        record_mixed(&r, types[k]);
+        float loss[2] = { 0 }, state[4], w[SIZE];
+        for (int t = 0; t < 150 && r.program; t++) {
+            const float hyper[8] = { t < 100 ? 0.03125f : 0.00390625f, 1, 1, 1 };
+            if (t < 2) write_data(&r); // once for each of two slots
+            EXPECT_OK(tuff_program_write(r.program, r.hyper, hyper, sizeof hyper));
+            EXPECT_OK(tuff_program_run(r.program));
+            EXPECT_OK(tuff_program_read(r.program, r.loss, &loss[t > 0], sizeof *loss));
+        }
+        EXPECT_OK(tuff_tensor_read(stream, r.scaler, state, sizeof state));
+        read(r.s.w, w);
+        EXPECT(loss[1] < 0.01f * loss[0]);
+        // f16 overflows at 2^30 and no longer after some halvings; bf16 reaches as far as f32.
+        if (types[k] == TUFF_F16)
+            EXPECT(state[0] < 0x1p30f && state[2] < 150 && state[2] > 110);
+        else
+            EXPECT(state[0] == 0x1p30f && state[2] == 150);
+        // The copy is the master, rounded.
+        tuff_tensor *wide = make(TUFF_SHAPE(TUFF_F32, SIZE), NULL);
+        float copy[SIZE];
+        EXPECT_OK(tuff_cast(stream, r.half, wide, NULL));
+        read(wide, copy);
+        const double step = types[k] == TUFF_F16 ? 0x1p-11 : 0x1p-8;
+        for (int i = 0; i < SIZE; i++)
+            EXPECT_NEAR(copy[i], w[i], fabs((double)w[i]) * step + 1e-7);
+        tuff_tensor_destroy(&wide);
+        tuff_program_destroy(&r.program);
+        tuff_tensor_destroy(&r.half);
+        tuff_tensor_destroy(&r.scaler);
+        set_destroy(&r.s);
+    }
+}
+
+// ---- refusals ------------------------------------------------------------------------------
+
 static void updates_say_what_is_wrong(void)
 {
     const tuff_desc desc = TUFF_SHAPE(TUFF_F32, 3), eight = TUFF_SHAPE(TUFF_F32, 8);
@@ -245,6 +473,15 @@ static void updates_say_what_is_wrong(void)
     EXPECT_STR(tuff_last_error(), "adam: beta1 is -0.5, it must be at least 0 and below 1");
     EXPECT_STATUS(tuff_update(stream, "nesterov", w, g, hyper, &t, &damp), TUFF_ERR_ARG);
     EXPECT_STR(tuff_last_error(), "nesterov: dampening is 0.5, only momentum takes one");
+    const tuff_update_params wide = { .copy = TUFF_F32 }, half = { .copy = TUFF_F16 };
+    EXPECT_STATUS(tuff_update(stream, "sgd", w, g, hyper, NULL, &wide), TUFF_ERR_DTYPE);
+    EXPECT_STR(tuff_last_error(), "sgd: copy is f32, it must be f16 or bf16");
+    EXPECT_STATUS(tuff_update(stream, "sgd", w, g, hyper, NULL, &half), TUFF_ERR_ARG);
+    EXPECT_STR(tuff_last_error(), "sgd: output copy is missing");
+    EXPECT_STATUS(tuff_unscale(stream, g, hyper, g, m), TUFF_ERR_SHAPE);
+    EXPECT_STR(tuff_last_error(), "unscale: scaler must be f32 [4], it is f32 [8]");
+    EXPECT_STATUS(tuff_loss_scale(stream, m, hyper, hyper, g, g, NULL), TUFF_ERR_SHAPE);
+    EXPECT_STR(tuff_last_error(), "loss_scale: found must be f32 [], it is f32 [3]");
     tuff_tensor **const all[] = { &w, &g, &hyper, &m, &v, &square };
     for (size_t i = 0; i < COUNT(all); i++) tuff_tensor_destroy(all[i]);
 }
@@ -261,6 +498,9 @@ int main(int argc, char **argv)
         }
     CASE(a_skipped_step_changes_nothing);
     CASE(hyper_by_hand);
+    CASE(overflow_is_found_where_there_is_one);
+    CASE(overflows_leave_no_trace);
+    CASE(a_master_of_32_bits);
     CASE(updates_say_what_is_wrong);
     tuff_stream_destroy(&stream);
     tuff_device_close(&dev);

@@ -53,3 +53,21 @@ struct tuff_clip_pc {
     uint count;
     float max_norm;
 };
+
+// The scaler [4] of losses, and what loss_scale does with it.
+#define TUFF_SCALER_SCALE   0
+#define TUFF_SCALER_TRACKER 1
+#define TUFF_SCALER_STEPS   2
+#define TUFF_SCALER_PRODUCT 3
+
+struct tuff_unscale_pc {
+    uint count;
+};
+
+struct tuff_loss_scale_pc {
+    float growth, backoff, interval;
+    float log_beta1, log_beta2; // natural
+    float beta1;
+    float log_decay;            // nadam: momentum_decay times the logarithm of 0.96
+    uint nadam;
+};

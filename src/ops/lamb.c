@@ -57,21 +57,21 @@ static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     if (!tuff_update_texel(c, k, p)) return false;
     add_steps(c, k, p);
-    return true;
+    return tuff_update_add_copy(c, k, p);
 }
 
 static bool fused(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     if (!tuff_update_fused(c, k, p)) return false;
     add_steps(c, k, p);
-    return true;
+    return tuff_update_add_copy(c, k, p);
 }
 
 static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     if (!tuff_update_split(c, k, p)) return false;
     add_steps(c, k, p);
-    return true;
+    return tuff_update_add_copy(c, k, p);
 }
 
 // Starts that are drawn one by one are put in order, from 0.
@@ -97,7 +97,8 @@ const tuff_op tuff_op_lamb = {
            "w -= lr (|w| / |d|) d, where the lengths are those of each parameter",
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_M, TUFF_UPDATE_READ_V,
             { .name = "starts", .dtypes = TUFF_I32, .no_grad = true, .index_below = 1 } },
-    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_WRITE("v", 1) },
+    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_WRITE("v", 1),
+             TUFF_UPDATE_COPY },
     .params_size = sizeof(tuff_update_params),
     .params = { TUFF_UPDATE_PART(beta1), TUFF_UPDATE_PART(beta2), TUFF_UPDATE_PART(eps),
                 TUFF_UPDATE_PENALTIES },
@@ -110,5 +111,6 @@ const tuff_op tuff_op_lamb = {
     TUFF_UPDATE_JUDGED,
     .cases = TUFF_CASES("1 1 8 1 1 1", "7x11x3 7x11x3 8 7x11x3 7x11x3 4 weight_decay=0.5",
                         "997 997 8 997 997 31 l1=0.25 clip_value=0.125 beta1=0.5 beta2=0.75 "
-                        "eps=0.01", "37 37 8 37 37 99", "70001 70001 8 70001 70001 7"),
+                        "eps=0.01", "37 37 8 37 37 99 copy=bf16",
+                        "70001 70001 8 70001 70001 7"),
 };

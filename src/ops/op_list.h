@@ -100,6 +100,8 @@ X(nadam)
 X(lion)
 X(lamb)
 X(clip_norm)
+X(unscale)
+X(loss_scale)
 
 // ---- norm
 X(batch_norm)

@@ -1,5 +1,6 @@
 // What the optimizers share: their table, their checks, their plans. See update.h.
 #include "ops/update.h"
+#include "ops/cast.h"
 #include <math.h>
 #include <string.h>
 
@@ -85,6 +86,8 @@ static tuff_status check_params(const tuff_rule *r, const tuff_update_params *p)
                  "dampening is %g, it must be from 0 to 1", (double)p->dampening);
     TUFF_REQUIRE(p->dampening == 0 || r->op == TUFF_UPDATE_MOMENTUM, ARG,
                  "dampening is %g, only momentum takes one", (double)p->dampening);
+    TUFF_REQUIRE(p->copy == 0 || p->copy == TUFF_F16 || p->copy == TUFF_BF16, DTYPE,
+                 "copy is %s, it must be f16 or bf16", tuff_dtype_name((tuff_dtype)p->copy));
     return TUFF_OK;
 }
 
@@ -104,8 +107,15 @@ tuff_status tuff_update_infer(const tuff_call *c, tuff_desc out[])
     TUFF_REQUIRE(c->nin <= starts || c->in[starts].rank == 1, SHAPE,
                  "starts must have one dim, it is %s",
                  tuff_desc_print(&c->in[starts], got, sizeof got));
-    for (int i = 0; i < c->nout; i++) out[i] = *w;
+    const int copy = 1 + tuff_rule_states(rule);
+    for (int i = 0; i <= copy; i++) out[i] = *w;
+    out[copy].dtype = tuff_update_copy(c); // 0: it is left out
     return TUFF_OK;
+}
+
+tuff_dtype tuff_update_copy(const tuff_call *c)
+{
+    return (tuff_dtype)((const tuff_update_params *)c->params)->copy;
 }
 
 size_t tuff_update_elements(const tuff_call *c)
@@ -116,8 +126,9 @@ size_t tuff_update_elements(const tuff_call *c)
 tuff_cost tuff_update_cost(const tuff_call *c)
 {
     const double n = (double)tuff_update_elements(c);
-    return (tuff_cost){ .flops = n * (4 + 6 * (c->nout - 1)),
-                        .bytes = 4 * n * (2 + c->nout - 1 + c->nout) };
+    const int states = tuff_rule_states(tuff_rule_of(c->op->name));
+    return (tuff_cost){ .flops = n * (4 + 6 * states),
+                        .bytes = n * (12 + 8 * states + (tuff_update_copy(c) ? 2 : 0)) };
 }
 
 // ---- plans ---------------------------------------------------------------------------------
@@ -139,16 +150,18 @@ static struct tuff_update_pc push_of(const tuff_call *c, const tuff_rule *rule)
     };
 }
 
-static void launch(tuff_dispatch *d, const tuff_call *c, const tuff_rule *rule, int part,
-                   const tuff_caps *k)
+// `option`: what the shader's third constant says; -1: it has none. `step`: elements of an
+// invocation.
+static void launch(tuff_dispatch *d, const tuff_call *c, const tuff_rule *rule, int option,
+                   uint32_t step, const tuff_caps *k)
 {
     const struct tuff_update_pc pc = push_of(c, rule);
     const uint32_t wg = tuff_group_size_flat(k);
     tuff_spec(d, wg);
     tuff_spec(d, rule->op);
-    if (part >= 0) tuff_spec(d, (uint32_t)part);
+    if (option >= 0) tuff_spec(d, (uint32_t)option);
     TUFF_PUSH(d, pc);
-    tuff_grid(d, (pc.count + (uint64_t)wg - 1) / wg, k);
+    tuff_grid(d, (pc.count + (uint64_t)wg * step - 1) / (wg * step), k);
 }
 
 static void bind_hyper(tuff_dispatch *d)
@@ -166,18 +179,22 @@ static void bind_result(tuff_dispatch *d, const tuff_call *c, const tuff_rule *r
               TUFF_BIND_STORAGE, TUFF_WRITE);
 }
 
-static void one_pass(const tuff_call *c, bool texel, const tuff_caps *k, tuff_plan *p)
+typedef enum way { STORAGE, COPYING, TEXEL } way;
+
+static void one_pass(const tuff_call *c, way way, const tuff_caps *k, tuff_plan *p)
 {
-    static const int shaders[2][4] = {
+    static const int shaders[3][4] = {
         { TUFF_SHADER_update_0, TUFF_SHADER_update_1, TUFF_SHADER_update_2,
           TUFF_SHADER_update_3 },
+        { TUFF_SHADER_update_0_copy, TUFF_SHADER_update_1_copy, TUFF_SHADER_update_2_copy,
+          TUFF_SHADER_update_3_copy },
         { TUFF_SHADER_update_0_texel, TUFF_SHADER_update_1_texel, TUFF_SHADER_update_2_texel,
           TUFF_SHADER_update_3_texel },
     };
     const tuff_rule *rule = tuff_rule_of(c->op->name);
     const int states = tuff_rule_states(rule);
-    const tuff_bind_kind kind = texel ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE;
-    tuff_dispatch *d = tuff_plan_add(p, shaders[texel][states]);
+    const tuff_bind_kind kind = way == TEXEL ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE;
+    tuff_dispatch *d = tuff_plan_add(p, shaders[way][states]);
     tuff_bind(d, TUFF_ROLE_IN, TUFF_UPDATE_IN_W, kind, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_IN, TUFF_UPDATE_IN_G, kind, TUFF_READ);
     bind_hyper(d);
@@ -186,7 +203,24 @@ static void one_pass(const tuff_call *c, bool texel, const tuff_caps *k, tuff_pl
         tuff_bind(d, TUFF_ROLE_IN, TUFF_UPDATE_IN_STATE + i, kind, TUFF_READ);
         tuff_bind_out(d, 1 + i);
     }
-    launch(d, c, rule, -1, k);
+    if (way == COPYING) tuff_bind_out(d, c->nout - 1);
+    launch(d, c, rule, way == COPYING ? tuff_update_copy(c) == TUFF_BF16 : -1,
+           way == COPYING ? 2 : 1, k);
+}
+
+bool tuff_update_add_copy(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    if (!tuff_update_copy(c)) return true;
+    const tuff_slot from = { .role = TUFF_ROLE_OUT };
+    const tuff_slot to = { .role = TUFF_ROLE_OUT, .index = (uint8_t)(c->nout - 1) };
+    return tuff_cast_add(k, p, &c->out[0], from, &c->out[c->nout - 1], to, false);
+}
+
+// Lamb's w is written later, and then its copy.
+static bool copy_of_w(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    const bool later = tuff_rule_of(c->op->name)->op == TUFF_UPDATE_LAMB;
+    return later || tuff_update_add_copy(c, k, p);
 }
 
 bool tuff_update_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
@@ -195,15 +229,17 @@ bool tuff_update_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     if (!k->cpu_like || !tuff_fits_texel(k, &c->in[TUFF_UPDATE_IN_W], 4) ||
         k->storage_buffers < written)
         return false;
-    one_pass(c, true, k, p);
-    return true;
+    one_pass(c, TEXEL, k, p);
+    return copy_of_w(c, k, p);
 }
 
 bool tuff_update_fused(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    const uint32_t states = (uint32_t)tuff_rule_states(tuff_rule_of(c->op->name));
-    if (k->storage_buffers < 3 + 2 * states) return false;
-    one_pass(c, false, k, p);
+    const tuff_rule *rule = tuff_rule_of(c->op->name);
+    const bool copy = tuff_update_copy(c) && rule->op != TUFF_UPDATE_LAMB;
+    const uint32_t states = (uint32_t)tuff_rule_states(rule);
+    if (k->storage_buffers < 3 + 2 * states + copy) return false;
+    one_pass(c, copy ? COPYING : STORAGE, k, p);
     return true;
 }
 
@@ -247,7 +283,7 @@ static void add(const parts *s, int part, place a, place b, place c, place to)
     bind(d, b, TUFF_READ);
     bind(d, c, TUFF_READ);
     bind(d, to, TUFF_WRITE);
-    launch(d, s->c, s->rule, part, s->k);
+    launch(d, s->c, s->rule, part, 1, s->k);
 }
 
 bool tuff_update_split(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
@@ -278,7 +314,7 @@ bool tuff_update_split(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     const place under = op == TUFF_UPDATE_AMSGRAD ? new_x : rule->v ? new_v : step;
     const bool lamb = op == TUFF_UPDATE_LAMB;
     add(&s, TUFF_UPDATE_W, w, step, under, lamb ? scratch(&s, TUFF_UPDATE_DIRECTION) : out(0));
-    return true;
+    return copy_of_w(c, k, p);
 }
 
 // ---- public --------------------------------------------------------------------------------
@@ -327,7 +363,7 @@ tuff_status tuff_update(tuff_stream *s, const char *op, tuff_tensor *w, const tu
     TUFF_REQUIRE(rule, ARG, "update: there is no optimizer named '%.64s'", op);
     if (!t) t = &none;
     const tuff_tensor *from[TUFF_UPDATE_IN_STATE + 4] = { w, g, hyper };
-    tuff_tensor *to[4] = { w };
+    tuff_tensor *to[5] = { w };
     tuff_tensor *const state[] = { rule->m ? t->m : NULL, rule->v ? t->v : NULL,
                                    rule->x ? t->x : NULL };
     const bool has[] = { rule->m, rule->v, rule->x };
@@ -339,5 +375,6 @@ tuff_status tuff_update(tuff_stream *s, const char *op, tuff_tensor *w, const tu
         }
     int nin = TUFF_UPDATE_IN_STATE + n;
     if (rule->op == TUFF_UPDATE_LAMB) from[nin++] = t->starts;
+    if (p && p->copy) to[1 + n++] = t->copy;
     return tuff_run(s, tuff_op_find(op), from, nin, to, 1 + n, p);
 }

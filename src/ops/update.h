@@ -34,6 +34,11 @@ tuff_rule_numbers tuff_rule_numbers_of(const tuff_rule *r, const tuff_update_par
 // g' of the formulas, for the references.
 double tuff_rule_slope(const tuff_rule_numbers *n, double w, double g);
 
+// The type of the copy that is asked for, or 0. It is the last output then.
+tuff_dtype tuff_update_copy(const tuff_call *c);
+// Appends what writes it from the w that is written before.
+bool tuff_update_add_copy(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+
 tuff_status tuff_update_infer(const tuff_call *c, tuff_desc out[]);
 void tuff_update_ref(const tuff_ref *r);
 size_t tuff_update_elements(const tuff_call *c);
@@ -51,7 +56,8 @@ void tuff_lamb_ref(const tuff_ref *r);
 #define TUFF_UPDATE_FLOAT(name) TUFF_FLOAT(tuff_update_params, name)
 #define TUFF_UPDATE_PART(name)  TUFF_FLOAT_ZERO(tuff_update_params, name)
 #define TUFF_UPDATE_PENALTIES                                                   \
-    TUFF_UPDATE_FLOAT(weight_decay), TUFF_UPDATE_FLOAT(l1), TUFF_UPDATE_FLOAT(clip_value)
+    TUFF_UPDATE_FLOAT(weight_decay), TUFF_UPDATE_FLOAT(l1), TUFF_UPDATE_FLOAT(clip_value), \
+        TUFF_DTYPE(tuff_update_params, copy)
 #define TUFF_UPDATE_PORTS                                                       \
     { .name = "w", .dtypes = TUFF_F32, .no_grad = true },                       \
         { .name = "g", .dtypes = TUFF_F32, .no_grad = true },                   \
@@ -60,10 +66,12 @@ void tuff_lamb_ref(const tuff_ref *r);
 #define TUFF_UPDATE_READ_V                                                      \
     { .name = "v", .dtypes = TUFF_F32, .no_grad = true, .positive = true }
 #define TUFF_UPDATE_WRITE_W { .name = "w", .dtypes = TUFF_F32, .alias = true }
+#define TUFF_UPDATE_COPY { .name = "copy", .dtypes = TUFF_F16 | TUFF_BF16, .optional = true }
 #define TUFF_UPDATE_WRITE(text, i)                                              \
     { .name = text, .dtypes = TUFF_F32, .alias = true,                          \
       .alias_in = TUFF_UPDATE_IN_STATE + (i) }
 // Each state and w are a few operations away from what is read, none of them a difference of
 // near numbers: about ten roundings of 6e-8 and a division and a root of 1.5e-7 each.
-#define TUFF_UPDATE_JUDGED .tol = { .f32 = 2e-6f }, .sample = { -1, 1 }
+#define TUFF_UPDATE_JUDGED                                                      \
+    .native = TUFF_WORDS | TUFF_F16 | TUFF_BF16, .tol = { .f32 = 2e-6f }, .sample = { -1, 1 }
 #endif

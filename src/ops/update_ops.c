@@ -14,13 +14,14 @@
 #define DECOUPLED TUFF_BOOLEAN(tuff_update_params, decoupled)
 #define MOMENTS                                                                 \
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_M, TUFF_UPDATE_READ_V },        \
-    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_WRITE("v", 1) }
+    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_WRITE("v", 1),  \
+             TUFF_UPDATE_COPY }
 #define ONE_MOMENT                                                              \
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_M },                            \
-    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0) }
+    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_COPY }
 #define ONE_SIZE                                                                \
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_V },                            \
-    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("v", 0) }
+    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("v", 0), TUFF_UPDATE_COPY }
 // Penalties of every kind, over more elements than a workgroup has.
 #define PENALISED "weight_decay=0.1 l1=0.25 clip_value=0.125"
 
@@ -28,11 +29,11 @@ const tuff_op tuff_op_sgd = {
     .name = "sgd",
     .doc = "w -= lr g', where g' is g scaled, clipped and with the slopes of the penalties",
     .in = { TUFF_UPDATE_PORTS },
-    .out = { TUFF_UPDATE_WRITE_W },
+    .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_COPY },
     .params = { PENALTIES, DECOUPLED },
     .cases = TUFF_CASES("1 1 8", "61706 61706 8", "7x11x3 7x11x3 8 weight_decay=0.1",
                         "997 997 8 l1=0.25 clip_value=0.125", "70001 70001 8",
-                        "997 997 8 weight_decay=0.1 decoupled=1"),
+                        "997 997 8 weight_decay=0.1 decoupled=1 copy=f16"),
     SHARED,
 };
 
@@ -42,7 +43,7 @@ const tuff_op tuff_op_momentum = {
     ONE_MOMENT,
     .params = { PART(momentum), TUFF_UPDATE_FLOAT(dampening), PENALTIES, DECOUPLED },
     .cases = TUFF_CASES("1 1 8 1", "7x11x3 7x11x3 8 7x11x3 momentum=0.5 dampening=0.25",
-                        "997 997 8 997 " PENALISED, "997 997 8 997 momentum=0",
+                        "997 997 8 997 " PENALISED, "997 997 8 997 momentum=0 copy=bf16",
                         "70001 70001 8 70001"),
     SHARED,
 };
@@ -104,11 +105,11 @@ const tuff_op tuff_op_rmsprop_centered = {
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_M, TUFF_UPDATE_READ_V,
             { .name = "x", .dtypes = TUFF_F32, .no_grad = true } },
     .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_WRITE("v", 1),
-             TUFF_UPDATE_WRITE("x", 2) },
+             TUFF_UPDATE_WRITE("x", 2), TUFF_UPDATE_COPY },
     .params = { PART(alpha), PART(momentum), PART(eps), PENALTIES, DECOUPLED },
     .prepare = prepare_centered,
     .cases = TUFF_CASES("1 1 8 1 1 1",
-                        "7x11x3 7x11x3 8 7x11x3 7x11x3 7x11x3 momentum=0.5 eps=0.01",
+                        "7x11x3 7x11x3 8 7x11x3 7x11x3 7x11x3 momentum=0.5 eps=0.01 copy=f16",
                         "997 997 8 997 997 997 " PENALISED, "70001 70001 8 70001 70001 70001"),
     SHARED,
 };
@@ -121,7 +122,7 @@ const tuff_op tuff_op_adam = {
     .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES, DECOUPLED },
     .cases = TUFF_CASES("1 1 8 1 1", "61706 61706 8 61706 61706",
                         "7x11x3 7x11x3 8 7x11x3 7x11x3 beta1=0.5 beta2=0.75 eps=0.01",
-                        "997 997 8 997 997 " PENALISED, "997 997 8 997 997 beta1=0",
+                        "997 997 8 997 997 " PENALISED, "997 997 8 997 997 beta1=0 copy=f16",
                         "70001 70001 8 70001 70001"),
     SHARED,
 };
@@ -143,7 +144,7 @@ const tuff_op tuff_op_amsgrad = {
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_M, TUFF_UPDATE_READ_V,
             { .name = "x", .dtypes = TUFF_F32, .no_grad = true, .positive = true } },
     .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_WRITE("v", 1),
-             TUFF_UPDATE_WRITE("x", 2) },
+             TUFF_UPDATE_WRITE("x", 2), TUFF_UPDATE_COPY },
     .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES, DECOUPLED },
     .cases = TUFF_CASES("1 1 8 1 1 1",
                         "7x11x3 7x11x3 8 7x11x3 7x11x3 7x11x3 beta1=0.5 beta2=0.75 eps=0.01",

@@ -1,5 +1,6 @@
 // The optimizers' formulas, in f64; see <tuff/ops/optimizer.h>.
 #include "ops/update.h"
+#include "base/convert.h"
 #include <math.h>
 
 typedef struct element {
@@ -161,7 +162,9 @@ static void put(const tuff_ref *r, const tuff_rule *rule, size_t i, double w, co
     r->out[0][i] = (float)w;
     if (rule->m) (*state++)[i] = (float)e->m;
     if (rule->v) (*state++)[i] = (float)e->v;
-    if (rule->x) (*state)[i] = (float)e->x;
+    if (rule->x) (*state++)[i] = (float)e->x;
+    const tuff_dtype copy = tuff_update_copy(r->call);
+    if (copy) tuff_convert(TUFF_F32, r->out[0], copy, *state, false, i, i + 1);
 }
 
 void tuff_update_ref(const tuff_ref *r)

@@ -64,6 +64,7 @@ typedef struct tuff_update_params {
     bool decoupled;     // weight_decay is taken from w
     float l1;           // L1 penalty
     float clip_value;   // 0 = none; else scale * g is clipped to [-clip_value, clip_value]
+    int copy;           // 0, or TUFF_F16 or TUFF_BF16: the new w is also written so rounded
 } tuff_update_params;
 
 // hyper of step `step`, counted from 0, of the optimizer `op` (NULL params: zeroed ones).
@@ -76,10 +77,11 @@ typedef struct tuff_update_tensors {
     // lamb: i32 [parameters], the elements of w at which each parameter begins, in order and
     // from 0; the last one goes to w's end.
     const tuff_tensor *starts;
+    tuff_tensor *copy; // with the param of that name: the weights that a net in 16 bits reads
 } tuff_update_tensors;
 
 // The ops take w, g, hyper and the states that their formulas name, in the order m, v, x;
-// lamb then takes starts.
+// lamb then takes starts. They write w, the states, and copy.
 TUFF_API TUFF_CHECK tuff_status tuff_update(tuff_stream *s, const char *op, tuff_tensor *w,
                                             const tuff_tensor *g, const tuff_tensor *hyper,
                                             const tuff_update_tensors *t,
@@ -93,4 +95,44 @@ typedef struct tuff_clip_norm_params {
 TUFF_API TUFF_CHECK tuff_status tuff_clip_norm(tuff_stream *s, const tuff_tensor *x,
                                                tuff_tensor *y, tuff_tensor *norm,
                                                const tuff_clip_norm_params *p);
+
+// ---- losses that are scaled ------------------------------------------------------------------
+
+// Gradients in 16 bits vanish where they are small and overflow where they are large. A step
+// that keeps them between, without the host ever looking (Micikevicius et al. 2018;
+// torch.cuda.amp.GradScaler):
+//
+//   loss * scale -> backward -> g -> unscale -> g / scale, found
+//                                     |            found, scaler, hyper
+//                                     |                   |
+//                               clip_norm            loss_scale -> scaler, hyper
+//                                     |                              |
+//                                     +----------> update <----------+   skips when found
+//
+// scaler f32 [4] = scale, growth tracker, steps taken, a product of nadam's; it begins as
+// { 65536, 0, 0, 0 }. Multiply the loss by a view of its first element.
+
+// y = g / scale, where a g that is infinite or NaN becomes 0; found [] is then 1, else 0.
+// y may be g.
+TUFF_API TUFF_CHECK tuff_status tuff_unscale(tuff_stream *s, const tuff_tensor *g,
+                                             const tuff_tensor *scaler, tuff_tensor *y,
+                                             tuff_tensor *found);
+
+typedef struct tuff_loss_scale_params {
+    float growth_factor;  // 0 = 2
+    float backoff_factor; // 0 = 0.5
+    int growth_interval;  // 0 = 2000
+    float beta1, beta2;   // of the optimizer; 0 = 0.9, 0.999
+    float momentum_decay; // of nadam, which has 0.004; 0 = another optimizer
+} tuff_loss_scale_params;
+// After a step whose gradients overflowed the scale is multiplied by the backoff factor; after
+// growth_interval steps in a row without, by the growth factor. hyper's skip, bias1, bias2 and
+// first are those of the step that is about to be made, counted by steps that were not
+// skipped (see tuff_update_params); lr and scale stay. after may be before, and the same for
+// hyper: f32 [4] and f32 [8].
+TUFF_API TUFF_CHECK tuff_status tuff_loss_scale(tuff_stream *s, const tuff_tensor *found,
+                                                const tuff_tensor *before,
+                                                const tuff_tensor *hyper, tuff_tensor *after,
+                                                tuff_tensor *hyper_after,
+                                                const tuff_loss_scale_params *p);
 #endif
