@@ -96,7 +96,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_clip_norm(tuff_stream *s, const tuff_tensor
                                                tuff_tensor *y, tuff_tensor *norm,
                                                const tuff_clip_norm_params *p);
 
-// ---- losses that are scaled ------------------------------------------------------------------
+// ---- losses that are scaled -----------------------------------------------------------------
 
 // Gradients in 16 bits vanish where they are small and overflow where they are large. A step
 // that keeps them between, without the host ever looking (Micikevicius et al. 2018;
