@@ -185,6 +185,7 @@ static void refuses_cases(void)
     refuse_case(&op, "x3", "'x3' is no shape");
     refuse_case(&op, "3x-1", "'3x-1' is no shape");
     refuse_case(&op, "3x+1", "'3x+1' is no shape");
+    refuse_case(&op, "i64:3", "'i64:3' is no shape"); // x is no i64
     refuse_case(&op, "0", "'0' is no shape");
     refuse_case(&op, "99999999999999999999", "is no shape");
     refuse_case(&op, "1x1x1x1x1x1x1x1x1", "is no shape");

@@ -30,6 +30,22 @@ static tuff_status parse_dims(const char *word, tuff_desc *d)
     return TUFF_ERR_FORMAT;
 }
 
+// What follows the type that a word may begin with, as in "u8:3x257".
+static const char *after_type(const char *word, const tuff_port *port, tuff_dtype *dtype)
+{
+    const char *colon = strchr(word, ':');
+    if (!colon) return word;
+    for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
+        const char *name = tuff_dtype_name((tuff_dtype)t);
+        if (!(port->dtypes & t) || strlen(name) != (size_t)(colon - word) ||
+            strncmp(name, word, strlen(name)) != 0)
+            continue;
+        *dtype = (tuff_dtype)t;
+        return colon + 1;
+    }
+    return word;
+}
+
 static tuff_dtype port_dtype(const tuff_port *port, tuff_dtype dtype)
 {
     const uint32_t lowest = port->dtypes & (~port->dtypes + 1);
@@ -52,7 +68,7 @@ static tuff_status parse_shape(tuff_call *call, tuff_dtype dtype, int index, con
         return TUFF_OK;
     }
     d->dtype = port_dtype(&port[index], dtype);
-    return parse_dims(word, d);
+    return parse_dims(after_type(word, &port[index], &d->dtype), d);
 }
 
 static int first_rank(const tuff_call *call)
@@ -93,11 +109,15 @@ tuff_status tuff_case_parse(const tuff_op *op, tuff_dtype dtype, const char *tex
     return tuff_call_infer(&c->call);
 }
 
-static size_t print_dims(const tuff_desc *d, char *text, size_t size)
+static size_t print_dims(const tuff_port *port, const tuff_desc *d, char *text, size_t size)
 {
     if (!d->dtype) return (size_t)snprintf(text, size, "-");
-    if (!d->rank) return (size_t)snprintf(text, size, "[]");
     size_t n = 0;
+    // Of a port that takes other types than its neighbours, the type must be said.
+    if (port->mixed && port->dtypes & (port->dtypes - 1))
+        n = (size_t)snprintf(text, size, "%s:", tuff_dtype_name(d->dtype));
+    if (!d->rank)
+        return n + (size_t)snprintf(n < size ? text + n : NULL, n < size ? size - n : 0, "[]");
     for (int i = 0; i < d->rank; i++)
         n += (size_t)snprintf(n < size ? text + n : NULL, n < size ? size - n : 0,
                               i ? "x%lld" : "%lld", (long long)d->dim[i]);
@@ -113,7 +133,8 @@ size_t tuff_case_print(const tuff_call *call, char *text, size_t size)
     for (int i = 0; i < count; i++) {
         if (i && n + 1 < size) strcpy(text + n, " ");
         n += i > 0;
-        n += print_dims(output ? call->out : &call->in[i], n < size ? text + n : NULL,
+        n += print_dims(output ? call->op->out : &call->op->in[i],
+                        output ? call->out : &call->in[i], n < size ? text + n : NULL,
                         n < size ? size - n : 0);
     }
     const size_t start = n ? n + 1 : 0;

@@ -2,16 +2,17 @@
 // what a failure prints to be repeated.
 //
 //   case   = input { " " input } { " " key=value }
-//   input  = dims, as in 3x257     one word an input port, in order; the last, optional ones
-//          | "[]"                  may be left out; an op without inputs (fill) has one word
-//          | "-"                   for its output instead
+//   input  = [type ":"] dims       one word an input port, in order; the last, optional ones
+//          | [type ":"] "[]"       may be left out; an op without inputs (fill) has one word
+//          | "-"                   for its output instead. dims is as in 3x257
 //
 //   "64x1x28x28 6x1x5x5 6 pad=2,2,2,2"   conv2d with a bias
 //   "[]"                                 a tensor of rank 0: one element
 //   "7x5 5x3 - 7x3"                      matmul without a bias, with a residual
 //
 // The dtype is given apart from it: an input whose port takes that dtype has it, and the
-// others (labels) have the first dtype of their port. Fields are as in ops/fields.h.
+// others (labels) have the first dtype of their port, where the word does not say another one
+// ("i8:5x7", printed for `mixed` ports). Fields are as in ops/fields.h.
 #ifndef TUFF_OPS_CASE_H
 #define TUFF_OPS_CASE_H
 #include "ops/op.h"

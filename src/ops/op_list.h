@@ -111,6 +111,12 @@ X(batch_norm_grad)
 // ---- sequence
 
 // ---- quant
+X(quantize_linear)
+X(dequantize_linear)
+X(dynamic_quantize_linear)
+X(quantize_fixed)
+X(dequantize_fixed)
+X(quantize_stochastic)
 
 // ---- block
 X(dequantize_blocks)

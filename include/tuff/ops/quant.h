@@ -3,4 +3,77 @@
 #include <tuff/tensor.h>
 // Quantized numbers: affine 8-bit, fixed point, binary and ternary.
 // What <tuff/ops.h> says of all ops holds for these.
+//
+// Whole numbers that come out of these have the same bits on every device and on the CPU path:
+// what Vulkan leaves open (the direction of rounding, the last bits of a quotient) is computed
+// in integers. 8-bit numbers are read and written as 32-bit words, so no device needs 8-bit
+// storage.
+
+// ---- affine, 8 bits (ONNX) -----------------------------------------------------------------
+
+typedef struct tuff_quantize_params {
+    int axis; // along which scales lie when there are several
+    int to;   // tuff_dtype of y; 0 = the zero point's, without one u8 (dequantize: f32)
+} tuff_quantize_params;
+// y = saturate(round(x / y_scale) + y_zero_point), ties to even (ONNX QuantizeLinear): x / y_scale
+// as f32 has it. y_scale [] or [1], or one a place along the axis [x's size there];
+// y_zero_point i8 or u8, of y_scale's shape, or NULL (0). A NaN becomes y_zero_point.
+TUFF_API TUFF_CHECK tuff_status tuff_quantize_linear(tuff_stream *s, const tuff_tensor *x,
+                                                     const tuff_tensor *y_scale,
+                                                     const tuff_tensor *y_zero_point,
+                                                     tuff_tensor *y,
+                                                     const tuff_quantize_params *p);
+// y = (x - x_zero_point) x_scale (ONNX DequantizeLinear), x i8, u8 or i32, x_zero_point of x's
+// type or NULL; scales as above.
+TUFF_API TUFF_CHECK tuff_status tuff_dequantize_linear(tuff_stream *s, const tuff_tensor *x,
+                                                       const tuff_tensor *x_scale,
+                                                       const tuff_tensor *x_zero_point,
+                                                       tuff_tensor *y,
+                                                       const tuff_quantize_params *p);
+// y u8, y_scale [] and y_zero_point u8 [] from x's own range, 0 included (ONNX
+// DynamicQuantizeLinear): y_scale = (max - min) / 255, y_zero_point = round(-min / y_scale).
+// Where max - min is below 2^-100 all is 0, and y_scale 1. NaNs are passed over.
+TUFF_API TUFF_CHECK tuff_status tuff_dynamic_quantize_linear(tuff_stream *s,
+                                                             const tuff_tensor *x,
+                                                             tuff_tensor *y,
+                                                             tuff_tensor *y_scale,
+                                                             tuff_tensor *y_zero_point);
+
+// ---- fixed point -----------------------------------------------------------------------------
+
+typedef struct tuff_fixed_params {
+    int bits;  // of a number: 8, 16 or 32; 0 = 8
+    int point; // p: numbers are multiples of 2^-p; -126 to 126
+} tuff_fixed_params;
+// y = saturate(round(x 2^p)), ties to even, from -2^(bits-1) to 2^(bits-1) - 1. y is i8 for 8
+// bits and i32 for 16 and 32. A NaN becomes 0.
+TUFF_API TUFF_CHECK tuff_status tuff_quantize_fixed(tuff_stream *s, const tuff_tensor *x,
+                                                    tuff_tensor *y, const tuff_fixed_params *p);
+// y = x 2^-p, x i8 or i32.
+TUFF_API TUFF_CHECK tuff_status tuff_dequantize_fixed(tuff_stream *s, const tuff_tensor *x,
+                                                      tuff_tensor *y,
+                                                      const tuff_fixed_params *p);
+// The largest p with which none of n numbers overflows: max |w| 2^p <= 2^(bits-1) - 1, at most
+// 126 (and 126 when all are 0). Numbers that are not finite are passed over. On the host.
+// Fails: TUFF_ERR_ARG (bits; numbers so large that p would be below -126).
+TUFF_API TUFF_CHECK tuff_status tuff_fixed_choose(const float *w, size_t n, int bits,
+                                                  int *point);
+// How many of n numbers quantize_fixed saturates with a given p. On the host.
+// Fails: TUFF_ERR_ARG (bits, p).
+TUFF_API TUFF_CHECK tuff_status tuff_fixed_saturated(const float *w, size_t n, int bits,
+                                                     int point, size_t *saturated);
+
+// ---- stochastic rounding ---------------------------------------------------------------------
+
+typedef struct tuff_stochastic_params {
+    uint64_t seed;   // the generator's key
+    uint64_t offset; // element i takes number offset + i of the sequence; a multiple of 4
+} tuff_stochastic_params;
+// y = floor(x / y_scale + u), i8, with y_scale [] = max |x| / 127 and u uniform in [0, 1) by
+// counter (Philox, as random_uniform): so E[y y_scale] = x (Gupta et al. 2015, "Deep learning
+// with limited numerical precision"). x / y_scale is cut towards 0 to 24 bits behind the point.
+// Where max |x| is below 2^-100, y is 0 and y_scale 1. dequantize_linear is the way back.
+TUFF_API TUFF_CHECK tuff_status tuff_quantize_stochastic(tuff_stream *s, const tuff_tensor *x,
+                                                         tuff_tensor *y, tuff_tensor *y_scale,
+                                                         const tuff_stochastic_params *p);
 #endif

@@ -1,0 +1,36 @@
+// Read by the C compiler and by glslang: the only description of these layouts.
+#include "divide.h"
+
+// OP of quantize.comp.
+#define TUFF_QUANTIZE_LINEAR     0
+#define TUFF_QUANTIZE_FIXED      1 // 8 bits, four to a word
+#define TUFF_QUANTIZE_WIDE       2 // fixed point in 32-bit words
+#define TUFF_QUANTIZE_STOCHASTIC 3
+
+struct tuff_quantize_pc {
+    uint count;         // elements
+    int low, high;      // ends of the range
+    int point;          // of fixed point: the numbers are multiples of 2^-point
+    uint zero_bits;     // what turns a zero point's byte into one of i8: 0, or 0x80
+    uint has_zero;
+    uint seed_low, seed_high, first_low, first_high; // stochastic: blocks of four numbers
+    tuff_divide inner, scales; // element i has the scale i / inner % scales
+};
+
+// FROM of dequantize.comp: the types of abi/cast.h.
+struct tuff_dequantize_pc {
+    uint count;
+    uint has_scale, has_zero;
+    float scale;               // where there is no tensor of them
+    tuff_divide inner, scales;
+};
+
+// WRITE of quant_range.comp.
+#define TUFF_RANGE_PAIRS     0 // (min, max) of each part
+#define TUFF_RANGE_AFFINE    1 // the scale and the zero point that u8 wants
+#define TUFF_RANGE_SYMMETRIC 2 // the scale that i8 wants round 0
+
+struct tuff_range_pc {
+    uint count; // numbers, or pairs of an earlier launch
+    uint parts; // part p takes p, p + parts, ...
+};

@@ -1,0 +1,53 @@
+// What the ops on affine 8-bit numbers share: y = saturate(round(x / scale) + zero), with one
+// scale (and zero point) for a tensor or one for each place along an axis.
+#ifndef TUFF_OPS_QUANTIZE_H
+#define TUFF_OPS_QUANTIZE_H
+#include "ops/op.h"
+#include "abi/quant.h"
+
+#define TUFF_BYTES (TUFF_I8 | TUFF_U8)
+
+// Element i of a tensor of x's shape has the scale i / inner % scales.
+typedef struct tuff_quant_axis {
+    size_t inner, scales;
+} tuff_quant_axis;
+
+// Of input `scale` beside input 0, an axis counted from the innermost. A single scale is the
+// tensor's whatever the axis. Fails with the sentence of infer; `zero` may be absent.
+tuff_status tuff_quant_axis_of(const tuff_call *c, int scale, int zero, int axis,
+                               tuff_quant_axis *a);
+
+// Element i of i8, u8 or i32 numbers.
+static inline int64_t tuff_whole_at(tuff_dtype type, const void *v, size_t i)
+{
+    return type == TUFF_I8 ? ((const int8_t *)v)[i]
+         : type == TUFF_U8 ? ((const uint8_t *)v)[i] : ((const int32_t *)v)[i];
+}
+
+// round(x / s) + zero within the range of i8 or u8: x / s as f32 has it, ties to even; a NaN
+// counts as 0.
+int64_t tuff_quant_ref(float x, float s, int64_t zero, tuff_dtype to);
+
+// Appends the dispatch of quantize.comp that makes `count` numbers of input 0. Inputs or
+// outputs that hold scale and zero point are bound as they are given; an absent zero point has
+// the slot of the scale.
+void tuff_quantize_add(const tuff_caps *k, tuff_plan *p, bool texel, uint32_t op,
+                       tuff_slot scale, tuff_slot zero, const struct tuff_quantize_pc *pc);
+// The same for dequantize.comp; tensors that pc says are not there have any slot.
+void tuff_dequantize_add(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
+                         tuff_slot scale, tuff_slot zero,
+                         const struct tuff_dequantize_pc *pc);
+// Whether a kernel on a CPU-like driver may read this input as texels of 4 bytes.
+bool tuff_quant_texel(const tuff_caps *k, const tuff_desc *d);
+
+// The two planners of an op, made of the file's own plan_<name>.
+#define TUFF_QUANT_PLANS(name)                                                  \
+    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_##name(c, k, p, true);                                      \
+    }                                                                           \
+    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return plan_##name(c, k, p, false);                                     \
+    }
+#endif
