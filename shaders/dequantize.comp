@@ -1,6 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// dequantize_linear and dequantize_fixed: y = (x - zero) * scale; four neighbours an invocation.
+// dequantize_linear and dequantize_fixed: y = (x - zero) * scale; four neighbours an
+// invocation.
 //
 //   binding 0  x      i8 or u8 in words, or i32; with -DTEXEL a texel buffer   read
 //   binding 1  scale  f32[scales]           read   anything without has_scale

@@ -1,11 +1,12 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// quantize_linear, quantize_fixed and quantize_stochastic: f32 to whole numbers, four neighbours
-// an invocation, which are a word of 8-bit ones. The same bits on every device: rounding.glsl.
+// quantize_linear, quantize_fixed and quantize_stochastic: f32 to whole numbers, four
+// neighbours an invocation, which are a word of 8-bit ones. The same bits everywhere:
+// rounding.glsl.
 //
 //   binding 0  x      f32[count], or with -DTEXEL a texel buffer   read
-//   binding 1  scale  f32[scales]                                  read  fixed point: not read
-//   binding 2  zero   bytes[scales], in words                      read  anything without has_zero
+//   binding 1  scale  f32[scales]                                  read  not in fixed point
+//   binding 2  zero   bytes[scales], in words                      read  or has_zero is 0
 //   binding 3  y      8-bit numbers in words, or i32[count]        write
 //   spec 0     WG     workgroup size
 //   spec 1     OP     TUFF_QUANTIZE_...

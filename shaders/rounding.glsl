@@ -45,8 +45,8 @@ uint exact_shift(uint high, uint low, int shift, bool more)
     return whole >= HUGE ? HUGE : whole + (up ? 1u : 0u);
 }
 
-// floor(a.m 2^24 / b.m), below 2^25, and what is left over, below b.m. The quotient of floats is
-// off by a few units of 2^-24 at most; the rest, exact modulo 2^32, says by how many.
+// floor(a.m 2^24 / b.m), below 2^25, and what is left over, below b.m. The quotient of floats
+// is off by a few units of 2^-24 at most; the rest, exact modulo 2^32, says by how many.
 uint exact_divide(Real a, Real b, out uint rest)
 {
     uint q = uint(float(a.m) / float(b.m) * 16777216.0);

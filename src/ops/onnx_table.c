@@ -1,5 +1,6 @@
 // What is special about ONNX's operators; see onnx.h.
 #include "ops/onnx.h"
+#include "tensor/tensor.h"
 #include <string.h>
 
 static tuff_status fix_batch_norm(tuff_onnx_call *c)
@@ -19,7 +20,21 @@ static tuff_status fix_one_hot(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
+// The axis, 1 when absent, means nothing with one scale for the tensor; nor do blocks of 0.
+static tuff_status fix_quantize(tuff_onnx_call *c)
+{
+    const bool one = c->nin < 2 || !c->in[1] || tuff_desc_count(&c->in[1]->desc) == 1;
+    const char *axis = tuff_onnx_get(&c->attrs, "axis");
+    const char *block = tuff_onnx_get(&c->attrs, "block_size");
+    if (one) tuff_onnx_drop(&c->attrs, "axis");
+    else if (!axis) TUFF_TRY(tuff_onnx_set(&c->attrs, "axis", "1"));
+    if (block && strcmp(block, "0") == 0) tuff_onnx_drop(&c->attrs, "block_size");
+    return TUFF_OK;
+}
+
 static const tuff_onnx_rule rules[] = {
+    { .op = "QuantizeLinear", .dropped = "saturate precision", .fix = fix_quantize },
+    { .op = "DequantizeLinear", .fix = fix_quantize },
     { .op = "BatchNormalization", .dropped = "spatial", .fix = fix_batch_norm },
     { .op = "ReduceSum", .inputs = "1:axes", .defaults = "keepdims=1" },
     { .op = "ReduceMean", .inputs = "1:axes", .defaults = "keepdims=1" },

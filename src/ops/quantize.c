@@ -214,7 +214,7 @@ TUFF_QUANT_PLANS(dequantize)
 // One element; ends inside a word; scales along an inner and the outermost axis;
 // many elements.
 #define CASES                                                                   \
-    TUFF_CASES("1 1", "257 [] []", "3x5x7 5 5 axis=1", "13x11 13 - axis=1", "5x6 6 6",  \
+    TUFF_CASES("1 1", "257 [] []", "3x5x7 5 5 axis=1", "13x11 13 axis=1", "5x6 6 6",  \
                "70001 1 1")
 
 const tuff_op tuff_op_quantize_linear = {

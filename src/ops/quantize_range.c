@@ -59,8 +59,8 @@ static void ref_dynamic(const tuff_ref *r)
         y[i] = (uint8_t)tuff_quant_ref(r->in[X][i], scale, *zero, TUFF_U8);
 }
 
-// |x| / s cut to a whole number of 2^-24, at most 127: both as fractions of whole numbers, whose
-// quotient is found bit by bit.
+// |x| / s cut to a whole number of 2^-24, at most 127: of both as whole numbers, so that the
+// quotient is exact.
 static int64_t cut_quotient(float x, float s)
 {
     const int64_t most = (int64_t)127 << 24;

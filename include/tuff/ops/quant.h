@@ -15,9 +15,9 @@ typedef struct tuff_quantize_params {
     int axis; // along which scales lie when there are several
     int to;   // tuff_dtype of y; 0 = the zero point's, without one u8 (dequantize: f32)
 } tuff_quantize_params;
-// y = saturate(round(x / y_scale) + y_zero_point), ties to even (ONNX QuantizeLinear): x / y_scale
-// as f32 has it. y_scale [] or [1], or one a place along the axis [x's size there];
-// y_zero_point i8 or u8, of y_scale's shape, or NULL (0). A NaN becomes y_zero_point.
+// y = saturate(round(x / y_scale) + y_zero_point), ties to even (ONNX QuantizeLinear), where
+// x / y_scale is as f32 has it. y_scale is [] or [1], or one a place along the axis [x's size
+// there]; y_zero_point i8 or u8, of y_scale's shape, or NULL (0). A NaN becomes y_zero_point.
 TUFF_API TUFF_CHECK tuff_status tuff_quantize_linear(tuff_stream *s, const tuff_tensor *x,
                                                      const tuff_tensor *y_scale,
                                                      const tuff_tensor *y_zero_point,
@@ -39,7 +39,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_dynamic_quantize_linear(tuff_stream *s,
                                                              tuff_tensor *y_scale,
                                                              tuff_tensor *y_zero_point);
 
-// ---- fixed point -----------------------------------------------------------------------------
+// ---- fixed point ---------------------------------------------------------------------------
 
 typedef struct tuff_fixed_params {
     int bits;  // of a number: 8, 16 or 32; 0 = 8
@@ -63,7 +63,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_fixed_choose(const float *w, size_t n, int 
 TUFF_API TUFF_CHECK tuff_status tuff_fixed_saturated(const float *w, size_t n, int bits,
                                                      int point, size_t *saturated);
 
-// ---- stochastic rounding ---------------------------------------------------------------------
+// ---- stochastic rounding -------------------------------------------------------------------
 
 typedef struct tuff_stochastic_params {
     uint64_t seed;   // the generator's key
