@@ -58,6 +58,7 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Split", .inputs = "1:split", .defaults = "axis=0" },
     { .op = "Trilu", .inputs = "1:k" },
     { .op = "Gather", .defaults = "axis=0" },
+    { .op = "Col2Im", .inputs = "1:image_shape 2:block_shape" },
     { .op = "GatherElements", .defaults = "axis=0" },
     { .op = "ScatterElements", .defaults = "axis=0" },
     { .op = "Scatter", .defaults = "axis=0", .as = "ScatterElements" },

@@ -148,6 +148,21 @@ TUFF_API TUFF_CHECK tuff_status tuff_depth_to_space(tuff_stream *s, const tuff_t
 TUFF_API TUFF_CHECK tuff_status tuff_space_to_depth(tuff_stream *s, const tuff_tensor *x,
                                                     tuff_tensor *y,
                                                     const tuff_block_params *p);
+typedef struct tuff_im2col_params {
+    int kernel[2];   // rows, columns; 0 = 2
+    int stride[2];   // 0 = 1
+    int pad[4];      // top, left, bottom, right: zeros
+    int dilation[2]; // 0 = 1
+    int size[2];     // col2im: H, W of y
+} tuff_im2col_params;
+// x [N, C, H, W], y [N, C kh kw, OH OW]: each column is a window (torch.nn.Unfold).
+TUFF_API TUFF_CHECK tuff_status tuff_im2col(tuff_stream *s, const tuff_tensor *x,
+                                            tuff_tensor *y, const tuff_im2col_params *p);
+// x [N, C kh kw, OH OW], y [N, C, H, W]: the sums of the columns' elements at the places that
+// im2col would read them from (ONNX Col2Im of images; torch.nn.Fold).
+TUFF_API TUFF_CHECK tuff_status tuff_col2im(tuff_stream *s, const tuff_tensor *x,
+                                            tuff_tensor *y, const tuff_im2col_params *p);
+
 // ---- rows by their indices -----------------------------------------------------------------
 // Indices are i32 or i64. A negative one counts from the end; one that names nothing reads as
 // zeros, and what it would write is dropped, on every device alike.
