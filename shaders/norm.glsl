@@ -10,8 +10,10 @@ uint norm_base(tuff_norm_sets s, uint q)
     return a * s.terms * s.beside.by + (q - a * s.beside.by) * s.run.by;
 }
 
-uint norm_step(tuff_norm_sets s, uint j)
+// `even`: one run, or runs of one element.
+uint norm_step(tuff_norm_sets s, uint j, bool even)
 {
+    if (even) return j * s.step;
     const uint o = divide(j, s.run);
     return o * s.beside.by * s.run.by + (j - o * s.run.by);
 }

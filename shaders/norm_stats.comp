@@ -7,7 +7,8 @@
 //   binding 1  parts  float[segments * count * 2]                write
 //   spec 0     WG     workgroup size, a power of two
 //   spec 1     KIND   TUFF_NORM_...
-//   spec 2     WIDE   TEXEL only: the texels are vec4; runs and spans are multiples of 4
+//   spec 2     EVEN   see abi/norm.h
+//   spec 3     WIDE   TEXEL only: the texels are vec4; runs and spans are multiples of 4
 //   grid       a piece an invocation; with -DGROUP a workgroup. Folded.
 //
 // The mean is found first and then what differs from it, so that nothing cancels; what the
@@ -18,9 +19,10 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint KIND = TUFF_NORM_MOMENTS;
+layout(constant_id = 2) const bool EVEN = false;
 layout(push_constant) uniform Push { tuff_norm_pieces_pc pc; };
 #ifdef TEXEL
-layout(constant_id = 2) const bool WIDE = false;
+layout(constant_id = 3) const bool WIDE = false;
 layout(binding = 0) uniform samplerBuffer x;
 float load(uint i) { return texelFetch(x, int(i)).x; }
 #else
@@ -38,15 +40,15 @@ vec3 moments(uint base, uint first, uint end, uint step)
     float sum = 0.0, squares = 0.0;
     if (KIND != TUFF_NORM_MOMENTS) {
         for (uint j = first; j < end; j += step)
-            squares += weight(load(base + norm_step(pc.sets, j)));
+            squares += weight(load(base + norm_step(pc.sets, j, EVEN)));
         return vec3(0.0, 0.0, squares);
     }
     const float n = float((end - first + step - 1) / step);
-    for (uint j = first; j < end; j += step) sum += load(base + norm_step(pc.sets, j));
+    for (uint j = first; j < end; j += step) sum += load(base + norm_step(pc.sets, j, EVEN));
     const float mean = sum / n;
     float rest = 0.0;
     for (uint j = first; j < end; j += step) {
-        const float d = load(base + norm_step(pc.sets, j)) - mean;
+        const float d = load(base + norm_step(pc.sets, j, EVEN)) - mean;
         rest += d;
         squares += d * d;
     }
@@ -55,6 +57,7 @@ vec3 moments(uint base, uint first, uint end, uint step)
 
 void write(uint piece, vec3 v)
 {
+    piece += pc.first * pc.sets.count;
     parts[2 * piece] = v.y;
     parts[2 * piece + 1] = v.z;
 }
@@ -67,7 +70,8 @@ void main()
     const uint piece = group_index(), t = gl_LocalInvocationIndex;
     if (piece >= pc.sets.count * pc.segments) return; // the whole workgroup leaves together
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
-    const uint begin = segment * pc.span, end = min(begin + pc.span, pc.sets.terms);
+    const uint begin = (pc.first + segment) * pc.span;
+    const uint end = min(begin + pc.span, pc.sets.terms);
     part[t] = moments(norm_base(pc.sets, q), begin + t, end, WG);
     for (uint half_n = WG / 2; half_n > 0; half_n /= 2) {
         barrier();
@@ -84,17 +88,17 @@ vec3 moments_wide(uint base, uint begin, uint end)
     vec4 sum = vec4(0.0), rest = sum, squares = sum;
     if (KIND != TUFF_NORM_MOMENTS) {
         for (uint j = begin; j < end; j += 4) {
-            const vec4 v = texelFetch(x, int((base + norm_step(pc.sets, j)) / 4));
+            const vec4 v = texelFetch(x, int((base + norm_step(pc.sets, j, EVEN)) / 4));
             squares += KIND == TUFF_NORM_L1 ? abs(v) : v * v;
         }
         return vec3(0.0, 0.0, total(squares));
     }
     const float n = float(end - begin);
     for (uint j = begin; j < end; j += 4)
-        sum += texelFetch(x, int((base + norm_step(pc.sets, j)) / 4));
+        sum += texelFetch(x, int((base + norm_step(pc.sets, j, EVEN)) / 4));
     const float mean = total(sum) / n;
     for (uint j = begin; j < end; j += 4) {
-        const vec4 d = texelFetch(x, int((base + norm_step(pc.sets, j)) / 4)) - mean;
+        const vec4 d = texelFetch(x, int((base + norm_step(pc.sets, j, EVEN)) / 4)) - mean;
         rest += d;
         squares += d * d;
     }
@@ -108,7 +112,8 @@ void main()
     const uint piece = group_index() * WG + gl_LocalInvocationIndex;
     if (piece >= pc.sets.count * pc.segments) return;
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
-    const uint begin = segment * pc.span, end = min(begin + pc.span, pc.sets.terms);
+    const uint begin = (pc.first + segment) * pc.span;
+    const uint end = min(begin + pc.span, pc.sets.terms);
     const uint base = norm_base(pc.sets, q);
 #ifdef TEXEL
     if (WIDE) {

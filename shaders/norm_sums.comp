@@ -5,13 +5,19 @@
 //
 //   binding 0  x      float[], or with -DTEXEL a texel buffer         read
 //   binding 1  dy     the same                                        read
-//   binding 2  stats  float[rows * 2]; mean, inv. TEXEL: as texels    read
-//   binding 3  parts  float[segments * count * 2]                     write
-//   binding 4  scale  a texel buffer                                  read
+//   binding 2  parts  float[segments * count * 2]                     write
+//   binding 3  scale  a texel buffer; parameter params.first on        read
+//   binding 4  stats  float[rows * 2]; mean, inv                      read
+// or with -DTEXEL
+//   binding 4  mean   a texel buffer                                  read
+//   binding 5  inv    a texel buffer                                  read
 //   spec 0     WG     workgroup size, a power of two
 //   spec 1     ROWS   TUFF_NORM_ROWS_WHOLE or _PARAM: whose mean and inv an element has
 //   spec 2     SCALE  there is a scale
-//   spec 3     WIDE   TEXEL only: x and dy have vec4 texels whose elements share mean, inv
+//   spec 3     EVEN   see abi/norm.h
+//   spec 4     MEAN   there is a mean; else it is 0
+//   spec 5     PAIRS  TEXEL only: mean and inv are the same buffer of pairs (mean, inv)
+//   spec 6     WIDE   TEXEL only: x and dy have vec4 texels whose elements share mean, inv
 //                     and, if there is one, scale; runs and spans are multiples of 4
 //   grid       a piece an invocation; with -DGROUP a workgroup. Folded.
 #include "common.glsl"
@@ -21,40 +27,46 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint ROWS = TUFF_NORM_ROWS_WHOLE;
 layout(constant_id = 2) const bool SCALE = false;
+layout(constant_id = 3) const bool EVEN = false;
+layout(constant_id = 4) const bool MEAN = true;
 layout(push_constant) uniform Push { tuff_norm_pieces_pc pc; };
+layout(binding = 2) writeonly buffer Parts { float parts[]; };
+layout(binding = 3) uniform samplerBuffer scale;
 #ifdef TEXEL
-layout(constant_id = 3) const bool WIDE = false;
+layout(constant_id = 5) const bool PAIRS = false;
+layout(constant_id = 6) const bool WIDE = false;
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) uniform samplerBuffer dy;
-layout(binding = 2) uniform samplerBuffer stats;
+layout(binding = 4) uniform samplerBuffer means;
+layout(binding = 5) uniform samplerBuffer invs;
 float load_x(uint i) { return texelFetch(x, int(i)).x; }
 float load_dy(uint i) { return texelFetch(dy, int(i)).x; }
-float load_stats(uint i) { return texelFetch(stats, int(i)).x; }
+float load_mean(uint i) { return texelFetch(means, int(PAIRS ? 2 * i : i)).x; }
+float load_inv(uint i) { return texelFetch(invs, int(PAIRS ? 2 * i + 1 : i)).x; }
 #else
 layout(binding = 0) readonly buffer X { float x[]; };
 layout(binding = 1) readonly buffer Dy { float dy[]; };
-layout(binding = 2) readonly buffer Stats { float stats[]; };
+layout(binding = 4) readonly buffer Stats { float stats[]; };
 float load_x(uint i) { return x[i]; }
 float load_dy(uint i) { return dy[i]; }
-float load_stats(uint i) { return stats[i]; }
+float load_mean(uint i) { return stats[2 * i]; }
+float load_inv(uint i) { return stats[2 * i + 1]; }
 #endif
-layout(binding = 3) writeonly buffer Parts { float parts[]; };
-layout(binding = 4) uniform samplerBuffer scale;
 
 // (mean, inv, w) of element i.
 vec3 of_element(uint i)
 {
     const uint p = ROWS == TUFF_NORM_ROWS_PARAM || SCALE ? norm_param(pc.params, i) : 0;
     const uint row = ROWS == TUFF_NORM_ROWS_PARAM ? p : divide(i, pc.terms);
-    return vec3(load_stats(2 * row), load_stats(2 * row + 1),
-                SCALE ? texelFetch(scale, int(p)).x : 1.0);
+    return vec3(MEAN ? load_mean(row) : 0.0, load_inv(row),
+                SCALE ? texelFetch(scale, int(p - pc.params.first)).x : 1.0);
 }
 
 vec2 sums(uint base, uint first, uint end, uint step)
 {
     vec2 sum = vec2(0.0);
     for (uint j = first; j < end; j += step) {
-        const uint i = base + norm_step(pc.sets, j);
+        const uint i = base + norm_step(pc.sets, j, EVEN);
         const vec3 of = of_element(i);
         const float g = SCALE ? load_dy(i) * of.z : load_dy(i);
         sum += vec2(g, g * ((load_x(i) - of.x) * of.y));
@@ -64,6 +76,7 @@ vec2 sums(uint base, uint first, uint end, uint step)
 
 void write(uint piece, vec2 v)
 {
+    piece += pc.first * pc.sets.count;
     parts[2 * piece] = v.x;
     parts[2 * piece + 1] = v.y;
 }
@@ -76,7 +89,8 @@ void main()
     const uint piece = group_index(), t = gl_LocalInvocationIndex;
     if (piece >= pc.sets.count * pc.segments) return; // the whole workgroup leaves together
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
-    const uint begin = segment * pc.span, end = min(begin + pc.span, pc.sets.terms);
+    const uint begin = (pc.first + segment) * pc.span;
+    const uint end = min(begin + pc.span, pc.sets.terms);
     part[t] = sums(norm_base(pc.sets, q), begin + t, end, WG);
     for (uint half_n = WG / 2; half_n > 0; half_n /= 2) {
         barrier();
@@ -90,7 +104,7 @@ vec2 sums_wide(uint base, uint begin, uint end)
 {
     vec4 a = vec4(0.0), b = a;
     for (uint j = begin; j < end; j += 4) {
-        const uint i = base + norm_step(pc.sets, j);
+        const uint i = base + norm_step(pc.sets, j, EVEN);
         const vec3 of = of_element(i);
         vec4 g = texelFetch(dy, int(i / 4));
         if (SCALE) g *= of.z;
@@ -106,7 +120,8 @@ void main()
     const uint piece = group_index() * WG + gl_LocalInvocationIndex;
     if (piece >= pc.sets.count * pc.segments) return;
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
-    const uint begin = segment * pc.span, end = min(begin + pc.span, pc.sets.terms);
+    const uint begin = (pc.first + segment) * pc.span;
+    const uint end = min(begin + pc.span, pc.sets.terms);
     const uint base = norm_base(pc.sets, q);
 #ifdef TEXEL
     if (WIDE) {

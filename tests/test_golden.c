@@ -1,5 +1,6 @@
-// The library beside PyTorch: convolution, pooling and losses, on the device that TUFF_DEVICE
-// names. tests/golden/make.py made the numbers, in f64. Optimizers: test_optimizer.c.
+// The library beside PyTorch: convolution, pooling, normalisation and losses, on the device
+// that TUFF_DEVICE names. tests/golden/make.py made the numbers, in f64. Optimizers:
+// test_optimizer.c.
 //
 // Only public calls are made here. |got - want| <= tolerance * (|want| + rms(want)); where a
 // result is NaN, so must the other be.
@@ -16,7 +17,7 @@
 // Chosen elements, and few numbers added.
 #define FEW 5e-7
 
-enum { MAX_TENSORS = 4 };
+enum { MAX_TENSORS = 5 };
 
 static tuff_device *dev;
 static tuff_stream *stream;
@@ -81,7 +82,7 @@ static void compare_tensor(const char *what, const tuff_tensor *got, const float
 
 // ---- single ops ----------------------------------------------------------------------------
 
-// One call: which tensors of a case go in, and which must come out.
+// One call: which tensors of a case go in ("-": none), and which must come out.
 typedef struct golden {
     const char *name; // of the case
     const char *op;
@@ -96,12 +97,13 @@ static void run_golden(const golden *g)
     tuff_array want[MAX_TENSORS] = { { .data = NULL } };
     int nin = 0, nout = 0;
     for (; nin < MAX_TENSORS && g->in[nin]; nin++)
-        if (!(in[nin] = tensor_of(g->name, g->in[nin]))) goto exit;
+        if (strcmp(g->in[nin], "-") != 0 && !(in[nin] = tensor_of(g->name, g->in[nin])))
+            goto exit;
     for (; nout < MAX_TENSORS && g->out[nout]; nout++) {
         if (!load(g->name, g->out[nout], &want[nout])) goto exit;
         if (!EXPECT_OK(tuff_tensor_create(dev, want[nout].desc, &out[nout]))) goto exit;
     }
-    const tuff_tensor *const const_in[] = { in[0], in[1], in[2], in[3] };
+    const tuff_tensor *const const_in[] = { in[0], in[1], in[2], in[3], in[4] };
     if (!EXPECT_OK(tuff_op_run(stream, g->op, const_in, nin, out, nout, g->params))) {
         FAIL("%s", tuff_last_error());
         goto exit;
@@ -139,7 +141,28 @@ exit:
     { name, "cross_entropy", { "x", "labels" }, { "loss" }, NULL, SUMS },       \
     { name, "cross_entropy_grad", { "x", "labels", "dloss" }, { "dx" }, NULL, SUMS }
 
+#define NORM_GRAD(...) &(const tuff_norm_grad_params){ __VA_ARGS__ }
+// The forward op's own params, and what its gradients are told of it.
+#define ROWS_CASES(name, forward, ...)                                          \
+    { name, name, { "x", "scale", "b" }, { "y", "mean", "inv" }, forward, SUMS }, \
+    { name, "norm_grad", { "x", "dy", "inv", "mean", "scale" }, { "dx" },       \
+      NORM_GRAD(__VA_ARGS__), SUMS },                                           \
+    { name, "norm_param_grad", { "x", "dy", "inv", "scale", "mean" },           \
+      { "dscale", "dbias" }, NORM_GRAD(__VA_ARGS__), SUMS }
+
 static const golden goldens[] = {
+    { "batch_norm", "batch_norm", { "x", "scale", "b", "mean", "var" }, { "frozen" }, NULL,
+      SUMS },
+    { "batch_norm", "batch_norm_train", { "x", "scale", "b", "mean", "var" },
+      { "y", "new_mean", "new_var", "saved" },
+      &(const tuff_batch_norm_params){ .momentum = 0.75f, .unbiased = true }, SUMS },
+    { "batch_norm", "batch_norm_grad", { "x", "dy", "scale", "saved" },
+      { "dx", "dscale", "dbias" }, NULL, SUMS },
+    ROWS_CASES("layer_norm", &(const tuff_layer_norm_params){ .axis = 1 }, .axis = 1),
+    ROWS_CASES("group_norm", &(const tuff_group_norm_params){ .num_groups = 3 },
+               .num_groups = 3),
+    { "rms_norm", "rms_norm", { "x", "scale" }, { "y", "inv" }, NULL, SUMS },
+    { "rms_norm", "norm_grad", { "x", "dy", "inv", "-", "scale" }, { "dx" }, NULL, SUMS },
     CONV_CASES("conv2d_plain", 7, 9, 3, 3, .group = 1),
     CONV_CASES("conv2d_stride", 11, 8, 3, 2, .stride = { 2, 3 }, .pad = { 1, 0, 2, 1 }),
     CONV_CASES("conv2d_dilation", 10, 11, 3, 3, .dilation = { 2, 3 }, .pad = { 2, 1, 2, 1 }),

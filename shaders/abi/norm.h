@@ -10,8 +10,10 @@
 //   a row of x [rows, cols]            R = 1, S = terms = cols
 //   a line along the middle of x       R = inner, S = 1, terms = middle
 //     [outer, middle, inner]
+//
+// Where a set has one run, or runs of one element, that is q's part + j step.
 struct tuff_norm_sets {
-    uint count, terms;
+    uint count, terms, step;
     tuff_divide beside, run;
 };
 
@@ -48,7 +50,16 @@ struct tuff_norm_pieces_pc {
     tuff_norm_sets sets;
     tuff_norm_params params;
     tuff_divide terms;       // of the sets that share a mean: sums over params look it up
-    uint segments, span;
+    uint segments, span;     // segments of this launch
+    uint first;              // the first of them
+};
+
+// Whole rows.
+struct tuff_norm_row_pc {
+    tuff_norm_sets sets;
+    tuff_norm_params params;
+    float epsilon;
+    float share;     // 1 / terms
 };
 
 struct tuff_norm_merge_pc {

@@ -189,7 +189,7 @@ static tuff_norm norm_of(const tuff_call *c)
 static const tuff_norm_apply given = {
     .x = { TUFF_ROLE_IN, X }, .mean = { TUFF_ROLE_IN, MEAN }, .inv = { TUFF_ROLE_IN, VAR },
     .y = { TUFF_ROLE_OUT, Y }, .scale = { TUFF_ROLE_IN, SCALE }, .bias = { TUFF_ROLE_IN, B },
-    .has_mean = true, .variance = true, .has_scale = true, .has_bias = true,
+    .variance = true, .has_scale = true, .has_bias = true,
 };
 
 static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
@@ -221,7 +221,7 @@ static bool plan_train(const tuff_call *c, tuff_norm_how how, const tuff_caps *k
     const tuff_norm_apply apply = {
         .x = TUFF_PLACE_IN(X), .mean = TUFF_PLACE_OUT(SAVED), .inv = TUFF_PLACE_OUT(SAVED),
         .y = TUFF_PLACE_OUT(Y), .scale = TUFF_PLACE_IN(SCALE), .bias = TUFF_PLACE_IN(B),
-        .has_mean = true, .pairs = true, .has_scale = true, .has_bias = true,
+        .pairs = true, .has_scale = true, .has_bias = true,
     };
     const tuff_norm_pieces pieces = tuff_norm_add_stats(&g, how, TUFF_PLACE_IN(X), 0, k, p);
     return tuff_norm_add_running(&g, &running, pieces, k, p) &&
@@ -234,15 +234,16 @@ static bool plan_grad(const tuff_call *c, tuff_norm_how how, const tuff_caps *k,
     if (how == TUFF_NORM_TEXEL && !tuff_norm_texels(&g, k)) return false;
     if (how == TUFF_NORM_GROUP && !tuff_norm_group_pays(&g.rows)) return false;
     const tuff_norm_sums sums = {
-        .x = TUFF_PLACE_IN(G_X), .dy = TUFF_PLACE_IN(G_DY), .stats = TUFF_PLACE_IN(G_SAVED),
-        .scratch = 0,
+        .x = TUFF_PLACE_IN(G_X), .dy = TUFF_PLACE_IN(G_DY), .mean = TUFF_PLACE_IN(G_SAVED),
+        .inv = TUFF_PLACE_IN(G_SAVED), .pairs = true, .scratch = 0,
     };
     const tuff_norm_dx dx = {
         .x = TUFF_PLACE_IN(G_X), .dy = TUFF_PLACE_IN(G_DY), .rows = TUFF_PLACE_IN(G_SAVED),
         .dx = TUFF_PLACE_OUT(0), .scale = TUFF_PLACE_IN(G_SCALE),
         .dscale = TUFF_PLACE_OUT(1), .dbias = TUFF_PLACE_OUT(2), .has_scale = true,
     };
-    const tuff_norm_pieces pieces = tuff_norm_add_sums(&g, how, &sums, k, p);
+    tuff_norm_pieces pieces;
+    if (!tuff_norm_add_sums(&g, how, &sums, &pieces, k, p)) return false;
     tuff_norm_add_params(&g, pieces, 0, dx.dscale, dx.dbias, true, k, p);
     return tuff_norm_add_dx(&g, how, &dx, k, p);
 }

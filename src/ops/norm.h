@@ -68,7 +68,7 @@ bool tuff_norm_add_running(const tuff_norm *g, const tuff_norm_running *r,
 // y of x with what normalises it. mean and inv may be one place of pairs.
 typedef struct tuff_norm_apply {
     tuff_place x, mean, inv, y, scale, bias;
-    bool has_mean, variance, pairs, has_scale, has_bias;
+    bool variance, pairs, has_scale, has_bias;
 } tuff_norm_apply;
 // False when the parameters are more than all launches of a plan see.
 bool tuff_norm_add_apply(const tuff_norm *g, tuff_norm_how how, const tuff_norm_apply *a,
@@ -77,16 +77,23 @@ bool tuff_norm_add_apply(const tuff_norm *g, tuff_norm_how how, const tuff_norm_
 // Sums over sets: those of params (to dscale and dbias) or, with `rows`, those of one mean,
 // weighed by the scale.
 typedef struct tuff_norm_sums {
-    tuff_place x, dy, stats, scale; // stats: pairs (mean, inv)
+    tuff_place x, dy, mean, inv, scale;
+    bool pairs;   // inv has pairs (mean, inv)
     bool rows, has_scale;
-    int scratch;                    // parts; its size is set
+    int scratch;  // parts, and behind them what else is kept: three are used
 } tuff_norm_sums;
-tuff_norm_pieces tuff_norm_add_sums(const tuff_norm *g, tuff_norm_how how,
-                                    const tuff_norm_sums *s, const tuff_caps *k, tuff_plan *p);
+// False when the parameters are more than all launches of a plan see.
+bool tuff_norm_add_sums(const tuff_norm *g, tuff_norm_how how, const tuff_norm_sums *s,
+                        tuff_norm_pieces *pieces, const tuff_caps *k, tuff_plan *p);
 // Of params.
 void tuff_norm_add_params(const tuff_norm *g, tuff_norm_pieces pieces, int scratch,
                           tuff_place dscale, tuff_place dbias, bool has_bias,
                           const tuff_caps *k, tuff_plan *p);
+
+// Of rows, to scratch[scratch + 2] of the sums, four numbers a row. Not with `pairs`, and not
+// by texel kernels, which have no use for them.
+void tuff_norm_add_rows(const tuff_norm *g, tuff_norm_pieces pieces, int scratch,
+                        const tuff_caps *k, tuff_plan *p);
 
 // dx of x and dy. rows: what norm_sums_merge leaves, four numbers a row; of a channel's (see
 // tuff_norm.channel) pairs (mean, inv), beside its dscale and dbias.
@@ -96,4 +103,15 @@ typedef struct tuff_norm_dx {
 } tuff_norm_dx;
 bool tuff_norm_add_dx(const tuff_norm *g, tuff_norm_how how, const tuff_norm_dx *s,
                       const tuff_caps *k, tuff_plan *p);
+
+// Whole rows in one launch, where they are neither too long nor too few; else false. With a
+// gradient y is dx, mean and inv are read, and there is no bias.
+typedef struct tuff_norm_row {
+    tuff_place x, dy, y, mean, inv, scale, bias;
+    bool has_stats, has_scale, has_bias; // has_stats: mean and inv are outputs
+} tuff_norm_row;
+bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
+                       const tuff_caps *k, tuff_plan *p);
+bool tuff_norm_add_row_grad(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
+                            const tuff_caps *k, tuff_plan *p);
 #endif

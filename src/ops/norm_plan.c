@@ -10,9 +10,13 @@ tuff_norm_view tuff_norm_of_params(const tuff_norm *g)
     return (tuff_norm_view){ g->params, g->count / g->params, g->params, g->span };
 }
 
+// One run a set, or runs of one element.
+static bool even(const tuff_norm_view *v) { return v->run == v->terms || v->run == 1; }
+
 static tuff_norm_sets sets_of(const tuff_norm_view *v)
 {
     return (tuff_norm_sets){ (uint32_t)v->count, (uint32_t)v->terms,
+                             v->run == 1 ? (uint32_t)v->beside : 1,
                              tuff_divide_by(v->beside), tuff_divide_by(v->run) };
 }
 
@@ -41,6 +45,8 @@ static uint32_t rows_mode(const tuff_norm *g)
     return g->channel ? TUFF_NORM_ROWS_PARAM
          : g->rows.beside == 1 ? TUFF_NORM_ROWS_WHOLE : TUFF_NORM_ROWS_LINES;
 }
+
+static bool has_mean(const tuff_norm *g) { return g->kind == TUFF_NORM_MOMENTS; }
 
 bool tuff_norm_group_pays(const tuff_norm_view *v) { return v->run >= 32; }
 
@@ -119,23 +125,30 @@ static tuff_norm_pieces cut(const tuff_norm_view *v, tuff_norm_how how, const tu
     return (tuff_norm_pieces){ (uint32_t)((v->terms + span - 1) / span), (uint32_t)span };
 }
 
-static tuff_dispatch *add_pieces(const tuff_norm *g, const tuff_norm_view *v,
-                                 tuff_norm_how how, int shader, int scratch,
-                                 tuff_norm_pieces *pieces, const tuff_caps *k, tuff_plan *p)
+static struct tuff_norm_pieces_pc pieces_pc(const tuff_norm *g, const tuff_norm_view *v,
+                                            tuff_norm_pieces pieces)
 {
-    *pieces = cut(v, how, k);
-    const struct tuff_norm_pieces_pc pc = {
+    return (struct tuff_norm_pieces_pc){
         .sets = sets_of(v), .params = params_of(g), .terms = tuff_divide_by(g->rows.terms),
-        .segments = pieces->segments, .span = pieces->span,
+        .segments = pieces.segments, .span = pieces.span,
     };
-    const uint64_t count = (uint64_t)v->count * pieces->segments;
+}
+
+static tuff_dispatch *add_pieces(const struct tuff_norm_pieces_pc *pc, tuff_norm_how how,
+                                 int shader, const tuff_caps *k, tuff_plan *p)
+{
+    const uint64_t count = (uint64_t)pc->sets.count * pc->segments;
     const uint32_t wg = group_size(how, k);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
-    TUFF_PUSH(d, pc);
+    TUFF_PUSH(d, *pc);
     tuff_grid(d, how == TUFF_NORM_GROUP ? count : (count + wg - 1) / wg, k);
-    p->scratch[scratch] = count * 2 * sizeof(float);
     return d;
+}
+
+static size_t pairs_bytes(const tuff_norm_view *v, size_t a_set)
+{
+    return v->count * a_set * 2 * sizeof(float);
 }
 
 tuff_norm_pieces tuff_norm_add_stats(const tuff_norm *g, tuff_norm_how how, tuff_place x,
@@ -144,9 +157,12 @@ tuff_norm_pieces tuff_norm_add_stats(const tuff_norm *g, tuff_norm_how how, tuff
     static const int shaders[] = { TUFF_SHADER_norm_stats, TUFF_SHADER_norm_stats_texel,
                                    TUFF_SHADER_norm_stats_group };
     const bool texel = how == TUFF_NORM_TEXEL, wide = texel && fours(g, &g->rows);
-    tuff_norm_pieces pieces;
-    tuff_dispatch *d = add_pieces(g, &g->rows, how, shaders[how], scratch, &pieces, k, p);
+    const tuff_norm_pieces pieces = cut(&g->rows, how, k);
+    const struct tuff_norm_pieces_pc pc = pieces_pc(g, &g->rows, pieces);
+    tuff_dispatch *d = add_pieces(&pc, how, shaders[how], k, p);
+    p->scratch[scratch] = pairs_bytes(&g->rows, pieces.segments);
     tuff_spec(d, g->kind);
+    tuff_spec(d, even(&g->rows));
     if (texel) tuff_spec(d, wide);
     bind(d, x, texel ? texels(wide) : TUFF_BIND_STORAGE);
     bind_write(d, TUFF_PLACE_SCRATCH(scratch));
@@ -235,7 +251,7 @@ static tuff_dispatch *add_elements(int shader, const struct tuff_norm_apply_pc *
 static void spec_apply(tuff_dispatch *d, const tuff_norm *g, const tuff_norm_apply *a)
 {
     tuff_spec(d, rows_mode(g));
-    tuff_spec(d, a->has_mean);
+    tuff_spec(d, has_mean(g));
     tuff_spec(d, a->variance);
     tuff_spec(d, a->pairs);
     tuff_spec(d, a->has_scale);
@@ -254,7 +270,7 @@ static void apply_texel(const tuff_norm *g, const tuff_norm_apply *a, const tuff
     tuff_spec(d, wide);
     tuff_spec(d, mode);
     bind(d, a->x, texels(wide));
-    bind(d, a->has_mean ? a->mean : a->inv, TUFF_BIND_TEXEL_F32);
+    bind(d, has_mean(g) ? a->mean : a->inv, TUFF_BIND_TEXEL_F32);
     bind(d, a->inv, TUFF_BIND_TEXEL_F32);
     bind_write(d, a->y);
     const tuff_bind_kind kind = texels(wide && mode == TUFF_NORM_PARAMS_FOUR);
@@ -280,7 +296,7 @@ bool tuff_norm_add_apply(const tuff_norm *g, tuff_norm_how how, const tuff_norm_
         tuff_dispatch *d = add_elements(TUFF_SHADER_norm_apply, &pc, k, p);
         spec_apply(d, g, a);
         bind(d, a->x, TUFF_BIND_STORAGE);
-        bind(d, a->has_mean ? a->mean : a->inv, TUFF_BIND_STORAGE);
+        bind(d, has_mean(g) ? a->mean : a->inv, TUFF_BIND_STORAGE);
         bind(d, a->inv, TUFF_BIND_STORAGE);
         bind_write(d, a->y);
         bind_part(d, a->has_scale, a->scale, a->x, first, some);
@@ -291,27 +307,72 @@ bool tuff_norm_add_apply(const tuff_norm *g, tuff_norm_how how, const tuff_norm_
 
 // ---- gradients -----------------------------------------------------------------------------
 
-tuff_norm_pieces tuff_norm_add_sums(const tuff_norm *g, tuff_norm_how how,
-                                    const tuff_norm_sums *s, const tuff_caps *k, tuff_plan *p)
+static void add_pairs(const tuff_norm *g, tuff_place mean, tuff_place inv, int scratch,
+                      const tuff_caps *k, tuff_plan *p)
+{
+    const struct tuff_norm_merge_pc pc = { .count = (uint32_t)g->rows.count };
+    tuff_dispatch *d = add_sets(TUFF_SHADER_norm_pairs, g->rows.count, k, p);
+    tuff_spec(d, has_mean(g));
+    bind(d, has_mean(g) ? mean : inv, TUFF_BIND_STORAGE);
+    bind(d, inv, TUFF_BIND_STORAGE);
+    bind_write(d, TUFF_PLACE_SCRATCH(scratch));
+    TUFF_PUSH(d, pc);
+    p->scratch[scratch] = g->rows.count * 2 * sizeof(float);
+}
+
+static void add_sums(const tuff_norm *g, const tuff_norm_view *v, tuff_norm_how how,
+                     const tuff_norm_sums *s, const struct tuff_norm_pieces_pc *pc,
+                     const tuff_caps *k, tuff_plan *p)
 {
     static const int shaders[] = { TUFF_SHADER_norm_sums, TUFF_SHADER_norm_sums_texel,
                                    TUFF_SHADER_norm_sums_group };
-    const tuff_norm_view v = s->rows ? g->rows : tuff_norm_of_params(g);
     const bool texel = how == TUFF_NORM_TEXEL;
     const bool one = !s->has_scale || params_mode(g) == TUFF_NORM_PARAMS_ONE;
-    const bool wide = texel && one && fours(g, &v);
+    const bool wide = texel && one && fours(g, v);
     const tuff_bind_kind kind = texel ? texels(wide) : TUFF_BIND_STORAGE;
-    tuff_norm_pieces pieces;
-    tuff_dispatch *d = add_pieces(g, &v, how, shaders[how], s->scratch, &pieces, k, p);
+    tuff_dispatch *d = add_pieces(pc, how, shaders[how], k, p);
     tuff_spec(d, rows_mode(g));
     tuff_spec(d, s->has_scale);
+    tuff_spec(d, even(v));
+    tuff_spec(d, has_mean(g));
+    if (texel) tuff_spec(d, s->pairs);
     if (texel) tuff_spec(d, wide);
     bind(d, s->x, kind);
     bind(d, s->dy, kind);
-    bind(d, s->stats, texel ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE);
     bind_write(d, TUFF_PLACE_SCRATCH(s->scratch));
-    bind_part(d, s->has_scale, s->scale, s->x, 0, g->params);
-    return pieces;
+    bind_part(d, s->has_scale, s->scale, s->x, pc->params.first, pc->params.some);
+    if (!texel)
+        bind(d, s->pairs ? s->inv : TUFF_PLACE_SCRATCH(s->scratch + 1), TUFF_BIND_STORAGE);
+    if (texel) bind(d, has_mean(g) ? s->mean : s->inv, TUFF_BIND_TEXEL_F32);
+    if (texel) bind(d, s->inv, TUFF_BIND_TEXEL_F32);
+}
+
+bool tuff_norm_add_sums(const tuff_norm *g, tuff_norm_how how, const tuff_norm_sums *s,
+                        tuff_norm_pieces *pieces, const tuff_caps *k, tuff_plan *p)
+{
+    const tuff_norm_view v = s->rows ? g->rows : tuff_norm_of_params(g);
+    if (how != TUFF_NORM_TEXEL && !s->pairs)
+        add_pairs(g, s->mean, s->inv, s->scratch + 1, k, p);
+    *pieces = cut(&v, how, k);
+    const size_t slice = s->has_scale ? slice_of(k, g->params) : g->params;
+    const bool sliced = slice < g->params;
+    // Places of a row that each have a scale, too many for one launch to see: its pieces are
+    // then of a size that the slices are multiples of.
+    if (sliced) {
+        if (!slices_fit(g, k, p) || g->params != g->rows.terms) return false;
+        *pieces = (tuff_norm_pieces){ (uint32_t)((v.terms + 255) / 256), 256 };
+    }
+    p->scratch[s->scratch] = pairs_bytes(&v, pieces->segments);
+    for (size_t first = 0; first < g->params; first += slice) {
+        const size_t left = g->params - first, some = left < slice ? left : slice;
+        struct tuff_norm_pieces_pc pc = pieces_pc(g, &v, *pieces);
+        pc.params.first = (uint32_t)first;
+        pc.params.some = (uint32_t)some;
+        if (sliced) pc.first = (uint32_t)(first / 256);
+        if (sliced) pc.segments = (uint32_t)((some + 255) / 256);
+        add_sums(g, &v, how, s, &pc, k, p);
+    }
+    return true;
 }
 
 void tuff_norm_add_params(const tuff_norm *g, tuff_norm_pieces pieces, int scratch,
@@ -322,13 +383,29 @@ void tuff_norm_add_params(const tuff_norm *g, tuff_norm_pieces pieces, int scrat
     const struct tuff_norm_merge_pc pc = merge_pc(g, &v, pieces);
     tuff_dispatch *d = add_sets(TUFF_SHADER_norm_sums_merge, v.count, k, p);
     tuff_spec(d, false);
-    tuff_spec(d, g->kind == TUFF_NORM_MOMENTS);
+    tuff_spec(d, has_mean(g));
     tuff_spec(d, has_bias);
     bind(d, TUFF_PLACE_SCRATCH(scratch), TUFF_BIND_STORAGE);
     bind_write(d, dscale);
     bind_write(d, has_bias ? dbias : dscale);
     bind(d, TUFF_PLACE_SCRATCH(scratch), TUFF_BIND_STORAGE);
     TUFF_PUSH(d, pc);
+}
+
+void tuff_norm_add_rows(const tuff_norm *g, tuff_norm_pieces pieces, int scratch,
+                        const tuff_caps *k, tuff_plan *p)
+{
+    const struct tuff_norm_merge_pc pc = merge_pc(g, &g->rows, pieces);
+    tuff_dispatch *d = add_sets(TUFF_SHADER_norm_sums_merge, g->rows.count, k, p);
+    tuff_spec(d, true);
+    tuff_spec(d, has_mean(g));
+    tuff_spec(d, false);
+    bind(d, TUFF_PLACE_SCRATCH(scratch), TUFF_BIND_STORAGE);
+    bind_write(d, TUFF_PLACE_SCRATCH(scratch + 2));
+    bind_write(d, TUFF_PLACE_SCRATCH(scratch + 2));
+    bind(d, TUFF_PLACE_SCRATCH(scratch + 1), TUFF_BIND_STORAGE);
+    TUFF_PUSH(d, pc);
+    p->scratch[scratch + 2] = g->rows.count * 4 * sizeof(float);
 }
 
 static void dx_texel(const tuff_norm *g, const tuff_norm_dx *s, const tuff_caps *k,
@@ -378,5 +455,98 @@ bool tuff_norm_add_dx(const tuff_norm *g, tuff_norm_how how, const tuff_norm_dx 
         bind_part(d, g->channel, s->dscale, s->x, first, some);
         bind_part(d, g->channel, s->dbias, s->x, first, some);
     }
+    return true;
+}
+
+// ---- whole rows in one launch --------------------------------------------------------------
+
+// A row an invocation on a software driver, where its sums are short enough to be exact and
+// rows enough to share; else a row a workgroup, where there are workgroups enough.
+static bool rows_fit(const tuff_norm *g, tuff_norm_how how, const tuff_caps *k)
+{
+    if (!even(&g->rows) || g->channel || g->params > k->max_texels) return false;
+    if (how == TUFF_NORM_TEXEL)
+        return tuff_norm_texels(g, k) &&
+               g->rows.terms <= (fours(g, &g->rows) ? 4096u : 1024u) &&
+               (g->rows.count >= 16 || g->count <= 4096);
+    return g->rows.terms <= 65536 && (g->rows.count >= 64 || g->count <= 65536);
+}
+
+// As wide as the row within reason.
+static uint32_t row_group(const tuff_norm *g, tuff_norm_how how, const tuff_caps *k)
+{
+    const uint32_t most = k->max_group < k->max_group_size[0] ? k->max_group
+                                                               : k->max_group_size[0];
+    uint32_t wg = tuff_group_size(k);
+    if (how == TUFF_NORM_TEXEL) return wg;
+    while (wg < 256 && 2 * wg <= most && (k->cpu_like ? g->rows.terms / wg > 1024
+                                                      : wg < g->rows.terms))
+        wg *= 2;
+    return wg;
+}
+
+static tuff_dispatch *add_rows(const tuff_norm *g, tuff_norm_how how, int shader,
+                               const tuff_caps *k, tuff_plan *p)
+{
+    const uint32_t wg = row_group(g, how, k);
+    const struct tuff_norm_row_pc pc = {
+        .sets = sets_of(&g->rows), .params = params_of(g), .epsilon = (float)g->epsilon,
+        .share = (float)(1 / (double)g->rows.terms),
+    };
+    tuff_dispatch *d = tuff_plan_add(p, shader);
+    tuff_spec(d, wg);
+    TUFF_PUSH(d, pc);
+    tuff_grid(d, how == TUFF_NORM_TEXEL ? (g->rows.count + wg - 1) / wg : g->rows.count, k);
+    return d;
+}
+
+// x stands for a parameter that is not there.
+static void bind_param(const tuff_norm *g, tuff_dispatch *d, bool there, tuff_place param,
+                       tuff_place x, bool wide)
+{
+    const bool four = wide && params_mode(g) == TUFF_NORM_PARAMS_FOUR;
+    if (there) bind(d, param, texels(four));
+    else bind_part(d, false, x, x, 0, 1);
+}
+
+bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
+                       const tuff_caps *k, tuff_plan *p)
+{
+    if (!rows_fit(g, how, k)) return false;
+    const bool texel = how == TUFF_NORM_TEXEL, wide = texel && fours(g, &g->rows);
+    tuff_dispatch *d =
+        add_rows(g, how, texel ? TUFF_SHADER_norm_row_texel : TUFF_SHADER_norm_row, k, p);
+    tuff_spec(d, g->kind);
+    tuff_spec(d, r->has_stats);
+    tuff_spec(d, r->has_scale);
+    tuff_spec(d, r->has_bias);
+    if (texel) tuff_spec(d, wide);
+    if (texel) tuff_spec(d, params_mode(g));
+    bind(d, r->x, texel ? texels(wide) : TUFF_BIND_STORAGE);
+    bind_write(d, r->y);
+    bind_write(d, has_mean(g) && r->has_stats ? r->mean : r->y);
+    bind_write(d, r->has_stats ? r->inv : r->y);
+    bind_param(g, d, r->has_scale, r->scale, r->x, wide);
+    bind_param(g, d, r->has_bias, r->bias, r->x, wide);
+    return true;
+}
+
+bool tuff_norm_add_row_grad(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
+                            const tuff_caps *k, tuff_plan *p)
+{
+    if (!rows_fit(g, how, k) || g->rows.count > k->max_texels) return false;
+    const bool texel = how == TUFF_NORM_TEXEL, wide = texel && fours(g, &g->rows);
+    tuff_dispatch *d = add_rows(
+        g, how, texel ? TUFF_SHADER_norm_row_grad_texel : TUFF_SHADER_norm_row_grad, k, p);
+    tuff_spec(d, has_mean(g));
+    tuff_spec(d, r->has_scale);
+    if (texel) tuff_spec(d, wide);
+    if (texel) tuff_spec(d, params_mode(g));
+    bind(d, r->x, texel ? texels(wide) : TUFF_BIND_STORAGE);
+    bind(d, r->dy, texel ? texels(wide) : TUFF_BIND_STORAGE);
+    bind_write(d, r->y);
+    bind(d, has_mean(g) ? r->mean : r->inv, TUFF_BIND_TEXEL_F32);
+    bind(d, r->inv, TUFF_BIND_TEXEL_F32);
+    bind_param(g, d, r->has_scale, r->scale, r->x, wide);
     return true;
 }

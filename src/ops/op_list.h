@@ -109,6 +109,12 @@ X(loss_scale)
 X(batch_norm)
 X(batch_norm_train)
 X(batch_norm_grad)
+X(layer_norm)
+X(rms_norm)
+X(group_norm)
+X(instance_norm)
+X(norm_grad)
+X(norm_param_grad)
 
 // ---- sequence
 

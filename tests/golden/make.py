@@ -69,6 +69,42 @@ def mse(case):
     save(case, x=x, target=target, loss=loss)
 
 
+def saved(mean, var):
+    """What batch_norm_train keeps: mean and 1 / deviation of each channel."""
+    return torch.stack([mean, 1 / torch.sqrt(var + 1e-5)], 1)
+
+
+def batch_norm(case, *shape):
+    x, scale, b = draw(*shape), draw(shape[1]), draw(shape[1])
+    mean, var = draw(shape[1]).detach(), draw(shape[1]).detach() + 2.5
+    given = dict(mean=mean.clone(), var=var.clone())
+    save(case, frozen=F.batch_norm(x, mean, var, scale, b))
+    y = F.batch_norm(x, mean, var, scale, b, training=True, momentum=0.25)
+    dy = draw(*y.shape)
+    y.backward(dy)
+    dims = [0, *range(2, len(shape))]
+    save(case, x=x, scale=scale, b=b, **given, y=y, new_mean=mean, new_var=var, dy=dy,
+         saved=saved(x.mean(dims), x.var(dims, unbiased=False)), dx=x.grad, dscale=scale.grad,
+         dbias=b.grad)
+
+
+def rows_norm(case, function, shape, params, rows, rms=False):
+    """rows: x's shape with the dims that are normalised together made one."""
+    x, scale, b = draw(*shape), draw(*params), draw(*params)
+    y = function(x, scale, b)
+    dy = draw(*y.shape)
+    y.backward(dy)
+    flat = x.detach().reshape(rows)
+    mean = flat.mean(-1)
+    var = (flat * flat).mean(-1) if rms else flat.var(-1, unbiased=False)
+    save(case, x=x, scale=scale, y=y, dy=dy, mean=mean, inv=1 / torch.sqrt(var + 1e-5),
+         dx=x.grad, dscale=scale.grad, **({} if rms else dict(b=b, dbias=b.grad)))
+
+
+def rms_norm(x, scale, b):
+    return x / torch.sqrt((x * x).mean(-1, keepdim=True) + 1e-5) * scale + 0 * b
+
+
 def clip(case, max_norm):
     x = draw(3, 17)
     x.grad = x.detach().clone()
@@ -189,6 +225,13 @@ def main():
     cross_entropy("cross_entropy_some", 13, 5, [0, 4, 12])
     mse("mse")
     clip("clip_norm", 1.5)
+
+    batch_norm("batch_norm", 4, 3, 5, 7)
+    rows_norm("layer_norm", lambda x, w, b: F.layer_norm(x, w.shape, w, b), (2, 3, 5, 7),
+              (5, 7), (2, 3, 1, 1, -1))
+    rows_norm("group_norm", lambda x, w, b: F.group_norm(x, 3, w, b), (2, 6, 5, 3), (6,),
+              (2, 3, -1))
+    rows_norm("rms_norm", rms_norm, (6, 13), (13,), (6, 1, -1), rms=True)
 
     save("update", w=W0, g=G)
     optim = torch.optim

@@ -36,4 +36,70 @@ TUFF_API TUFF_CHECK tuff_status tuff_batch_norm_train(
 TUFF_API TUFF_CHECK tuff_status tuff_batch_norm_grad(
     tuff_stream *s, const tuff_tensor *x, const tuff_tensor *dy, const tuff_tensor *scale,
     const tuff_tensor *saved, tuff_tensor *dx, tuff_tensor *dscale, tuff_tensor *dbias);
+
+// ---- rows: each example, or parts of it, by itself -----------------------------------------
+
+typedef struct tuff_layer_norm_params {
+    float epsilon; // 0 means 1e-5
+    int axis;      // first dim of those that are normalised together, counted from the
+                   // innermost: 0 = the last alone
+} tuff_layer_norm_params;
+// y = (x - mean) / sqrt(variance + epsilon) scale + b (ONNX LayerNormalization; Ba et al.,
+// 1607.06450). mean and variance (sum of squares / n) over the dims from `axis` on; scale and
+// b have the shape of those dims and may be NULL (b alone, or both). mean and inv_std_dev
+// (1 / the root), f32, have x's shape with 1 for those dims. y may be x. Gradients flow
+// through y alone.
+TUFF_API TUFF_CHECK tuff_status tuff_layer_norm(tuff_stream *s, const tuff_tensor *x,
+                                                const tuff_tensor *scale, const tuff_tensor *b,
+                                                tuff_tensor *y, tuff_tensor *mean,
+                                                tuff_tensor *inv_std_dev,
+                                                const tuff_layer_norm_params *p);
+// y = x / sqrt(mean of x^2 + epsilon) scale (ONNX RMSNormalization; Zhang and Sennrich,
+// 1910.07467). Shapes as above; scale may be NULL; inv_rms is 1 / the root.
+TUFF_API TUFF_CHECK tuff_status tuff_rms_norm(tuff_stream *s, const tuff_tensor *x,
+                                              const tuff_tensor *scale, tuff_tensor *y,
+                                              tuff_tensor *inv_rms,
+                                              const tuff_layer_norm_params *p);
+
+typedef struct tuff_group_norm_params {
+    float epsilon;  // 0 means 1e-5
+    int num_groups; // divides C; 0 means 1
+} tuff_group_norm_params;
+// x [N, C, ...], its channels in num_groups groups of neighbours, each normalised with all its
+// elements of one image (ONNX GroupNormalization; Wu and He, 1803.08494). scale and b [C], or
+// [num_groups] as in ONNX's opset 18, may be NULL (b alone, or both). mean and inv_std_dev
+// [N, num_groups], f32. y may be x. Gradients flow through y alone.
+TUFF_API TUFF_CHECK tuff_status tuff_group_norm(tuff_stream *s, const tuff_tensor *x,
+                                                const tuff_tensor *scale, const tuff_tensor *b,
+                                                tuff_tensor *y, tuff_tensor *mean,
+                                                tuff_tensor *inv_std_dev,
+                                                const tuff_group_norm_params *p);
+
+typedef struct tuff_instance_norm_params {
+    float epsilon; // 0 means 1e-5
+} tuff_instance_norm_params;
+// The same with a group a channel (ONNX InstanceNormalization; Ulyanov et al., 1607.08022).
+TUFF_API TUFF_CHECK tuff_status tuff_instance_norm(
+    tuff_stream *s, const tuff_tensor *x, const tuff_tensor *scale, const tuff_tensor *b,
+    tuff_tensor *y, tuff_tensor *mean, tuff_tensor *inv_std_dev,
+    const tuff_instance_norm_params *p);
+
+typedef struct tuff_norm_grad_params {
+    int axis;       // of layer_norm and rms_norm
+    int num_groups; // of group_norm, C of instance_norm; 0: it is not one of these
+} tuff_norm_grad_params;
+// dx of the four for the gradient dy of y; inv and mean are what they gave (mean NULL: of
+// rms_norm), scale may be NULL. dx may be dy.
+//   dx = inv (w dy - mean(w dy) - x' mean(w dy x')),  x' = (x - mean) inv, w = scale; without
+//   a mean there is no mean(w dy)
+TUFF_API TUFF_CHECK tuff_status tuff_norm_grad(tuff_stream *s, const tuff_tensor *x,
+                                               const tuff_tensor *dy, const tuff_tensor *inv,
+                                               const tuff_tensor *mean,
+                                               const tuff_tensor *scale, tuff_tensor *dx,
+                                               const tuff_norm_grad_params *p);
+// dscale = sum of dy x', dbias = sum of dy, of scale's shape (its elements are not read).
+TUFF_API TUFF_CHECK tuff_status tuff_norm_param_grad(
+    tuff_stream *s, const tuff_tensor *x, const tuff_tensor *dy, const tuff_tensor *inv,
+    const tuff_tensor *scale, const tuff_tensor *mean, tuff_tensor *dscale, tuff_tensor *dbias,
+    const tuff_norm_grad_params *p);
 #endif
