@@ -66,6 +66,9 @@ static const tuff_onnx_rule rules[] = {
     { .op = "ScatterElements", .defaults = "axis=0" },
     { .op = "Scatter", .defaults = "axis=0", .as = "ScatterElements" },
     { .op = "OneHot", .inputs = "1:depth", .fix = fix_one_hot },
+    { .op = "MaxPool", .defaults = "strides=1 indices=1", .wide = 2 },
+    { .op = "AveragePool", .defaults = "strides=1" },
+    { .op = "LpPool", .defaults = "strides=1" },
 };
 
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset)

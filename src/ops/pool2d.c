@@ -241,7 +241,6 @@ static tuff_cost cost(const tuff_call *c)
 const tuff_op tuff_op_max_pool2d = {
     .name = "max_pool2d",
     .doc = "y[n, c, i, j] = the maximum over a window of x[n, c]",
-    .onnx = "MaxPool",
     .in = { { .name = "x", .dtypes = TUFF_F32 } },
     .out = { { .name = "y", .dtypes = TUFF_F32 } },
     .params_size = sizeof(tuff_pool2d_params),
@@ -263,7 +262,6 @@ const tuff_op tuff_op_max_pool2d = {
 const tuff_op tuff_op_average_pool2d = {
     .name = "average_pool2d",
     .doc = "y[n, c, i, j] = the mean over a window of x[n, c]",
-    .onnx = "AveragePool",
     .in = { { .name = "x", .dtypes = TUFF_F32 } },
     .out = { { .name = "y", .dtypes = TUFF_F32 } },
     .params_size = sizeof(tuff_pool2d_params),

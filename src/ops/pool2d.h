@@ -42,4 +42,13 @@ void tuff_part(const tuff_parts *p, uint32_t i, uint32_t corner[2], uint32_t siz
 // Appends pool2d.comp in all its parts: in[0] to `role`[0]. False when they are too many.
 bool tuff_pool2d_add(const tuff_pool2d *g, uint32_t mode, bool texel, tuff_role role,
                      const tuff_caps *k, tuff_plan *p);
+// Gradients by x = in[0], or of a mean by dy = in[0] alone, to out[0]. Of max, dy = in[1]:
+// where windows do not overlap (else false), and in any case (in scratch[0] it notes the
+// maxima). False when the parts are too many.
+bool tuff_pool2d_scatter_add(const tuff_pool2d *g, bool texel, const tuff_caps *k,
+                             tuff_plan *p);
+bool tuff_pool2d_gather_max_add(const tuff_pool2d *g, bool texel, const tuff_caps *k,
+                                tuff_plan *p);
+bool tuff_pool2d_gather_mean_add(const tuff_pool2d *g, bool texel, const tuff_caps *k,
+                                 tuff_plan *p);
 #endif

@@ -130,60 +130,74 @@ static int64_t reach(int64_t size, int64_t out, int64_t stride, int64_t pad)
     return out > 1 && stride > last ? stride : last;
 }
 
-static bool scatter(const tuff_call *c, bool texel, const tuff_caps *k, tuff_plan *p)
+bool tuff_pool2d_scatter_add(const tuff_pool2d *g, bool texel, const tuff_caps *k, tuff_plan *p)
 {
-    const tuff_pool2d g = tuff_pool2d_good(c->params, &c->in[0]);
-    if (g.stride[0] < g.kernel[0] || g.stride[1] < g.kernel[1]) return false;
-    const int64_t rows = reach(g.h, g.oh, g.stride[0], g.top);
-    const int64_t cols = reach(g.w, g.ow, g.stride[1], g.left);
+    if (g->stride[0] < g->kernel[0] || g->stride[1] < g->kernel[1]) return false;
+    const int64_t rows = reach(g->h, g->oh, g->stride[0], g->top);
+    const int64_t cols = reach(g->w, g->ow, g->stride[1], g->left);
     // Few invocations that each write a large part of x would be slower than gathering.
-    const double loops = 2.0 * g.kernel[0] * g.kernel[1] + 2.0 * (double)rows * (double)cols;
+    const double loops = 2.0 * g->kernel[0] * g->kernel[1] + 2.0 * (double)rows * (double)cols;
     if (loops > 4096) return false;
     const uint32_t wg = tuff_group_size_flat(k);
-    const size_t count = (size_t)(g.n * g.c * g.oh * g.ow);
+    const size_t count = (size_t)(g->n * g->c * g->oh * g->ow);
     tuff_dispatch *d =
         tuff_plan_add(p, texel ? TUFF_SHADER_pool2d_scatter_texel : TUFF_SHADER_pool2d_scatter);
     bind_in(d, 0, texel);
     bind_in(d, 1, texel);
     tuff_bind_out(d, 0);
-    spec_window(d, &g, wg);
+    spec_window(d, g, wg);
     tuff_spec(d, (uint32_t)rows);
     tuff_spec(d, (uint32_t)cols);
-    tuff_spec(d, g.h == g.oh * g.kernel[0] && g.w == g.ow * g.kernel[1] &&
-                 g.stride[0] == g.kernel[0] && g.stride[1] == g.kernel[1] &&
-                 g.top + g.left + g.bottom + g.right == 0);
-    const struct tuff_pool_pc pc = tuff_pool2d_pc(&g, count, g.oh, g.ow);
+    tuff_spec(d, g->h == g->oh * g->kernel[0] && g->w == g->ow * g->kernel[1] &&
+                 g->stride[0] == g->kernel[0] && g->stride[1] == g->kernel[1] &&
+                 g->top + g->left + g->bottom + g->right == 0);
+    const struct tuff_pool_pc pc = tuff_pool2d_pc(g, count, g->oh, g->ow);
     TUFF_PUSH(d, pc);
     tuff_grid(d, (count + wg - 1) / wg, k);
     return true;
 }
 
+bool tuff_pool2d_gather_max_add(const tuff_pool2d *g, bool texel, const tuff_caps *k,
+                                tuff_plan *p)
+{
+    p->scratch[0] = (size_t)(g->n * g->c * g->oh * g->ow) * sizeof(uint32_t);
+    return tuff_pool2d_add(g, TUFF_POOL_ARGMAX, texel, TUFF_ROLE_SCRATCH, k, p) &&
+           add_gather(g, 1, true, texel, k, p);
+}
+
+bool tuff_pool2d_gather_mean_add(const tuff_pool2d *g, bool texel, const tuff_caps *k,
+                                 tuff_plan *p)
+{
+    return add_gather(g, 0, false, texel, k, p);
+}
+
+static tuff_pool2d good(const tuff_call *c)
+{
+    return tuff_pool2d_good(c->params, &c->in[0]);
+}
+
 static bool scatter_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return texels(c, k) && scatter(c, true, k, p);
+    const tuff_pool2d g = good(c);
+    return texels(c, k) && tuff_pool2d_scatter_add(&g, true, k, p);
 }
 
 static bool scatter_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return scatter(c, false, k, p);
-}
-
-static bool gather(const tuff_call *c, bool texel, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_pool2d g = tuff_pool2d_good(c->params, &c->in[0]);
-    p->scratch[0] = tuff_desc_bytes(&c->in[1]);
-    return tuff_pool2d_add(&g, TUFF_POOL_ARGMAX, texel, TUFF_ROLE_SCRATCH, k, p) &&
-           add_gather(&g, 1, true, texel, k, p);
+    const tuff_pool2d g = good(c);
+    return tuff_pool2d_scatter_add(&g, false, k, p);
 }
 
 static bool gather_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return texels(c, k) && gather(c, true, k, p);
+    const tuff_pool2d g = good(c);
+    return texels(c, k) && tuff_pool2d_gather_max_add(&g, true, k, p);
 }
 
 static bool gather_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return gather(c, false, k, p);
+    const tuff_pool2d g = good(c);
+    return tuff_pool2d_gather_max_add(&g, false, k, p);
 }
 
 static tuff_cost cost_max(const tuff_call *c)

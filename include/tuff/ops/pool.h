@@ -28,4 +28,64 @@ TUFF_API TUFF_CHECK tuff_status tuff_average_pool2d_grad(tuff_stream *s,
                                                          const tuff_tensor *dy,
                                                          tuff_tensor *dx,
                                                          const tuff_pool2d_params *p);
+
+typedef enum tuff_auto_pad {
+    TUFF_AUTO_PAD_NOTSET, // as `pad` says
+    TUFF_AUTO_PAD_VALID,  // none
+    TUFF_AUTO_PAD_UPPER,  // ONNX SAME_UPPER: ceil(size / stride) windows; an odd element of
+    TUFF_AUTO_PAD_LOWER   // the padding goes behind (SAME_LOWER: before)
+} tuff_auto_pad;
+
+// Lists have a number for each of the n = 1, 2 or 3 spatial dims of x, the outermost first;
+// what follows is not looked at.
+typedef struct tuff_pool_params {
+    int kernel[3];          // 0 = 2
+    int stride[3];          // 0 = kernel
+    int pad[6];             // ONNX: n numbers before, n behind; each below the window's span
+    int dilation[3];        // 0 = 1
+    int auto_pad;           // tuff_auto_pad
+    bool ceil_mode;         // a last window may reach over the edge, not begin behind it
+    bool count_include_pad; // average: padding counts as zeros; what ceil_mode adds does not
+    bool indices;           // max: a second output, where each maximum lies
+    bool storage_order;     // indices are counted along the outermost spatial dim first
+    int power;              // lp_pool: p, 0 = 2
+    int output_size[3];     // adaptive pools: number of windows, 0 = 1
+    int size[3];            // average_pool_grad: spatial dims of dx; 0 = the smallest
+} tuff_pool_params;
+
+// y = max / mean over windows of x [N, C, D1 .. Dn], 1 <= n <= 3 (ONNX MaxPool, AveragePool,
+// of which tuff_max_pool2d and tuff_average_pool2d are the plain cases of images). Padding
+// never wins a maximum; a NaN in a window gives NaN. With p.indices, indices (i32, y's shape)
+// receives the element of the whole x that was chosen, the first of equals; else it is NULL.
+TUFF_API TUFF_CHECK tuff_status tuff_max_pool(tuff_stream *s, const tuff_tensor *x,
+                                              tuff_tensor *y, tuff_tensor *indices,
+                                              const tuff_pool_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_average_pool(tuff_stream *s, const tuff_tensor *x,
+                                                  tuff_tensor *y, const tuff_pool_params *p);
+// y = (sum of |x|^power over the window)^(1 / power) (ONNX LpPool). No gradient.
+TUFF_API TUFF_CHECK tuff_status tuff_lp_pool(tuff_stream *s, const tuff_tensor *x,
+                                             tuff_tensor *y, const tuff_pool_params *p);
+// y has p.output_size windows; number o of m goes from the element o size / m, rounded down,
+// to (o + 1) size / m, rounded up (PyTorch AdaptiveMaxPool, AdaptiveAvgPool).
+TUFF_API TUFF_CHECK tuff_status tuff_adaptive_max_pool(tuff_stream *s, const tuff_tensor *x,
+                                                       tuff_tensor *y, tuff_tensor *indices,
+                                                       const tuff_pool_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_adaptive_average_pool(tuff_stream *s,
+                                                           const tuff_tensor *x,
+                                                           tuff_tensor *y,
+                                                           const tuff_pool_params *p);
+// dx: each window's dy goes to its first maximum, or to its last NaN, as PyTorch does / is
+// shared equally among the window's elements. Of adaptive pools where p.output_size is set.
+TUFF_API TUFF_CHECK tuff_status tuff_max_pool_grad(tuff_stream *s, const tuff_tensor *x,
+                                                   const tuff_tensor *dy, tuff_tensor *dx,
+                                                   const tuff_pool_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_average_pool_grad(tuff_stream *s, const tuff_tensor *dy,
+                                                       tuff_tensor *dx,
+                                                       const tuff_pool_params *p);
+// y [N, C, 1 .. 1] = max / mean of each of x's planes (ONNX GlobalMaxPool,
+// GlobalAveragePool).
+TUFF_API TUFF_CHECK tuff_status tuff_global_max_pool(tuff_stream *s, const tuff_tensor *x,
+                                                     tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_global_average_pool(tuff_stream *s, const tuff_tensor *x,
+                                                         tuff_tensor *y);
 #endif
