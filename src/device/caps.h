@@ -25,7 +25,8 @@ typedef struct tuff_caps {
     uint32_t texel_align;        // bytes; offsets of texel bindings are multiples
     bool storage16, storage8;    // 16- and 8-bit elements in storage buffers
     bool f16, i8;                // arithmetic in f16, in 8-bit integers
-    bool dot8;                   // packed 4x8 integer dot product, accelerated
+    bool dot8;                   // packed 4x8 integer dot product: accelerated, or (to be
+                                 // checked there) of a software driver
     bool coopmat;                // cooperative matrices (KHR)
     bool timeline, memory_budget, portability;
     bool unified;                // device memory is host-visible: nothing needs staging

@@ -39,6 +39,27 @@ TUFF_API TUFF_CHECK tuff_status tuff_dynamic_quantize_linear(tuff_stream *s,
                                                              tuff_tensor *y_scale,
                                                              tuff_tensor *y_zero_point);
 
+// y = (a - a_zero_point) (b - b_zero_point), i32 sums that wrap round (ONNX MatMulInteger).
+// a [..., M, K] and b [..., K, N], each i8 or u8; leading dims broadcast. Zero points of the
+// operand's type: one, one for each row of a [M] or column of b [N], or NULL (0).
+TUFF_API TUFF_CHECK tuff_status tuff_matmul_integer(tuff_stream *s, const tuff_tensor *a,
+                                                    const tuff_tensor *b,
+                                                    const tuff_tensor *a_zero_point,
+                                                    const tuff_tensor *b_zero_point,
+                                                    tuff_tensor *y);
+// 8-bit numbers with what they mean: (q - zero_point) scale.
+typedef struct tuff_quantized {
+    tuff_tensor *q;
+    const tuff_tensor *scale, *zero_point;
+} tuff_quantized;
+// y = saturate(round(acc m) + y_zero_point), ties to even, with acc as above and
+// m = a_scale b_scale / y_scale (ONNX QLinearMatMul). m has 24 bits, each of its two steps
+// rounded to nearest; acc m is exact, all 32 bits of acc included, and rounded once. Scales are
+// finite and not 0; one, or one for each row of a or column of b, and of y one.
+TUFF_API TUFF_CHECK tuff_status tuff_qlinear_matmul(tuff_stream *s, const tuff_quantized *a,
+                                                    const tuff_quantized *b,
+                                                    const tuff_quantized *y);
+
 // ---- fixed point ---------------------------------------------------------------------------
 
 typedef struct tuff_fixed_params {

@@ -152,7 +152,9 @@ static void choose_features(const tuff_vk_snapshot *s, const char *avoid, tuff_v
     k->storage8 = s->storage8 && !avoided(avoid, "storage8");
     k->f16 = s->f16 && !avoided(avoid, "f16");
     k->i8 = s->i8 && !avoided(avoid, "int8");
-    k->dot8 = s->dot && s->dot8_fast && !avoided(avoid, "dot8");
+    // A software driver takes kernels made for GPUs last; there it is for checking them.
+    k->dot8 = s->dot && (s->dot8_fast || s->type == TUFF_DEVICE_SOFTWARE) &&
+              !avoided(avoid, "dot8");
     k->subgroup_control = s->subgroup_control && s->subgroup_required &&
                           !avoided(avoid, "subgroup-control");
     // Its shaders are SPIR-V 1.6 and use the Vulkan memory model.
