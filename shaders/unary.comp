@@ -1,44 +1,116 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// unary: y = f(x), element by element; four elements an invocation.
+// unary: y = f(x), element by element; four words an invocation.
 //
-//   binding 0  x  float[count], or with -DTEXEL a texel buffer   read
-//   binding 1  y  float[count]                                   write; may be x's memory
+//   binding 0  x  uint[words], or with -DTEXEL a texel buffer   read
+//   binding 1  y  uint[words]                                   write; may be x's memory
 //   spec 0     WG    workgroup size
 //   spec 1     OP    TUFF_UNARY_...
-//   spec 2     WIDE  TEXEL only: the texels are vec4 (count is a multiple of 4)
-//   grid       count / (4 WG), folded
+//   spec 2     TYPE  TUFF_TYPE_..., of x and of y
+//   spec 3     WIDE  TEXEL only: the texels are uvec4 (words is a multiple of 4)
+//   grid       words / (4 WG), folded
 #include "common.glsl"
-#include "math.glsl"
-#include "abi/elementwise.h"
+#include "elements.glsl"
+#include "unary.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint OP = TUFF_UNARY_RELU;
+layout(constant_id = 2) const uint TYPE = TUFF_TYPE_F32;
 layout(push_constant) uniform Push { tuff_unary_pc pc; };
 #ifdef TEXEL
-layout(constant_id = 2) const bool WIDE = false;
-layout(binding = 0) uniform samplerBuffer x;
-layout(binding = 1) writeonly buffer Y4 { vec4 y4[]; };
+layout(constant_id = 3) const bool WIDE = false;
+layout(binding = 0) uniform usamplerBuffer x;
+layout(binding = 1) writeonly buffer Y4 { uvec4 y4[]; };
 #else
-layout(binding = 0) readonly buffer X { float x[]; };
+layout(binding = 0) readonly buffer X { uint x[]; };
 #endif
-layout(binding = 1) writeonly buffer Y { float y[]; };
+layout(binding = 1) writeonly buffer Y { uint y[]; };
 
-float f(float v)
+// A function of a number, where NaN need not be thought of.
+float number(float v)
 {
+    const float a = uintBitsToFloat(pc.a), b = uintBitsToFloat(pc.b);
     switch (OP) {
-    case TUFF_UNARY_RELU: return v <= 0.0 ? 0.0 : v; // NaN stays
+    case TUFF_UNARY_RELU: return v <= 0.0 ? 0.0 : v;
     case TUFF_UNARY_SIGMOID: return sigmoid_f32(v);
     case TUFF_UNARY_TANH: return tanh_f32(v);
     case TUFF_UNARY_EXP: return exp_f32(v);
     case TUFF_UNARY_LOG: return log_f32(v);
-    case TUFF_UNARY_SQRT: return sqrt(v);
-    case TUFF_UNARY_ABS: return abs(v);
-    case TUFF_UNARY_SIGN: return v > 0.0 ? 1.0 : v < 0.0 ? -1.0 : v;
+    case TUFF_UNARY_SQRT: return sqrt_f32(v);
+    case TUFF_UNARY_ABS: return uintBitsToFloat(floatBitsToUint(v) & 0x7fffffffu);
+    case TUFF_UNARY_SIGN: return sign_f32(v);
     case TUFF_UNARY_SQUARE: return v * v;
-    default: return pc.scale * v + pc.shift;
+    case TUFF_UNARY_AFFINE: return a * v + b;
+    case TUFF_UNARY_NEG: return uintBitsToFloat(floatBitsToUint(v) ^ 0x80000000u);
+    case TUFF_UNARY_RSQRT: return 1.0 / sqrt_f32(v);
+    case TUFF_UNARY_RECIPROCAL: return 1.0 / v;
+    case TUFF_UNARY_FLOOR: return signed_as(floor(v), v);
+    case TUFF_UNARY_CEIL: return signed_as(ceil(v), v);
+    case TUFF_UNARY_ROUND: return signed_as(roundEven(v), v);
+    case TUFF_UNARY_ERF: return erf_f32(v);
+    case TUFF_UNARY_SIN: return cos_sin(v).y;
+    case TUFF_UNARY_COS: return cos_sin(v).x;
+    case TUFF_UNARY_CLIP: v = v < a ? a : v; return v > b ? b : v;
+    case TUFF_UNARY_LEAKY_RELU: return v < 0.0 ? a * v : v;
+    case TUFF_UNARY_ELU: return v < 0.0 ? a * expm1_f32(v) : v;
+    case TUFF_UNARY_SELU: return b * (v < 0.0 ? a * expm1_f32(v) : v);
+    case TUFF_UNARY_CELU: return v < 0.0 ? a * expm1_f32(v / a) : v;
+    case TUFF_UNARY_GELU:
+        return times(v, a != 0.0 ? sigmoid_f32(gelu_tanh_inner(v)) : normal_below(v));
+    case TUFF_UNARY_SILU: return times(v, sigmoid_f32(v));
+    case TUFF_UNARY_HARDSWISH: return times(v, clamp(v * (1.0 / 6.0) + 0.5, 0.0, 1.0));
+    case TUFF_UNARY_HARDSIGMOID: return clamp(a * v + b, 0.0, 1.0);
+    case TUFF_UNARY_SOFTPLUS: return max(v, 0.0) + log1p_f32(exp_f32(-abs(v)));
+    case TUFF_UNARY_MISH: return times(v, tanh_softplus(v));
+    case TUFF_UNARY_SOFTSIGN: return abs(v) > 1e30 ? sign_f32(v) : v / (1.0 + abs(v));
+    case TUFF_UNARY_THRESHOLDED_RELU: return v > a ? v : 0.0;
+    default: return v;
     }
+}
+
+uint real(uint word)
+{
+    const float v = uintBitsToFloat(word);
+    return is_nan(v) ? word : floatBitsToUint(number(v));
+}
+
+uint whole(uint word)
+{
+    const int v = int(word), a = int(pc.a), b = int(pc.b);
+    switch (OP) {
+    case TUFF_UNARY_RELU: return uint(max(v, 0));
+    case TUFF_UNARY_ABS: return TYPE == TUFF_TYPE_I32 && v < 0 ? uint(-v) : word;
+    case TUFF_UNARY_SIGN:
+        return TYPE == TUFF_TYPE_I32 ? uint(sign(v)) : word != 0u ? 1u : 0u;
+    case TUFF_UNARY_SQUARE: return word * word;
+    case TUFF_UNARY_NEG: return ~word + 1u;
+    case TUFF_UNARY_CLIP:
+        return TYPE == TUFF_TYPE_I32 ? uint(min(max(v, a), b)) : min(max(word, pc.a), pc.b);
+    case TUFF_UNARY_BITWISE_NOT: return ~word;
+    default: return word;
+    }
+}
+
+// 1 in each of four bytes that is 0: its highest bit alone would be carried into by 0x7f.
+uint not_bytes(uint word)
+{
+    const uint any = ((word & 0x7f7f7f7fu) + 0x7f7f7f7fu | word) & 0x80808080u;
+    return (any ^ 0x80808080u) >> 7;
+}
+
+// One place calls for all types: what a driver compiles is the whole switch for every call.
+uint f(uint word)
+{
+    if (TYPE == TUFF_TYPE_BOOL) return not_bytes(word);
+    if (TYPE == TUFF_TYPE_I32 || TYPE == TUFF_TYPE_U32) return whole(word);
+    const bool halves = is_half(TYPE);
+    uint y = 0;
+    for (uint shift = 0; shift < 32; shift += halves ? 16 : 32) {
+        const uint v = real(halves ? widened(TYPE, word >> shift & 0xffffu) : word);
+        y |= halves ? narrowed(TYPE, v) << shift : v;
+    }
+    return y;
 }
 
 #ifdef TEXEL
@@ -46,13 +118,25 @@ float f(float v)
 void main()
 {
     const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4;
-    if (i >= pc.count) return;
+    if (i >= pc.words) return;
+    uvec4 v;
     if (WIDE) {
-        const vec4 v = texelFetch(x, int(i / 4));
-        y4[i / 4] = vec4(f(v.x), f(v.y), f(v.z), f(v.w));
+        v = texelFetch(x, int(i / 4));
+    } else {
+        const ivec4 at = ivec4(min(i + uvec4(0, 1, 2, 3), pc.words - 1));
+        v = uvec4(texelFetch(x, at.x).x, texelFetch(x, at.y).x, texelFetch(x, at.z).x,
+                  texelFetch(x, at.w).x);
+    }
+    // Each result takes the place of its argument at the end of the row.
+    for (uint k = 0; k < 4; k++) v = uvec4(v.yzw, f(v.x));
+    if (WIDE) {
+        y4[i / 4] = v;
         return;
     }
-    for (uint k = i; k < min(i + 4, pc.count); k++) y[k] = f(texelFetch(x, int(k)).x);
+    y[i] = v.x;
+    if (i + 1 < pc.words) y[i + 1] = v.y;
+    if (i + 2 < pc.words) y[i + 2] = v.z;
+    if (i + 3 < pc.words) y[i + 3] = v.w;
 }
 #else
 // A workgroup's width apart, so that the loads of a workgroup lie side by side.
@@ -61,7 +145,7 @@ void main()
     const uint first = group_index() * WG * 4 + gl_LocalInvocationIndex;
     for (uint k = 0; k < 4; k++) {
         const uint i = first + k * WG;
-        if (i < pc.count) y[i] = f(x[i]);
+        if (i < pc.words) y[i] = f(x[i]);
     }
 }
 #endif

@@ -1,17 +1,49 @@
 // Read by the C compiler and by glslang: the only description of these layouts.
 #include "abi.h"
 
-// The functions of unary.comp, its constant OP.
-#define TUFF_UNARY_RELU    0
-#define TUFF_UNARY_SIGMOID 1
-#define TUFF_UNARY_TANH    2
-#define TUFF_UNARY_EXP     3
-#define TUFF_UNARY_LOG     4
-#define TUFF_UNARY_SQRT    5
-#define TUFF_UNARY_ABS     6
-#define TUFF_UNARY_SIGN    7
-#define TUFF_UNARY_SQUARE  8
-#define TUFF_UNARY_AFFINE  9
+// Elements as the elementwise shaders read them out of 32-bit words, their constant TYPE.
+#define TUFF_TYPE_F32  0
+#define TUFF_TYPE_I32  1
+#define TUFF_TYPE_U32  2
+#define TUFF_TYPE_F16  3 // two a word
+#define TUFF_TYPE_BF16 4
+#define TUFF_TYPE_BOOL 5 // four a word
+
+// The functions of unary.comp, its constant OP; unary_grad.comp has derivatives of some.
+#define TUFF_UNARY_RELU             0
+#define TUFF_UNARY_SIGMOID          1
+#define TUFF_UNARY_TANH             2
+#define TUFF_UNARY_EXP              3
+#define TUFF_UNARY_LOG              4
+#define TUFF_UNARY_SQRT             5
+#define TUFF_UNARY_ABS              6
+#define TUFF_UNARY_SIGN             7
+#define TUFF_UNARY_SQUARE           8
+#define TUFF_UNARY_AFFINE           9
+#define TUFF_UNARY_NEG              10
+#define TUFF_UNARY_RSQRT            11
+#define TUFF_UNARY_RECIPROCAL       12
+#define TUFF_UNARY_FLOOR            13
+#define TUFF_UNARY_CEIL             14
+#define TUFF_UNARY_ROUND            15
+#define TUFF_UNARY_ERF              16
+#define TUFF_UNARY_SIN              17
+#define TUFF_UNARY_COS              18
+#define TUFF_UNARY_CLIP             19
+#define TUFF_UNARY_LEAKY_RELU       20
+#define TUFF_UNARY_ELU              21
+#define TUFF_UNARY_SELU             22
+#define TUFF_UNARY_CELU             23
+#define TUFF_UNARY_GELU             24 // its tanh form where a is not 0
+#define TUFF_UNARY_MISH             25
+#define TUFF_UNARY_SILU             26
+#define TUFF_UNARY_HARDSWISH        27
+#define TUFF_UNARY_HARDSIGMOID      28
+#define TUFF_UNARY_SOFTPLUS         29
+#define TUFF_UNARY_SOFTSIGN         30
+#define TUFF_UNARY_THRESHOLDED_RELU 31
+#define TUFF_UNARY_NOT              32 // of bool
+#define TUFF_UNARY_BITWISE_NOT      33 // of whole numbers
 
 // The functions of binary.comp, its constant OP.
 #define TUFF_BINARY_ADD          0
@@ -19,9 +51,6 @@
 #define TUFF_BINARY_MUL          2
 #define TUFF_BINARY_DIV          3
 #define TUFF_BINARY_EQUAL        4
-#define TUFF_BINARY_RELU_GRAD    5
-#define TUFF_BINARY_SIGMOID_GRAD 6
-#define TUFF_BINARY_TANH_GRAD    7
 
 // How binary.comp finds the element of an operand that belongs to element i of y.
 #define TUFF_READ_SAME     0 // i
@@ -30,8 +59,8 @@
 #define TUFF_READ_ND       3 // any broadcasting, dimension by dimension
 
 struct tuff_unary_pc {
-    uint count;         // elements
-    float scale, shift; // of affine
+    uint words; // 32-bit words of x and of y
+    uint a, b;  // numbers of the function, bits of TYPE's 32-bit type
 };
 
 struct tuff_binary_pc {

@@ -26,17 +26,6 @@ static tuff_status infer_broadcast(const tuff_call *c, tuff_desc out[])
     return TUFF_OK;
 }
 
-static tuff_status infer_same(const tuff_call *c, tuff_desc out[])
-{
-    char ty[96], td[96];
-    TUFF_REQUIRE(tuff_desc_equal(&c->in[0], &c->in[1]), SHAPE,
-                 "y is %s and dy is %s, they must be equal",
-                 tuff_desc_print(&c->in[0], ty, sizeof ty),
-                 tuff_desc_print(&c->in[1], td, sizeof td));
-    out[0] = c->in[0];
-    return TUFF_OK;
-}
-
 static size_t units(const tuff_call *c) { return (size_t)tuff_desc_count(&c->out[0]); }
 
 // ---- references ----------------------------------------------------------------------------
@@ -70,9 +59,6 @@ static double sub_of(double a, double b) { return a - b; }
 static double mul_of(double a, double b) { return a * b; }
 static double div_of(double a, double b) { return a / b; }
 static double equal_of(double a, double b) { return a == b; }
-static double relu_grad_of(double y, double dy) { return y > 0 ? dy : 0; }
-static double sigmoid_grad_of(double y, double dy) { return dy * y * (1 - y); }
-static double tanh_grad_of(double y, double dy) { return dy * (1 - y * y); }
 
 #define REFERENCE(name)                                                         \
     static void ref_##name(const tuff_ref *r) { each(r, name##_of); }
@@ -81,9 +67,6 @@ REFERENCE(sub)
 REFERENCE(mul)
 REFERENCE(div)
 REFERENCE(equal)
-REFERENCE(relu_grad)
-REFERENCE(sigmoid_grad)
-REFERENCE(tanh_grad)
 
 // ---- plans ---------------------------------------------------------------------------------
 
@@ -195,9 +178,6 @@ TUFF_FUNCTION_PLANS(sub, TUFF_BINARY_SUB)
 TUFF_FUNCTION_PLANS(mul, TUFF_BINARY_MUL)
 TUFF_FUNCTION_PLANS(div, TUFF_BINARY_DIV)
 TUFF_FUNCTION_PLANS(equal, TUFF_BINARY_EQUAL)
-TUFF_FUNCTION_PLANS(relu_grad, TUFF_BINARY_RELU_GRAD)
-TUFF_FUNCTION_PLANS(sigmoid_grad, TUFF_BINARY_SIGMOID_GRAD)
-TUFF_FUNCTION_PLANS(tanh_grad, TUFF_BINARY_TANH_GRAD)
 
 // ---- gradients -----------------------------------------------------------------------------
 
@@ -230,32 +210,6 @@ static void grad_div(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff
     dx[1] = tuff_scaled(t, tuff_unbroadcast(t, db, &n->call.in[1]), -1);
 }
 
-static void grad_relu_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
-                           tuff_var dx[])
-{
-    dx[1] = TUFF_V(t, &tuff_op_relu_grad, NULL, n->in[0], g[0]);
-}
-
-// Of dy y (1 - y): by y it is dy (1 - 2y), by dy it is y (1 - y).
-static void grad_sigmoid_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
-                              tuff_var dx[])
-{
-    const tuff_affine_params slope = { .scale = -2, .shift = 1 };
-    const tuff_var gdy = TUFF_V(t, &tuff_op_mul, NULL, g[0], n->in[1]);
-    dx[0] = TUFF_V(t, &tuff_op_mul, NULL, gdy,
-                   TUFF_V(t, &tuff_op_affine, &slope, n->in[0]));
-    dx[1] = TUFF_V(t, &tuff_op_sigmoid_grad, NULL, n->in[0], g[0]);
-}
-
-// Of dy (1 - y^2): by y it is -2 y dy, by dy it is 1 - y^2.
-static void grad_tanh_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
-                           tuff_var dx[])
-{
-    const tuff_var gdy = TUFF_V(t, &tuff_op_mul, NULL, g[0], n->in[1]);
-    dx[0] = tuff_scaled(t, TUFF_V(t, &tuff_op_mul, NULL, gdy, n->in[0]), -2);
-    dx[1] = TUFF_V(t, &tuff_op_tanh_grad, NULL, n->in[0], g[0]);
-}
-
 // ---- records -------------------------------------------------------------------------------
 
 // Same shape; a scalar; a row; a column; a channel's value over even and odd images; both
@@ -263,13 +217,11 @@ static void grad_tanh_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
 #define CASES                                                                   \
     TUFF_CASES("1 1", "5x64 5x64", "257x13 1", "3x7x11 11", "13x5 13x1", "2x6x4x8 6x1x1", \
                "2x3x5x7 3x1x1", "5x1x7 3x1", "2x1x3x2x1x2x3x2 3x1x2x1x2x1x1")
-#define SAME_CASES TUFF_CASES("1 1", "5x64 5x64", "257x13 257x13", "3x1x1031 3x1x1031")
 #define COMMON(name_)                                                           \
     .units = units, .ref = ref_##name_,                                         \
     .variants = { TUFF_KERNEL("texel", texel_##name_), TUFF_KERNEL("plain", plain_##name_) }
 #define AB { { .name = "a", .dtypes = TUFF_F32 }, { .name = "b", .dtypes = TUFF_F32 } }
 #define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true, .alias_any = true } }
-#define OUT_DX { { .name = "dx", .dtypes = TUFF_F32, .alias = true, .alias_in = 1 } }
 
 const tuff_op tuff_op_add = {
     .name = "add", .onnx = "Add", COMMON(add), .infer = infer_broadcast,
@@ -315,31 +267,6 @@ const tuff_op tuff_op_equal = {
     .sample = { -4, 4 }, .cases = CASES
 };
 
-const tuff_op tuff_op_relu_grad = {
-    .name = "relu_grad", COMMON(relu_grad), .infer = infer_same,
-    .doc = "dx = dy where y > 0, else 0",
-    .in = { { .name = "y", .dtypes = TUFF_F32, .no_grad = true },
-            { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = OUT_DX, .grad = grad_relu_grad,
-    .sample = { -4, 4 }, .cases = SAME_CASES
-};
-
-const tuff_op tuff_op_sigmoid_grad = {
-    .name = "sigmoid_grad", COMMON(sigmoid_grad), .infer = infer_same,
-    .doc = "dx = dy y (1 - y)",
-    .in = { { .name = "y", .dtypes = TUFF_F32 }, { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = OUT_DX, .grad = grad_sigmoid_grad,
-    .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = SAME_CASES
-};
-
-const tuff_op tuff_op_tanh_grad = {
-    .name = "tanh_grad", COMMON(tanh_grad), .infer = infer_same,
-    .doc = "dx = dy (1 - y^2)",
-    .in = { { .name = "y", .dtypes = TUFF_F32 }, { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = OUT_DX, .grad = grad_tanh_grad,
-    .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = SAME_CASES
-};
-
 // ---- public functions ----------------------------------------------------------------------
 
 #define PUBLIC(name, record)                                                    \
@@ -353,6 +280,3 @@ PUBLIC(tuff_sub, tuff_op_sub)
 PUBLIC(tuff_mul, tuff_op_mul)
 PUBLIC(tuff_div, tuff_op_div)
 PUBLIC(tuff_equal, tuff_op_equal)
-PUBLIC(tuff_relu_grad, tuff_op_relu_grad)
-PUBLIC(tuff_sigmoid_grad, tuff_op_sigmoid_grad)
-PUBLIC(tuff_tanh_grad, tuff_op_tanh_grad)

@@ -154,6 +154,7 @@ static tuff_status parse_float(const reader *r)
     float v;
     if (!tuff_parse_float(r->value, &v)) return bad(r, "a finite number");
     if (r->field->zero && v == 0) v = TUFF_ZERO;
+    if (r->field->minus_zero && v == 0) v = -0.0f;
     put(r, &v, sizeof v);
     return TUFF_OK;
 }

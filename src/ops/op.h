@@ -209,6 +209,7 @@ typedef struct tuff_field {
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
     bool added;               // axes: of the output, which has these beside the input's
     bool zero;                // TUFF_FIELD_FLOAT: 0 in the text is TUFF_ZERO in the struct
+    bool minus_zero;          // TUFF_FIELD_FLOAT: 0 in the text is -0 in the struct
 } tuff_field;
 
 #define TUFF_FIELD_AT(kind, type_, name_)                                       \
@@ -222,6 +223,10 @@ typedef struct tuff_field {
 #define TUFF_FLOAT_ZERO(type_, name_)                                           \
     { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
       .zero = true }
+// The same for numbers that may be negative, so that no other number is left to ask for 0.
+#define TUFF_FLOAT_MINUS_ZERO(type_, name_)                                     \
+    { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
+      .minus_zero = true }
 #define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
 #define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
 #define TUFF_NEW_AXIS(type_, name_)                                             \
@@ -266,6 +271,7 @@ struct tuff_op {
     const char *name;
     const char *doc;  // one sentence of mathematics
     const char *onnx; // ONNX's operator, NULL when it has none
+    const void *family; // which of a family's functions it is: what its planners read
     // Types that `ref` and the variants handle as they are; 0: TUFF_WORDS. Calls with others
     // are lowered (lower.h): cast to f32 or i32, computed, and cast back.
     uint32_t native;

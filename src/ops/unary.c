@@ -1,262 +1,182 @@
-// y = f(x), element by element. The shader is shaders/unary.comp.
-#include "ops/compose.h"
-#include "abi/elementwise.h"
-#include <math.h>
+// y = f(x), element by element, for any function of one element: references and planners. The
+// shaders are shaders/unary.comp and, for dx = dy f'(x), shaders/unary_grad.comp. The records
+// are in math.c, activation.c and clip.c.
+#include "ops/elementwise.h"
+#include <string.h>
 
-static tuff_status infer(const tuff_call *c, tuff_desc out[])
+static const tuff_unary *family_of(const tuff_call *c) { return c->op->family; }
+
+static void numbers_of(const tuff_call *c, float p[2])
+{
+    p[0] = p[1] = 0;
+    if (family_of(c)->numbers) family_of(c)->numbers(c, p);
+}
+
+uint32_t tuff_element_type(tuff_dtype type)
+{
+    switch (type) {
+    case TUFF_I32: return TUFF_TYPE_I32;
+    case TUFF_U32: return TUFF_TYPE_U32;
+    case TUFF_F16: return TUFF_TYPE_F16;
+    case TUFF_BF16: return TUFF_TYPE_BF16;
+    case TUFF_BOOL: return TUFF_TYPE_BOOL;
+    default: return TUFF_TYPE_F32;
+    }
+}
+
+size_t tuff_elements(const tuff_call *c) { return (size_t)tuff_desc_count(&c->out[0]); }
+
+static uint32_t words_of(const tuff_desc *d)
+{
+    return (uint32_t)((tuff_desc_bytes(d) + 3) / 4);
+}
+
+// ---- y = f(x) ------------------------------------------------------------------------------
+
+tuff_status tuff_unary_infer(const tuff_call *c, tuff_desc out[])
 {
     out[0] = c->in[0];
     return TUFF_OK;
 }
 
-static size_t units(const tuff_call *c) { return (size_t)tuff_desc_count(&c->out[0]); }
-
-// ---- references ----------------------------------------------------------------------------
-
-static double relu_of(double x) { return x <= 0 ? 0 : x; } // NaN stays
-static double sigmoid_of(double x) { return 1 / (1 + exp(-x)); }
-static double sign_of(double x) { return x > 0 ? 1 : x < 0 ? -1 : x; }
-static double square_of(double x) { return x * x; }
-
-#define REFERENCE(name, f)                                                      \
-    static void ref_##name(const tuff_ref *r)                                   \
-    {                                                                           \
-        for (size_t i = r->begin; i < r->end; i++) r->out[0][i] = (float)f(r->in[0][i]); \
-    }
-REFERENCE(relu, relu_of)
-REFERENCE(sigmoid, sigmoid_of)
-REFERENCE(tanh, tanh)
-REFERENCE(exp, exp)
-REFERENCE(log, log)
-REFERENCE(sqrt, sqrt)
-REFERENCE(abs, fabs)
-REFERENCE(sign, sign_of)
-REFERENCE(square, square_of)
-
-static void ref_affine(const tuff_ref *r)
+static void ref_real(const tuff_ref *r, const tuff_unary *f)
 {
-    const tuff_affine_params *p = r->call->params;
+    float p[2];
+    numbers_of(r->call, p);
     for (size_t i = r->begin; i < r->end; i++)
-        r->out[0][i] = (float)((double)p->scale * r->in[0][i] + p->shift);
+        r->out[0][i] = (float)f->real((double)r->in[0][i], p);
 }
 
-// ---- plans ---------------------------------------------------------------------------------
-
-static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
-                                   int shader, uint32_t function)
+static void ref_whole(const tuff_ref *r, const tuff_unary *f)
 {
-    const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]);
-    const uint32_t wg = tuff_group_size_flat(k);
-    tuff_dispatch *d = tuff_plan_add(p, shader);
+    const bool is_signed = r->call->in[0].dtype == TUFF_I32;
+    const uint32_t *x = (const uint32_t *)(const void *)r->in[0];
+    uint32_t *y = (uint32_t *)(void *)r->out[0];
+    for (size_t i = r->begin; i < r->end; i++)
+        y[i] = (uint32_t)f->whole(is_signed ? (int32_t)x[i] : (int64_t)x[i]);
+}
+
+static void ref_bool(const tuff_ref *r, const tuff_unary *f)
+{
+    const uint8_t *x = (const uint8_t *)r->in[0];
+    uint8_t *y = (uint8_t *)r->out[0];
+    for (size_t i = r->begin; i < r->end; i++) y[i] = f->whole(x[i]) != 0;
+}
+
+void tuff_unary_ref(const tuff_ref *r)
+{
+    const tuff_dtype type = r->call->in[0].dtype;
+    const tuff_unary *f = family_of(r->call);
+    if (type == TUFF_F32) ref_real(r, f);
+    else if (type == TUFF_BOOL) ref_bool(r, f);
+    else ref_whole(r, f);
+}
+
+bool tuff_unary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
+                       uint32_t function, const uint32_t bits[2])
+{
+    const uint32_t words = words_of(&c->out[0]), wg = tuff_group_size_flat(k);
+    const bool wide = tuff_desc_bytes(&c->in[0]) % 16 == 0;
+    if (texel && (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4))) return false;
+    tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_unary_texel : TUFF_SHADER_unary);
     tuff_spec(d, wg);
     tuff_spec(d, function);
-    tuff_grid(d, (count + 4 * wg - 1) / (4 * wg), k);
-    struct tuff_unary_pc pc = { .count = (uint32_t)count };
-    if (function == TUFF_UNARY_AFFINE) {
-        const tuff_affine_params *affine = c->params;
-        pc.scale = affine->scale;
-        pc.shift = affine->shift;
+    tuff_spec(d, tuff_element_type(c->in[0].dtype));
+    if (texel) {
+        tuff_spec(d, wide);
+        tuff_bind(d, TUFF_ROLE_IN, 0, wide ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
+                  TUFF_READ);
+    } else {
+        tuff_bind_in(d, 0);
     }
+    tuff_bind_out(d, 0);
+    tuff_grid(d, ((uint64_t)words + 4 * wg - 1) / (4 * wg), k);
+    TUFF_PUSH(d, (struct tuff_unary_pc){ words, bits[0], bits[1] });
+    return true;
+}
+
+static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel)
+{
+    float v[2];
+    uint32_t bits[2];
+    numbers_of(c, v);
+    memcpy(bits, v, sizeof bits);
+    return tuff_unary_launch(c, k, p, texel, family_of(c)->function, bits);
+}
+
+bool tuff_unary_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    return plan(c, k, p, true);
+}
+
+bool tuff_unary_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    return plan(c, k, p, false);
+}
+
+void tuff_unary_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    const tuff_unary *f = family_of(&n->call);
+    dx[0] = TUFF_V(t, f->grad, n->call.params, f->by_y ? n->out[0] : n->in[0], dy[0]);
+}
+
+// ---- dx = dy f'(x) -------------------------------------------------------------------------
+
+tuff_status tuff_slope_infer(const tuff_call *c, tuff_desc out[])
+{
+    const char *name = c->op->in[0].name;
+    char tx[96], td[96];
+    TUFF_REQUIRE(tuff_desc_equal(&c->in[0], &c->in[1]), SHAPE,
+                 "%s is %s and dy is %s, they must be equal", name,
+                 tuff_desc_print(&c->in[0], tx, sizeof tx),
+                 tuff_desc_print(&c->in[1], td, sizeof td));
+    out[0] = c->in[0];
+    return TUFF_OK;
+}
+
+void tuff_slope_ref(const tuff_ref *r)
+{
+    float p[2];
+    const tuff_unary *f = family_of(r->call);
+    numbers_of(r->call, p);
+    for (size_t i = r->begin; i < r->end; i++) {
+        const double slope = f->real((double)r->in[0][i], p);
+        r->out[0][i] = slope == 0 ? 0 : (float)(slope * (double)r->in[1][i]);
+    }
+}
+
+static bool plan_slope(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel)
+{
+    struct tuff_unary_pc pc = { .words = words_of(&c->out[0]) };
+    const uint32_t wg = tuff_group_size_flat(k);
+    const bool wide = pc.words % 4 == 0;
+    if (texel && (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4))) return false;
+    float v[2];
+    numbers_of(c, v);
+    memcpy(&pc.a, &v[0], sizeof pc.a);
+    memcpy(&pc.b, &v[1], sizeof pc.b);
+    tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_unary_grad_texel
+                                              : TUFF_SHADER_unary_grad);
+    tuff_spec(d, wg);
+    tuff_spec(d, family_of(c)->function);
+    if (texel) tuff_spec(d, wide);
+    for (int i = 0; i < 2; i++) {
+        if (!texel) tuff_bind_in(d, i);
+        else tuff_bind(d, TUFF_ROLE_IN, i, wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
+                       TUFF_READ);
+    }
+    tuff_bind_out(d, 0);
+    tuff_grid(d, ((uint64_t)pc.words + 4 * wg - 1) / (4 * wg), k);
     TUFF_PUSH(d, pc);
-    return d;
-}
-
-static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
-                       uint32_t function)
-{
-    const bool wide = tuff_desc_count(&c->in[0]) % 4 == 0;
-    if (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4)) return false;
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_unary_texel, function);
-    tuff_spec(d, wide);
-    tuff_bind(d, TUFF_ROLE_IN, 0, wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
-              TUFF_READ);
-    tuff_bind_out(d, 0);
     return true;
 }
 
-static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
-                       uint32_t function)
+bool tuff_slope_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_unary, function);
-    tuff_bind_in(d, 0);
-    tuff_bind_out(d, 0);
-    return true;
+    return plan_slope(c, k, p, true);
 }
 
-TUFF_FUNCTION_PLANS(relu, TUFF_UNARY_RELU)
-TUFF_FUNCTION_PLANS(sigmoid, TUFF_UNARY_SIGMOID)
-TUFF_FUNCTION_PLANS(tanh, TUFF_UNARY_TANH)
-TUFF_FUNCTION_PLANS(exp, TUFF_UNARY_EXP)
-TUFF_FUNCTION_PLANS(log, TUFF_UNARY_LOG)
-TUFF_FUNCTION_PLANS(sqrt, TUFF_UNARY_SQRT)
-TUFF_FUNCTION_PLANS(abs, TUFF_UNARY_ABS)
-TUFF_FUNCTION_PLANS(sign, TUFF_UNARY_SIGN)
-TUFF_FUNCTION_PLANS(square, TUFF_UNARY_SQUARE)
-TUFF_FUNCTION_PLANS(affine, TUFF_UNARY_AFFINE)
-
-// ---- gradients -----------------------------------------------------------------------------
-
-static void grad_relu(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+bool tuff_slope_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    dx[0] = TUFF_V(t, &tuff_op_relu_grad, NULL, n->out[0], dy[0]);
-}
-
-static void grad_sigmoid(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    dx[0] = TUFF_V(t, &tuff_op_sigmoid_grad, NULL, n->out[0], dy[0]);
-}
-
-static void grad_tanh(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    dx[0] = TUFF_V(t, &tuff_op_tanh_grad, NULL, n->out[0], dy[0]);
-}
-
-static void grad_exp(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    dx[0] = TUFF_V(t, &tuff_op_mul, NULL, dy[0], n->out[0]);
-}
-
-static void grad_log(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    dx[0] = TUFF_V(t, &tuff_op_div, NULL, dy[0], n->in[0]);
-}
-
-static void grad_sqrt(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    dx[0] = tuff_scaled(t, TUFF_V(t, &tuff_op_div, NULL, dy[0], n->out[0]), 0.5f);
-}
-
-static void grad_abs(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    dx[0] = TUFF_V(t, &tuff_op_mul, NULL, dy[0],
-                   TUFF_V(t, &tuff_op_sign, NULL, n->in[0]));
-}
-
-static void grad_square(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    dx[0] = tuff_scaled(t, TUFF_V(t, &tuff_op_mul, NULL, dy[0], n->in[0]), 2);
-}
-
-static void grad_affine(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
-{
-    const tuff_affine_params *p = n->call.params;
-    dx[0] = tuff_scaled(t, dy[0], p->scale);
-}
-
-// ---- records -------------------------------------------------------------------------------
-
-// One element, ends of every kind for groups of four, a multiple of four.
-#define CASES TUFF_CASES("1", "2x3", "7", "5x64", "257x13", "3x1x1031")
-#define COMMON(name_)                                                           \
-    .infer = infer, .units = units, .ref = ref_##name_,                         \
-    .variants = { TUFF_KERNEL("texel", texel_##name_), TUFF_KERNEL("plain", plain_##name_) }
-#define OUT { { .name = "y", .dtypes = TUFF_F32, .alias = true } }
-
-const tuff_op tuff_op_relu = {
-    .name = "relu", .onnx = "Relu", COMMON(relu),
-    .doc = "y = max(x, 0)",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .grad = grad_relu,
-    .sample = { -4, 4 },
-    // And more workgroups than one dimension of a grid holds on CPU-like drivers.
-    .cases = TUFF_CASES("1", "2x3", "7", "5x64", "257x13", "3x1x1031", "700001x3")
-};
-
-const tuff_op tuff_op_sigmoid = {
-    .name = "sigmoid", .onnx = "Sigmoid", COMMON(sigmoid),
-    .doc = "y = 1 / (1 + exp(-x))",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .grad = grad_sigmoid,
-    .tol = { .f32 = 1e-6f }, .sample = { -12, 12 }, .cases = CASES
-};
-
-const tuff_op tuff_op_tanh = {
-    .name = "tanh", .onnx = "Tanh", COMMON(tanh),
-    .doc = "y = tanh(x)",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .grad = grad_tanh,
-    .tol = { .f32 = 1e-6f }, .sample = { -12, 12 }, .cases = CASES
-};
-
-const tuff_op tuff_op_exp = {
-    .name = "exp", .onnx = "Exp", COMMON(exp),
-    .doc = "y = exp(x)",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .grad = grad_exp,
-    .tol = { .f32 = 1e-6f }, .sample = { -4, 4 }, .cases = CASES
-};
-
-const tuff_op tuff_op_log = {
-    .name = "log", .onnx = "Log", COMMON(log),
-    .doc = "y = ln(x)",
-    .in = { { .name = "x", .dtypes = TUFF_F32, .positive = true } }, .out = OUT,
-    .grad = grad_log,
-    .tol = { .f32 = 1e-6f }, .sample = { 0.1f, 8 }, .cases = CASES
-};
-
-const tuff_op tuff_op_sqrt = {
-    .name = "sqrt", .onnx = "Sqrt", COMMON(sqrt),
-    .doc = "y = sqrt(x)",
-    .in = { { .name = "x", .dtypes = TUFF_F32, .positive = true } }, .out = OUT,
-    .grad = grad_sqrt,
-    .tol = { .f32 = 1e-6f }, .sample = { 0.1f, 8 }, .cases = CASES
-};
-
-const tuff_op tuff_op_abs = {
-    .name = "abs", .onnx = "Abs", COMMON(abs),
-    .doc = "y = |x|",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .grad = grad_abs,
-    .sample = { -4, 4 }, .cases = CASES
-};
-
-// Flat wherever it is differentiable: no gradient flows.
-const tuff_op tuff_op_sign = {
-    .name = "sign", .onnx = "Sign", COMMON(sign),
-    .doc = "y = 1 where x > 0, -1 where x < 0, else 0",
-    .in = { { .name = "x", .dtypes = TUFF_F32, .no_grad = true } }, .out = OUT,
-    .sample = { -4, 4 }, .cases = CASES
-};
-
-const tuff_op tuff_op_square = {
-    .name = "square", COMMON(square),
-    .doc = "y = x^2",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .grad = grad_square,
-    .tol = { .f32 = 1e-6f }, .sample = { -4, 4 }, .cases = CASES
-};
-
-const tuff_op tuff_op_affine = {
-    .name = "affine", COMMON(affine),
-    .doc = "y = scale x + shift",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } }, .out = OUT,
-    .params_size = sizeof(tuff_affine_params),
-    .params = { TUFF_FLOAT(tuff_affine_params, scale), TUFF_FLOAT(tuff_affine_params, shift) },
-    .grad = grad_affine,
-    .tol = { .f32 = 1e-6f }, .sample = { -4, 4 },
-    .cases = TUFF_CASES("1 scale=2 shift=0.5", "257x13 scale=-1.5", "64 shift=3",
-                        "3x1031 scale=0.1 shift=-1")
-};
-
-// ---- public functions ----------------------------------------------------------------------
-
-#define PUBLIC(name, record)                                                    \
-    tuff_status name(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y)      \
-    {                                                                           \
-        return tuff_run(s, &record, TUFF_RUN_IN(x), TUFF_RUN_OUT(y), NULL);     \
-    }
-PUBLIC(tuff_relu, tuff_op_relu)
-PUBLIC(tuff_sigmoid, tuff_op_sigmoid)
-PUBLIC(tuff_tanh, tuff_op_tanh)
-PUBLIC(tuff_exp, tuff_op_exp)
-PUBLIC(tuff_log_e, tuff_op_log)
-PUBLIC(tuff_sqrt, tuff_op_sqrt)
-PUBLIC(tuff_abs, tuff_op_abs)
-PUBLIC(tuff_sign, tuff_op_sign)
-PUBLIC(tuff_square, tuff_op_square)
-
-tuff_status tuff_affine(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
-                        const tuff_affine_params *p)
-{
-    return tuff_run(s, &tuff_op_affine, TUFF_RUN_IN(x), TUFF_RUN_OUT(y), p);
+    return plan_slope(c, k, p, false);
 }

@@ -1,0 +1,127 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// unary_grad: dx = dy f'(x), element by element, of functions of unary.comp; four elements an
+// invocation. RELU, SIGMOID and TANH are given f's output in the place of x.
+//
+//   binding 0  x   float[count], or with -DTEXEL a texel buffer   read
+//   binding 1  dy  the same                                       read
+//   binding 2  dx  float[count]                                   write; may be dy's memory
+//   spec 0     WG    workgroup size
+//   spec 1     OP    TUFF_UNARY_...
+//   spec 2     WIDE  TEXEL only: the texels are vec4 (count is a multiple of 4)
+//   grid       count / (4 WG), folded
+#include "common.glsl"
+#include "unary.glsl"
+#include "abi/elementwise.h"
+
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint WG = 64;
+layout(constant_id = 1) const uint OP = TUFF_UNARY_RELU;
+layout(push_constant) uniform Push { tuff_unary_pc pc; };
+#ifdef TEXEL
+layout(constant_id = 2) const bool WIDE = false;
+layout(binding = 0) uniform samplerBuffer x;
+layout(binding = 1) uniform samplerBuffer dy;
+layout(binding = 2) writeonly buffer DX4 { vec4 dx4[]; };
+#else
+layout(binding = 0) readonly buffer X { float x[]; };
+layout(binding = 1) readonly buffer DY { float dy[]; };
+#endif
+layout(binding = 2) writeonly buffer DX { float dx[]; };
+
+// Beyond 100 every function here is straight, and infinity times 0 is met nowhere.
+float near(float v) { return clamp(v, -100.0, 100.0); }
+
+float gelu_slope(float v)
+{
+    return normal_below(v) + near(v) * (0.398942280 * exp_square(abs(v), 0.5));
+}
+
+// With y = v s(w(v)): y' = s + v s (1 - s) w'. s (1 - s) from e^-|w|, so that nothing cancels.
+float sigmoid_product_slope(float v, float w, float dw)
+{
+    const float e = exp_f32(-abs(w)), part = e / ((1.0 + e) * (1.0 + e));
+    return (w < 0.0 ? e : 1.0) / (1.0 + e) + v * part * dw;
+}
+
+float gelu_tanh_slope(float v)
+{
+    return sigmoid_product_slope(v, gelu_tanh_inner(v),
+                                 1.59576912 * (1.0 + 3.0 * 0.044715 * (v * v)));
+}
+
+// With t = tanh(ln(1 + w)), w = e^v and d = w^2 + 2w + 2: t' = 4 w (1 + w) / d^2.
+float mish_slope(float v)
+{
+    const float e = exp_f32(-abs(v)), d = v > 0.0 ? 1.0 + 2.0 * e * (1.0 + e)
+                                                  : e * (e + 2.0) + 2.0;
+    const float n = v > 0.0 ? 4.0 * e * e * (1.0 + e) : 4.0 * e * (1.0 + e);
+    return tanh_softplus(v) + v * n / (d * d);
+}
+
+float softsign_slope(float v)
+{
+    const float r = 1.0 / (1.0 + abs(v));
+    return r * r;
+}
+
+float f(float v, float dy)
+{
+    const float a = uintBitsToFloat(pc.a), b = uintBitsToFloat(pc.b);
+    switch (OP) {
+    case TUFF_UNARY_RELU: return v > 0.0 ? dy : 0.0;
+    case TUFF_UNARY_SIGMOID: return dy * (v * (1.0 - v));
+    case TUFF_UNARY_TANH: return dy * ((1.0 - v) * (1.0 + v)); // 1 - v^2 without cancellation
+    case TUFF_UNARY_LEAKY_RELU: return v > 0.0 ? dy : a * dy;
+    case TUFF_UNARY_ELU: return v > 0.0 ? dy : dy * (a * exp_f32(v));
+    case TUFF_UNARY_SELU: return dy * (b * (v > 0.0 ? 1.0 : a * exp_f32(v)));
+    case TUFF_UNARY_CELU: return v > 0.0 ? dy : dy * exp_f32(v / a);
+    case TUFF_UNARY_GELU: return dy * (a != 0.0 ? gelu_tanh_slope(near(v)) : gelu_slope(v));
+    case TUFF_UNARY_SILU: return dy * sigmoid_product_slope(near(v), near(v), 1.0);
+    case TUFF_UNARY_HARDSWISH:
+        return v < -3.0 ? 0.0 : v > 3.0 ? dy : dy * (v * (1.0 / 3.0) + 0.5);
+    case TUFF_UNARY_HARDSIGMOID: return a * v + b > 0.0 && a * v + b < 1.0 ? a * dy : 0.0;
+    case TUFF_UNARY_SOFTPLUS: return dy * sigmoid_f32(v);
+    case TUFF_UNARY_MISH: return dy * mish_slope(near(v));
+    case TUFF_UNARY_SOFTSIGN: return dy * softsign_slope(v);
+    case TUFF_UNARY_ERF: return dy * (1.12837917 * exp_square(abs(v), 1.0));
+    case TUFF_UNARY_THRESHOLDED_RELU: return v > a ? dy : 0.0;
+    default: return dy;
+    }
+}
+
+#ifdef TEXEL
+vec4 fetch_four(samplerBuffer t, uint i)
+{
+    if (WIDE) return texelFetch(t, int(i / 4));
+    const ivec4 at = ivec4(min(i + uvec4(0, 1, 2, 3), pc.words - 1));
+    return vec4(texelFetch(t, at.x).x, texelFetch(t, at.y).x, texelFetch(t, at.z).x,
+                texelFetch(t, at.w).x);
+}
+
+void main()
+{
+    const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4;
+    if (i >= pc.words) return;
+    vec4 v = fetch_four(x, i), g = fetch_four(dy, i);
+    // Each result takes the place of its argument at the end of the row.
+    for (uint k = 0; k < 4; k++, g = g.yzwx) v = vec4(v.yzw, f(v.x, g.x));
+    if (WIDE) {
+        dx4[i / 4] = v;
+        return;
+    }
+    dx[i] = v.x;
+    if (i + 1 < pc.words) dx[i + 1] = v.y;
+    if (i + 2 < pc.words) dx[i + 2] = v.z;
+    if (i + 3 < pc.words) dx[i + 3] = v.w;
+}
+#else
+void main()
+{
+    const uint first = group_index() * WG * 4 + gl_LocalInvocationIndex;
+    for (uint k = 0; k < 4; k++) {
+        const uint i = first + k * WG;
+        if (i < pc.words) dx[i] = f(x[i], dy[i]);
+    }
+}
+#endif

@@ -1,0 +1,66 @@
+// What the elementwise ops share. Such an op is a function of a family and little else: its
+// record points to the function (tuff_op.family), and the family's reference and planners
+// find it there. So a new function of one element is
+//
+//   shaders/abi/elementwise.h   its number
+//   shaders/unary.comp          its formula
+//   activation.c, unary.c       its formula again, for the reference, and its record
+//   op_list.h and the header    its name
+#ifndef TUFF_OPS_ELEMENTWISE_H
+#define TUFF_OPS_ELEMENTWISE_H
+#include "ops/compose.h"
+#include "abi/elementwise.h"
+#include <math.h>
+
+// ---- one element ----------------------------------------------------------------------------
+
+// y = f(x) by unary.comp, or dx = dy f'(x) by unary_grad.comp. `p` holds two numbers of the
+// function, made of the op's params. Whole numbers are those of i32 and u32, computed modulo
+// 2^32.
+typedef struct tuff_unary {
+    uint32_t function; // TUFF_UNARY_...
+    double (*real)(double x, const float p[2]);
+    int64_t (*whole)(int64_t x);
+    void (*numbers)(const tuff_call *c, float p[2]); // NULL: it has none
+    const tuff_op *grad; // the op that gives dx from (x, dy), or with by_y from (y, dy)
+    bool by_y;
+} tuff_unary;
+
+tuff_status tuff_unary_infer(const tuff_call *c, tuff_desc out[]);
+size_t tuff_elements(const tuff_call *c); // of the first output: units of a reference
+void tuff_unary_ref(const tuff_ref *r);
+bool tuff_unary_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+bool tuff_unary_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+void tuff_unary_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[]);
+// One dispatch of unary.comp over in[0] with the numbers' bits; false where it cannot be.
+bool tuff_unary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
+                       uint32_t function, const uint32_t bits[2]);
+
+tuff_status tuff_slope_infer(const tuff_call *c, tuff_desc out[]);
+void tuff_slope_ref(const tuff_ref *r);
+bool tuff_slope_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+bool tuff_slope_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+
+// A float of a params struct whose plain 0 means `otherwise`, while -0 means 0.
+static inline float tuff_number(float v, float otherwise)
+{
+    return v != 0 ? v : signbit(v) ? 0 : otherwise;
+}
+
+// The element type as the shaders know it.
+uint32_t tuff_element_type(tuff_dtype type);
+
+// The records' members. `name_` is a tuff_unary.
+#define TUFF_UNARY_OP(name_)                                                    \
+    .family = &(name_), .infer = tuff_unary_infer, .units = tuff_elements,      \
+    .ref = tuff_unary_ref,                                                      \
+    .variants = { TUFF_KERNEL("texel", tuff_unary_texel),                       \
+                  TUFF_KERNEL("plain", tuff_unary_plain) }
+#define TUFF_SLOPE_OP(name_)                                                    \
+    .family = &(name_), .infer = tuff_slope_infer, .units = tuff_elements,      \
+    .ref = tuff_slope_ref,                                                      \
+    .variants = { TUFF_KERNEL("texel", tuff_slope_texel),                       \
+                  TUFF_KERNEL("plain", tuff_slope_plain) }
+// One element, ends of every kind for groups of four, a multiple of four.
+#define TUFF_UNARY_CASES TUFF_CASES("1", "7", "5x64", "257x13", "3x1x1031")
+#endif
