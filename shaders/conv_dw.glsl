@@ -1,39 +1,38 @@
-// conv2d's weight gradient as a product (a: dy, b: x): rows are channels of dy, columns
-// channels of x x kernel taps, the sum runs over images x pixels of dy.
+// The weight gradient of a convolution as a product (a: dy, b: x): rows are channels of dy,
+// columns channels of x x kernel taps, the sum runs over images x pixels of dy.
 layout(push_constant) uniform Push { tuff_conv_dw_pc pc; };
 #include "gemm.glsl"
+#include "conv_dims.glsl"
 
 struct Row { uint a; };
-struct Col { uint b; ivec2 at; }; // at: x, y
-struct Inner { uint a, b; ivec2 at; };
+struct Col { uint b; PLACE at; };
+struct Inner { uint a, b; PLACE at; };
 uint group;
 
 void gemm_batch(uint z) { group = z; }
 
-Row row_of(uint row) { return Row((group * pc.g.m + row) * pc.y_h * pc.y_w); }
+Row row_of(uint row) { return Row((group * pc.g.m + row) * volume(EACH(to))); }
 
 Col col_of(uint col)
 {
-    const uint taps = pc.kh * pc.kw, tap = col % taps;
-    const uint ch = group * (pc.g.n / taps) + col / taps;
-    return Col(ch * pc.x_h * pc.x_w, ivec2(int(tap % pc.kw) * pc.step_x + pc.off_x,
-                                           int(tap / pc.kw) * pc.step_y + pc.off_y));
+    const uint taps = volume(EACH(k)), ch = group * (pc.g.n / taps) + col / taps;
+    return Col(ch * volume(EACH(from)), unfold(col % taps, EACH(k)) * EACH(step) + EACH(off));
 }
 
 Inner inner_of(uint k)
 {
-    const uint plane = pc.y_h * pc.y_w, image = k / plane, pixel = k % plane;
-    return Inner(image * pc.y_c * plane + pixel, image * pc.x_c * pc.x_h * pc.x_w,
-                 ivec2(int(pixel % pc.y_w) * pc.mul_x, int(pixel / pc.y_w) * pc.mul_y));
+    const uint plane = volume(EACH(to)), image = k / plane, pixel = k % plane;
+    const uint x_chs = pc.g.batches * (pc.g.n / volume(EACH(k)));
+    return Inner(image * pc.g.batches * pc.g.m * plane + pixel,
+                 image * x_chs * volume(EACH(from)), unfold(pixel, EACH(to)) * EACH(mul));
 }
 
 float load_a(Row r, Inner k) { return a[r.a + k.a]; }
 
 float load_b(Inner k, Col c)
 {
-    const ivec2 at = c.at + k.at;
-    const bool inside = at.x >= 0 && at.y >= 0 && at.x < int(pc.x_w) && at.y < int(pc.x_h);
-    return inside ? b[c.b + k.b + uint(at.y) * pc.x_w + uint(at.x)] : 0.0;
+    const PLACE at = c.at + k.at;
+    return is_inside(at, EACH(from)) ? b[c.b + k.b + fold(at, EACH(from))] : 0.0;
 }
 
 void gemm_store(uint row, uint col, uint split, float v)

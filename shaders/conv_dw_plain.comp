@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// conv2d's weight gradient, one output per invocation.
+// The weight gradient of a convolution, one output per invocation.
 // Bindings: gemm.glsl. Spec constants and grid: gemm_plain.glsl.
 #include "common.glsl"
 #include "abi/gemm.h"

@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// conv2d's weight gradient on GPUs, a tile by a workgroup.
+// The weight gradient of a convolution on GPUs, a tile by a workgroup.
 // Bindings: gemm.glsl. Spec constants and grid: gemm_tile.glsl.
 #include "common.glsl"
 #include "abi/gemm.h"

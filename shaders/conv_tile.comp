@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// conv2d and its input gradient on GPUs, a tile by a workgroup.
+// A convolution or its input gradient on GPUs, a tile by a workgroup.
 // Bindings: gemm.glsl. Spec constants and grid: gemm_tile.glsl.
 #include "common.glsl"
 #include "abi/gemm.h"

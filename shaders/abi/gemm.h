@@ -24,23 +24,25 @@ struct tuff_gemm_sum_pc {
     uint bias_step, bias_n; // element i takes bias[i / bias_step % bias_n]
 };
 
-// The 2-D position that output pixel p reads for kernel tap t is (p * mul + off + t * step),
-// where it is a multiple of div; that multiple is the pixel read, when it is inside.
+// The place that pixel p written reads for kernel tap t is p * mul + off + t * step along each
+// dim, where it is a multiple of div; that multiple is the pixel read, when it is inside. The
+// dims are x (columns), y (rows) and z (slices).
 struct tuff_conv_pc {
-    tuff_gemm g;                  // m: channels written in a group, n: images * pixels
-    uint from_c, from_h, from_w;  // the tensor read, all groups
-    uint to_c, to_h, to_w;        // the tensor written, all groups
-    uint kh, kw;
-    int mul_y, mul_x, off_y, off_x, step_y, step_x, div_y, div_x;
-    uint w_row, w_ch;             // distances in w of channels written and channels read
+    tuff_gemm g;                   // m: channels written in a group, n: images * pixels
+    uint from_x, from_y, from_z;   // the tensor read; its channels: g.k / taps in a group
+    uint to_x, to_y, to_z;         // the tensor written
+    uint k_x, k_y, k_z;            // the kernel
+    int mul_x, mul_y, mul_z, off_x, off_y, off_z;
+    int step_x, step_y, step_z, div_x, div_y, div_z;
+    uint w_row, w_ch;              // distances in w of channels written and channels read
 };
 
 struct tuff_conv_dw_pc {
-    tuff_gemm g;         // m: channels of dy in a group, n: channels of x in it * taps
-    uint x_c, x_h, x_w;  // all groups
-    uint y_c, y_h, y_w;
-    uint kh, kw;
-    int mul_y, mul_x, off_y, off_x, step_y, step_x;
+    tuff_gemm g;                // m: channels of dy in a group, n: channels of x in it * taps
+    uint from_x, from_y, from_z; // x
+    uint to_x, to_y, to_z;       // dy
+    uint k_x, k_y, k_z;
+    int mul_x, mul_y, mul_z, off_x, off_y, off_z, step_x, step_y, step_z;
 };
 
 // gemm_packed.comp: element (row, col) of y lies at

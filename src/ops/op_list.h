@@ -5,9 +5,18 @@
 X(matmul)
 
 // ---- conv
+X(conv1d)
+X(conv1d_input_grad)
+X(conv1d_weight_grad)
 X(conv2d)
 X(conv2d_input_grad)
 X(conv2d_weight_grad)
+X(conv3d)
+X(conv3d_input_grad)
+X(conv3d_weight_grad)
+X(conv_transpose1d)
+X(conv_transpose2d)
+X(conv_transpose3d)
 
 // ---- pool
 X(max_pool2d)

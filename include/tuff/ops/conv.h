@@ -1,33 +1,93 @@
 #ifndef TUFF_FAMILY_CONV_H
 #define TUFF_FAMILY_CONV_H
 #include <tuff/ops/matrix.h>
-// Convolutions and their gradients.
+#include <tuff/ops/pool.h>
+// Convolutions over one, two or three spatial dims, and their gradients.
 // What <tuff/ops.h> says of all ops holds for these.
+//
+//              conv1d        conv2d            conv3d
+//   x          [N, C, L]     [N, C, H, W]      [N, C, D, H, W]
+//   w          [O, C / group, k...], a size for each spatial dim
+//   y          [N, O, ...], each size (x + pads - dilation (k - 1) - 1) / stride + 1
 
-typedef struct tuff_conv2d_params {
-    int stride[2];   // rows, columns; 0 = 1
-    int pad[4];      // top, left, bottom, right (ONNX's order); zeros outside
-    int dilation[2]; // 0 = 1
+// Of `stride` and its like, as many as there are spatial dims are read, outermost first.
+typedef struct tuff_conv_params {
+    int stride[3];   // 0 = 1
+    int pad[6];      // before x in each dim, then behind it (ONNX's order); zeros outside
+    int dilation[3]; // 0 = 1
     int group;       // 0 = 1; divides C and O
-    int act;         // tuff_act, applied last (forward only)
-    int size[2];     // conv2d_input_grad: H, W of dx; conv2d_weight_grad: kh, kw. 0 = from
-                     // the smallest x that gives dy / 1
-} tuff_conv2d_params;
+    int act;         // tuff_act, applied last; no gradient op has one
+    int size[3];     // input_grad: dx's; weight_grad: the kernel's; conv_transpose: y's.
+                     // 0 = the smallest x that gives dy / 1 / as output_padding says
+    int kernel[3];   // ONNX kernel_shape: must be w's; 0 = whatever w has
+    int auto_pad;    // tuff_auto_pad, of y; beside it `pad` is zero
+    int output_padding[3]; // conv_transpose: so much more of y at the end
+} tuff_conv_params;
+typedef tuff_conv_params tuff_conv2d_params;
 
-// y = act(conv(x, w) + bias + residual): cross-correlation as in ONNX Conv.
-// x [N, C, H, W], w [O, C / group, kh, kw], bias [O] or NULL, residual y's shape or NULL,
-// y [N, O, OH, OW] with OH = (H + pads - dilation (kh - 1) - 1) / stride + 1.
+// y = act(conv(x, w) + bias + residual): cross-correlation, as in ONNX Conv and PyTorch.
+// bias [O] or NULL; residual y's shape or NULL; y may be the residual.
+TUFF_API TUFF_CHECK tuff_status tuff_conv1d(tuff_stream *s, const tuff_tensor *x,
+                                            const tuff_tensor *w, const tuff_tensor *bias,
+                                            const tuff_tensor *residual, tuff_tensor *y,
+                                            const tuff_conv_params *p);
 TUFF_API TUFF_CHECK tuff_status tuff_conv2d(tuff_stream *s, const tuff_tensor *x,
                                             const tuff_tensor *w, const tuff_tensor *bias,
                                             const tuff_tensor *residual, tuff_tensor *y,
-                                            const tuff_conv2d_params *p);
-// dx from dy [N, O, OH, OW] and w: the gradient of conv2d by x.
+                                            const tuff_conv_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_conv3d(tuff_stream *s, const tuff_tensor *x,
+                                            const tuff_tensor *w, const tuff_tensor *bias,
+                                            const tuff_tensor *residual, tuff_tensor *y,
+                                            const tuff_conv_params *p);
+
+// dx from dy (y's shape) and w: the gradient by x. That by bias is the sum of dy over all but
+// channels (tuff_reduce_sum).
+TUFF_API TUFF_CHECK tuff_status tuff_conv1d_input_grad(tuff_stream *s, const tuff_tensor *dy,
+                                                       const tuff_tensor *w, tuff_tensor *dx,
+                                                       const tuff_conv_params *p);
 TUFF_API TUFF_CHECK tuff_status tuff_conv2d_input_grad(tuff_stream *s, const tuff_tensor *dy,
                                                        const tuff_tensor *w, tuff_tensor *dx,
-                                                       const tuff_conv2d_params *p);
-// dw from x and dy: the gradient of conv2d by w.
+                                                       const tuff_conv_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_conv3d_input_grad(tuff_stream *s, const tuff_tensor *dy,
+                                                       const tuff_tensor *w, tuff_tensor *dx,
+                                                       const tuff_conv_params *p);
+
+// dw from x and dy: the gradient by w.
+TUFF_API TUFF_CHECK tuff_status tuff_conv1d_weight_grad(tuff_stream *s, const tuff_tensor *x,
+                                                        const tuff_tensor *dy,
+                                                        tuff_tensor *dw,
+                                                        const tuff_conv_params *p);
 TUFF_API TUFF_CHECK tuff_status tuff_conv2d_weight_grad(tuff_stream *s, const tuff_tensor *x,
                                                         const tuff_tensor *dy,
                                                         tuff_tensor *dw,
-                                                        const tuff_conv2d_params *p);
+                                                        const tuff_conv_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_conv3d_weight_grad(tuff_stream *s, const tuff_tensor *x,
+                                                        const tuff_tensor *dy,
+                                                        tuff_tensor *dw,
+                                                        const tuff_conv_params *p);
+
+// y = act(w spread from every x + bias + residual): ONNX ConvTranspose, PyTorch
+// ConvTranspose1d to 3d; the gradient by x of a convolution, as an op of its own.
+// x [N, C, ...], w [C, O / group, k...], y [N, O, ...], each size
+// stride (x - 1) + output_padding + dilation (k - 1) + 1 - pads, or as `size` says: then pads
+// are found (`pad` is zero) that make it so, of an odd number one more before y, with
+// SAME_UPPER behind it. With SAME a size that is not given is stride x.
+TUFF_API TUFF_CHECK tuff_status tuff_conv_transpose1d(tuff_stream *s, const tuff_tensor *x,
+                                                      const tuff_tensor *w,
+                                                      const tuff_tensor *bias,
+                                                      const tuff_tensor *residual,
+                                                      tuff_tensor *y,
+                                                      const tuff_conv_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_conv_transpose2d(tuff_stream *s, const tuff_tensor *x,
+                                                      const tuff_tensor *w,
+                                                      const tuff_tensor *bias,
+                                                      const tuff_tensor *residual,
+                                                      tuff_tensor *y,
+                                                      const tuff_conv_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_conv_transpose3d(tuff_stream *s, const tuff_tensor *x,
+                                                      const tuff_tensor *w,
+                                                      const tuff_tensor *bias,
+                                                      const tuff_tensor *residual,
+                                                      tuff_tensor *y,
+                                                      const tuff_conv_params *p);
 #endif

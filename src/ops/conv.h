@@ -1,0 +1,94 @@
+// The geometry of a convolution, read by all ops of the family, their references and their
+// plans. Everything here has three spatial dims; those of conv1d and conv2d are the last
+// ones, and the others are 1.
+//
+//   y[n, o, p] = sum over c, t of w[o, c, t] * x[n, c, p stride - pad + t dilation]
+//
+// with p, t, pad, stride and dilation a number for each of depth, rows and columns. A
+// transposed convolution has the geometry of the convolution whose gradient by x it is: its
+// input is that one's y, its output that one's x.
+#ifndef TUFF_OPS_CONV_H
+#define TUFF_OPS_CONV_H
+#include "ops/op.h"
+#include "ops/pool.h"
+
+typedef struct tuff_conv {
+    int64_t n, c, o;        // images, channels of x, channels of y
+    int64_t group, cg, og;  // groups; channels of x and of y in one of them
+    int64_t x[3], k[3], y[3]; // depth, rows, columns; w is [o, cg, k]
+    int64_t stride[3], dilation[3], pad[3]; // the defaults filled in; pad: what is before x
+} tuff_conv;
+
+static inline int64_t tuff_volume(const int64_t size[3])
+{
+    return size[0] * size[1] * size[2];
+}
+
+// The geometry of a call of a convolution or of one of its gradients, checked: fails with the
+// sentence that infer gives. `x`, `w`, `y` say which inputs of the call they are; -1: the one
+// that is computed.
+tuff_status tuff_conv_of(const tuff_call *c, int x, int w, int y, tuff_conv *v);
+// The same of a transposed convolution, whose inputs are y and w.
+tuff_status tuff_conv_transpose_of(const tuff_call *c, tuff_conv *v);
+// Of calls that infer has passed.
+void tuff_conv_good(const tuff_call *c, int x, int w, int y, tuff_conv *v);
+void tuff_conv_transpose_good(const tuff_call *c, tuff_conv *v);
+
+// Spatial dims of the op: its field `stride`, the first one, has a number for each.
+static inline int tuff_conv_dims(const tuff_op *op) { return op->params[0].count; }
+
+// [a, b, size...] with as many spatial dims as the op has, of the type of its first input.
+tuff_desc tuff_conv_desc(const tuff_call *c, int64_t a, int64_t b, const int64_t size[3]);
+// Checks bias [channels] and residual (like y) where they are given; they follow x and w.
+tuff_status tuff_conv_check_after(const tuff_call *c, int64_t channels, const tuff_desc *y);
+
+// Indices i, 0 <= i < n, for which lo <= i * step + off < hi: begin <= i < end.
+typedef struct tuff_span {
+    int64_t begin, end;
+} tuff_span;
+tuff_span tuff_span_of(int64_t n, int64_t step, int64_t off, int64_t lo, int64_t hi);
+
+// One plane of dx is y's gather backwards; shared by the input gradient and the transposed
+// convolution. `after` may change a row of sums before it is rounded: columns j0 .. j0 + cols
+// that begin at element `at` of the output, of channel `ch`.
+typedef void tuff_conv_after(const tuff_ref *r, double *sum, int64_t cols, int64_t ch,
+                             int64_t at);
+void tuff_conv_backward_ref(const tuff_ref *r, const tuff_conv *v, const float *dy,
+                            const float *w, tuff_conv_after *after);
+// Bias, residual and activation, as the forward ops have them.
+void tuff_conv_after_ref(const tuff_ref *r, double *sum, int64_t cols, int64_t ch, int64_t at);
+
+tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
+
+// The described fields of tuff_conv_params for an op of so many spatial dims.
+#define TUFF_CONV_INTS(dims_, name_, onnx_)                                     \
+    { .name = #name_, .type = TUFF_FIELD_INTS, .count = (dims_), .onnx = (onnx_), \
+      .offset = offsetof(tuff_conv_params, name_) }
+#define TUFF_CONV_FIELDS(dims)                                                  \
+    TUFF_CONV_INTS(dims, stride, "strides"),                                    \
+        TUFF_CONV_INTS(2 * (dims), pad, "pads"),                                \
+        TUFF_CONV_INTS(dims, dilation, "dilations"),                            \
+        TUFF_INT(tuff_conv_params, group),                                      \
+        TUFF_ENUM(tuff_conv_params, act, tuff_act_names),                       \
+        TUFF_CONV_INTS(dims, kernel, "kernel_shape"),                           \
+        TUFF_ENUM(tuff_conv_params, auto_pad, tuff_auto_pads)
+
+// Variants, best first.
+#define TUFF_CONV_PLAN(name)                                                    \
+    bool tuff_conv_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+TUFF_CONV_PLAN(packed);
+TUFF_CONV_PLAN(texel);
+TUFF_CONV_PLAN(tile);
+TUFF_CONV_PLAN(plain);
+TUFF_CONV_PLAN(dx_packed);
+TUFF_CONV_PLAN(dx_texel);
+TUFF_CONV_PLAN(dx_tile);
+TUFF_CONV_PLAN(dx_plain);
+TUFF_CONV_PLAN(dw_texel);
+TUFF_CONV_PLAN(dw_tile);
+TUFF_CONV_PLAN(dw_plain);
+TUFF_CONV_PLAN(transpose_packed);
+TUFF_CONV_PLAN(transpose_texel);
+TUFF_CONV_PLAN(transpose_tile);
+TUFF_CONV_PLAN(transpose_plain);
+#endif

@@ -1,0 +1,216 @@
+// The kernels of convolutions and their gradients that are matrix products: which one runs a
+// call, and with what numbers.
+#include "ops/conv.h"
+#include "ops/gemm.h"
+#include <stdlib.h>
+#include <tuff/ops/conv.h>
+
+// What the kernels call `a` is w of the convolutions and dy of the weight gradient. There are
+// two sets of kernels: for two spatial dims and for three (`deep`).
+typedef struct conv_plan {
+    tuff_product p;
+    bool deep;
+    union {
+        tuff_gemm g;
+        struct tuff_conv_pc conv;
+        struct tuff_conv_dw_pc dw;
+    } pc;
+    size_t pc_bytes;
+} conv_plan;
+
+// Three dims as one member of push constants after another, x first.
+#define EACH(name, size)                                                        \
+    .name##_x = (uint32_t)(size)[2], .name##_y = (uint32_t)(size)[1],           \
+    .name##_z = (uint32_t)(size)[0]
+#define EACH_INT(name, sign, size)                                              \
+    .name##_x = sign(int)(size)[2], .name##_y = sign(int)(size)[1],             \
+    .name##_z = sign(int)(size)[0]
+
+static bool is_deep(const tuff_conv *v) { return v->x[0] != 1 || v->k[0] != 1 || v->y[0] != 1; }
+
+static void forward_of(const tuff_call *c, conv_plan *f)
+{
+    const tuff_conv_params *params = c->params;
+    tuff_conv v;
+    tuff_conv_good(c, 0, 1, -1, &v);
+    const int64_t taps = tuff_volume(v.k), pixels = tuff_volume(v.y);
+    f->deep = is_deep(&v);
+    f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = 2, .residual = 3,
+                           .act = params->act, .bias_step = (uint32_t)pixels,
+                           .bias_n = (uint32_t)v.o };
+    f->p.g = (tuff_gemm){ .m = (uint32_t)v.og, .n = (uint32_t)(v.n * pixels),
+                          .k = (uint32_t)(v.cg * taps), .batches = (uint32_t)v.group };
+    f->pc.conv = (struct tuff_conv_pc){
+        EACH(from, v.x), EACH(to, v.y), EACH(k, v.k), EACH_INT(mul, +, v.stride),
+        EACH_INT(off, -, v.pad), EACH_INT(step, +, v.dilation), .div_x = 1, .div_y = 1,
+        .div_z = 1, .w_row = (uint32_t)(v.cg * taps), .w_ch = (uint32_t)taps,
+    };
+    f->pc_bytes = sizeof f->pc.conv;
+}
+
+// dx is the same gather from dy: pixel i of x was read by output (i + pad - tap * dilation) /
+// stride, where that is whole; w's two channel dims change places.
+static void backward_of(const tuff_conv *v, conv_plan *f)
+{
+    const int64_t taps = tuff_volume(v->k), pixels = tuff_volume(v->x);
+    f->deep = is_deep(v);
+    f->p.bias_step = (uint32_t)pixels;
+    f->p.bias_n = (uint32_t)v->c;
+    f->p.g = (tuff_gemm){ .m = (uint32_t)v->cg, .n = (uint32_t)(v->n * pixels),
+                          .k = (uint32_t)(v->og * taps), .batches = (uint32_t)v->group };
+    f->pc.conv = (struct tuff_conv_pc){
+        EACH(from, v->y), EACH(to, v->x), EACH(k, v->k), .mul_x = 1, .mul_y = 1, .mul_z = 1,
+        EACH_INT(off, +, v->pad), EACH_INT(step, -, v->dilation), EACH_INT(div, +, v->stride),
+        .w_row = (uint32_t)taps, .w_ch = (uint32_t)(v->cg * taps),
+    };
+    f->pc_bytes = sizeof f->pc.conv;
+}
+
+static void input_grad_of(const tuff_call *c, conv_plan *f)
+{
+    tuff_conv v;
+    tuff_conv_good(c, -1, 1, 0, &v);
+    f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = -1, .residual = -1 };
+    backward_of(&v, f);
+}
+
+static void transpose_of(const tuff_call *c, conv_plan *f)
+{
+    const tuff_conv_params *params = c->params;
+    tuff_conv v;
+    tuff_conv_transpose_good(c, &v);
+    f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = 2, .residual = 3,
+                           .act = params->act };
+    backward_of(&v, f);
+}
+
+static void weight_grad_of(const tuff_call *c, conv_plan *f)
+{
+    tuff_conv v;
+    tuff_conv_good(c, 0, -1, 1, &v);
+    f->deep = is_deep(&v);
+    f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = -1, .residual = -1,
+                           .bias_step = 1, .bias_n = 1 };
+    f->p.g = (tuff_gemm){ .m = (uint32_t)v.og, .n = (uint32_t)(v.cg * tuff_volume(v.k)),
+                          .k = (uint32_t)(v.n * tuff_volume(v.y)),
+                          .batches = (uint32_t)v.group };
+    f->pc.dw = (struct tuff_conv_dw_pc){
+        EACH(from, v.x), EACH(to, v.y), EACH(k, v.k), EACH_INT(mul, +, v.stride),
+        EACH_INT(off, -, v.pad), EACH_INT(step, +, v.dilation),
+    };
+    f->pc_bytes = sizeof f->pc.dw;
+}
+
+// The gathering kernels of CPU-like drivers find quotients of positions by floats, within a
+// range; see pixel_of in conv_texel.comp.
+static bool divided(const struct tuff_conv_pc *pc)
+{
+    return pc->div_x != 1 || pc->div_y != 1 || pc->div_z != 1;
+}
+
+static bool near(uint32_t to, int off, uint32_t k, int step)
+{
+    return (int64_t)to + abs(off) + (int64_t)k * abs(step) <= 1 << 21;
+}
+
+static bool divides(const struct tuff_conv_pc *pc)
+{
+    return !divided(pc) || (near(pc->to_x, pc->off_x, pc->k_x, pc->step_x) &&
+                            near(pc->to_y, pc->off_y, pc->k_y, pc->step_y) &&
+                            near(pc->to_z, pc->off_z, pc->k_z, pc->step_z));
+}
+
+static uint32_t taps_of(const struct tuff_conv_pc *pc) { return pc->k_x * pc->k_y * pc->k_z; }
+
+static bool gather_packed(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    struct tuff_conv_pc *pc = &f->pc.conv;
+    const uint32_t chs = f->p.g.k / taps_of(pc), plane = pc->to_x * pc->to_y * pc->to_z;
+    const struct tuff_pack_pc w = { .rows = f->p.g.m, .k = f->p.g.k, .row_step = pc->w_row,
+                                    .outer_step = 1, .inner_step = pc->w_ch, .inner = chs };
+    pc->g = f->p.g;
+    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = f->p.a, .rows = f->p.g.m,
+                               .pc = &w, .pc_bytes = sizeof w };
+    const tuff_panels right = {
+        .shader = f->deep ? TUFF_SHADER_conv3_pack : TUFF_SHADER_conv_pack, .input = f->p.b,
+        .rows = f->p.g.n, .pc = pc, .pc_bytes = sizeof *pc, .flagged = true,
+        .flag = divided(pc) };
+    return chs % 4 == 0 && divides(pc) &&
+           tuff_product_packed(&f->p, &left, &right, plane, f->p.g.m * plane, k, plan);
+}
+
+static bool gather_texel(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    struct tuff_conv_pc *pc = &f->pc.conv;
+    if (!divides(pc)) return false;
+    const uint32_t taps = taps_of(pc);
+    const int shader = f->deep ? TUFF_SHADER_conv3_texel
+                     : f->p.g.k == taps ? TUFF_SHADER_conv1_texel : TUFF_SHADER_conv_texel;
+    if (!tuff_product_texel(&f->p, shader, pc, f->pc_bytes, taps, k, plan)) return false;
+    tuff_spec(&plan->d[0], divided(pc));
+    return true;
+}
+
+static bool gather_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    return tuff_product_tile(&f->p, f->deep ? TUFF_SHADER_conv3_tile : TUFF_SHADER_conv_tile,
+                             &f->pc, f->pc_bytes, true, false, k, plan);
+}
+
+static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    return tuff_product_plain(&f->p, f->deep ? TUFF_SHADER_conv3_plain : TUFF_SHADER_conv_plain,
+                              &f->pc, f->pc_bytes, k, plan);
+}
+
+// Each of them for the three kinds of call that gather.
+#define GATHER(name, gather)                                                    \
+    TUFF_CONV_PLAN(name)                                                        \
+    {                                                                           \
+        conv_plan f;                                                            \
+        forward_of(c, &f);                                                      \
+        return gather(&f, k, plan);                                             \
+    }                                                                           \
+    TUFF_CONV_PLAN(dx_##name)                                                   \
+    {                                                                           \
+        conv_plan f;                                                            \
+        input_grad_of(c, &f);                                                   \
+        return gather(&f, k, plan);                                             \
+    }                                                                           \
+    TUFF_CONV_PLAN(transpose_##name)                                            \
+    {                                                                           \
+        conv_plan f;                                                            \
+        transpose_of(c, &f);                                                    \
+        return gather(&f, k, plan);                                             \
+    }
+GATHER(packed, gather_packed)
+GATHER(texel, gather_texel)
+GATHER(tile, gather_tile)
+GATHER(plain, gather_plain)
+
+TUFF_CONV_PLAN(dw_texel)
+{
+    conv_plan f;
+    weight_grad_of(c, &f);
+    return tuff_product_texel(&f.p, f.deep ? TUFF_SHADER_conv3_dw_texel
+                                           : TUFF_SHADER_conv_dw_texel,
+                              &f.pc, f.pc_bytes, 1, k, plan);
+}
+
+TUFF_CONV_PLAN(dw_tile)
+{
+    conv_plan f;
+    weight_grad_of(c, &f);
+    return tuff_product_tile(&f.p, f.deep ? TUFF_SHADER_conv3_dw_tile
+                                          : TUFF_SHADER_conv_dw_tile,
+                             &f.pc, f.pc_bytes, true, true, k, plan);
+}
+
+TUFF_CONV_PLAN(dw_plain)
+{
+    conv_plan f;
+    weight_grad_of(c, &f);
+    return tuff_product_plain(&f.p, f.deep ? TUFF_SHADER_conv3_dw_plain
+                                           : TUFF_SHADER_conv_dw_plain,
+                              &f.pc, f.pc_bytes, k, plan);
+}
