@@ -99,7 +99,7 @@ def png(file, pixels):
 
 def help_and_usage():
     out, _ = tuff("--help")
-    names = "devices train test predict info check op demo".split()
+    names = "devices train test import predict info check op demo".split()
     assert all(name in out for name in names), out
     for name in names:
         out, _ = tuff(name, "--help")

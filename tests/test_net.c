@@ -31,6 +31,14 @@ static void canonical_text(void)
         { "2x(3x(relu) | sigmoid)",
           "relu | relu | relu | sigmoid | relu | relu | relu | sigmoid" },
         { "lenet-300-100", "flatten | dense 300 | relu | dense 100 | relu | dense 10" },
+        { "residual(conv 8 3 pad=1|bn)|relu", "residual(conv 8 3 pad=1 | bn) | relu" },
+        { "2x(residual( relu ;tanh ))", "residual(relu ; tanh) | residual(relu ; tanh)" },
+        { "concat(relu; 2x(tanh) ;residual(sigmoid))",
+          "concat(relu ; tanh | tanh ; residual(sigmoid))" },
+        { "bn eps=1e-5 momentum=0.10 | bn eps=0.001", "bn | bn eps=0.001" },
+        { "dwconv 3 pad=1 multiplier=2", "dwconv 3 multiplier=2 pad=1" },
+        { "embedding 100 8 | attention 2 causal=yes bias=yes",
+          "embedding 100 8 | attention 2 causal=yes" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[512] = "", again[512] = "";
@@ -80,6 +88,13 @@ static void errors_point_at_the_word(void)
         { "1001x(relu)", "line 1, column 1", "the repeat is 1001x, expected 1 to 1000" },
         { "(relu)", "line 1, column 1", "expected a layer, found '('" },
         { "relu \x01 | tanh", "line 1, column 6", "is more than relu takes" },
+        { "relu | residual", "line 1, column 16", "expected ( after residual, found the end" },
+        { "residual(relu ; tanh ; relu)", "line 1, column 22", "residual takes at most 2" },
+        { "concat(relu)", "line 1, column 12", "concat takes at least 2 chains" },
+        { "2x(relu ; tanh)", "line 1, column 9", "a repeat takes at most 1 chain" },
+        { "concat(relu ; )", "line 1, column 15", "expected a layer, found ')'" },
+        { "bn eps=0", "line 1, column 8", "eps is 0, expected 1e-12 to 1" },
+        { "bn eps=x", "line 1, column 8", "'x' is no number, expected eps" },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         EXPECT_STATUS(tuff_net_text(cases[i].net, NULL, 0), TUFF_ERR_FORMAT);
@@ -189,12 +204,14 @@ static void from_a_file(void)
 
 static void every_preset_and_layer_is_told(void)
 {
-    EXPECT_EQ(tuff_preset_count(), 6);
+    EXPECT_EQ(tuff_preset_count(), 7);
     for (int i = 0; i < tuff_preset_count(); i++) {
         const tuff_preset *p = tuff_preset_at(i);
-        char text[512] = "";
+        char text[4096] = "", again[4096] = "";
         EXPECT_OK(tuff_net_text(p->name, text, sizeof text));
-        EXPECT_STR(text, p->text); // the table is written canonically
+        EXPECT_OK(tuff_net_text(p->text, again, sizeof again));
+        EXPECT_STR(text, again);
+        if (!strstr(p->text, "x(")) EXPECT_STR(text, p->text); // written canonically
         EXPECT(strlen(p->doc) > 10);
     }
     EXPECT(!tuff_preset_at(-1) && !tuff_preset_at(tuff_preset_count()));
@@ -272,6 +289,81 @@ static void layout_and_names(void)
     EXPECT_STR(l.text, "conv 16 5");
     EXPECT_EQ(l.parameters, 2416);
     EXPECT(l.input.dim[0] == 6 && l.input.dim[1] == 14 && l.output.dim[2] == 10);
+    tuff_model_destroy(&m);
+}
+
+// One sample through a net of which each parameter is set.
+static void run_one(tuff_model *m, const float *x, float *y)
+{
+    EXPECT_OK(tuff_predict(m, x, 1, y));
+}
+
+// Places in blocks, and what the blocks compute.
+static void blocks_are_named_and_computed(void)
+{
+    static const char *const names[] = { "0.0.weight", "0.shortcut.1.weight", "1.0.0.weight",
+                                         "1.1.1.bias", "1.1.1.weight" };
+    tuff_model *m;
+    if (!EXPECT_OK(make("residual(dense 2 bias=no ; relu | dense 2 bias=no) | "
+                        "concat(dense 1 bias=no ; relu | dense 1)", TUFF_SHAPE(TUFF_F32, 2),
+                        &m)))
+        return;
+    for (size_t i = 0; i < COUNT(names); i++) {
+        bool found = false;
+        for (int k = 0; k < tuff_model_param_count(m); k++) {
+            tuff_param_info p;
+            found |= tuff_model_param(m, k, &p) && strcmp(p.name, names[i]) == 0;
+        }
+        if (!found) FAIL("there is no parameter %s", names[i]);
+    }
+    tuff_layer_info l;
+    EXPECT(tuff_model_layer(m, 3, &l));
+    EXPECT_STR(l.text, "add");
+    EXPECT_STR(l.name, "0");
+    // y1 = W x + S relu(x); y = (a y1, b relu(y1) + c)
+    const float w[] = { 1, 2, 3, 4 }, s[] = { 10, 20, 30, 40 }, a[] = { 1, -1 }, b[] = { 2, 3 };
+    const float c[] = { 0.5f }, x[] = { -1, 2 };
+    EXPECT_OK(tuff_model_set(m, "0.0.weight", w, 4));
+    EXPECT_OK(tuff_model_set(m, "0.shortcut.1.weight", s, 4));
+    EXPECT_OK(tuff_model_set(m, "1.0.0.weight", a, 2));
+    EXPECT_OK(tuff_model_set(m, "1.1.1.weight", b, 2));
+    EXPECT_OK(tuff_model_set(m, "1.1.1.bias", c, 1));
+    float y[2] = { 0 };
+    run_one(m, x, y); // y1 = (3 + 40, 5 + 80)
+    EXPECT_NEAR((double)y[0], 43 - 85, 1e-4);
+    EXPECT_NEAR((double)y[1], 2 * 43 + 3 * 85 + 0.5, 1e-3);
+    tuff_model_destroy(&m);
+}
+
+// Attention over positions that are all the same gives each what it gives the first; a causal
+// one gives the first position what it gives alone.
+static void attention_looks_where_it_may(void)
+{
+    tuff_model *m;
+    float x[6 * 8], y[6 * 8], changed[6 * 8];
+    if (!EXPECT_OK(make("attention 2 causal=yes", TUFF_SHAPE(TUFF_F32, 6, 8), &m))) return;
+    for (int i = 0; i < 48; i++) x[i] = (float)(i * 7 % 11) / 5 - 1;
+    run_one(m, x, y);
+    for (int i = 3 * 8; i < 48; i++) x[i] = -x[i] + 1; // the last three positions
+    run_one(m, x, changed);
+    for (int i = 0; i < 3 * 8; i++) EXPECT_NEAR((double)changed[i], (double)y[i], 1e-6);
+    double moved = 0;
+    for (int i = 3 * 8; i < 48; i++) moved += fabs((double)changed[i] - (double)y[i]);
+    EXPECT(moved > 0.1);
+    tuff_model_destroy(&m);
+    EXPECT_STATUS(make("attention 3", TUFF_SHAPE(TUFF_F32, 6, 8), &m), TUFF_ERR_SHAPE);
+    EXPECT_HAS(tuff_last_error(), "3 heads divide not the 8 numbers");
+}
+
+static void embedding_picks_rows(void)
+{
+    tuff_model *m;
+    float table[5 * 3], y[12], x[] = { 4, 0, 2, 4 };
+    if (!EXPECT_OK(make("embedding 5 3", TUFF_SHAPE(TUFF_F32, 4), &m))) return;
+    for (int i = 0; i < 15; i++) table[i] = (float)i;
+    EXPECT_OK(tuff_model_set(m, "0.weight", table, 15));
+    run_one(m, x, y);
+    for (int i = 0; i < 12; i++) EXPECT_NEAR((double)y[i], (double)x[i / 3] * 3 + i % 3, 0);
     tuff_model_destroy(&m);
 }
 
@@ -479,6 +571,9 @@ int main(int argc, char **argv)
     CASE(every_preset_and_layer_is_told);
     CASE(preset_sizes);
     CASE(layout_and_names);
+    CASE(blocks_are_named_and_computed);
+    CASE(attention_looks_where_it_may);
+    CASE(embedding_picks_rows);
     CASE(shapes_that_do_not_fit);
     CASE(init_text);
     CASE(init_values);

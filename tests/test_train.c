@@ -392,6 +392,50 @@ static void penalties_shrink_weights(void)
 
 // Classes drawn at random are learnt by heart, so the held-out loss rises and ends the run;
 // the model then has the weights of its best epoch.
+// One step of a batch norm: the running statistics move by a tenth towards the batch's, no
+// optimizer touches them, and testing uses them.
+static void running_statistics_follow_the_batches(void)
+{
+    enum { N = 16, C = 3 };
+    float x[N * C], mean[C], var[C], y[C];
+    int32_t labels[N];
+    double want[C], spread[C];
+    tuff_model *model = NULL;
+    tuff_trainer *trainer = NULL;
+    const tuff_train_params p = { .batch = N, .optimizer = { .kind = TUFF_ADAMW, .lr = 0.1f,
+                                                             .weight_decay = 0.5f } };
+    if (!EXPECT_OK(tuff_model_create(device, &(tuff_model_params){ .net = "bn",
+                                     .input = TUFF_SHAPE(TUFF_F32, C) }, &model)))
+        return;
+    for (int c = 0; c < C; c++) {
+        want[c] = spread[c] = 0;
+        for (int i = 0; i < N; i++) {
+            x[i * C + c] = (float)(i * (c + 2) % 7);
+            want[c] += (double)x[i * C + c] / N;
+        }
+        for (int i = 0; i < N; i++)
+            spread[c] += pow((double)x[i * C + c] - want[c], 2) / (N - 1);
+    }
+    for (int i = 0; i < N; i++) labels[i] = i % C;
+    if (EXPECT_OK(tuff_trainer_create(model, &p, C, 0, &trainer)))
+        EXPECT_OK(tuff_trainer_step(trainer, x, labels, N));
+    EXPECT_OK(tuff_model_get(model, "0.running_mean", mean, C));
+    EXPECT_OK(tuff_model_get(model, "0.running_var", var, C));
+    for (int c = 0; c < C; c++) {
+        EXPECT_NEAR((double)mean[c], 0.1 * want[c], 1e-6);
+        EXPECT_NEAR((double)var[c], 0.9 + 0.1 * spread[c], 1e-5);
+    }
+    const float one[] = { 1, 1, 1 }, zero[] = { 0, 0, 0 };
+    EXPECT_OK(tuff_model_set(model, "0.weight", one, C));
+    EXPECT_OK(tuff_model_set(model, "0.bias", zero, C));
+    EXPECT_OK(tuff_predict(model, x, 1, y));
+    for (int c = 0; c < C; c++)
+        EXPECT_NEAR((double)y[c],
+                    ((double)x[c] - (double)mean[c]) / sqrt((double)var[c] + 1e-5), 1e-5);
+    tuff_trainer_destroy(&trainer);
+    tuff_model_destroy(&model);
+}
+
 static void early_stop_keeps_the_best(void)
 {
     tuff_dataset *data = tiny_data(&(tiny_params){ .train = 100, .test = 5, .noise = true,
@@ -642,6 +686,7 @@ int main(int argc, char **argv)
     CASE(every_optimizer_learns);
     CASE(a_regression_learns);
     CASE(penalties_shrink_weights);
+    CASE(running_statistics_follow_the_batches);
     CASE(early_stop_keeps_the_best);
     CASE(a_lost_loss_is_told);
     CASE(progress_is_told);

@@ -18,6 +18,11 @@ static const cli_command commands[] = {
       "An array holds one sample or several, as they are in the data (pixels of 0 to 255 as\n"
       "bytes, or 0 to 1 as floats); they are normalised as the model's data were.",
       cmd_predict },
+    { "import", "--net NET --weights FILE [--map FILE] --input CxHxW --out MODEL",
+      "Makes a model file of a net and the weights of a safetensors file.",
+      "A map names weights that the file calls otherwise, two names a line: ours and the\n"
+      "file's. A name up to a dot stands for all that begin so: 2.0 layer1.0.conv1",
+      cmd_import },
     { "info", "MODEL|NET", "Layers, shapes, parameters and bytes of a model file or a net.",
       NULL, cmd_info },
     { "demo", "", "Trains lenet5 on Fashion-MNIST, then judges every device by the CPU path.",

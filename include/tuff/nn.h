@@ -107,7 +107,8 @@ TUFF_API const tuff_desc *tuff_model_input(const tuff_model *model);  // one sam
 TUFF_API const tuff_desc *tuff_model_output(const tuff_model *model); // of one sample
 
 typedef struct tuff_layer_info {
-    const char *text;        // "conv 6 5"
+    const char *text;        // "conv 6 5"; "add" and "concat" join the chains of a block
+    const char *name;        // its place: "3", or "3.shortcut.0" in a block
     tuff_desc input, output; // of one sample
     int param;               // its first parameter; meaningless when it has none
     int params;              // how many it has
@@ -121,14 +122,20 @@ typedef struct tuff_param_info {
     tuff_desc desc;
     int64_t offset;      // of its first element in the flat tensor
     tuff_tensor *tensor; // a view of the flat tensor; belongs to the model
+    bool buffer;         // not trained: a running mean or variance
 } tuff_param_info;
 TUFF_API int tuff_model_param_count(const tuff_model *model);
 TUFF_API bool tuff_model_param(const tuff_model *model, int index, tuff_param_info *info);
 
 // Elements of all parameters (61,706 for lenet5), without the gaps of the flat tensor.
 TUFF_API int64_t tuff_model_parameters(const tuff_model *model);
-// The flat tensor, f32 [n]; belongs to the model.
+// The flat tensor, f32 [n], buffers at its end; belongs to the model.
 TUFF_API tuff_tensor *tuff_model_weights(const tuff_model *model);
+// A view of what an optimizer may change: the flat tensor without the buffers.
+TUFF_API tuff_tensor *tuff_model_trained(const tuff_model *model);
+// Whether a layer draws numbers while training (dropout): then a step's numbers should differ
+// from another's, see tuff_model_forward_train.
+TUFF_API bool tuff_model_random(const tuff_model *model);
 
 // Copies one parameter to or from host memory (`count` = its elements). Waits for the
 // device's work.
@@ -161,4 +168,9 @@ TUFF_API const tuff_model_data *tuff_model_get_data(const tuff_model *model);
 // names the layer.
 TUFF_API tuff_var tuff_model_forward(tuff_graph *g, const tuff_model *model, tuff_var x,
                                      tuff_var *params);
+// The same for a step of training: batch norm takes the batch's statistics and stores the
+// running ones, dropout drops. `counter`, i32 [2] or null, is a low and a high word that the
+// caller counts up from step to step, so that each draws other numbers.
+TUFF_API tuff_var tuff_model_forward_train(tuff_graph *g, const tuff_model *model, tuff_var x,
+                                           tuff_var counter, tuff_var *params);
 #endif

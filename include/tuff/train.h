@@ -234,6 +234,15 @@ TUFF_API TUFF_CHECK tuff_status tuff_model_save(tuff_model *model, const char *p
 // TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_model_load(tuff_device *device, const char *path,
                                                 tuff_model **model);
-// Fills a model's weights from a file whose parameters have the same names and shapes.
+// Fills a model's weights from a file whose parameters have the same names and shapes
+// (PyTorch's counts of batches, num_batches_tracked, are passed over).
 TUFF_API TUFF_CHECK tuff_status tuff_model_load_weights(tuff_model *model, const char *path);
+// The same from a file that names them in its own way. `map_path` is text with a pair a line,
+// our name and the file's; a name up to a dot stands for all that begin so ("2.0
+// layer1.0.conv1"), # begins a comment. Parameters that no line names keep their own; what else
+// the file holds is passed over.
+// Fails: TUFF_ERR_IO, TUFF_ERR_FORMAT (a line; a name that is not there; a shape),
+// TUFF_ERR_MEMORY; the model is then as it was.
+TUFF_API TUFF_CHECK tuff_status tuff_model_map_weights(tuff_model *model, const char *path,
+                                                       const char *map_path);
 #endif

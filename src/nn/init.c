@@ -98,6 +98,24 @@ static recipe recipe_of(const tuff_init *init, double in, double out)
     return (recipe){ FORM_CONSTANT, 0, 0 };
 }
 
+// Norms, embeddings and buffers start as PyTorch's whatever is asked for the weights.
+static recipe recipe_for(const tuff_init *init, tuff_role_of role, double in, double out)
+{
+    switch (role) {
+    case TUFF_PARAM_ONES:
+    case TUFF_BUFFER_ONES: return (recipe){ FORM_CONSTANT, 1, 0 };
+    case TUFF_PARAM_ZEROS:
+    case TUFF_BUFFER_ZEROS: return (recipe){ FORM_CONSTANT, 0, 0 };
+    case TUFF_PARAM_SLOPE: return (recipe){ FORM_CONSTANT, 0.25, 0 };
+    case TUFF_PARAM_NORMAL: return (recipe){ FORM_NORMAL, 0, 1 };
+    case TUFF_PARAM_BIAS:
+        if (init->kind != TUFF_INIT_DEFAULT) return (recipe){ FORM_CONSTANT, 0, 0 };
+        break;
+    case TUFF_PARAM_WEIGHT: break;
+    }
+    return recipe_of(init, in, out);
+}
+
 static float draw(const recipe *r, uint64_t seed, uint64_t i)
 {
     if (r->form == FORM_UNIFORM)
@@ -114,12 +132,11 @@ void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *para
     double in = 1, out = 1; // of the last weight: a bias belongs to the weight before it
     for (int i = 0; i < count; i++) {
         const tuff_param *p = &params[i];
-        if (!p->bias) {
+        if (p->role == TUFF_PARAM_WEIGHT) {
             in = (double)p->count / (double)p->desc.dim[0];
             out = (double)p->count / (double)p->desc.dim[1];
         }
-        const bool zero = p->bias && init->kind != TUFF_INIT_DEFAULT;
-        const recipe r = zero ? (recipe){ FORM_CONSTANT, 0, 0 } : recipe_of(init, in, out);
+        const recipe r = recipe_for(init, p->role, in, out);
         for (int64_t k = 0; k < p->count; k++)
             data[p->offset + k] = draw(&r, own, (uint64_t)(p->offset + k));
     }

@@ -1,20 +1,13 @@
 // The kinds of layers: one record each. What a layer takes and does is in its record; that
-// its sizes fit is the business of the ops that it emits.
-#include "nn/net.h"
+// its sizes fit is the business of the ops that it emits. layers_row.c has those that work on
+// sequences, and layers_op.c those that are one op without parameters.
+#include "nn/layers.h"
 #include "base/status.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { WIDEST = 1000000, LONGEST = 1000 }; // channels and units; kernels, strides and pads
-#define PLACE(name_, type_, max_) \
-    { .name = name_, .place = true, .type = type_, .min = 1, .max = max_ }
-#define ATTRIBUTE(name_, type_, min_, max_, standard_) \
-    { .name = name_, .type = type_, .min = min_, .max = max_, .standard = standard_ }
-#define SWITCH(name_, standard_) \
-    { .name = name_, .type = TUFF_ARG_SWITCH, .max = 1, .standard = standard_ }
-
-// "16x5x5"
-static const char *print_sample(const tuff_desc *d, char *text, size_t size)
+const char *tuff_sample_print(const tuff_desc *d, char *text, size_t size)
 {
     *text = 0;
     for (size_t i = 0, used = 0; i < (size_t)d->rank && used < size; i++)
@@ -23,27 +16,37 @@ static const char *print_sample(const tuff_desc *d, char *text, size_t size)
     return text;
 }
 
-static tuff_status want_image(const tuff_layer *l, const tuff_desc *x)
+tuff_status tuff_want_image(const tuff_layer *l, const tuff_desc *x)
 {
     char text[96];
     TUFF_REQUIRE(x->rank == 3, SHAPE,
                  "%s takes samples of channels x rows x columns, it is given %s", l->kind->name,
-                 print_sample(x, text, sizeof text));
+                 tuff_sample_print(x, text, sizeof text));
     return TUFF_OK;
 }
 
-static tuff_status want_row(const tuff_layer *l, const tuff_desc *x)
+tuff_status tuff_want_row(const tuff_layer *l, const tuff_desc *x)
 {
     char text[96];
     TUFF_REQUIRE(x->rank == 1, SHAPE,
                  "%s takes samples of one dimension, it is given %s: put flatten before it",
-                 l->kind->name, print_sample(x, text, sizeof text));
+                 l->kind->name, tuff_sample_print(x, text, sizeof text));
     return TUFF_OK;
 }
 
-static void add_param(tuff_layer_params *p, const char *name, tuff_desc desc)
+tuff_status tuff_want_rows(const tuff_layer *l, const tuff_desc *x)
+{
+    char text[96];
+    TUFF_REQUIRE(x->rank == 1 || x->rank == 2, SHAPE,
+                 "%s takes samples of one dimension, it is given %s: put flatten before it",
+                 l->kind->name, tuff_sample_print(x, text, sizeof text));
+    return TUFF_OK;
+}
+
+void tuff_add_param(tuff_layer_params *p, const char *name, tuff_role_of role, tuff_desc desc)
 {
     p->name[p->count] = name;
+    p->role[p->count] = role;
     p->desc[p->count++] = desc;
 }
 
@@ -51,31 +54,61 @@ static void add_param(tuff_layer_params *p, const char *name, tuff_desc desc)
 
 enum { CONV_OUT, CONV_KERNEL, CONV_STRIDE, CONV_PAD, CONV_DILATION, CONV_GROUP, CONV_BIAS };
 
+static void conv_weights(const tuff_layer *l, int64_t out, int64_t in, tuff_layer_params *p)
+{
+    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT,
+                   TUFF_SHAPE(TUFF_F32, out, in, l->arg[CONV_KERNEL][0],
+                              l->arg[CONV_KERNEL][1]));
+    if (l->arg[CONV_BIAS][0])
+        tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, out));
+}
+
 static tuff_status conv_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
 {
-    TUFF_TRY(want_image(l, x));
+    TUFF_TRY(tuff_want_image(l, x));
     const int64_t out = l->arg[CONV_OUT][0], group = l->arg[CONV_GROUP][0];
     TUFF_REQUIRE(out % group == 0 && x->dim[0] % group == 0, SHAPE,
                  "group=%lld divides not both its %lld input and %lld output channels",
                  (long long)group, (long long)x->dim[0], (long long)out);
-    add_param(p, "weight", TUFF_SHAPE(TUFF_F32, out, x->dim[0] / group, l->arg[CONV_KERNEL][0],
-                                      l->arg[CONV_KERNEL][1]));
-    if (l->arg[CONV_BIAS][0]) add_param(p, "bias", TUFF_SHAPE(TUFF_F32, out));
+    conv_weights(l, out, x->dim[0] / group, p);
     return TUFF_OK;
 }
 
-static tuff_var conv_forward(tuff_graph *g, const tuff_layer *l, tuff_var x,
-                             const tuff_var param[])
+static tuff_var conv_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x,
+                          const tuff_var param[], int group)
 {
     const int *pad = l->arg[CONV_PAD];
     const tuff_conv2d_params p = {
         .stride = { l->arg[CONV_STRIDE][0], l->arg[CONV_STRIDE][1] },
         .pad = { pad[0], pad[1], pad[0], pad[1] },
         .dilation = { l->arg[CONV_DILATION][0], l->arg[CONV_DILATION][1] },
-        .group = l->arg[CONV_GROUP][0],
+        .group = group,
     };
     const tuff_var in[] = { x, param[0], param[1] };
-    return tuff_graph_op(g, "conv2d", in, l->arg[CONV_BIAS][0] ? 3 : 2, &p);
+    return tuff_graph_op(e->g, "conv2d", in, l->arg[CONV_BIAS][0] ? 3 : 2, &p);
+}
+
+static tuff_var conv_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
+                             const tuff_var param[])
+{
+    (void)n;
+    return conv_emit(e, l, x[0], param, l->arg[CONV_GROUP][0]);
+}
+
+// Its arguments have the places of conv's, with a multiplier instead of the channels.
+static tuff_status dwconv_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
+{
+    TUFF_TRY(tuff_want_image(l, x));
+    conv_weights(l, x->dim[0] * l->arg[CONV_OUT][0], 1, p);
+    return TUFF_OK;
+}
+
+static tuff_var dwconv_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
+                               int n, const tuff_var param[])
+{
+    (void)n;
+    if (!x[0].id) return x[0];
+    return conv_emit(e, l, x[0], param, (int)tuff_graph_desc(e->g, x[0])->dim[1]);
 }
 
 // ---- dense -------------------------------------------------------------------------------
@@ -84,18 +117,21 @@ enum { DENSE_OUT, DENSE_BIAS };
 
 static tuff_status dense_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
 {
-    TUFF_TRY(want_row(l, x));
+    TUFF_TRY(tuff_want_rows(l, x));
     const int64_t out = l->arg[DENSE_OUT][0];
-    add_param(p, "weight", TUFF_SHAPE(TUFF_F32, out, x->dim[0]));
-    if (l->arg[DENSE_BIAS][0]) add_param(p, "bias", TUFF_SHAPE(TUFF_F32, out));
+    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT,
+                   TUFF_SHAPE(TUFF_F32, out, x->dim[x->rank - 1]));
+    if (l->arg[DENSE_BIAS][0])
+        tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, out));
     return TUFF_OK;
 }
 
-static tuff_var dense_forward(tuff_graph *g, const tuff_layer *l, tuff_var x,
-                              const tuff_var param[])
+static tuff_var dense_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
+                              int n, const tuff_var param[])
 {
-    const tuff_var in[] = { x, param[0], param[1] };
-    return tuff_graph_op(g, "matmul", in, l->arg[DENSE_BIAS][0] ? 3 : 2,
+    (void)n;
+    const tuff_var in[] = { x[0], param[0], param[1] };
+    return tuff_graph_op(e->g, "matmul", in, l->arg[DENSE_BIAS][0] ? 3 : 2,
                          &(tuff_matmul_params){ .trans_b = true });
 }
 
@@ -106,10 +142,10 @@ enum { POOL_KERNEL, POOL_STRIDE, POOL_PAD };
 static tuff_status pool_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
 {
     (void)p;
-    return want_image(l, x);
+    return tuff_want_image(l, x);
 }
 
-static tuff_var pool_forward(tuff_graph *g, const tuff_layer *l, tuff_var x, const char *op)
+static tuff_var pool_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x, const char *op)
 {
     const int *pad = l->arg[POOL_PAD];
     const tuff_pool2d_params p = {
@@ -118,49 +154,132 @@ static tuff_var pool_forward(tuff_graph *g, const tuff_layer *l, tuff_var x, con
         .pad = { pad[0], pad[1], pad[0], pad[1] },
         .count_include_pad = true, // as PyTorch's AvgPool2d
     };
-    return tuff_graph_op(g, op, &x, 1, &p);
+    return tuff_graph_op(e->g, op, &x, 1, &p);
 }
 
-static tuff_var maxpool_forward(tuff_graph *g, const tuff_layer *l, tuff_var x,
-                                const tuff_var param[])
+static tuff_var maxpool_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
+                                int n, const tuff_var param[])
 {
-    (void)param;
-    return pool_forward(g, l, x, "max_pool2d");
+    (void)n, (void)param;
+    return pool_emit(e, l, x[0], "max_pool2d");
 }
 
-static tuff_var avgpool_forward(tuff_graph *g, const tuff_layer *l, tuff_var x,
-                                const tuff_var param[])
+static tuff_var avgpool_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
+                                int n, const tuff_var param[])
 {
-    (void)param;
-    return pool_forward(g, l, x, "average_pool2d");
+    (void)n, (void)param;
+    return pool_emit(e, l, x[0], "average_pool2d");
 }
 
-// ---- layers without arguments --------------------------------------------------------------
+// A number a channel: its mean, or its largest, over rows and columns.
+static tuff_var over_image(const tuff_emit *e, tuff_var x, const char *op)
+{
+    const tuff_reduce_params p = { .axes = 1u << 0 | 1u << 1 };
+    return tuff_graph_op(e->g, op, &x, 1, &p);
+}
 
-// An activation is the op of the same name.
-static tuff_var op_forward(tuff_graph *g, const tuff_layer *l, tuff_var x,
+static tuff_var gap_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
+                            const tuff_var param[])
+{
+    (void)l, (void)n, (void)param;
+    return over_image(e, x[0], "reduce_mean");
+}
+
+static tuff_var gmp_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
+                            const tuff_var param[])
+{
+    (void)l, (void)n, (void)param;
+    return over_image(e, x[0], "reduce_max");
+}
+
+// ---- batch norm ----------------------------------------------------------------------------
+
+enum { BN_EPS, BN_MOMENTUM };
+
+static tuff_status bn_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
+{
+    (void)l;
+    const tuff_desc channels = TUFF_SHAPE(TUFF_F32, x->dim[0]);
+    tuff_add_param(p, "weight", TUFF_PARAM_ONES, channels);
+    tuff_add_param(p, "bias", TUFF_PARAM_ZEROS, channels);
+    tuff_add_param(p, "running_mean", TUFF_BUFFER_ZEROS, channels);
+    tuff_add_param(p, "running_var", TUFF_BUFFER_ONES, channels);
+    return TUFF_OK;
+}
+
+// momentum as PyTorch has it: the part of the new statistics.
+static tuff_var bn_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
                            const tuff_var param[])
 {
-    (void)param;
-    return tuff_graph_op(g, l->kind->name, &x, 1, NULL);
+    (void)n;
+    const float kept = 1 - l->real[BN_MOMENTUM];
+    const tuff_batch_norm_params p = { .epsilon = l->real[BN_EPS],
+                                       .momentum = kept > 0 ? kept : 1e-30f,
+                                       .unbiased = true };
+    const tuff_var in[] = { x[0], param[0], param[1], param[2], param[3] };
+    if (!e->training) return tuff_graph_op(e->g, "batch_norm", in, 5, &p);
+    tuff_var out[4];
+    tuff_graph_op_n(e->g, "batch_norm_train", in, 5, &p, out, 4);
+    for (int i = 0; e->tensor && i < 2; i++)
+        tuff_graph_store(e->g, out[1 + i], e->tensor[2 + i]);
+    return out[0];
 }
 
-static tuff_status softmax_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
-{
-    (void)p;
-    return want_row(l, x);
-}
+// ---- shape -------------------------------------------------------------------------------
 
-static tuff_var flatten_forward(tuff_graph *g, const tuff_layer *l, tuff_var x,
-                                const tuff_var param[])
+static tuff_var flatten_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
+                                int n, const tuff_var param[])
 {
-    (void)l, (void)param;
-    if (!x.id) return x;
-    tuff_desc d = *tuff_graph_desc(g, x);
+    (void)l, (void)n, (void)param;
+    if (!x[0].id) return x[0];
+    tuff_desc d = *tuff_graph_desc(e->g, x[0]);
     d.dim[1] = tuff_desc_count(&d) / d.dim[0];
     d.rank = 2;
-    return tuff_graph_reshape(g, x, d);
+    return tuff_graph_reshape(e->g, x[0], d);
 }
+
+// Channels of zeros, as the shortcuts without weights of He et al. (1512.03385) have them.
+static tuff_var channelpad_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
+                                   int n, const tuff_var param[])
+{
+    (void)n, (void)param;
+    const tuff_pad_params p = { .pads = { 0, l->arg[0][0], 0, 0, 0, l->arg[1][0] } };
+    return tuff_graph_op(e->g, "pad", x, 1, &p);
+}
+
+// ---- joins ---------------------------------------------------------------------------------
+
+static tuff_var add_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
+                            const tuff_var param[])
+{
+    (void)l, (void)n, (void)param;
+    const tuff_desc *a = tuff_graph_desc(e->g, x[0]), *b = tuff_graph_desc(e->g, x[1]);
+    // A sum that repeats one of them would be legal for the op, and a mistake here.
+    if (a && b && !tuff_desc_equal(a, b)) {
+        char ta[96], tb[96];
+        e->g->tape.status = tuff_fail(TUFF_ERR_SHAPE, "residual: its chain gives %s and its "
+                                      "shortcut %s, they must be equal",
+                                      tuff_desc_print(a, ta, sizeof ta),
+                                      tuff_desc_print(b, tb, sizeof tb));
+        return (tuff_var){ 0 };
+    }
+    return tuff_graph_op(e->g, "add", x, 2, NULL);
+}
+
+// Along the first dimension of a sample: the channels of an image.
+static tuff_var concat_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
+                               int n, const tuff_var param[])
+{
+    (void)l, (void)param;
+    const tuff_desc *d = tuff_graph_desc(e->g, x[0]);
+    const tuff_concat_params p = { .axis = d ? d->rank - 2 : 0 };
+    return tuff_graph_op(e->g, "concat", x, n, &p);
+}
+
+const tuff_layer_kind tuff_join_add = { .name = "add", .usage = "", .doc = "",
+                                        .forward = add_forward };
+const tuff_layer_kind tuff_join_concat = { .name = "concat", .usage = "", .doc = "",
+                                           .forward = concat_forward };
 
 // ---- the records ---------------------------------------------------------------------------
 
@@ -169,7 +288,7 @@ static tuff_var flatten_forward(tuff_graph *g, const tuff_layer *l, tuff_var x,
       ATTRIBUTE("stride", TUFF_ARG_PAIR, 1, LONGEST, 0),                        \
       ATTRIBUTE("pad", TUFF_ARG_PAIR, 0, LONGEST, 0) }
 
-static const tuff_layer_kind kinds[] = {
+const tuff_layer_kind tuff_layers_image[] = {
     { .name = "conv",
       .usage = "conv CHANNELS KERNEL [stride=1] [pad=0] [dilation=1] [group=1] [bias=yes]",
       .doc = "Convolution into CHANNELS channels with a KERNEL x KERNEL (or ROWSxCOLUMNS) "
@@ -181,6 +300,16 @@ static const tuff_layer_kind kinds[] = {
                ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
                ATTRIBUTE("group", TUFF_ARG_INT, 1, WIDEST, 1), SWITCH("bias", 1) },
       .params = conv_params, .forward = conv_forward },
+    { .name = "dwconv",
+      .usage = "dwconv KERNEL [multiplier=1] [stride=1] [pad=0] [dilation=1] [bias=yes]",
+      .doc = "Depthwise convolution: each channel with a window of its own.",
+      .arg = { ATTRIBUTE("multiplier", TUFF_ARG_INT, 1, LONGEST, 1),
+               PLACE("KERNEL", TUFF_ARG_PAIR, LONGEST),
+               ATTRIBUTE("stride", TUFF_ARG_PAIR, 1, LONGEST, 1),
+               ATTRIBUTE("pad", TUFF_ARG_PAIR, 0, LONGEST, 0),
+               ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
+               HIDDEN, SWITCH("bias", 1) },
+      .params = dwconv_params, .forward = dwconv_forward },
     { .name = "dense",
       .usage = "dense UNITS [bias=yes]",
       .doc = "UNITS outputs, each a weighted sum of all inputs; after images it needs flatten.",
@@ -194,61 +323,102 @@ static const tuff_layer_kind kinds[] = {
       .usage = "avgpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The mean of each KERNEL x KERNEL window; zeros of the padding count.",
       .arg = POOL_ARGS, .params = pool_params, .forward = avgpool_forward },
+    { .name = "gap",
+      .usage = "gap",
+      .doc = "Global average pooling: the mean of each channel, as one row.",
+      .params = pool_params, .forward = gap_forward },
+    { .name = "gmp",
+      .usage = "gmp",
+      .doc = "Global maximum pooling: the largest value of each channel, as one row.",
+      .params = pool_params, .forward = gmp_forward },
+    { .name = "bn",
+      .usage = "bn [eps=1e-05] [momentum=0.1]",
+      .doc = "Batch norm of each channel, with running statistics for testing.",
+      .arg = { REAL("eps", 1e-12f, 1, 1e-5f), REAL("momentum", 0, 1, 0.1f) },
+      .params = bn_params, .forward = bn_forward },
+    { .name = "channelpad",
+      .usage = "channelpad BEFORE BEHIND",
+      .doc = "So many channels of zeros before and behind those of an image.",
+      .arg = { { .name = "BEFORE", .place = true, .type = TUFF_ARG_INT, .max = WIDEST },
+               { .name = "BEHIND", .place = true, .type = TUFF_ARG_INT, .max = WIDEST } },
+      .params = pool_params, .forward = channelpad_forward },
     { .name = "flatten",
       .usage = "flatten",
       .doc = "The same values as one row.",
       .forward = flatten_forward },
-    { .name = "relu",
-      .usage = "relu",
-      .doc = "max(x, 0).",
-      .forward = op_forward },
-    { .name = "sigmoid",
-      .usage = "sigmoid",
-      .doc = "1 / (1 + exp(-x)).",
-      .forward = op_forward },
-    { .name = "tanh",
-      .usage = "tanh",
-      .doc = "The hyperbolic tangent.",
-      .forward = op_forward },
-    { .name = "softmax",
-      .usage = "softmax",
-      .doc = "exp(x) / sum(exp(x)) of one row; not before a cross entropy, which takes logits.",
-      .params = softmax_params, .forward = op_forward },
+    { .name = NULL }
 };
-enum { KINDS = sizeof kinds / sizeof *kinds };
 
-int tuff_layer_kind_count(void) { return KINDS; }
+// ---- all of them ---------------------------------------------------------------------------
 
-const tuff_layer_kind *tuff_layer_kind_at(int index) { return &kinds[index]; }
+static const tuff_layer_kind *const groups[] = { tuff_layers_image, tuff_layers_row,
+                                                 tuff_layers_op };
 
-int tuff_layer_doc_count(void) { return KINDS; }
+const tuff_layer_kind *tuff_layer_kind_at(int index)
+{
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        for (const tuff_layer_kind *k = groups[i]; k->name; k++)
+            if (index-- == 0) return k;
+    return NULL;
+}
+
+int tuff_layer_kind_count(void)
+{
+    int n = 0;
+    while (tuff_layer_kind_at(n)) n++;
+    return n;
+}
+
+int tuff_layer_doc_count(void) { return tuff_layer_kind_count(); }
 
 bool tuff_layer_doc_at(int index, tuff_layer_doc *doc)
 {
-    if (index < 0 || index >= KINDS) return false;
-    *doc = (tuff_layer_doc){ kinds[index].name, kinds[index].usage, kinds[index].doc };
-    return true;
+    const tuff_layer_kind *k = index >= 0 ? tuff_layer_kind_at(index) : NULL;
+    if (k) *doc = (tuff_layer_doc){ k->name, k->usage, k->doc };
+    return k != NULL;
 }
 
-static size_t print_value(tuff_arg_type type, const int value[2], char *text, size_t size)
+// The shortest decimal number that reads back as the same float.
+static size_t print_real(float v, char *text, size_t size)
 {
-    if (type == TUFF_ARG_SWITCH)
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, size, "%.*g", digits, (double)v);
+        if (strtof(text, NULL) == v) break;
+    }
+    return strlen(text);
+}
+
+static size_t print_value(const tuff_arg_spec *a, const int value[2], float real, char *text,
+                          size_t size)
+{
+    if (a->type == TUFF_ARG_REAL) return print_real(real, text, size);
+    if (a->type == TUFF_ARG_SWITCH)
         return (size_t)snprintf(text, size, "%s", value[0] ? "yes" : "no");
+    if (a->type == TUFF_ARG_CHOICE)
+        return (size_t)snprintf(text, size, "%s", a->choices[value[0]]);
     if (value[0] == value[1]) return (size_t)snprintf(text, size, "%d", value[0]);
     return (size_t)snprintf(text, size, "%dx%d", value[0], value[1]);
+}
+
+static bool is_standard(const tuff_arg_spec *a, const int v[2], float real)
+{
+    if (a->place && !a->optional) return false;
+    if (a->type == TUFF_ARG_REAL) return real == a->usual;
+    return v[0] == a->standard && (a->type != TUFF_ARG_PAIR || v[1] == a->standard);
 }
 
 void tuff_layer_print(const tuff_layer *l, char *text)
 {
     const size_t size = TUFF_LAYER_TEXT;
     size_t used = (size_t)snprintf(text, size, "%s", l->kind->name);
-    for (int i = 0; l->kind->arg[i].name; i++) {
-        const tuff_arg_spec *a = &l->kind->arg[i];
-        const int *v = l->arg[i];
-        const bool pair = a->type == TUFF_ARG_PAIR;
-        if (!a->place && v[0] == a->standard && (!pair || v[1] == a->standard)) continue;
-        used += (size_t)snprintf(text + used, size - used, " %s%s", a->place ? "" : a->name,
-                                 a->place ? "" : "=");
-        used += print_value(a->type, v, text + used, size - used);
-    }
+    // Those in their places first.
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; l->kind->arg[i].name; i++) {
+            const tuff_arg_spec *a = &l->kind->arg[i];
+            if (!*a->name || a->place == (bool)pass || is_standard(a, l->arg[i], l->real[i]))
+                continue;
+            used += (size_t)snprintf(text + used, size - used, " %s%s", a->place ? "" : a->name,
+                                     a->place ? "" : "=");
+            used += print_value(a, l->arg[i], l->real[i], text + used, size - used);
+        }
 }

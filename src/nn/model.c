@@ -23,85 +23,133 @@ static tuff_desc unbatched(const tuff_desc *batch)
     return d;
 }
 
-static tuff_status name_layer(tuff_status status, int index, const tuff_model_part *part)
+static tuff_status name_layer(tuff_status status, const tuff_model_part *part)
 {
-    return tuff_fail(status, "layer %d (%s): %s", index, part->text, tuff_last_error());
+    return tuff_fail(status, "layer %s (%s): %s", part->item.name, part->text,
+                     tuff_last_error());
 }
 
-static tuff_status add_param(tuff_model *m, int layer, const char *name, const tuff_desc *desc)
+static int64_t aligned(int64_t count)
 {
-    TUFF_TRY(tuff_desc_check(desc));
+    return (count + TUFF_PARAM_ALIGN - 1) / TUFF_PARAM_ALIGN * TUFF_PARAM_ALIGN;
+}
+
+static tuff_status add_param(tuff_model *m, const tuff_model_part *part,
+                             const tuff_layer_params *params, int i)
+{
+    TUFF_TRY(tuff_desc_check(&params->desc[i]));
     tuff_param *p = &m->param[m->params++];
-    snprintf(p->name, sizeof p->name, "%d.%s", layer, name);
-    p->desc = *desc;
-    p->count = tuff_desc_count(desc);
-    p->offset = m->flat;
-    p->bias = strcmp(name, "bias") == 0;
-    m->parameters += p->count;
-    m->flat += (p->count + TUFF_PARAM_ALIGN - 1) / TUFF_PARAM_ALIGN * TUFF_PARAM_ALIGN;
+    snprintf(p->name, sizeof p->name, "%.240s.%.40s", part->item.name, params->name[i]);
+    p->desc = params->desc[i];
+    p->count = tuff_desc_count(&p->desc);
+    p->role = params->role[i];
+    if (!tuff_is_buffer(p->role)) m->parameters += p->count;
+    m->flat += aligned(p->count);
     TUFF_REQUIRE(m->flat <= INT32_MAX, LIMIT,
                  "the net has %lld parameters up to here, one tensor holds 2^31 - 1",
                  (long long)m->parameters);
     return TUFF_OK;
 }
 
-// Gives a layer its parameters and finds the shape of what it makes of *x.
-static tuff_status lay_out(tuff_model *m, int index, tuff_graph *g, tuff_var *x)
+// What is trained comes first, so that an update sees nothing else.
+static void place_params(tuff_model *m)
+{
+    int64_t at = 0;
+    for (int buffers = 0; buffers < 2; buffers++) {
+        for (int i = 0; i < m->params; i++) {
+            if (tuff_is_buffer(m->param[i].role) != (bool)buffers) continue;
+            m->param[i].offset = at;
+            at += aligned(m->param[i].count);
+        }
+        // A net without parameters keeps one gap, so that the flat tensor is always there.
+        if (!buffers && !at) at = TUFF_PARAM_ALIGN;
+        if (!buffers) m->trained_flat = at;
+    }
+    m->flat = at;
+}
+
+// The values that an item takes, of those that the net has made so far.
+static void gather_inputs(const tuff_net_item *item, tuff_var input, const tuff_var made[],
+                          tuff_var x[])
+{
+    for (int i = 0; i < item->nin; i++)
+        x[i] = item->in[i] == TUFF_NET_INPUT ? input : made[item->in[i]];
+}
+
+// Gives a layer its parameters and finds the shape of what it makes of its inputs.
+static tuff_status lay_out(tuff_model *m, int index, tuff_graph *g, tuff_var input,
+                           tuff_var made[])
 {
     tuff_model_part *part = &m->part[index];
-    const tuff_layer *l = &part->layer;
+    const tuff_layer *l = &part->item.layer;
+    const tuff_emit e = { .g = g, .index = index };
     tuff_layer_params params = { 0 };
-    tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } };
+    tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } }, x[TUFF_NET_BRANCHES];
     tuff_layer_print(l, part->text);
-    part->input = unbatched(tuff_graph_desc(g, *x));
+    gather_inputs(&part->item, input, made, x);
+    part->input = unbatched(tuff_graph_desc(g, x[0]));
     part->param = m->params;
+    m->random |= l->kind->random;
     if (l->kind->params) TUFF_TRY(l->kind->params(l, &part->input, &params));
     for (int i = 0; i < params.count; i++) {
-        TUFF_TRY(add_param(m, index, params.name[i], &params.desc[i]));
+        TUFF_TRY(add_param(m, part, &params, i));
         var[i] = tuff_graph_input(g, NULL, params.desc[i]);
     }
     part->params = params.count;
-    *x = l->kind->forward(g, l, *x, var);
+    made[index] = l->kind->forward(&e, l, x, part->item.nin, var);
     TUFF_TRY(tuff_graph_status(g));
-    part->output = unbatched(tuff_graph_desc(g, *x));
+    const tuff_desc *d = tuff_graph_desc(g, made[index]);
+    TUFF_REQUIRE(d->rank >= 1, SHAPE, "it gives nothing for a sample");
+    part->output = unbatched(d);
     return TUFF_OK;
 }
 
 static tuff_status lay_out_all(tuff_model *m)
 {
-    tuff_graph *g;
-    TUFF_TRY(tuff_graph_create(&g));
-    tuff_var x = tuff_graph_input(g, NULL, batched(&m->input, 1));
-    tuff_status status = tuff_graph_status(g);
+    tuff_graph *g = NULL;
+    tuff_status status = TUFF_OK;
+    tuff_var *made = tuff_alloc((size_t)m->parts, sizeof *made);
+    if (!made) return TUFF_ERR_MEMORY;
+    TUFF_GO(tuff_graph_create(&g));
+    const tuff_var input = tuff_graph_input(g, NULL, batched(&m->input, 1));
+    status = tuff_graph_status(g);
     for (int i = 0; i < m->parts && status == TUFF_OK; i++) {
-        status = lay_out(m, i, g, &x);
-        if (status != TUFF_OK) status = name_layer(status, i, &m->part[i]);
+        status = lay_out(m, i, g, input, made);
+        if (status != TUFF_OK) status = name_layer(status, &m->part[i]);
     }
     if (status == TUFF_OK) m->output = m->part[m->parts - 1].output;
+    place_params(m);
+exit:
     tuff_graph_destroy(&g);
+    tuff_free(made);
     return status;
 }
 
 static tuff_status read_net(tuff_model *m, const char *net, bool text)
 {
-    tuff_layer *layers;
-    TUFF_TRY((text ? tuff_net_read : tuff_net_open)(net, &layers, &m->parts));
-    m->text = tuff_net_print(layers, m->parts);
+    tuff_net *tree;
+    tuff_net_item *items = NULL;
+    tuff_status status = TUFF_OK;
+    TUFF_TRY((text ? tuff_net_parse : tuff_net_open)(net, &tree));
+    TUFF_GO(tuff_net_flatten(tree, &items, &m->parts));
+    TUFF_GO(tuff_net_print(tree, &m->text));
     m->part = tuff_alloc((size_t)m->parts, sizeof *m->part);
     m->param = tuff_alloc((size_t)m->parts * TUFF_LAYER_PARAMS, sizeof *m->param);
-    const bool whole = m->text && m->part && m->param;
-    for (int i = 0; whole && i < m->parts; i++) m->part[i].layer = layers[i];
-    tuff_free(layers);
-    return whole ? TUFF_OK : TUFF_ERR_MEMORY;
+    if (!m->part || !m->param) TUFF_GO(TUFF_ERR_MEMORY);
+    for (int i = 0; i < m->parts; i++) m->part[i].item = items[i];
+exit:
+    tuff_free(items);
+    tuff_net_free(&tree);
+    return status;
 }
 
 // ---- weights -------------------------------------------------------------------------------
 
 static tuff_status make_weights(tuff_model *m, const tuff_init *init, uint64_t seed)
 {
-    // A net without parameters keeps one gap, so that the flat tensor is always there.
-    if (!m->flat) m->flat = TUFF_PARAM_ALIGN;
     TUFF_TRY(tuff_tensor_create(m->device, TUFF_SHAPE(TUFF_F32, m->flat), &m->weights));
+    TUFF_TRY(tuff_tensor_view(m->weights, 0, TUFF_SHAPE(TUFF_F32, m->trained_flat),
+                              &m->trained));
     for (int i = 0; i < m->params; i++) {
         tuff_param *p = &m->param[i];
         TUFF_TRY(tuff_tensor_view(m->weights, p->offset, p->desc, &p->view));
@@ -163,6 +211,7 @@ void tuff_model_destroy(tuff_model **model)
     if (!model || !*model) return;
     tuff_model *m = *model;
     for (int i = 0; i < m->params; i++) tuff_tensor_destroy(&m->param[i].view);
+    tuff_tensor_destroy(&m->trained);
     tuff_tensor_destroy(&m->weights);
     tuff_stream_destroy(&m->stream);
     tuff_free(m->data_memory);
@@ -183,16 +232,20 @@ int tuff_model_layer_count(const tuff_model *m) { return m->parts; }
 int tuff_model_param_count(const tuff_model *m) { return m->params; }
 int64_t tuff_model_parameters(const tuff_model *m) { return m->parameters; }
 tuff_tensor *tuff_model_weights(const tuff_model *m) { return m->weights; }
+tuff_tensor *tuff_model_trained(const tuff_model *m) { return m->trained; }
+bool tuff_model_random(const tuff_model *m) { return m->random; }
 
 bool tuff_model_layer(const tuff_model *m, int index, tuff_layer_info *info)
 {
     if (index < 0 || index >= m->parts) return false;
     const tuff_model_part *part = &m->part[index];
-    *info = (tuff_layer_info){ .text = part->text, .input = part->input,
+    *info = (tuff_layer_info){ .text = part->text, .name = part->item.name,
+                               .input = part->input,
                                .output = part->output, .param = part->param,
                                .params = part->params };
     for (int i = 0; i < part->params; i++)
-        info->parameters += m->param[part->param + i].count;
+        if (!tuff_is_buffer(m->param[part->param + i].role))
+            info->parameters += m->param[part->param + i].count;
     return true;
 }
 
@@ -200,7 +253,7 @@ bool tuff_model_param(const tuff_model *m, int index, tuff_param_info *info)
 {
     if (index < 0 || index >= m->params) return false;
     const tuff_param *p = &m->param[index];
-    *info = (tuff_param_info){ p->name, p->desc, p->offset, p->view };
+    *info = (tuff_param_info){ p->name, p->desc, p->offset, p->view, tuff_is_buffer(p->role) };
     return true;
 }
 
@@ -289,24 +342,56 @@ static tuff_status check_batch(const tuff_model *m, const tuff_desc *x)
     return TUFF_OK;
 }
 
-tuff_var tuff_model_forward(tuff_graph *g, const tuff_model *m, tuff_var x, tuff_var *params)
+// One item: its parameters are bound, and its op or ops emitted.
+static tuff_var emit_part(tuff_emit *e, const tuff_model *m, const tuff_var x[],
+                          tuff_var *params)
 {
+    const tuff_model_part *part = &m->part[e->index];
+    tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } };
+    tuff_tensor *tensor[TUFF_LAYER_PARAMS] = { NULL };
+    for (int k = 0; k < part->params; k++) {
+        const tuff_param *p = &m->param[part->param + k];
+        tensor[k] = p->view;
+        var[k] = tuff_graph_bind(e->g, p->name, p->view);
+        if (params) params[part->param + k] = var[k];
+    }
+    e->tensor = tensor;
+    const tuff_var y = part->item.layer.kind->forward(e, &part->item.layer, x, part->item.nin,
+                                                      var);
+    if (tuff_graph_status(e->g) != TUFF_OK)
+        e->g->tape.status = name_layer(tuff_graph_status(e->g), part);
+    return y;
+}
+
+static tuff_var forward(tuff_emit *e, const tuff_model *m, tuff_var input, tuff_var *params)
+{
+    tuff_graph *g = e->g;
     for (int i = 0; params && i < m->params; i++) params[i] = (tuff_var){ 0 };
     if (tuff_graph_status(g) != TUFF_OK) return (tuff_var){ 0 };
-    const tuff_desc *given = tuff_graph_desc(g, x);
+    const tuff_desc *given = tuff_graph_desc(g, input);
     g->tape.status = given ? check_batch(m, given)
                            : tuff_fail(TUFF_ERR_ARG, "model: its input is no value");
+    tuff_var *made = tuff_alloc((size_t)m->parts, sizeof *made), y = { 0 };
+    if (!made) g->tape.status = TUFF_ERR_MEMORY;
     for (int i = 0; i < m->parts && tuff_graph_status(g) == TUFF_OK; i++) {
-        const tuff_model_part *part = &m->part[i];
-        tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } };
-        for (int k = 0; k < part->params; k++) {
-            const tuff_param *p = &m->param[part->param + k];
-            var[k] = tuff_graph_bind(g, p->name, p->view);
-            if (params) params[part->param + k] = var[k];
-        }
-        x = part->layer.kind->forward(g, &part->layer, x, var);
-        if (tuff_graph_status(g) != TUFF_OK)
-            g->tape.status = name_layer(tuff_graph_status(g), i, part);
+        tuff_var x[TUFF_NET_BRANCHES];
+        e->index = i;
+        gather_inputs(&m->part[i].item, input, made, x);
+        y = made[i] = emit_part(e, m, x, params);
     }
-    return tuff_graph_status(g) == TUFF_OK ? x : (tuff_var){ 0 };
+    tuff_free(made);
+    return tuff_graph_status(g) == TUFF_OK ? y : (tuff_var){ 0 };
+}
+
+tuff_var tuff_model_forward(tuff_graph *g, const tuff_model *m, tuff_var x, tuff_var *params)
+{
+    tuff_emit e = { .g = g };
+    return forward(&e, m, x, params);
+}
+
+tuff_var tuff_model_forward_train(tuff_graph *g, const tuff_model *m, tuff_var x,
+                                  tuff_var counter, tuff_var *params)
+{
+    tuff_emit e = { .g = g, .training = true, .counter = counter };
+    return forward(&e, m, x, params);
 }

@@ -5,19 +5,19 @@
 
 enum {
     TUFF_PARAM_ALIGN = 64, // floats; a view starts at a multiple of it
-    TUFF_PARAM_NAME = 32
+    TUFF_PARAM_NAME = TUFF_LAYER_NAME + 32
 };
 
 typedef struct tuff_param {
-    char name[TUFF_PARAM_NAME]; // "0.weight"
+    char name[TUFF_PARAM_NAME]; // "0.weight", "3.shortcut.0.weight"
     tuff_desc desc;
     int64_t offset, count; // elements of the flat tensor
-    bool bias;
+    tuff_role_of role;
     tuff_tensor *view;
 } tuff_param;
 
 typedef struct tuff_model_part {
-    tuff_layer layer;
+    tuff_net_item item;
     char text[TUFF_LAYER_TEXT];
     tuff_desc input, output; // of one sample
     int param, params;       // its first one, and how many
@@ -31,9 +31,12 @@ struct tuff_model {
     int parts;
     tuff_param *param;
     int params;
-    tuff_tensor *weights; // f32 [flat]
+    tuff_tensor *weights; // f32 [flat]: what is trained, then the buffers
+    tuff_tensor *trained; // a view of its first part
     int64_t flat;         // elements with the gaps
-    int64_t parameters;   // without
+    int64_t trained_flat; // the same of the first part
+    int64_t parameters;   // without gaps and buffers
+    bool random;          // a layer draws numbers while training
     tuff_desc input, output;
     tuff_model_data data;
     void *data_memory;    // of what `data` points to, in one piece
@@ -45,6 +48,8 @@ struct tuff_model {
 // refused (TUFF_ERR_FORMAT) before any memory is taken for them.
 tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, int64_t most,
                              tuff_model **model);
+
+static inline bool tuff_is_buffer(tuff_role_of role) { return role >= TUFF_BUFFER_ZEROS; }
 
 // Starting values of all parameters into data[flat], gaps zero. Pure.
 void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *params, int count,

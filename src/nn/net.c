@@ -12,6 +12,13 @@
     "conv 6 5 | relu | maxpool 2 | conv 16 5 | relu | maxpool 2 | flatten | "   \
     "dense 120 | relu | dense 84 | relu | dense 10"
 
+#define RESNET_BLOCK(c, first)                                                  \
+    "residual(conv " c " 3 " first "pad=1 bias=no | bn | relu | conv " c " 3 pad=1 bias=no | bn"
+#define RESNET_STAGE(c, pad)                                                    \
+    RESNET_BLOCK(c, "stride=2 ")                                                \
+    " ; maxpool 1 stride=2 | channelpad " pad " " pad ") | relu | "             \
+    "2x(" RESNET_BLOCK(c, "") ") | relu)"
+
 static const tuff_preset presets[] = {
     { "simplenet", SIMPLENET,
       "Two convolutions and three dense layers, as PyTorch's first tutorial has them; for "
@@ -32,6 +39,11 @@ static const tuff_preset presets[] = {
       "relu | dense 10",
       "Two 3x3 convolutions of 32 and 64 channels, pooling to 7x7, two dense layers; for "
       "1x28x28 images." },
+    { "resnet20",
+      "conv 16 3 pad=1 bias=no | bn | relu | 3x(" RESNET_BLOCK("16", "") ") | relu) | "
+      RESNET_STAGE("32", "8") " | " RESNET_STAGE("64", "16") " | gap | dense 10",
+      "ResNet-20 for CIFAR-10 (He et al., 1512.03385) with shortcuts without weights; 269,722 "
+      "parameters on 3x32x32 images." },
 };
 enum { PRESETS = sizeof presets / sizeof *presets };
 
@@ -51,49 +63,130 @@ static const tuff_preset *find_preset(const char *name)
 
 // ---- trees to lists ------------------------------------------------------------------------
 
-// Layers of a chain with repeats written out, or TUFF_NET_LAYERS + 1 for any larger number.
-static int chain_layers(const tuff_net *net, int index)
+// Items of a chain, or TUFF_NET_LAYERS + 1 for any larger number.
+static int chain_items(const tuff_net *net, int index)
 {
     int64_t n = 0;
     for (; index >= 0 && n <= TUFF_NET_LAYERS; index = net->stage[index].next) {
         const tuff_stage *s = &net->stage[index];
-        n += s->layer.kind ? 1 : (int64_t)s->times * chain_layers(net, s->block);
+        int64_t own = s->layer.kind || s->block != TUFF_BLOCK_REPEAT; // a layer, or the join
+        for (int i = 0; i < s->branches; i++) own += chain_items(net, s->branch[i]);
+        n += own * (s->times > 1 ? s->times : 1);
     }
     return n > TUFF_NET_LAYERS ? TUFF_NET_LAYERS + 1 : (int)n;
 }
 
-static void write_chain(const tuff_net *net, int index, tuff_layer *layers, int *count)
+typedef struct writer {
+    const tuff_net *net;
+    tuff_net_item *item;
+    int count;
+} writer;
+
+static int add_item(writer *w, const tuff_layer *layer, const char *name, const int in[], int n)
 {
-    for (; index >= 0; index = net->stage[index].next) {
-        const tuff_stage *s = &net->stage[index];
-        if (s->layer.kind) layers[(*count)++] = s->layer;
-        for (int i = 0; !s->layer.kind && i < s->times; i++)
-            write_chain(net, s->block, layers, count);
-    }
+    tuff_net_item *item = &w->item[w->count];
+    item->layer = *layer;
+    snprintf(item->name, sizeof item->name, "%s", name);
+    memcpy(item->in, in, (size_t)n * sizeof *in);
+    item->nin = n;
+    return w->count++;
 }
 
-tuff_status tuff_net_flatten(const tuff_net *net, tuff_layer **layers, int *count)
+static int write_chain(writer *w, int index, int from, const char *prefix, int *place);
+
+// A block's branches and what joins them; returns the item that its output is.
+static int write_block(writer *w, const tuff_stage *s, int from, const char *name)
 {
-    const int n = chain_layers(net, 0);
-    TUFF_REQUIRE(n <= TUFF_NET_LAYERS, FORMAT,
-                 "net: with its repeats written out it has more than %d layers",
-                 TUFF_NET_LAYERS);
-    *layers = tuff_alloc((size_t)n, sizeof **layers);
-    if (!*layers) return TUFF_ERR_MEMORY;
-    *count = 0;
-    write_chain(net, 0, *layers, count);
+    int out[TUFF_NET_BRANCHES], n = s->branches;
+    const bool residual = s->block == TUFF_BLOCK_RESIDUAL;
+    for (int i = 0; i < s->branches; i++) {
+        char prefix[TUFF_LAYER_NAME];
+        int place = 0;
+        if (residual) snprintf(prefix, sizeof prefix, "%.230s.%s", name, i ? "shortcut." : "");
+        else snprintf(prefix, sizeof prefix, "%.230s.%d.", name, i);
+        out[i] = write_chain(w, s->branch[i], from, prefix, &place);
+    }
+    if (residual && n == 1) out[n++] = from;
+    const tuff_layer join = { .kind = residual ? &tuff_join_add : &tuff_join_concat };
+    return add_item(w, &join, name, out, n);
+}
+
+// Writes a chain that takes the output of `from`; *place counts the stages of the chain that
+// it lies in, repeats written out.
+static int write_chain(writer *w, int index, int from, const char *prefix, int *place)
+{
+    for (; index >= 0; index = w->net->stage[index].next) {
+        const tuff_stage *s = &w->net->stage[index];
+        char name[TUFF_LAYER_NAME];
+        if (!s->layer.kind && s->block == TUFF_BLOCK_REPEAT) {
+            for (int i = 0; i < s->times; i++)
+                from = write_chain(w, s->branch[0], from, prefix, place);
+            continue;
+        }
+        snprintf(name, sizeof name, "%.240s%d", prefix, (*place)++);
+        from = s->layer.kind ? add_item(w, &s->layer, name, &from, 1)
+                             : write_block(w, s, from, name);
+    }
+    return from;
+}
+
+static tuff_status too_long(void)
+{
+    return tuff_fail(TUFF_ERR_FORMAT, "net: with its repeats written out it has more than %d "
+                     "layers", TUFF_NET_LAYERS);
+}
+
+tuff_status tuff_net_flatten(const tuff_net *net, tuff_net_item **items, int *count)
+{
+    const int n = chain_items(net, 0);
+    int place = 0;
+    if (n > TUFF_NET_LAYERS) return too_long();
+    *items = tuff_alloc((size_t)n, sizeof **items);
+    if (!*items) return TUFF_ERR_MEMORY;
+    writer w = { .net = net, .item = *items };
+    write_chain(&w, 0, TUFF_NET_INPUT, "", &place);
+    *count = w.count;
     return TUFF_OK;
 }
 
-char *tuff_net_print(const tuff_layer *layers, int count)
+// ---- trees to text -------------------------------------------------------------------------
+
+static char *print_chain(const tuff_net *net, int index, char *at, bool first)
 {
-    char *text = tuff_alloc((size_t)count * (TUFF_LAYER_TEXT + 3) + 1, 1);
-    for (int i = 0, used = 0; text && i < count; i++) {
-        if (i) used += sprintf(text + used, " | ");
-        tuff_layer_print(&layers[i], text + used);
-        used += (int)strlen(text + used);
+    for (; index >= 0; index = net->stage[index].next) {
+        const tuff_stage *s = &net->stage[index];
+        if (!s->layer.kind && s->block == TUFF_BLOCK_REPEAT) {
+            for (int i = 0; i < s->times; i++, first = false)
+                at = print_chain(net, s->branch[0], at, first);
+            continue;
+        }
+        if (!first) at += sprintf(at, " | ");
+        first = false;
+        if (s->layer.kind) {
+            tuff_layer_print(&s->layer, at);
+            at += strlen(at);
+            continue;
+        }
+        at += sprintf(at, "%s(", s->block == TUFF_BLOCK_RESIDUAL ? "residual" : "concat");
+        for (int i = 0; i < s->branches; i++) {
+            if (i) at += sprintf(at, " ; ");
+            at = print_chain(net, s->branch[i], at, true);
+        }
+        at += sprintf(at, ")");
     }
-    return text;
+    return at;
+}
+
+tuff_status tuff_net_print(const tuff_net *net, char **text)
+{
+    const int n = chain_items(net, 0);
+    *text = NULL;
+    if (n > TUFF_NET_LAYERS) return too_long();
+    // An item is a layer and what stands before it, or the words of a block.
+    *text = tuff_alloc((size_t)n * (TUFF_LAYER_TEXT + 16) + 1, 1);
+    if (!*text) return TUFF_ERR_MEMORY;
+    print_chain(net, 0, *text, true);
+    return TUFF_OK;
 }
 
 // ---- names, files, text --------------------------------------------------------------------
@@ -148,40 +241,26 @@ static tuff_status read_net(const char *net, char **file, const char **text)
     return TUFF_OK;
 }
 
-tuff_status tuff_net_read(const char *text, tuff_layer **layers, int *count)
+tuff_status tuff_net_open(const char *net, tuff_net **tree)
 {
-    tuff_net *tree;
-    *layers = NULL;
-    *count = 0;
-    TUFF_TRY(tuff_net_parse(text, &tree));
-    const tuff_status status = tuff_net_flatten(tree, layers, count);
-    tuff_net_free(&tree);
-    return status;
-}
-
-tuff_status tuff_net_open(const char *net, tuff_layer **layers, int *count)
-{
-    *layers = NULL;
-    *count = 0;
+    *tree = NULL;
     TUFF_REQUIRE(net, ARG, "net: none was given, expected a preset's name, a file or text");
     char *file;
     const char *text;
     TUFF_TRY(read_net(net, &file, &text));
-    const tuff_status status = tuff_net_read(text, layers, count);
+    const tuff_status status = tuff_net_parse(text, tree);
     tuff_free(file);
     return status;
 }
 
 tuff_status tuff_net_text(const char *net, char *text, size_t size)
 {
-    tuff_layer *layers = NULL;
+    tuff_net *tree = NULL;
     char *whole = NULL;
-    int count;
     tuff_status status = TUFF_OK;
-    TUFF_GO(tuff_net_open(net, &layers, &count));
+    TUFF_GO(tuff_net_open(net, &tree));
+    TUFF_GO(tuff_net_print(tree, &whole));
     if (!text) goto exit;
-    whole = tuff_net_print(layers, count);
-    if (!whole) TUFF_GO(TUFF_ERR_MEMORY);
     const size_t need = strlen(whole) + 1;
     if (need > size)
         TUFF_GO(tuff_fail(TUFF_ERR_ARG, "net: its text takes %zu bytes, %zu were given", need,
@@ -189,6 +268,6 @@ tuff_status tuff_net_text(const char *net, char *text, size_t size)
     memcpy(text, whole, need);
 exit:
     tuff_free(whole);
-    tuff_free(layers);
+    tuff_net_free(&tree);
     return status;
 }

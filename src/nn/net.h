@@ -1,55 +1,95 @@
-// A net as text and as a tree. docs/net.md is the grammar; parse.c reads it, layers.c has one
-// record per kind of layer, and nothing else in the library knows a layer by name.
+// A net as text and as a tree. docs/net.md is the grammar; parse.c reads it, the files
+// layers*.c have one record per kind of layer, and nothing else in the library knows a layer by
+// name.
 //
-//   "conv 6 5 | 2x(dense 9 | relu)"        stage    layer     next  block
+//   "conv 6 5 | 2x(dense 9 | relu)"        stage    layer     next  branch
 //                                            0      conv 6 5    1     -
 //                                            1      2 times     -     2
 //                                            2      dense 9     3     -
 //                                            3      relu        -     -
 //
-// A chain is a list of stages linked by `next`; a stage is a layer, or a block around a chain.
-// tuff_net_flatten walks the tree and writes every repeat out.
+// A chain is a list of stages linked by `next`; a stage is a layer, or a block around chains:
+// a repeat around one, a residual around one or two, a concat around two or more.
+// tuff_net_flatten walks the tree and writes it out as items, each of which says whose outputs
+// it takes:
+//
+//   "residual(conv 8 3 pad=1 | relu) | tanh"     item      takes       name
+//                                                  conv      the input   0.0
+//                                                  relu      0           0.1
+//                                                  add       1, input    0
+//                                                  tanh      2           1
 #ifndef TUFF_NN_NET_H
 #define TUFF_NN_NET_H
 #include <tuff/nn.h>
 
 enum {
     TUFF_NET_BYTES = 65536, // of text
-    TUFF_NET_LAYERS = 1024, // stages of a tree, and layers of a model
+    TUFF_NET_LAYERS = 1024, // stages of a tree, and items of a model
     TUFF_NET_DEPTH = 16,    // blocks in blocks
     TUFF_NET_ARGS = 8,      // arguments of one layer
-    TUFF_LAYER_PARAMS = 2,
-    TUFF_LAYER_TEXT = 128   // bytes of one layer's canonical text
+    TUFF_NET_BRANCHES = 8,  // chains of one block
+    TUFF_LAYER_PARAMS = 6,
+    TUFF_LAYER_NAME = 256,  // bytes of an item's place: "3.shortcut.0"
+    TUFF_LAYER_TEXT = 160   // bytes of one layer's canonical text
 };
 
 typedef struct tuff_layer_kind tuff_layer_kind;
 
 typedef enum tuff_arg_type {
     TUFF_ARG_INT,
-    TUFF_ARG_PAIR,  // rows x columns: "3" is 3x3
-    TUFF_ARG_SWITCH // yes, no
+    TUFF_ARG_PAIR,   // rows x columns: "3" is 3x3
+    TUFF_ARG_SWITCH, // yes, no
+    TUFF_ARG_REAL,
+    TUFF_ARG_CHOICE  // one of `choices`; the first is the standard
 } tuff_arg_type;
 
 // One argument of a kind of layer. Those with `place` are given by their order, the others as
-// name=value.
+// name=value; those with `optional` too may be left out though they have a place.
 typedef struct tuff_arg_spec {
     const char *name; // "KERNEL", "stride"
     bool place;
     tuff_arg_type type;
     int min, max, standard; // `standard` is what an absent attribute means
+    bool optional;
+    float low, high, usual; // the same of a real one
+    const char *choices[5]; // ended by NULL
 } tuff_arg_spec;
 
 typedef struct tuff_layer {
     const tuff_layer_kind *kind;
     int arg[TUFF_NET_ARGS][2]; // in the order of kind->arg
+    float real[TUFF_NET_ARGS]; // of those of TUFF_ARG_REAL
 } tuff_layer;
+
+// What a parameter is, which says how it starts.
+typedef enum tuff_role_of {
+    TUFF_PARAM_WEIGHT,
+    TUFF_PARAM_BIAS,
+    TUFF_PARAM_ONES,   // a scale
+    TUFF_PARAM_ZEROS,  // a shift
+    TUFF_PARAM_SLOPE,  // 0.25, as PyTorch's PReLU
+    TUFF_PARAM_NORMAL, // N(0, 1), as PyTorch's Embedding
+    // Not trained: running statistics.
+    TUFF_BUFFER_ZEROS,
+    TUFF_BUFFER_ONES
+} tuff_role_of;
 
 // The parameters that a layer has for one shape of input.
 typedef struct tuff_layer_params {
     int count;
     const char *name[TUFF_LAYER_PARAMS]; // "weight", "bias"
     tuff_desc desc[TUFF_LAYER_PARAMS];
+    tuff_role_of role[TUFF_LAYER_PARAMS];
 } tuff_layer_params;
+
+// Where a layer is emitted.
+typedef struct tuff_emit {
+    tuff_graph *g;
+    bool training;
+    tuff_var counter;            // i32 [2], changes from step to step; null: none
+    int index;                   // of the item
+    tuff_tensor *const *tensor;  // of its parameters, in order; NULL while shapes are found
+} tuff_emit;
 
 struct tuff_layer_kind {
     const char *name, *usage, *doc;
@@ -57,17 +97,30 @@ struct tuff_layer_kind {
     // Checks that a sample `x` is of the kind that the layer takes, and says what parameters
     // it then has. NULL: any sample, no parameters. (Sizes are the ops' business.)
     tuff_status (*params)(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p);
-    tuff_var (*forward)(tuff_graph *g, const tuff_layer *l, tuff_var x, const tuff_var param[]);
+    tuff_var (*forward)(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
+                        const tuff_var param[]);
+    const char *op; // of a layer that is one op without parameters, when its name is another
+    bool random;    // draws numbers while training
 };
 
 int tuff_layer_kind_count(void);
 const tuff_layer_kind *tuff_layer_kind_at(int index);
+// What joins the branches of a block: not written by a user.
+extern const tuff_layer_kind tuff_join_add, tuff_join_concat;
 // Writes "conv 6 5 stride=2" into text[TUFF_LAYER_TEXT].
 void tuff_layer_print(const tuff_layer *l, char *text);
 
+typedef enum tuff_block {
+    TUFF_BLOCK_REPEAT,
+    TUFF_BLOCK_RESIDUAL,
+    TUFF_BLOCK_CONCAT
+} tuff_block;
+
 typedef struct tuff_stage {
     tuff_layer layer; // kind NULL: a block
-    int block, times; // the first stage of its chain, and how often it comes
+    tuff_block block;
+    int branch[TUFF_NET_BRANCHES], branches; // the first stage of each chain
+    int times;        // of a repeat
     int next;         // of the chain; -1 ends it
 } tuff_stage;
 
@@ -76,16 +129,23 @@ typedef struct tuff_net {
     int count;
 } tuff_net;
 
+enum { TUFF_NET_INPUT = -1 };
+
+typedef struct tuff_net_item {
+    tuff_layer layer;
+    char name[TUFF_LAYER_NAME];
+    int in[TUFF_NET_BRANCHES], nin; // items whose outputs it takes, or TUFF_NET_INPUT
+} tuff_net_item;
+
 // Reads net text. Fails: TUFF_ERR_FORMAT, TUFF_ERR_MEMORY.
 tuff_status tuff_net_parse(const char *text, tuff_net **net);
 void tuff_net_free(tuff_net **net);
-// Writes every layer in order; `*layers` is freed with tuff_free.
+// The tree that a preset's name, a file's path or net text stands for.
+tuff_status tuff_net_open(const char *text, tuff_net **net);
+// Writes everything out in order; `*items` is freed with tuff_free. The last item is the net's
+// output. Fails: TUFF_ERR_FORMAT (more than TUFF_NET_LAYERS), TUFF_ERR_MEMORY.
+tuff_status tuff_net_flatten(const tuff_net *net, tuff_net_item **items, int *count);
+// "conv 6 5 | residual(relu)", repeats written out, freed with tuff_free.
 // Fails: TUFF_ERR_FORMAT (more than TUFF_NET_LAYERS), TUFF_ERR_MEMORY.
-tuff_status tuff_net_flatten(const tuff_net *net, tuff_layer **layers, int *count);
-// The net that a text stands for, as layers; `*layers` is freed with tuff_free.
-tuff_status tuff_net_read(const char *text, tuff_layer **layers, int *count);
-// The net that a preset's name, a file's path or net text stands for, as layers.
-tuff_status tuff_net_open(const char *net, tuff_layer **layers, int *count);
-// "conv 6 5 | relu", freed with tuff_free; NULL with the last error set.
-char *tuff_net_print(const tuff_layer *layers, int count);
+tuff_status tuff_net_print(const tuff_net *net, char **text);
 #endif

@@ -60,6 +60,8 @@ static tuff_status complain(const parser *p, token t, const char *format, ...)
                      why, part, marks);
 }
 
+#define COUNT_OF(array) (sizeof(array) / sizeof *(array))
+
 // A word as errors quote it: cut when it is long.
 #define QUOTE(p, t) (int)((t).n > 32 ? 32 : (t).n), (p)->text + (t).at
 
@@ -121,6 +123,35 @@ static tuff_status read_int(const parser *p, token whole, const char *digits, si
     return TUFF_OK;
 }
 
+static tuff_status read_choice(const parser *p, token t, const tuff_arg_spec *a, int value[2])
+{
+    char list[128] = "";
+    for (int i = 0; a->choices[i]; i++) {
+        if (is_word(p, t, a->choices[i])) return value[0] = value[1] = i, TUFF_OK;
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "",
+                 a->choices[i]);
+    }
+    return complain(p, t, "%s is '%.*s', expected one of %s", a->name, QUOTE(p, t), list);
+}
+
+static tuff_status read_real(const parser *p, token t, const tuff_arg_spec *a, float *value)
+{
+    double v;
+    if (t.kind != 'w') {
+        char found[64];
+        describe(p, t, found, sizeof found);
+        return complain(p, t, "expected a value for %s, found %s", a->name, found);
+    }
+    if (!tuff_parse_f64(p->text + t.at, t.n, &v))
+        return complain(p, t, "'%.*s' is no number, expected %s from %g to %g", QUOTE(p, t),
+                        a->name, (double)a->low, (double)a->high);
+    if (!(v >= (double)a->low && v <= (double)a->high))
+        return complain(p, t, "%s is %.*s, expected %g to %g", a->name, QUOTE(p, t),
+                        (double)a->low, (double)a->high);
+    *value = (float)v;
+    return TUFF_OK;
+}
+
 static tuff_status read_value(const parser *p, token t, const tuff_arg_spec *a, int value[2])
 {
     const char *s = p->text + t.at;
@@ -129,6 +160,7 @@ static tuff_status read_value(const parser *p, token t, const tuff_arg_spec *a, 
         describe(p, t, found, sizeof found);
         return complain(p, t, "expected a value for %s, found %s", a->name, found);
     }
+    if (a->type == TUFF_ARG_CHOICE) return read_choice(p, t, a, value);
     if (a->type == TUFF_ARG_SWITCH) {
         value[0] = is_word(p, t, "yes");
         if (!value[0] && !is_word(p, t, "no"))
@@ -181,7 +213,8 @@ static tuff_status read_argument(parser *p, tuff_layer *l, unsigned *given)
                                   "end", QUOTE(p, t), k->name, k->usage);
     }
     *given |= 1u << i;
-    TUFF_TRY(read_value(p, t, &k->arg[i], l->arg[i]));
+    if (k->arg[i].type == TUFF_ARG_REAL) TUFF_TRY(read_real(p, t, &k->arg[i], &l->real[i]));
+    else TUFF_TRY(read_value(p, t, &k->arg[i], l->arg[i]));
     advance(p);
     return TUFF_OK;
 }
@@ -197,10 +230,10 @@ static const tuff_layer_kind *find_kind(const parser *p, token t)
 
 static tuff_status unknown_layer(const parser *p, token t)
 {
-    const char *names[32];
-    char list[256] = "", word[33];
+    const char *names[80];
+    char list[600] = "", word[33];
     size_t n = 0, used = 0;
-    for (; n < (size_t)tuff_layer_kind_count() && n < 32; n++) {
+    for (; n < (size_t)tuff_layer_kind_count() && n < COUNT_OF(names); n++) {
         names[n] = tuff_layer_kind_at((int)n)->name;
         if (used < sizeof list)
             used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", n ? ", " : "",
@@ -212,20 +245,30 @@ static tuff_status unknown_layer(const parser *p, token t)
                     near ? " (did you mean " : "", near ? near : "", near ? "?)" : "", list);
 }
 
+// Whether all arguments that must be given are, and the name of one that is not.
+static const char *missing_argument(const tuff_layer_kind *k, unsigned given)
+{
+    for (int i = 0; k->arg[i].name; i++)
+        if (k->arg[i].place && !k->arg[i].optional && !(given & 1u << i)) return k->arg[i].name;
+    return NULL;
+}
+
 static tuff_status read_layer(parser *p, tuff_layer *l)
 {
     const token word = p->now;
     l->kind = find_kind(p, word);
     if (!l->kind) return unknown_layer(p, word);
-    for (int i = 0; l->kind->arg[i].name; i++)
+    for (int i = 0; l->kind->arg[i].name; i++) {
         l->arg[i][0] = l->arg[i][1] = l->kind->arg[i].standard;
+        l->real[i] = l->kind->arg[i].usual;
+    }
     advance(p);
     unsigned given = 0;
     while (p->now.kind == 'w') TUFF_TRY(read_argument(p, l, &given));
-    const int missing = find_place(l->kind, given);
-    if (missing >= 0)
-        return complain(p, word, "%s is not given its %s, expected %s", l->kind->name,
-                        l->kind->arg[missing].name, l->kind->usage);
+    const char *missing = missing_argument(l->kind, given);
+    if (missing)
+        return complain(p, word, "%s is not given its %s, expected %s", l->kind->name, missing,
+                        l->kind->usage);
     return TUFF_OK;
 }
 
@@ -241,29 +284,64 @@ static tuff_status new_stage(parser *p, int *index)
         net->stage = grown;
     }
     *index = net->count++;
-    net->stage[*index] = (tuff_stage){ .block = -1, .times = 1, .next = -1 };
+    net->stage[*index] = (tuff_stage){ .times = 1, .next = -1 };
     return TUFF_OK;
 }
 
 static tuff_status read_chain(parser *p, int depth, int *first);
 
-// "3x(" chain ")"
-static tuff_status read_repeat(parser *p, int depth, int index)
+// "(" chain { ";" chain } ")"
+static tuff_status read_branches(parser *p, int depth, int index, const char *what, int least,
+                                 int most)
 {
-    static const tuff_arg_spec times = { "the repeat", true, TUFF_ARG_INT, 1, 1000, 1 };
-    const token word = p->now;
-    int n, block;
-    TUFF_TRY(read_int(p, word, p->text + word.at, word.n - 1, &times, &n));
-    advance(p);
+    int branch[TUFF_NET_BRANCHES], n = 0;
+    if (p->now.kind != '(') {
+        char found[64];
+        describe(p, p->now, found, sizeof found);
+        return complain(p, p->now, "expected ( after %s, found %s", what, found);
+    }
     if (depth == TUFF_NET_DEPTH)
         return complain(p, p->now, "blocks lie more than %d deep", TUFF_NET_DEPTH);
     const token open = p->now;
-    advance(p);
-    TUFF_TRY(read_chain(p, depth + 1, &block));
+    do {
+        const token mark = p->now; // the ( or the ; before the chain
+        if (n == most)
+            return complain(p, mark, "%s takes at most %d chain%s", what, most,
+                            most == 1 ? "" : "s");
+        advance(p);
+        TUFF_TRY(read_chain(p, depth + 1, &branch[n++]));
+    } while (p->now.kind == ';');
     if (p->now.kind != ')') return complain(p, open, "this ( has no ) that closes it");
+    if (n < least)
+        return complain(p, p->now, "%s takes at least %d chains with ; between", what, least);
     advance(p);
-    p->net->stage[index].block = block; // the array may have moved since
+    memcpy(p->net->stage[index].branch, branch, sizeof branch); // it may have moved since
+    p->net->stage[index].branches = n;
+    return TUFF_OK;
+}
+
+// "3x(" chain ")"
+static tuff_status read_repeat(parser *p, int depth, int index)
+{
+    static const tuff_arg_spec times = { .name = "the repeat", .min = 1, .max = 1000 };
+    const token word = p->now;
+    int n;
+    TUFF_TRY(read_int(p, word, p->text + word.at, word.n - 1, &times, &n));
+    advance(p);
+    TUFF_TRY(read_branches(p, depth, index, "a repeat", 1, 1));
+    p->net->stage[index].block = TUFF_BLOCK_REPEAT;
     p->net->stage[index].times = n;
+    return TUFF_OK;
+}
+
+// "residual(" or "concat(" and what belongs to it.
+static tuff_status read_block(parser *p, int depth, int index)
+{
+    const bool residual = is_word(p, p->now, "residual");
+    advance(p);
+    if (residual) TUFF_TRY(read_branches(p, depth, index, "residual", 1, 2));
+    else TUFF_TRY(read_branches(p, depth, index, "concat", 2, TUFF_NET_BRANCHES));
+    p->net->stage[index].block = residual ? TUFF_BLOCK_RESIDUAL : TUFF_BLOCK_CONCAT;
     return TUFF_OK;
 }
 
@@ -279,6 +357,8 @@ static tuff_status read_stage(parser *p, int depth, int *index)
     const char *s = p->text + t.at;
     if (s[t.n - 1] == 'x' && isdigit((unsigned char)s[0]) && look(p, t.at + t.n).kind == '(')
         return read_repeat(p, depth, *index);
+    if (is_word(p, t, "residual") || is_word(p, t, "concat"))
+        return read_block(p, depth, *index);
     tuff_layer layer = { 0 };
     TUFF_TRY(read_layer(p, &layer));
     p->net->stage[*index].layer = layer;

@@ -69,7 +69,8 @@ static tuff_status write_flat(tuff_model_out *out, tuff_trainer *t, tuff_tensor 
     *flat = tuff_alloc(bytes, 1);
     if (!*flat) return TUFF_ERR_MEMORY;
     TUFF_TRY(tuff_tensor_read(t->stream, tensor, *flat, bytes));
-    return tuff_out_params(out, t->model, prefix, *flat);
+    return tuff_out_params(out, t->model, prefix, *flat,
+                           tensor == tuff_model_weights(t->model));
 }
 
 tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_place *place,
@@ -83,9 +84,9 @@ tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_
     if (t->state.v) TUFF_GO(write_flat(&out, t, t->state.v, "optimizer.v.", &flat[2]));
     if (t->state.x) TUFF_GO(write_flat(&out, t, t->state.x, "optimizer.x.", &flat[3]));
     if (last)
-        TUFF_GO(tuff_out_params(&out, t->model, "last.", last));
+        TUFF_GO(tuff_out_params(&out, t->model, "last.", last, true));
     else if (place->best && place->best_epoch)
-        TUFF_GO(tuff_out_params(&out, t->model, "best.", place->best));
+        TUFF_GO(tuff_out_params(&out, t->model, "best.", place->best, true));
     TUFF_GO(tuff_out_model(&out, t->model));
     TUFF_GO(write_settings(&out, t));
     TUFF_GO(write_place(&out, t, place));
@@ -177,6 +178,11 @@ static tuff_status read_place(const tuff_safetensors *file, tuff_trainer *t, tuf
     return TUFF_OK;
 }
 
+static size_t flat_count(const tuff_trainer *t)
+{
+    return (size_t)tuff_desc_count(tuff_tensor_desc(tuff_model_weights(t->model)));
+}
+
 static tuff_status read_flat(const tuff_safetensors *file, tuff_trainer *t, const char *prefix,
                              tuff_tensor *tensor)
 {
@@ -184,7 +190,8 @@ static tuff_status read_flat(const tuff_safetensors *file, tuff_trainer *t, cons
     const size_t bytes = tuff_desc_bytes(tuff_tensor_desc(tensor));
     float *flat = tuff_alloc(bytes, 1);
     if (!flat) return TUFF_ERR_MEMORY;
-    tuff_status status = tuff_in_params(file, t->model, prefix, flat);
+    tuff_status status = tuff_in_params(file, t->model, prefix, flat, bytes / sizeof *flat,
+                                        tensor == tuff_model_weights(t->model));
     if (status == TUFF_OK) status = tuff_tensor_write(t->stream, tensor, flat, bytes);
     tuff_free(flat);
     return status;
@@ -201,6 +208,7 @@ tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *
     TUFF_TRY(read_flat(file, t, "optimizer.v.", t->state.v));
     TUFF_TRY(read_flat(file, t, "optimizer.x.", t->state.x));
     if (place->best && place->best_epoch)
-        TUFF_TRY(tuff_in_params(file, t->model, swapped ? "" : "best.", place->best));
+        TUFF_TRY(tuff_in_params(file, t->model, swapped ? "" : "best.", place->best,
+                                flat_count(t), true));
     return tuff_stream_wait(t->stream);
 }

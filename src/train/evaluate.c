@@ -23,7 +23,7 @@ tuff_status tuff_evaluate(tuff_passes *passes, const tuff_dataset *data, tuff_sp
     for (tuff_loader_next(loader, &b); b.count; tuff_loader_next(loader, &b)) {
         TUFF_GO(tuff_passes_get(passes, b.count, &pass));
         const void *y = b.labels ? (const void *)b.labels : (const void *)b.targets;
-        TUFF_GO(tuff_pass_run(pass, b.x, y, NULL));
+        TUFF_GO(tuff_pass_run(pass, b.x, y, NULL, 0));
         if (scores) TUFF_GO(tuff_pass_scores(pass, scores));
         if (scores) scores += b.count * width;
     }
@@ -76,7 +76,7 @@ tuff_status tuff_predict(tuff_model *model, const float *x, int64_t count, float
         tuff_pass *pass;
         const int64_t n = count - done < BATCH ? count - done : BATCH;
         TUFF_GO(tuff_passes_get(passes, n, &pass));
-        TUFF_GO(tuff_pass_run(pass, x + done * sample, NULL, NULL));
+        TUFF_GO(tuff_pass_run(pass, x + done * sample, NULL, NULL, 0));
         TUFF_GO(tuff_pass_scores(pass, scores + done * width));
         done += n;
     }

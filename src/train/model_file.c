@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { NAME = 400 }; // bytes of a parameter's name with its prefix
 #define VERSION "1"
 
 // ---- writing -------------------------------------------------------------------------------
@@ -45,7 +46,7 @@ tuff_status tuff_out_pair(tuff_model_out *out, const char *key, const char *form
 }
 
 tuff_status tuff_out_params(tuff_model_out *out, const tuff_model *model, const char *prefix,
-                            float *flat)
+                            float *flat, bool buffers)
 {
     const int n = tuff_model_param_count(model);
     tuff_named_array *grown = tuff_realloc(out->array, (size_t)(out->arrays + n) + 1,
@@ -54,8 +55,9 @@ tuff_status tuff_out_params(tuff_model_out *out, const tuff_model *model, const 
     out->array = grown;
     for (int i = 0; i < n; i++) {
         tuff_param_info p;
-        char name[96];
+        char name[NAME];
         (void)tuff_model_param(model, i, &p);
+        if (p.buffer && !buffers) continue;
         snprintf(name, sizeof name, "%s%s", prefix, p.name);
         const char *kept = keep(out, tuff_strdup(name));
         if (!kept) return TUFF_ERR_MEMORY;
@@ -129,7 +131,7 @@ static size_t flat_count(const tuff_model *model)
     return (size_t)tuff_desc_count(tuff_tensor_desc(tuff_model_weights(model)));
 }
 
-static tuff_status move_weights(tuff_model *model, float *flat, bool read)
+tuff_status tuff_move_weights(tuff_model *model, float *flat, bool read)
 {
     tuff_stream *stream;
     tuff_tensor *w = tuff_model_weights(model);
@@ -148,8 +150,8 @@ tuff_status tuff_model_save(tuff_model *model, const char *path)
     tuff_status status = TUFF_OK;
     float *flat = tuff_alloc(flat_count(model), sizeof *flat);
     if (!flat) return TUFF_ERR_MEMORY;
-    TUFF_GO(move_weights(model, flat, true));
-    TUFF_GO(tuff_out_params(&out, model, "", flat));
+    TUFF_GO(tuff_move_weights(model, flat, true));
+    TUFF_GO(tuff_out_params(&out, model, "", flat, true));
     TUFF_GO(tuff_out_model(&out, model));
     TUFF_GO(tuff_out_write(&out, path));
 exit:
@@ -168,8 +170,8 @@ bool tuff_in_has(const tuff_safetensors *file, const char *prefix)
     return false;
 }
 
-static tuff_status read_param(const tuff_array *a, const tuff_param_info *p, const char *name,
-                              float *flat)
+tuff_status tuff_in_param(const tuff_array *a, const tuff_param_info *p, const char *name,
+                          float *flat)
 {
     char want[96], got[96];
     TUFF_REQUIRE(a, FORMAT, "model file: %s is missing", name);
@@ -187,15 +189,16 @@ static tuff_status read_param(const tuff_array *a, const tuff_param_info *p, con
 }
 
 tuff_status tuff_in_params(const tuff_safetensors *file, const tuff_model *model,
-                           const char *prefix, float *flat)
+                           const char *prefix, float *flat, size_t count, bool buffers)
 {
-    memset(flat, 0, flat_count(model) * sizeof *flat);
+    memset(flat, 0, count * sizeof *flat);
     for (int i = 0; i < tuff_model_param_count(model); i++) {
         tuff_param_info p;
-        char name[96];
+        char name[NAME];
         (void)tuff_model_param(model, i, &p);
+        if (p.buffer && !buffers) continue;
         snprintf(name, sizeof name, "%s%s", prefix, p.name);
-        TUFF_TRY(read_param(tuff_safetensors_find(file, name), &p, name, flat));
+        TUFF_TRY(tuff_in_param(tuff_safetensors_find(file, name), &p, name, flat));
     }
     return TUFF_OK;
 }
@@ -227,6 +230,15 @@ tuff_status tuff_in_float(const tuff_safetensors *file, const char *key, double 
     return TUFF_OK;
 }
 
+// How many batches a norm has seen, which PyTorch keeps beside its statistics and which nothing
+// needs.
+static bool is_count(const char *name)
+{
+    static const char end[] = ".num_batches_tracked";
+    const size_t n = strlen(name), m = sizeof end - 1;
+    return n > m && strcmp(name + n - m, end) == 0;
+}
+
 // Names that belong to no parameter of the net, under no prefix of a checkpoint.
 static tuff_status check_names(const tuff_safetensors *file, const tuff_model *model)
 {
@@ -237,7 +249,7 @@ static tuff_status check_names(const tuff_safetensors *file, const tuff_model *m
         for (int k = 0; rest == name && *prefixes[k]; k++)
             if (strncmp(name, prefixes[k], strlen(prefixes[k])) == 0)
                 rest = name + strlen(prefixes[k]);
-        bool found = false;
+        bool found = is_count(rest);
         for (int k = 0; !found && k < tuff_model_param_count(model); k++) {
             tuff_param_info p;
             found = tuff_model_param(model, k, &p) && strcmp(p.name, rest) == 0;
@@ -252,8 +264,8 @@ static tuff_status read_weights(const tuff_safetensors *file, tuff_model *model)
     TUFF_TRY(check_names(file, model));
     float *flat = tuff_alloc(flat_count(model), sizeof *flat);
     if (!flat) return TUFF_ERR_MEMORY;
-    tuff_status status = tuff_in_params(file, model, "", flat);
-    if (status == TUFF_OK) status = move_weights(model, flat, false);
+    tuff_status status = tuff_in_params(file, model, "", flat, flat_count(model), true);
+    if (status == TUFF_OK) status = tuff_move_weights(model, flat, false);
     tuff_free(flat);
     return status;
 }

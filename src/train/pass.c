@@ -17,7 +17,7 @@ struct tuff_pass {
     int64_t count;
     tuff_pass_spec spec;
     tuff_program *program;
-    tuff_var x, labels, target, hyper, y; // id 0: not in this program
+    tuff_var x, labels, target, hyper, counter, y; // id 0: not in this program
     size_t x_bytes, target_bytes, y_bytes;
     tuff_tensor *sums, *loss_sum, *correct_sum; // one tensor and its two views
     float *one_hot; // targets made of classes
@@ -103,13 +103,23 @@ static tuff_status emit_gradients(tuff_graph *g, tuff_pass *p, tuff_var loss,
                                   const tuff_var *params)
 {
     const int n = tuff_model_param_count(p->spec.model);
+    int trained = 0;
+    tuff_tensor **view = tuff_alloc((size_t)n, sizeof(tuff_tensor *));
     tuff_var *grads = tuff_alloc((size_t)n, sizeof *grads);
-    if (!grads) return TUFF_ERR_MEMORY;
-    tuff_graph_backward(g, loss, params, n, grads);
-    for (int i = 0; i < n && tuff_graph_status(g) == TUFF_OK; i++)
-        if (grads[i].id) tuff_graph_store(g, grads[i], p->spec.state->grad_views[i]);
+    tuff_var *wrt = tuff_alloc((size_t)n, sizeof *wrt);
+    for (int i = 0; view && grads && wrt && i < n; i++) {
+        if (!p->spec.state->grad_views[i]) continue; // a buffer
+        view[trained] = p->spec.state->grad_views[i];
+        wrt[trained++] = params[i];
+    }
+    const bool whole = view && grads && wrt;
+    if (whole) tuff_graph_backward(g, loss, wrt, trained, grads);
+    for (int i = 0; whole && i < trained && tuff_graph_status(g) == TUFF_OK; i++)
+        if (grads[i].id) tuff_graph_store(g, grads[i], view[i]);
+    tuff_free(view);
     tuff_free(grads);
-    return tuff_graph_status(g);
+    tuff_free(wrt);
+    return whole ? tuff_graph_status(g) : TUFF_ERR_MEMORY;
 }
 
 // One update of all weights at once.
@@ -117,7 +127,7 @@ static void emit_update(tuff_graph *g, tuff_pass *p)
 {
     const tuff_update_state *s = p->spec.state;
     const tuff_optimizer *o = &s->optimizer;
-    tuff_tensor *weights = tuff_model_weights(p->spec.model);
+    tuff_tensor *weights = tuff_model_trained(p->spec.model);
     tuff_var grads = tuff_graph_bind(g, "gradients", s->grads);
     if (o->clip_norm > 0) {
         const tuff_clip_norm_params clip = { o->clip_norm };
@@ -153,7 +163,10 @@ static tuff_status emit(tuff_graph *g, tuff_pass *p)
     tuff_var *params = tuff_alloc((size_t)tuff_model_param_count(model) + 1, sizeof *params);
     if (!params) return TUFF_ERR_MEMORY;
     p->x = tuff_graph_input(g, "x", in);
-    p->y = tuff_model_forward(g, model, p->x, params);
+    if (p->spec.state && tuff_model_random(model))
+        p->counter = tuff_graph_input(g, "counter", TUFF_SHAPE(TUFF_I32, 2));
+    p->y = p->spec.state ? tuff_model_forward_train(g, model, p->x, p->counter, params)
+                         : tuff_model_forward(g, model, p->x, params);
     tuff_status status = tuff_graph_status(g);
     if (p->spec.loss != TUFF_LOSS_AUTO && status == TUFF_OK) {
         const tuff_var loss = emit_loss(g, p);
@@ -300,8 +313,13 @@ static tuff_status write_classes(tuff_pass *p, const int32_t *labels)
                               (size_t)p->count * sizeof *labels);
 }
 
-tuff_status tuff_pass_run(tuff_pass *p, const float *x, const void *y, const float *hyper)
+tuff_status tuff_pass_run(tuff_pass *p, const float *x, const void *y, const float *hyper,
+                          uint64_t counter)
 {
+    const int32_t words[2] = { (int32_t)(uint32_t)counter, (int32_t)(uint32_t)(counter >> 32) };
+    if (p->counter.id)
+        TUFF_TRY(tuff_program_write(p->program, p->counter, words, sizeof words));
+
     TUFF_TRY(tuff_program_write(p->program, p->x, x, p->x_bytes));
     if (p->labels.id)
         TUFF_TRY(write_classes(p, y));

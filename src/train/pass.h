@@ -46,8 +46,10 @@ tuff_status tuff_passes_read(tuff_passes *passes, bool reset, tuff_sums *sums);
 int64_t tuff_passes_width(const tuff_passes *passes);
 
 // Starts one run: x f32 [count, input...], y i32 [count] or f32 [count, output...] (NULL
-// without a loss), hyper f32 [8] (training). Copies, and returns before it is done.
-tuff_status tuff_pass_run(tuff_pass *pass, const float *x, const void *y, const float *hyper);
+// without a loss), hyper f32 [8] (training); `counter` makes a step's random numbers its own.
+// Copies, and returns before it is done.
+tuff_status tuff_pass_run(tuff_pass *pass, const float *x, const void *y, const float *hyper,
+                          uint64_t counter);
 // Waits for the last run and copies the outputs.
 tuff_status tuff_pass_scores(tuff_pass *pass, float *scores);
 tuff_program *tuff_pass_program(tuff_pass *pass);

@@ -1,15 +1,19 @@
 // A trainer: the flat tensors of gradients and of the optimizer, and the programs of a step.
 #include "train/trainer.h"
 #include "base/alloc.h"
+#include "base/rng.h"
 #include "base/status.h"
 #include "ops/update.h"
 #include "base/time.h"
 #include "train/settings.h"
 
+// Separates these numbers from others that are drawn from the same seed.
+enum { PURPOSE_STEP = 5 };
+
 // A tensor of zeros in the layout of the weights.
 static tuff_status flat_zeros(tuff_trainer *t, tuff_tensor **tensor)
 {
-    const tuff_desc desc = *tuff_tensor_desc(tuff_model_weights(t->model));
+    const tuff_desc desc = *tuff_tensor_desc(tuff_model_trained(t->model));
     TUFF_TRY(tuff_tensor_create(tuff_model_device(t->model), desc, tensor));
     float *zeros = tuff_alloc((size_t)desc.dim[0], sizeof *zeros);
     if (!zeros) return TUFF_ERR_MEMORY;
@@ -24,17 +28,18 @@ static tuff_status make_starts(tuff_trainer *t, tuff_tensor **starts)
 {
     const int n = tuff_model_param_count(t->model);
     if (n == 0) return TUFF_OK; // refused where the passes are made
+    int count = 0; // in the order of the layers, which is that of the flat tensor
     int32_t *host = tuff_alloc((size_t)n, sizeof *host);
     if (!host) return TUFF_ERR_MEMORY;
     for (int i = 0; i < n; i++) {
         tuff_param_info info;
         (void)tuff_model_param(t->model, i, &info);
-        host[i] = (int32_t)info.offset;
+        if (!info.buffer) host[count++] = (int32_t)info.offset;
     }
     tuff_status status = tuff_tensor_create(tuff_model_device(t->model),
-                                            TUFF_SHAPE(TUFF_I32, n), starts);
+                                            TUFF_SHAPE(TUFF_I32, count), starts);
     if (status == TUFF_OK)
-        status = tuff_tensor_write(t->stream, *starts, host, (size_t)n * sizeof *host);
+        status = tuff_tensor_write(t->stream, *starts, host, (size_t)count * sizeof *host);
     tuff_free(host);
     return status;
 }
@@ -56,6 +61,7 @@ static tuff_status make_state(tuff_trainer *t)
     for (int i = 0; i < n; i++) {
         tuff_param_info info;
         (void)tuff_model_param(t->model, i, &info);
+        if (info.buffer) continue;
         TUFF_TRY(tuff_tensor_view(s->grads, info.offset, info.desc, &s->grad_views[i]));
     }
     return TUFF_OK;
@@ -130,7 +136,9 @@ tuff_status tuff_trainer_step(tuff_trainer *t, const float *x, const void *y, in
                              t->steps_per_epoch, t->steps);
     const tuff_update_params update = tuff_optimizer_update(&t->p.optimizer);
     tuff_update_hyper(tuff_optimizer_name(t->p.optimizer.kind), &update, t->lr, t->step, hyper);
-    TUFF_TRY(tuff_pass_run(pass, x, y, hyper));
+    // The upper word alone counts: a step's numbers are 2^32 places apart from the next one's.
+    const uint64_t draw = tuff_rng_fork(t->p.seed, PURPOSE_STEP) + (uint64_t)t->step;
+    TUFF_TRY(tuff_pass_run(pass, x, y, hyper, draw << 32));
     t->step++;
     return TUFF_OK;
 }

@@ -1,0 +1,32 @@
+// What the files of layers share: macros for their records, and checks of samples.
+#ifndef TUFF_NN_LAYERS_H
+#define TUFF_NN_LAYERS_H
+#include "graph/graph.h"
+#include "nn/net.h"
+
+// Each ends with a NULL name.
+extern const tuff_layer_kind tuff_layers_image[], tuff_layers_row[], tuff_layers_op[];
+
+enum { WIDEST = 1000000, LONGEST = 1000 }; // channels and units; kernels, strides and pads
+#define PLACE(name_, type_, max_) \
+    { .name = name_, .place = true, .type = type_, .min = 1, .max = max_ }
+#define ATTRIBUTE(name_, type_, min_, max_, standard_) \
+    { .name = name_, .type = type_, .min = min_, .max = max_, .standard = standard_ }
+#define SWITCH(name_, standard_) \
+    { .name = name_, .type = TUFF_ARG_SWITCH, .max = 1, .standard = standard_ }
+#define REAL(name_, low_, high_, usual_) \
+    { .name = name_, .type = TUFF_ARG_REAL, .low = low_, .high = high_, .usual = usual_ }
+// A real one in its place, which may be left out where `optional_`.
+#define REAL_PLACE(name_, low_, high_, usual_, optional_) \
+    { .name = name_, .place = true, .optional = optional_, .type = TUFF_ARG_REAL, \
+      .low = low_, .high = high_, .usual = usual_ }
+// Keeps the place of an argument that this layer has not.
+#define HIDDEN { .name = "", .min = 1, .max = 1, .standard = 1 }
+
+// "16x5x5" into text; returns text.
+const char *tuff_sample_print(const tuff_desc *d, char *text, size_t size);
+tuff_status tuff_want_image(const tuff_layer *l, const tuff_desc *x); // C x H x W
+tuff_status tuff_want_row(const tuff_layer *l, const tuff_desc *x);   // N
+tuff_status tuff_want_rows(const tuff_layer *l, const tuff_desc *x);  // N, or T x N
+void tuff_add_param(tuff_layer_params *p, const char *name, tuff_role_of role, tuff_desc desc);
+#endif
