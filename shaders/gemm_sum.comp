@@ -1,6 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// The end of a product whose sums were cut: y = act(sum of its parts + bias + residual).
+// The end of a product whose sums were cut, or which is scaled:
+// y = act(alpha (sum of its parts) + beta (bias + residual)).
 // Parts are added in their order, so that the same call gives the same bits.
 //
 //   binding 0  parts     f32[splits * count]  read
@@ -27,7 +28,9 @@ void main()
     if (i >= pc.count) return;
     float v = 0.0;
     for (uint j = 0; j < pc.splits; j++) v += parts[j * pc.count + i];
-    if ((pc.after & TUFF_AFTER_BIAS) != 0) v += bias[i / pc.bias_step % pc.bias_n];
-    if ((pc.after & TUFF_AFTER_RESIDUAL) != 0) v += residual[i];
+    v *= pc.alpha;
+    if ((pc.after & TUFF_AFTER_BIAS) != 0)
+        v += pc.beta * bias[i / pc.bias_step % pc.bias_n];
+    if ((pc.after & TUFF_AFTER_RESIDUAL) != 0) v += pc.beta * residual[i];
     y[i] = act(v, pc.after & TUFF_AFTER_ACT);
 }

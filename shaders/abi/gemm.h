@@ -18,10 +18,11 @@ typedef struct tuff_gemm tuff_gemm;
 #define TUFF_AFTER_BIAS     4u
 #define TUFF_AFTER_RESIDUAL 8u
 
-// gemm_sum.comp: y[i] = act(sum of parts[i + j * count] + bias + residual).
+// gemm_sum.comp: y[i] = act(alpha (sum of parts[i + j * count]) + beta (bias + residual)).
 struct tuff_gemm_sum_pc {
     uint count, splits, after;
     uint bias_step, bias_n; // element i takes bias[i / bias_step % bias_n]
+    float alpha, beta;
 };
 
 // The place that pixel p written reads for kernel tap t is p * mul + off + t * step along each

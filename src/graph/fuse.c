@@ -81,6 +81,7 @@ static int *act_at(const tuff_step *s) { return (int *)((char *)s->params + s->o
 // True when b, added to y, runs along y's bias axis only: [.., C, 1, 1] with ones elsewhere.
 static bool is_bias(const tuff_desc *y, const tuff_desc *b, int axis)
 {
+    if (axis >= y->rank) return false;
     const int64_t channels = y->dim[y->rank - 1 - axis];
     if (b->rank > y->rank || b->rank <= axis || tuff_desc_count(b) != channels) return false;
     return b->dim[b->rank - 1 - axis] == channels;

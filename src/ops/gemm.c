@@ -48,9 +48,17 @@ static uint32_t after_bits(const tuff_product *p)
            (has(p, p->residual) ? TUFF_AFTER_RESIDUAL : 0);
 }
 
+static float factor(float v) { return v == 0 ? 1 : v; }
+
+// What follows the product is for gemm_sum.comp alone.
+static bool is_apart(const tuff_product *p)
+{
+    return factor(p->alpha) != 1 || factor(p->beta) != 1 || (p->apart && has(p, p->bias));
+}
+
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
 {
-    return p->act <= TUFF_ACT_RELU &&
+    return p->act <= TUFF_ACT_RELU && !is_apart(p) &&
            (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
 }
 
@@ -85,7 +93,7 @@ bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint3
 // Whether the kernel writes y itself.
 static bool is_whole(const tuff_product *p)
 {
-    return p->g.splits == 1 && p->g.after == after_bits(p);
+    return p->g.splits == 1 && p->g.after == after_bits(p) && !is_apart(p);
 }
 
 // Binds an input, or what is never read in its place.
@@ -137,7 +145,9 @@ void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *p
     TUFF_PUSH(d, (struct tuff_gemm_sum_pc){ .count = p->g.count, .splits = p->g.splits,
                                             .after = after_bits(p),
                                             .bias_step = p->bias_step,
-                                            .bias_n = p->bias_n });
+                                            .bias_n = p->bias_n,
+                                            .alpha = factor(p->alpha),
+                                            .beta = factor(p->beta) });
 }
 
 bool tuff_takes_texels(const tuff_caps *k)

@@ -32,6 +32,8 @@ typedef struct tuff_product {
     int act;                // tuff_act
     uint32_t bias_step;     // element i of y takes bias[i / bias_step % bias_n]
     uint32_t bias_n;
+    bool apart;             // ... which is not how the first kernel would index it
+    float alpha, beta;      // factors of the product, and of bias and residual; 0: 1
 } tuff_product;
 
 static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)

@@ -1,24 +1,57 @@
 // matmul as numbers: what its reference and its plans both read from a call.
 #ifndef TUFF_OPS_MATMUL_H
 #define TUFF_OPS_MATMUL_H
-#include "ops/op.h"
+#include "ops/gemm.h"
 
 // Steps are in elements. Leading dims are counted from the innermost of them, dim[0]; a step
 // is 0 along a dim that is broadcast.
+//
+// A vector is a matrix of one row; behind a matrix, where numpy makes it one of one column,
+// both change places here, so that y's last dim runs along the columns either way:
+//
+//   [.., M, K] [K]  ->  [1, K] [.., K, M]
 typedef struct tuff_matmul_shape {
+    int a, b; // inputs of the call that are the left and the right operand
     int64_t m, n, k, batches;
     int64_t a_m, a_k, b_k, b_n;
     int dims;
     int64_t dim[TUFF_MAX_DIMS], a_step[TUFF_MAX_DIMS], b_step[TUFF_MAX_DIMS];
 } tuff_matmul_shape;
 
-// Of a call with ports as the record says and ranks of at least 2; the sizes may disagree
-// (infer finds out).
+// Of a call of matmul with ports as the record says and ranks of at least 1; the sizes may
+// disagree (infer finds out).
 void tuff_matmul_shape_of(const tuff_call *c, tuff_matmul_shape *s);
 
-// Variants, best first.
-bool tuff_matmul_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
-bool tuff_matmul_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
-bool tuff_matmul_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
-bool tuff_matmul_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
+// For references: sum[j] = sum over k of a[k * a_k] * b[k, j], for `cols` columns j, at most
+// TUFF_MATMUL_BLOCK.
+enum { TUFF_MATMUL_BLOCK = 256 };
+void tuff_matmul_sum_row(const tuff_matmul_shape *s, const float *a, const float *b,
+                         int64_t cols, double sum[]);
+
+// The product of such a shape, without anything behind it.
+void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *s, tuff_product *p,
+                         struct tuff_matmul_pc *pc);
+
+// The kernels, best first.
+typedef bool tuff_matmul_fn(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                            tuff_plan *plan);
+tuff_matmul_fn tuff_matmul_packed, tuff_matmul_texel, tuff_matmul_tile, tuff_matmul_plain;
+
+// The planners of an op, made of the file's own `static void name_product(call, p, pc)`.
+#define TUFF_MATMUL_PLAN(name, kernel)                                          \
+    static bool name##_##kernel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan) \
+    {                                                                           \
+        tuff_product p;                                                         \
+        struct tuff_matmul_pc pc;                                               \
+        name##_product(c, &p, &pc);                                             \
+        return tuff_matmul_##kernel(&p, &pc, k, plan);                          \
+    }
+#define TUFF_MATMUL_PLANS(name)                                                 \
+    TUFF_MATMUL_PLAN(name, packed)                                              \
+    TUFF_MATMUL_PLAN(name, texel)                                               \
+    TUFF_MATMUL_PLAN(name, tile)                                                \
+    TUFF_MATMUL_PLAN(name, plain)
+#define TUFF_MATMUL_KERNELS(name)                                               \
+    { TUFF_KERNEL("packed", name##_packed), TUFF_KERNEL("texel", name##_texel), \
+      TUFF_GPU_KERNEL("tile", name##_tile), TUFF_KERNEL("plain", name##_plain) }
 #endif

@@ -32,15 +32,14 @@ static void merge(tuff_matmul_shape *s)
     s->dims = out;
 }
 
-static void product_of(const tuff_call *c, tuff_product *p, struct tuff_matmul_pc *pc)
+void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *shape, tuff_product *p,
+                         struct tuff_matmul_pc *pc)
 {
-    const tuff_matmul_params *params = c->params;
-    tuff_matmul_shape s;
-    tuff_matmul_shape_of(c, &s);
+    tuff_matmul_shape s = *shape;
     merge(&s);
     assert(s.dims <= TUFF_MATMUL_DIMS);
-    *p = (tuff_product){ .call = c, .a = 0, .b = 1, .bias = 2, .residual = 3,
-                         .act = params->act, .bias_step = 1, .bias_n = (uint32_t)s.n };
+    *p = (tuff_product){ .call = c, .a = s.a, .b = s.b, .bias = -1, .residual = -1,
+                         .bias_step = 1, .bias_n = (uint32_t)s.n };
     p->g = (tuff_gemm){ .m = (uint32_t)s.m, .n = (uint32_t)s.n, .k = (uint32_t)s.k,
                         .batches = (uint32_t)s.batches };
     *pc = (struct tuff_matmul_pc){ .a_m = (uint32_t)s.a_m, .a_k = (uint32_t)s.a_k,
@@ -53,43 +52,35 @@ static void product_of(const tuff_call *c, tuff_product *p, struct tuff_matmul_p
     }
 }
 
-bool tuff_matmul_packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+bool tuff_matmul_packed(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                        tuff_plan *plan)
 {
-    tuff_product p;
-    struct tuff_matmul_pc pc;
-    product_of(c, &p, &pc);
-    const struct tuff_pack_pc a = { .rows = p.g.m, .k = p.g.k, .row_step = pc.a_m,
-                                    .inner_step = pc.a_k, .inner = p.g.k };
-    const struct tuff_pack_pc b = { .rows = p.g.n, .k = p.g.k, .row_step = pc.b_n,
-                                    .inner_step = pc.b_k, .inner = p.g.k };
-    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = p.a, .rows = p.g.m,
+    const struct tuff_pack_pc a = { .rows = p->g.m, .k = p->g.k, .row_step = pc->a_m,
+                                    .inner_step = pc->a_k, .inner = p->g.k };
+    const struct tuff_pack_pc b = { .rows = p->g.n, .k = p->g.k, .row_step = pc->b_n,
+                                    .inner_step = pc->b_k, .inner = p->g.k };
+    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = p->a, .rows = p->g.m,
                                .pc = &a, .pc_bytes = sizeof a };
-    const tuff_panels right = { .shader = TUFF_SHADER_pack, .input = p.b, .rows = p.g.n,
+    const tuff_panels right = { .shader = TUFF_SHADER_pack, .input = p->b, .rows = p->g.n,
                                 .pc = &b, .pc_bytes = sizeof b };
-    return tuff_product_packed(&p, &left, &right, p.g.n, 0, k, plan);
+    return tuff_product_packed(p, &left, &right, p->g.n, 0, k, plan);
 }
 
-bool tuff_matmul_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+bool tuff_matmul_texel(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                       tuff_plan *plan)
 {
-    tuff_product p;
-    struct tuff_matmul_pc pc;
-    product_of(c, &p, &pc);
-    return tuff_product_texel(&p, TUFF_SHADER_matmul_texel, &pc, sizeof pc, 1, k, plan);
+    return tuff_product_texel(p, TUFF_SHADER_matmul_texel, pc, sizeof *pc, 1, k, plan);
 }
 
-bool tuff_matmul_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+bool tuff_matmul_tile(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                      tuff_plan *plan)
 {
-    tuff_product p;
-    struct tuff_matmul_pc pc;
-    product_of(c, &p, &pc);
-    return tuff_product_tile(&p, TUFF_SHADER_matmul_tile, &pc, sizeof pc, pc.a_k == 1,
-                             pc.b_k == 1 && pc.b_n != 1, k, plan);
+    return tuff_product_tile(p, TUFF_SHADER_matmul_tile, pc, sizeof *pc, pc->a_k == 1,
+                             pc->b_k == 1 && pc->b_n != 1, k, plan);
 }
 
-bool tuff_matmul_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+bool tuff_matmul_plain(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                       tuff_plan *plan)
 {
-    tuff_product p;
-    struct tuff_matmul_pc pc;
-    product_of(c, &p, &pc);
-    return tuff_product_plain(&p, TUFF_SHADER_matmul_plain, &pc, sizeof pc, k, plan);
+    return tuff_product_plain(p, TUFF_SHADER_matmul_plain, pc, sizeof *pc, k, plan);
 }

@@ -3,6 +3,8 @@
 
 // ---- matrix
 X(matmul)
+X(gemm)
+X(outer)
 
 // ---- conv
 X(conv1d)

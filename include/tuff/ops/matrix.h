@@ -18,11 +18,28 @@ typedef struct tuff_matmul_params {
     int act;      // tuff_act, applied last
 } tuff_matmul_params;
 
-// y = act(a b + bias + residual), a [..., M, K], b [..., K, N] or [K, N], y [..., M, N] (f32).
-// Leading dims are batches and broadcast (ONNX MatMul; numpy.matmul). bias [N] and residual
-// (y's shape) may be NULL. residual may be y itself.
+// y = act(a b + bias + residual), a [..., M, K], b [..., K, N], y [..., M, N].
+// Leading dims are batches and broadcast; a vector is a matrix of one row on the left and of
+// one column on the right, and y goes without that dim (ONNX MatMul; numpy.matmul). bias (along
+// y's last dim) and residual (y's shape) may be NULL. residual may be y itself.
 TUFF_API TUFF_CHECK tuff_status tuff_matmul(tuff_stream *s, const tuff_tensor *a,
                                             const tuff_tensor *b, const tuff_tensor *bias,
                                             const tuff_tensor *residual, tuff_tensor *y,
                                             const tuff_matmul_params *p);
+
+typedef struct tuff_gemm_params {
+    bool trans_a;      // a is [K, M]
+    bool trans_b;      // b is [N, K]
+    float alpha, beta; // 0 = 1
+} tuff_gemm_params;
+// y [M, N] = alpha a b + beta c, a [M, K], b [K, N]; c [M, N], or dims of it that are repeated,
+// or NULL (ONNX Gemm).
+TUFF_API TUFF_CHECK tuff_status tuff_general_matmul(tuff_stream *s, const tuff_tensor *a,
+                                                    const tuff_tensor *b,
+                                                    const tuff_tensor *c, tuff_tensor *y,
+                                                    const tuff_gemm_params *p);
+
+// y[i, j] = a[i] b[j], a [M], b [N] (torch.outer).
+TUFF_API TUFF_CHECK tuff_status tuff_outer(tuff_stream *s, const tuff_tensor *a,
+                                           const tuff_tensor *b, tuff_tensor *y);
 #endif
