@@ -151,7 +151,7 @@ const tuff_op tuff_op_gemm = {
     .tol = { .f32 = 1e-5f }, // as matmul's
     .sample = { -1, 1 },
     .cases = TUFF_CASES("1x1 1x1", "33x17 17x29 29", "17x33 29x17 33x29 trans_a=1 trans_b=1",
-                        "7x5 5x3 7x1 alpha=0.5 beta=2", "7x5 5x3 - alpha=-1.5",
+                        "7x5 5x3 7x1 alpha=0.5 beta=2", "7x5 5x3 alpha=-1.5",
                         "131x67 67x129 129 beta=0.25", "5x300 300x7 [] trans_a=0",
                         "13x1 13x11 1x11 trans_a=1 alpha=3")
 };
