@@ -54,7 +54,7 @@ typedef struct tuff_binding {
 } tuff_binding;
 
 typedef struct tuff_launch {
-    int shader;                   // TUFF_SHADER_..., from the generated tuff_shaders.h
+    int shader;                   // TUFF_SHADER_..., or what tuff_shader_add gave
     uint32_t spec[TUFF_MAX_SPEC]; // constant_id 0, 1, ...
     int nspec;
     unsigned char push[TUFF_MAX_PUSH];
@@ -62,6 +62,15 @@ typedef struct tuff_launch {
     uint32_t grid[3];             // workgroups; each >= 1 and within caps.max_groups
     uint32_t subgroup;            // required subgroup size; 0: the device's own
 } tuff_launch;
+
+// Shaders by number: those of the generated tuff_shaders.h, and behind them what is added.
+struct tuff_shader_code;
+int tuff_shader_count(void);
+const struct tuff_shader_code *tuff_shader_at(int shader);
+// Adds valid SPIR-V, which is copied; it stays for good, and the same code under the same name
+// is the same shader. Thread-safe. Fails: TUFF_ERR_LIMIT, TUFF_ERR_MEMORY.
+tuff_status tuff_shader_add(const char *name, const uint32_t *words, size_t bytes,
+                            int *shader);
 
 // `ptr[i]` is the host address of ranges[i]. `arg` is the list's own copy.
 typedef void (*tuff_host_fn)(void *arg, void *const ptr[]);

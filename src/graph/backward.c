@@ -69,7 +69,7 @@ static void apply(pass *p, int s)
 
 static bool check(tuff_graph *g, tuff_var loss, const tuff_var *wrt, int n)
 {
-    if (g->tape.status != TUFF_OK) return false;
+    if (g->tape.status != TUFF_OK || !tuff_graph_whole(g)) return false;
     bool fine = loss.id > 0 && loss.id < g->nvalues;
     for (int i = 0; i < n; i++) fine &= wrt[i].id > 0 && wrt[i].id < g->nvalues;
     if (!fine)

@@ -110,9 +110,16 @@ static const tuff_desc *desc_of(tuff_tape *t, tuff_var v)
     return valid(g, v) ? &g->values[v.id].desc : &none;
 }
 
-static tuff_var reshape(tuff_tape *t, tuff_var v, const tuff_desc *shape)
+static tuff_var reshape(tuff_tape *t, tuff_var v, const tuff_desc *shape);
+
+// A gradient rule of a user's is handed its tape as a graph (kernel/operator.c), on which it
+// may append ops. The check's tape is no graph: nothing else may be done with it.
+bool tuff_graph_whole(tuff_graph *g)
 {
-    return tuff_graph_reshape((tuff_graph *)t, v, *shape);
+    if (g->tape.emit == emit) return true;
+    fail(g, tuff_fail(TUFF_ERR_STATE, "graph: a gradient rule may append ops and reshapes and "
+                                      "look at shapes, nothing else"));
+    return false;
 }
 
 // ---- public ------------------------------------------------------------------------------
@@ -153,13 +160,14 @@ tuff_status tuff_graph_status(const tuff_graph *graph) { return graph->tape.stat
 
 const tuff_desc *tuff_graph_desc(const tuff_graph *graph, tuff_var v)
 {
+    if (graph->tape.emit != emit) return graph->tape.desc((tuff_tape *)&graph->tape, v);
     return valid(graph, v) ? &graph->values[v.id].desc : NULL;
 }
 
 // A value of a kind that stands at no step; its name is copied.
 static tuff_var leaf(tuff_graph *g, tuff_value_kind kind, const char *name, tuff_desc desc)
 {
-    if (g->tape.status != TUFF_OK) return (tuff_var){ 0 };
+    if (g->tape.status != TUFF_OK || !tuff_graph_whole(g)) return (tuff_var){ 0 };
     const tuff_status status = tuff_desc_check(&desc);
     if (status != TUFF_OK) {
         fail(g, status);
@@ -202,6 +210,14 @@ tuff_var tuff_graph_constant(tuff_graph *g, tuff_desc desc, const void *data)
     return v;
 }
 
+void tuff_graph_record(tuff_graph *g, const tuff_op *op, const tuff_var *in, int nin,
+                       const void *params, tuff_var *out, int nout)
+{
+    tuff_var all[TUFF_OP_OUT] = { { 0 } };
+    g->tape.emit(&g->tape, op, in, nin, params, all);
+    for (int i = 0; i < nout && i < TUFF_OP_OUT; i++) out[i] = all[i];
+}
+
 void tuff_graph_op_n(tuff_graph *g, const char *op, const tuff_var *in, int nin,
                      const void *params, tuff_var *out, int nout)
 {
@@ -212,9 +228,7 @@ void tuff_graph_op_n(tuff_graph *g, const char *op, const tuff_var *in, int nin,
         fail(g, tuff_fail(TUFF_ERR_ARG, "graph: there is no op named '%s'", op));
         return;
     }
-    tuff_var all[TUFF_OP_OUT] = { { 0 } };
-    emit(&g->tape, record, in, nin, params, all);
-    for (int i = 0; i < nout && i < TUFF_OP_OUT; i++) out[i] = all[i];
+    tuff_graph_record(g, record, in, nin, params, out, nout);
 }
 
 tuff_var tuff_graph_op(tuff_graph *g, const char *op, const tuff_var *in, int nin,
@@ -225,8 +239,10 @@ tuff_var tuff_graph_op(tuff_graph *g, const char *op, const tuff_var *in, int ni
     return out;
 }
 
-tuff_var tuff_graph_reshape(tuff_graph *g, tuff_var v, tuff_desc shape)
+static tuff_var reshape(tuff_tape *t, tuff_var v, const tuff_desc *wanted)
 {
+    tuff_graph *g = (tuff_graph *)t;
+    const tuff_desc shape = *wanted;
     if (!check_var(g, v, "what is reshaped")) return (tuff_var){ 0 };
     const tuff_desc *from = &g->values[v.id].desc;
     tuff_status status = tuff_desc_check(&shape);
@@ -248,9 +264,14 @@ tuff_var tuff_graph_reshape(tuff_graph *g, tuff_var v, tuff_desc shape)
     return (tuff_var){ alias };
 }
 
+tuff_var tuff_graph_reshape(tuff_graph *g, tuff_var v, tuff_desc shape)
+{
+    return g->tape.reshape(&g->tape, v, &shape);
+}
+
 void tuff_graph_output(tuff_graph *g, const char *name, tuff_var v)
 {
-    if (!check_var(g, v, "an output")) return;
+    if (!tuff_graph_whole(g) || !check_var(g, v, "an output")) return;
     tuff_value *root = &g->values[tuff_value_root(g, v.id)];
     root->output = true;
     if (!name || root->name) return;
@@ -260,7 +281,7 @@ void tuff_graph_output(tuff_graph *g, const char *name, tuff_var v)
 
 void tuff_graph_store(tuff_graph *g, tuff_var v, tuff_tensor *into)
 {
-    if (!check_var(g, v, "what is stored")) return;
+    if (!tuff_graph_whole(g) || !check_var(g, v, "what is stored")) return;
     if (!into) {
         fail(g, tuff_fail(TUFF_ERR_ARG, "graph: the tensor to store into is NULL"));
         return;

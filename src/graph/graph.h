@@ -44,6 +44,11 @@ struct tuff_graph {
     int nsteps, steps_room;
 };
 
+// False, with the graph's failure set, where what a gradient rule was handed is only a tape.
+bool tuff_graph_whole(tuff_graph *g);
+// Appends a record's node, whether or not the table of ops has it.
+void tuff_graph_record(tuff_graph *g, const tuff_op *op, const tuff_var *in, int nin,
+                       const void *params, tuff_var *out, int nout);
 // The call of a node as descriptions; params point into the step.
 tuff_call tuff_step_call(const tuff_graph *g, const tuff_step *s);
 // The value whose memory holds v's elements: v, or what v is an alias of.

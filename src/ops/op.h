@@ -276,6 +276,7 @@ struct tuff_op {
     // are lowered (lower.h): cast to f32 or i32, computed, and cast back.
     uint32_t native;
     tuff_port in[TUFF_OP_IN + 1], out[TUFF_OP_OUT + 1]; // ended by a NULL name
+    bool own; // a user's, made at run time (the kernel room)
     size_t params_size; // 0: none
     tuff_field params[TUFF_OP_PARAMS];
 
@@ -315,11 +316,14 @@ struct tuff_op {
 
 #define TUFF_CASES(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
-// Every op of the library, in the order of op_list.h.
+// Every op of the library, in the order of op_list.h, and then those that were added.
 int tuff_op_count(void);
 const tuff_op *tuff_op_at(int index);
 // By name, or NULL.
 const tuff_op *tuff_op_find(const char *name);
+// Adds a record, which must stay for good. Fails: TUFF_ERR_ARG (the name is taken),
+// TUFF_ERR_LIMIT.
+tuff_status tuff_registry_add(const tuff_op *op);
 
 // ---- running (run.c, select.c) --------------------------------------------------------------
 

@@ -27,6 +27,15 @@ static tuff_status none_fits(const tuff_call *c, const tuff_caps *k, const char 
     if (only)
         return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no kernel named %s takes %s here",
                          c->op->name, only, x);
+    if (!c->op->variants[0].name)
+        return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: it has no kernel, only a reference in C "
+                         "that the CPU path runs", c->op->name);
+    if (c->op->own)
+        return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: its kernel is not for %s on this device, "
+                         "which binds %u storage buffers and %llu texels, has workgroups of "
+                         "%u and %u bytes of shared memory", c->op->name, x,
+                         k->storage_buffers, (unsigned long long)k->max_texels, k->max_group,
+                         k->shared);
     // The last variant runs on every device: what stops it is the size of its scratch memory.
     return tuff_fail(TUFF_ERR_LIMIT, "%s: what its kernels keep beside %s takes more than the "
                      "%llu bytes that this device binds at once (maxStorageBufferRange)",
@@ -58,6 +67,8 @@ static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, con
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     if (k->cpu) {
+        TUFF_REQUIRE(c->op->ref, UNSUPPORTED, "%s: it has no reference in C, and the CPU path "
+                     "runs nothing else", c->op->name);
         p->count = 0;
         p->variant = "ref";
         memset(p->scratch, 0, sizeof p->scratch);

@@ -79,12 +79,26 @@ tuff_status vk_layout_get(vk_device *d, int signature, vk_layout *layout)
 
 // ---- shader modules ----------------------------------------------------------------------
 
+// Makes room in the table for a shader, which may have been added after the device was opened.
+static tuff_status module_room(vk_device *d, int shader)
+{
+    if (shader < d->modules) return TUFF_OK;
+    const int more = tuff_shader_count();
+    VkShaderModule *grown = tuff_realloc(d->module, (size_t)more, sizeof *grown);
+    if (!grown) return TUFF_ERR_MEMORY;
+    for (int i = d->modules; i < more; i++) grown[i] = VK_NULL_HANDLE;
+    d->module = grown;
+    d->modules = more;
+    return TUFF_OK;
+}
+
 static tuff_status module_get(vk_device *d, int shader, VkShaderModule *module)
 {
     tuff_status status = TUFF_OK;
-    const struct tuff_shader_code *code = &tuff_shader_codes[shader];
+    const struct tuff_shader_code *code = tuff_shader_at(shader);
     TUFF_REQUIRE(code->words, UNSUPPORTED, "this build leaves shader %s out", code->name);
     pthread_mutex_lock(&d->pipeline_lock);
+    TUFF_GO(module_room(d, shader));
     if (!d->module[shader]) {
         VK(d->vk.vkCreateShaderModule(
             d->device,
@@ -119,7 +133,7 @@ tuff_status vk_pipeline_get(vk_device *d, const tuff_launch *l, int signature,
     // Zeroed whole, so that keys compare as bytes.
     vk_pipeline_key key;
     memset(&key, 0, sizeof key);
-    assert(l->shader >= 0 && l->shader < TUFF_SHADER_COUNT);
+    assert(l->shader >= 0 && l->shader < tuff_shader_count());
     assert(!l->subgroup || d->choice.caps.subgroup_control);
     key.shader = l->shader;
     key.nspec = l->nspec;
@@ -144,7 +158,7 @@ tuff_status vk_pipeline_get(vk_device *d, const tuff_launch *l, int signature,
 static void name_pipeline(vk_device *d, const vk_pipeline_key *k, VkPipeline pipeline)
 {
     char text[96];
-    int n = snprintf(text, sizeof text, "%.40s", tuff_shader_codes[k->shader].name);
+    int n = snprintf(text, sizeof text, "%.40s", tuff_shader_at(k->shader)->name);
     for (int i = 0; i < k->nspec && n < 80; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, " %u", k->spec[i]);
     vk_name(d, VK_OBJECT_TYPE_PIPELINE, (uint64_t)pipeline, "%s", text);
@@ -217,7 +231,7 @@ static void build_some(void *arg, size_t begin, size_t end)
         if (job->status == TUFF_OK) {
             job->status = status;
             snprintf(job->why, sizeof job->why, "shader %s: %.400s",
-                     tuff_shader_codes[job->list[i]->key.shader].name, tuff_last_error());
+                     tuff_shader_at(job->list[i]->key.shader)->name, tuff_last_error());
         }
         pthread_mutex_unlock(&job->lock);
     }
@@ -245,6 +259,7 @@ void vk_pipeline_destroy_all(vk_device *d)
         d->vk.vkDestroyPipelineLayout(d->device, d->layout[i].pipeline, NULL);
         d->vk.vkDestroyDescriptorSetLayout(d->device, d->layout[i].set, NULL);
     }
-    for (int i = 0; i < TUFF_SHADER_COUNT; i++)
+    for (int i = 0; i < d->modules; i++)
         d->vk.vkDestroyShaderModule(d->device, d->module[i], NULL);
+    tuff_free(d->module);
 }

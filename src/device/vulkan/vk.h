@@ -114,7 +114,8 @@ typedef struct vk_device {
     uint64_t reserved;
 
     pthread_mutex_t pipeline_lock; // the tables; not the building
-    VkShaderModule module[TUFF_SHADER_COUNT + 1];
+    VkShaderModule *module; // by shader
+    int modules;
     vk_layout layout[VK_SIGNATURES];
     vk_pipeline *pipeline[VK_PIPELINE_BINS];
     VkPipelineCache cache;
