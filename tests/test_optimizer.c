@@ -39,7 +39,7 @@ static set set_create(const float *w, const float *state)
     static const int32_t starts[STARTS] = { 0, 1, 12, 30 };
     set s = { make(flat, w), make(flat, NULL), make(TUFF_SHAPE(TUFF_F32, 8), NULL),
               make(flat, state), make(flat, state), make(flat, state),
-              make(TUFF_SHAPE(TUFF_I32, STARTS), starts), { NULL } };
+              make(TUFF_SHAPE(TUFF_I32, STARTS), starts), { .m = NULL } };
     s.more = (tuff_update_tensors){ .m = s.m, .v = s.v, .x = s.x, .starts = s.starts };
     return s;
 }

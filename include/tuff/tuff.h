@@ -7,6 +7,7 @@
 #include <tuff/device.h>
 #include <tuff/format.h>
 #include <tuff/graph.h>
+#include <tuff/kernel.h>
 #include <tuff/nn.h>
 #include <tuff/ops.h>
 #include <tuff/tensor.h>
