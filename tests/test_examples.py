@@ -80,7 +80,14 @@ def program_of_the_readme():
     assert number(r"(\S+) % right", out) > 30, out
 
 
+def own_op():
+    out = example("own_op")
+    if "no run-time compiler" not in out:
+        assert number(r"(\d+) of 200 points right", out) > 190, out
+
+
 status = run([(devices, None), (matmul, None), (regression, None), (dense, None),
+              (own_op, None),
               (simplenet_without_its_folder, None), (checkpoint, FASHION),
               (simplenet, FASHION), (program_of_the_readme, FASHION),
               (simplenet_on_cifar, CIFAR)])
