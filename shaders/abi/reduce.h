@@ -5,6 +5,15 @@
 #define TUFF_REDUCE_SUM 0
 #define TUFF_REDUCE_MAX 1
 #define TUFF_REDUCE_MIN 2
+#define TUFF_REDUCE_PROD 3
+#define TUFF_REDUCE_LSE 4 // log of the sum of exp
+
+// MAP: what an element is before; FINISH: what becomes of the result.
+#define TUFF_REDUCE_ASIS   0
+#define TUFF_REDUCE_ABS    1
+#define TUFF_REDUCE_SQUARE 2
+#define TUFF_REDUCE_ROOT   1
+#define TUFF_REDUCE_LOG    2
 
 // Element (row, col) of x lies at the sum of two walks, each given innermost first: row over
 // the dims that stay, col over those that go. A row is cut into `segments` pieces of `span`

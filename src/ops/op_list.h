@@ -97,6 +97,12 @@ X(reduce_sum)
 X(reduce_mean)
 X(reduce_max)
 X(reduce_min)
+X(reduce_prod)
+X(reduce_l1)
+X(reduce_l2)
+X(reduce_sum_square)
+X(reduce_log_sum)
+X(reduce_log_sum_exp)
 X(softmax)
 
 // ---- move

@@ -16,14 +16,32 @@ TUFF_API TUFF_CHECK tuff_status tuff_softmax(tuff_stream *s, const tuff_tensor *
 typedef struct tuff_reduce_params {
     uint32_t axes; // bit i: the i-th dim counted from the innermost; 0 = all
     bool keepdims; // reduced dims stay, as 1
+    bool noop_with_empty_axes; // axes = 0 means no dim: each element is a result by itself
 } tuff_reduce_params;
-// y = sum / mean / max / min of x over `axes` (ONNX ReduceSum, ...).
-TUFF_API TUFF_CHECK tuff_status tuff_reduce_sum(tuff_stream *s, const tuff_tensor *x,
-                                                tuff_tensor *y, const tuff_reduce_params *p);
-TUFF_API TUFF_CHECK tuff_status tuff_reduce_mean(tuff_stream *s, const tuff_tensor *x,
-                                                 tuff_tensor *y, const tuff_reduce_params *p);
-TUFF_API TUFF_CHECK tuff_status tuff_reduce_max(tuff_stream *s, const tuff_tensor *x,
-                                                tuff_tensor *y, const tuff_reduce_params *p);
-TUFF_API TUFF_CHECK tuff_status tuff_reduce_min(tuff_stream *s, const tuff_tensor *x,
-                                                tuff_tensor *y, const tuff_reduce_params *p);
+// y = one number of x's elements over `axes` (ONNX ReduceSum, ...). The sum, product, l1 and
+// sum of squares of i32 keep their low 32 bits. max and min: a NaN wins.
+//   sum, mean, max, min    as they say
+//   prod                   product; its gradient is right at zeros, too
+//   l1, l2, sum_square     sum of |x|, root of the sum of x^2, sum of x^2
+//   log_sum, log_sum_exp   log of the sum of x, of exp(x), the latter without overflow
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_sum(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_mean(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_max(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_min(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_prod(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_l1(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_l2(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_sum_square(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_log_sum(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
+TUFF_API TUFF_CHECK tuff_status tuff_reduce_log_sum_exp(
+    tuff_stream *s, const tuff_tensor *x, tuff_tensor *y, const tuff_reduce_params *p);
 #endif
