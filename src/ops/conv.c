@@ -143,10 +143,7 @@ static tuff_cost cost(const tuff_call *c)
         .infer = infer,                                                         \
         .ref = ref,                                                             \
         .units = units,                                                         \
-        .variants = { TUFF_KERNEL("packed", tuff_conv_packed),                  \
-                      TUFF_KERNEL("texel", tuff_conv_texel),                    \
-                      TUFF_GPU_KERNEL("tile", tuff_conv_tile),                  \
-                      TUFF_KERNEL("plain", tuff_conv_plain) },                  \
+        .variants = TUFF_CONV_VARIANTS(),                                       \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
         .fuse = { .bias = BIAS, .residual = RESIDUAL,                           \
@@ -164,7 +161,10 @@ CONV(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 6x1x5x5 6 pad=2,2,2,2 act=relu",
      "2x6x14x14 16x6x5x5 16", "2x3x33x17 5x3x5x3 5 stride=2,1 pad=1,2,0,1",
      "1x5x13x11 7x5x3x3 - 1x7x9x7 dilation=2,2 act=tanh",
      "2x6x9x9 4x3x3x3 4 2x4x5x5 stride=2,2 pad=1,1,1,1 group=2",
-     "2x7x8x9 7x1x3x3 7 pad=1,1,1,1 group=7", "1x64x7x7 65x64x1x1 65",
+     "2x7x8x9 7x1x3x3 7 pad=1,1,1,1 group=7",
+     "2x5x9x11 10x1x3x3 10 stride=2 pad=1,1,1,1 group=5 act=relu",
+     "1x3x13x38 3x1x5x5 pad=2,2,2,2 group=3",
+     "2x3x12x9 3x1x5x5 3 stride=2 pad=2,1,1,2 group=3", "1x64x7x7 65x64x1x1 65",
      "1x1x1x9 2x1x1x9 2", "1x2x5x5 3x2x3x3 pad=7,0,3,9 stride=3,4",
      "2x3x8x5 4x3x3x4 4 auto_pad=SAME_LOWER stride=3,2 kernel=3,4",
      "65537x1x1x2 1x1x1x2 1", "1x32771x1x2 2x32771x1x2 2",

@@ -76,19 +76,27 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
 // Variants, best first.
 #define TUFF_CONV_PLAN(name)                                                    \
     bool tuff_conv_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-TUFF_CONV_PLAN(packed);
-TUFF_CONV_PLAN(texel);
-TUFF_CONV_PLAN(tile);
-TUFF_CONV_PLAN(plain);
-TUFF_CONV_PLAN(dx_packed);
-TUFF_CONV_PLAN(dx_texel);
-TUFF_CONV_PLAN(dx_tile);
-TUFF_CONV_PLAN(dx_plain);
+#define TUFF_CONV_PLANS(kind)                                                   \
+    TUFF_CONV_PLAN(kind##slide);  /* depthwise, on CPU-like drivers */          \
+    TUFF_CONV_PLAN(kind##packed); /* large, on CPU-like drivers */              \
+    TUFF_CONV_PLAN(kind##texel);  /* on CPU-like drivers */                     \
+    TUFF_CONV_PLAN(kind##direct); /* few channels in a group, on GPUs */        \
+    TUFF_CONV_PLAN(kind##tile);   /* on GPUs */                                 \
+    TUFF_CONV_PLAN(kind##plain)
+TUFF_CONV_PLANS();
+TUFF_CONV_PLANS(dx_);
+TUFF_CONV_PLANS(transpose_);
+TUFF_CONV_PLAN(dw_slide);
 TUFF_CONV_PLAN(dw_texel);
+TUFF_CONV_PLAN(dw_direct);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
-TUFF_CONV_PLAN(transpose_packed);
-TUFF_CONV_PLAN(transpose_texel);
-TUFF_CONV_PLAN(transpose_tile);
-TUFF_CONV_PLAN(transpose_plain);
+
+#define TUFF_CONV_VARIANTS(kind)                                                \
+    { TUFF_KERNEL("slide", tuff_conv_##kind##slide),                            \
+      TUFF_KERNEL("packed", tuff_conv_##kind##packed),                          \
+      TUFF_KERNEL("texel", tuff_conv_##kind##texel),                            \
+      TUFF_GPU_KERNEL("direct", tuff_conv_##kind##direct),                      \
+      TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
+      TUFF_KERNEL("plain", tuff_conv_##kind##plain) }
 #endif

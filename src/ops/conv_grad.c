@@ -137,10 +137,7 @@ static tuff_cost dx_cost(const tuff_call *c)
         .infer = dx_infer,                                                      \
         .ref = dx_ref,                                                          \
         .units = units,                                                         \
-        .variants = { TUFF_KERNEL("packed", tuff_conv_dx_packed),               \
-                      TUFF_KERNEL("texel", tuff_conv_dx_texel),                 \
-                      TUFF_GPU_KERNEL("tile", tuff_conv_dx_tile),               \
-                      TUFF_KERNEL("plain", tuff_conv_dx_plain) },               \
+        .variants = TUFF_CONV_VARIANTS(dx_),                                    \
         .grad = dx_grad,                                                        \
         .cost = dx_cost,                                                        \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \
@@ -163,7 +160,9 @@ INPUT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x6x28x28 6x1x5x5 pad=2,2,2,2",
            "1x7x9x7 7x5x3x3 dilation=2,2",
            "2x4x5x5 4x3x3x3 stride=2,2 pad=1,1,1,1 group=2 size=9,9",
            "2x4x5x5 4x3x3x3 stride=2,2 pad=1,1,1,1 group=2 size=10,10",
-           "2x7x8x9 7x1x3x3 pad=1,1,1,1 group=7", "1x65x7x7 65x64x1x1",
+           "2x7x8x9 7x1x3x3 pad=1,1,1,1 group=7",
+           "2x10x5x6 10x1x3x3 stride=2 pad=1,1,1,1 group=5 size=9,11",
+           "1x3x13x38 3x1x5x5 pad=2,2,2,1 group=3", "1x65x7x7 65x64x1x1",
            "1x3x5x4 3x2x3x3 pad=7,0,3,9 stride=3,4 size=7,8",
            "1x3x4x4 3x2x1x1 stride=3,5 size=12,18", "1x32771x1x1 32771x2x1x2",
            "1x20x8x12 20x67x3x3 stride=2,2 pad=1,1,1,1 size=16,23",
@@ -257,7 +256,9 @@ static tuff_cost dw_cost(const tuff_call *c)
         .infer = dw_infer,                                                      \
         .ref = dw_ref,                                                          \
         .units = units,                                                         \
-        .variants = { TUFF_KERNEL("texel", tuff_conv_dw_texel),                 \
+        .variants = { TUFF_KERNEL("slide", tuff_conv_dw_slide),                 \
+                      TUFF_KERNEL("texel", tuff_conv_dw_texel),                 \
+                      TUFF_GPU_KERNEL("direct", tuff_conv_dw_direct),           \
                       TUFF_GPU_KERNEL("tile", tuff_conv_dw_tile),               \
                       TUFF_KERNEL("plain", tuff_conv_dw_plain) },               \
         .grad = dw_grad,                                                        \
@@ -283,7 +284,10 @@ WEIGHT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 3x6x28x28 pad=2,2,2,2 size=
             "2x3x33x17 2x5x15x18 stride=2,1 pad=1,2,0,1 size=5,3",
             "1x5x13x11 1x7x9x7 dilation=2,2 size=3,3",
             "2x6x9x9 2x4x5x5 stride=2,2 pad=1,1,1,1 group=2 size=3,3",
-            "2x7x8x9 2x7x8x9 pad=1,1,1,1 group=7 size=3,3", "1x64x7x7 1x65x7x7",
+            "2x7x8x9 2x7x8x9 pad=1,1,1,1 group=7 size=3,3",
+            "2x5x9x11 2x10x5x6 stride=2 pad=1,1,1,1 group=5 size=3,3",
+            "1x3x13x38 1x3x13x38 pad=2,2,2,2 group=3 size=5,5",
+            "3x2x12x9 3x2x6x4 stride=2 pad=2,1,1,2 group=2 size=5,5", "1x64x7x7 1x65x7x7",
             "1x2x5x5 1x3x5x3 pad=7,0,3,9 stride=3,4 size=3,3",
             "2x1x3x33000 2x1x2x33000 size=2,1", "70001x1x1x2 70001x2x1x1 size=1,2")
 WEIGHT_GRAD(conv3d, 3, "1x1x1x1x1 1x1x1x1x1",

@@ -151,6 +151,20 @@ static bool gather_texel(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     return true;
 }
 
+enum { FEW = 8 }; // pairs of channels in a group that are no matrix to speak of
+
+// Spec constant 1 is for one dispatch alone, and one of gemm_sum.comp may follow.
+static bool gather_direct(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    const struct tuff_conv_pc *pc = &f->pc.conv;
+    const uint32_t chs = f->p.g.k / taps_of(pc);
+    if ((uint64_t)f->p.g.m * chs > FEW) return false;
+    if (!tuff_product_plain(&f->p, TUFF_SHADER_conv_direct, &f->pc, f->pc_bytes, k, plan))
+        return false;
+    tuff_spec(&plan->d[0], divided(pc));
+    return f->p.g.splits == 1; // the kernel takes a sum whole
+}
+
 static bool gather_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
     return tuff_product_tile(&f->p, f->deep ? TUFF_SHADER_conv3_tile : TUFF_SHADER_conv_tile,
@@ -185,6 +199,7 @@ static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     }
 GATHER(packed, gather_packed)
 GATHER(texel, gather_texel)
+GATHER(direct, gather_direct)
 GATHER(tile, gather_tile)
 GATHER(plain, gather_plain)
 
@@ -195,6 +210,15 @@ TUFF_CONV_PLAN(dw_texel)
     return tuff_product_texel(&f.p, f.deep ? TUFF_SHADER_conv3_dw_texel
                                            : TUFF_SHADER_conv_dw_texel,
                               &f.pc, f.pc_bytes, 1, k, plan);
+}
+
+TUFF_CONV_PLAN(dw_direct)
+{
+    conv_plan f;
+    weight_grad_of(c, &f);
+    const uint32_t taps = f.pc.dw.k_x * f.pc.dw.k_y * f.pc.dw.k_z;
+    return (uint64_t)f.p.g.m * (f.p.g.n / taps) <= FEW &&
+           tuff_product_element(&f.p, TUFF_SHADER_conv_dw_direct, &f.pc, f.pc_bytes, k, plan);
 }
 
 TUFF_CONV_PLAN(dw_tile)

@@ -104,10 +104,7 @@ static tuff_cost cost(const tuff_call *c)
         .infer = infer,                                                         \
         .ref = ref,                                                             \
         .units = units,                                                         \
-        .variants = { TUFF_KERNEL("packed", tuff_conv_transpose_packed),        \
-                      TUFF_KERNEL("texel", tuff_conv_transpose_texel),          \
-                      TUFF_GPU_KERNEL("tile", tuff_conv_transpose_tile),        \
-                      TUFF_KERNEL("plain", tuff_conv_transpose_plain) },        \
+        .variants = TUFF_CONV_VARIANTS(transpose_),                             \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
         .fuse = { .bias = BIAS, .residual = RESIDUAL,                           \

@@ -12,7 +12,8 @@ enum {
     TILE = 64,          // columns of a tile of gemm_tile.glsl, and rows or half of them
     TILE_GROUP = 256,   // invocations for one
     BUSY_TILES = 128,   // tiles that keep a large GPU busy
-    SHORTEST_PART = 256 // products that are worth a part of their own
+    SHORTEST_PART = 256, // products that are worth a part of their own
+    ELEMENT_GROUP = 64   // invocations that share the sum of one element
 };
 
 const char *const tuff_act_names[] = { "none", "relu", "sigmoid", "tanh", NULL };
@@ -272,6 +273,21 @@ bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
     tuff_spec(d, wg);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tuff_ceil_div((uint64_t)p->g.count * p->g.splits, wg), k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
+bool tuff_product_element(tuff_product *p, int shader, void *pc, size_t pc_bytes,
+                          const tuff_caps *k, tuff_plan *plan)
+{
+    const uint32_t loop = k->max_loop ? k->max_loop / 2 : INT32_MAX;
+    const uint32_t most = loop < TUFF_GEMM_SUM ? loop : TUFF_GEMM_SUM; // of one invocation
+    if (!cut_by(p, k, 1, 1, tuff_product_direct(p, k), most * ELEMENT_GROUP)) return false;
+    memcpy(pc, &p->g, sizeof p->g);
+    tuff_dispatch *d = tuff_product_add(p, shader, plan);
+    tuff_spec(d, ELEMENT_GROUP);
+    tuff_push(d, pc, pc_bytes);
+    tuff_grid(d, (uint64_t)p->g.count * p->g.splits, k);
     tuff_product_finish(p, k, plan);
     return true;
 }

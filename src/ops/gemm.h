@@ -23,7 +23,7 @@
 
 enum { TUFF_GEMM_SUM = 16384 }; // products that one f32 sum takes at most
 
-// One product of a call, and what follows it. Filled by matmul_plan.c and conv2d_plan.c.
+// One product of a call, and what follows it. Filled by matmul_plan.c and conv_plan.c.
 typedef struct tuff_product {
     const tuff_call *call;
     tuff_gemm g;            // the plan fills in count, splits, k_step and after
@@ -94,6 +94,11 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
 // The variant of GPUs, whole; see gemm_tile.glsl for `long_k`.
 bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
                        bool b_long_k, const tuff_caps *k, tuff_plan *plan);
+
+// A variant of GPUs for few outputs and long sums, whole: `shader` sums one element of y (of a
+// part of it) by a workgroup; its spec constant 0 is the number of invocations.
+bool tuff_product_element(tuff_product *p, int shader, void *pc, size_t pc_bytes,
+                          const tuff_caps *k, tuff_plan *plan);
 
 // The inner loops of the references, by fours: a compiler makes these into SIMD without being
 // asked to, and of four sums none waits for another.

@@ -1,0 +1,26 @@
+// What the kernels of convolutions that are no plain matrix product share.
+#ifndef TUFF_ABI_CONV_H
+#define TUFF_ABI_CONV_H
+#include "abi.h"
+
+// conv_slide.comp: an invocation writes `cols` columns of four rows of a plane.
+struct tuff_slide_pc {
+    uint planes;           // channels x images written
+    uint chs, og;          // channels written; of them, those of one channel read
+    uint from_x, from_y, to_x, to_y;
+    int off_x, off_y;      // place read by the first tap for pixel 0
+    uint blocks, segments; // of four rows in a plane, of `cols` columns in a row
+    uint cols;
+    uint flip;             // 1: the kernel's taps run backwards
+    uint after;            // TUFF_AFTER bits
+};
+
+// conv_slide_dw.comp: an invocation sums some blocks of four rows of dy for one channel of it.
+struct tuff_slide_dw_pc {
+    uint chs, og, images;  // chs, og: of dy
+    uint from_x, from_y, to_x, to_y;
+    int off_x, off_y;
+    uint blocks;           // in a plane of dy
+    uint parts, of_part;   // sums of one channel; blocks that one of them takes
+};
+#endif
