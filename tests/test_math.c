@@ -251,7 +251,7 @@ static void functions_of_two(void)
     } rows[] = {
         { "add", tuff_add, 1.25 },   { "sub", tuff_sub, 0.25 },
         { "mul", tuff_mul, 0.375 },  { "div", tuff_div, 1.5 },
-        { "equal", tuff_equal, 0 },  { "relu_grad", tuff_relu_grad, 0.5 },
+        { "relu_grad", tuff_relu_grad, 0.5 },
         { "sigmoid_grad", tuff_sigmoid_grad, 0.09375 },
         { "tanh_grad", tuff_tanh_grad, 0.21875 },
     };

@@ -44,27 +44,61 @@
 #define TUFF_UNARY_THRESHOLDED_RELU 31
 #define TUFF_UNARY_NOT              32 // of bool
 #define TUFF_UNARY_BITWISE_NOT      33 // of whole numbers
+#define TUFF_UNARY_COPY             34
 
-// The functions of binary.comp, its constant OP.
-#define TUFF_BINARY_ADD          0
-#define TUFF_BINARY_SUB          1
-#define TUFF_BINARY_MUL          2
-#define TUFF_BINARY_DIV          3
-#define TUFF_BINARY_EQUAL        4
+// The functions of binary.comp, its constant OP. Those from TUFF_BINARY_EQUAL to
+// TUFF_BINARY_LESS_OR_EQUAL give bool.
+#define TUFF_BINARY_ADD              0
+#define TUFF_BINARY_SUB              1
+#define TUFF_BINARY_MUL              2
+#define TUFF_BINARY_DIV              3
+#define TUFF_BINARY_MIN              4
+#define TUFF_BINARY_MAX              5
+#define TUFF_BINARY_MEAN             6 // (a + b) / n
+#define TUFF_BINARY_POW              7
+#define TUFF_BINARY_MOD              8 // of b's sign
+#define TUFF_BINARY_FMOD             9 // of a's sign
+#define TUFF_BINARY_PRELU            10
+#define TUFF_BINARY_XLOGY            11
+#define TUFF_BINARY_AND              12 // of bool, or of the bits of whole numbers
+#define TUFF_BINARY_OR               13
+#define TUFF_BINARY_XOR              14
+#define TUFF_BINARY_SHIFT_LEFT       15
+#define TUFF_BINARY_SHIFT_RIGHT      16
+#define TUFF_BINARY_EQUAL            17
+#define TUFF_BINARY_GREATER          18
+#define TUFF_BINARY_GREATER_OR_EQUAL 19
+#define TUFF_BINARY_LESS             20
+#define TUFF_BINARY_LESS_OR_EQUAL    21
 
-// How binary.comp finds the element of an operand that belongs to element i of y.
+// How a shader finds the element of an operand that belongs to element i of y.
 #define TUFF_READ_SAME     0 // i
 #define TUFF_READ_PERIODIC 1 // i / div % mod: a scalar, a row, a channel's value
 #define TUFF_READ_BLOCK    2 // the same, where four neighbours share one element
 #define TUFF_READ_ND       3 // any broadcasting, dimension by dimension
+#define TUFF_READ_NONE     4 // the operand is absent
 
 struct tuff_unary_pc {
     uint words; // 32-bit words of x and of y
     uint a, b;  // numbers of the function, bits of TYPE's 32-bit type
 };
 
+// Up to three operands over y's elements; see ops/broadcast.h.
+struct tuff_broadcast {
+    uint count;          // elements of y
+    uint div[3], mod[3]; // of TUFF_READ_PERIODIC
+    uint dim[8];         // innermost first
+    uint repeat;         // bit 8 k + d: operand k stands still along dim d
+};
+#ifndef GL_core_profile
+typedef struct tuff_broadcast tuff_broadcast;
+#endif
+
 struct tuff_binary_pc {
-    uint count;                        // elements of y
-    uint a_div, a_mod, b_div, b_mod;
-    uint dim[8], a_step[8], b_step[8]; // innermost first
+    tuff_broadcast at;
+    float n; // of TUFF_BINARY_MEAN
+};
+
+struct tuff_where_pc {
+    tuff_broadcast at;
 };

@@ -235,6 +235,7 @@ static uint32_t lowest(uint32_t types) { return types & (~types + 1); }
 static void check_types(checker *k)
 {
     const tuff_port *first = k->op->in[0].name ? k->op->in : k->op->out;
+    if (first->dtypes == TUFF_BOOL && first[1].name) first++; // a condition comes before data
     k->main_type = true;
     for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
         bool new = t == lowest(first->dtypes) || (k->main_type && !first->dtypes);

@@ -19,3 +19,9 @@ tuff_var tuff_scaled(tuff_tape *t, tuff_var v, float scale)
     const tuff_affine_params p = { .scale = scale };
     return TUFF_V(t, &tuff_op_affine, &p, v);
 }
+
+tuff_var tuff_mask(tuff_tape *t, tuff_var a, tuff_var b)
+{
+    const tuff_cast_params real = { .to = TUFF_F32 };
+    return TUFF_V(t, &tuff_op_cast, &real, TUFF_V(t, &tuff_op_equal, NULL, a, b));
+}

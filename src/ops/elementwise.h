@@ -8,8 +8,8 @@
 //   op_list.h and the header    its name
 #ifndef TUFF_OPS_ELEMENTWISE_H
 #define TUFF_OPS_ELEMENTWISE_H
+#include "ops/broadcast.h"
 #include "ops/compose.h"
-#include "abi/elementwise.h"
 #include <math.h>
 
 // ---- one element ----------------------------------------------------------------------------
@@ -47,8 +47,30 @@ static inline float tuff_number(float v, float otherwise)
     return v != 0 ? v : signbit(v) ? 0 : otherwise;
 }
 
+// ---- two elements ---------------------------------------------------------------------------
+
+// y = f(a, b) by binary.comp, with broadcasting; of bool whole numbers are 0 and 1.
+typedef struct tuff_binary {
+    uint32_t function; // TUFF_BINARY_...
+    double (*real)(double a, double b);
+    int64_t (*whole)(int64_t a, int64_t b); // modulo 2^32; of i32 and u32 without remainder
+    double n; // of TUFF_BINARY_MEAN
+    // Where the params choose between functions; NULL: this one it is.
+    const struct tuff_binary *(*pick)(const tuff_call *c);
+} tuff_binary;
+
+tuff_status tuff_binary_infer(const tuff_call *c, tuff_desc out[]);
+void tuff_binary_ref(const tuff_ref *r);
+bool tuff_binary_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+bool tuff_binary_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+// One dispatch of binary.comp. The operands are inputs, or the output for an index below 0.
+bool tuff_binary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
+                        const tuff_binary *f, int a, int b);
+
 // The element type as the shaders know it.
 uint32_t tuff_element_type(tuff_dtype type);
+
+#define TUFF_INTEGERS (TUFF_I32 | TUFF_U32 | TUFF_I8 | TUFF_U8)
 
 // The records' members. `name_` is a tuff_unary.
 #define TUFF_UNARY_OP(name_)                                                    \
@@ -61,6 +83,25 @@ uint32_t tuff_element_type(tuff_dtype type);
     .ref = tuff_slope_ref,                                                      \
     .variants = { TUFF_KERNEL("texel", tuff_slope_texel),                       \
                   TUFF_KERNEL("plain", tuff_slope_plain) }
+#define TUFF_BINARY_OP(name_)                                                   \
+    .family = &(name_), .infer = tuff_binary_infer, .units = tuff_elements,     \
+    .ref = tuff_binary_ref,                                                     \
+    .variants = { TUFF_KERNEL("texel", tuff_binary_texel),                      \
+                  TUFF_KERNEL("plain", tuff_binary_plain) }
+// A function's row, and the references made of its formulas.
+#define TUFF_BINARY_FUNCTION(name, NUMBER, formula, whole_formula)              \
+    static double name##_real(double a, double b)                               \
+    {                                                                           \
+        (void)a, (void)b;                                                       \
+        return formula;                                                         \
+    }                                                                           \
+    static int64_t name##_whole(int64_t a, int64_t b)                           \
+    {                                                                           \
+        (void)a, (void)b;                                                       \
+        return whole_formula;                                                   \
+    }                                                                           \
+    static const tuff_binary name##_f = { .function = TUFF_BINARY_##NUMBER,     \
+                                          .real = name##_real, .whole = name##_whole };
 // One element, ends of every kind for groups of four, a multiple of four.
 #define TUFF_UNARY_CASES TUFF_CASES("1", "7", "5x64", "257x13", "3x1x1031")
 #endif

@@ -228,7 +228,7 @@ static tuff_var line(tuff_tape *t, tuff_var v, float scale, float shift)
 static tuff_var is_number(tuff_tape *t, tuff_var v, float number)
 {
     const tuff_var a = number != 0 ? line(t, v, 1, -number) : v;
-    return TUFF_V(t, &tuff_op_equal, NULL, a, line(t, v, -1, number));
+    return tuff_mask(t, a, line(t, v, -1, number));
 }
 
 // Every element had the same share.
@@ -247,8 +247,7 @@ static void grad_mean(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuf
 // The elements that equal the result share dy evenly.
 static void grad_extremum(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
-    const tuff_var chosen =
-        TUFF_V(t, &tuff_op_equal, NULL, n->in[0], kept(t, n, n->out[0]));
+    const tuff_var chosen = tuff_mask(t, n->in[0], kept(t, n, n->out[0]));
     const tuff_var number = kept_sum(t, n, chosen, &tuff_op_reduce_sum);
     dx[0] = multiply(t, chosen, divide(t, kept(t, n, dy[0]), number));
 }

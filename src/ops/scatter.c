@@ -6,9 +6,9 @@
 //   scatter    the first of a run goes through the run     y[r0] + u1 + u4, y[r2] + u0 + u2
 //
 // The shaders are keys.comp, sort.comp and scatter.comp.
+#include "ops/compose.h"
 #include "ops/index.h"
 #include "ops/move.h"
-#include "ops/ops.h"
 #include "abi/fill.h"
 #include <math.h>
 #include <string.h>
@@ -379,9 +379,8 @@ static void grad_extremum(tuff_tape *t, const tuff_node *n, const tuff_op *gathe
     const tuff_gather_params along = { .axis = p->axis };
     const tuff_scatter_params add = { .axis = p->axis, .reduction = TUFF_SCATTER_ADD };
     const tuff_var y = n->out[0], indices = n->in[1];
-    const tuff_var kept = TUFF_V(t, &tuff_op_equal, NULL, n->in[0], y);
-    const tuff_var chosen = TUFF_V(t, &tuff_op_equal, NULL, n->in[2],
-                                   TUFF_V(t, gather, &along, y, indices));
+    const tuff_var kept = tuff_mask(t, n->in[0], y);
+    const tuff_var chosen = tuff_mask(t, n->in[2], TUFF_V(t, gather, &along, y, indices));
     const tuff_var count = TUFF_V(t, n->call.op, &add, kept, indices, chosen);
     const tuff_var share = TUFF_V(t, &tuff_op_div, NULL, dy, count);
     dx[0] = TUFF_V(t, &tuff_op_mul, NULL, kept, share);

@@ -4,8 +4,14 @@
 // Functions of one element, or of elements at the same place.
 // What <tuff/ops.h> says of all ops holds for these.
 
-// y = a op b with NumPy's broadcasting (ONNX Add, Sub, Mul, Div, Equal). y may be a, or b,
-// where that has y's shape. equal gives 1 or 0 (f32).
+// ---- functions of elements at the same place ------------------------------------------------
+//
+// With NumPy's broadcasting: dims are compared from the last, and one of 1 or missing is
+// repeated. Operands of several have one type; y has it too, or is bool. y may be an operand
+// that has y's shape, of min, max, sum and mean the first alone.
+
+// Arithmetic; of f32, f16, bf16, i32, u32, i8 and u8. Whole numbers wrap round; their
+// division goes towards 0 and gives 0 by 0, their negative powers are cut likewise.
 TUFF_API TUFF_CHECK tuff_status tuff_add(tuff_stream *s, const tuff_tensor *a,
                                          const tuff_tensor *b, tuff_tensor *y);
 TUFF_API TUFF_CHECK tuff_status tuff_sub(tuff_stream *s, const tuff_tensor *a,
@@ -14,8 +20,71 @@ TUFF_API TUFF_CHECK tuff_status tuff_mul(tuff_stream *s, const tuff_tensor *a,
                                          const tuff_tensor *b, tuff_tensor *y);
 TUFF_API TUFF_CHECK tuff_status tuff_div(tuff_stream *s, const tuff_tensor *a,
                                          const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_pow(tuff_stream *s, const tuff_tensor *a,
+                                         const tuff_tensor *b, tuff_tensor *y);
+typedef struct tuff_mod_params {
+    bool fmod; // y has a's sign (C's fmod), else b's (Python's %)
+} tuff_mod_params;
+// y = what is left of a / b, exactly. Of whole numbers 0 by 0.
+TUFF_API TUFF_CHECK tuff_status tuff_mod(tuff_stream *s, const tuff_tensor *a,
+                                         const tuff_tensor *b, tuff_tensor *y,
+                                         const tuff_mod_params *p);
+// y = x where x >= 0, else slope x (He et al., 2015); slope is repeated to x's shape.
+TUFF_API TUFF_CHECK tuff_status tuff_prelu(tuff_stream *s, const tuff_tensor *x,
+                                           const tuff_tensor *slope, tuff_tensor *y);
+// y = a ln(b), and 0 where a is 0, whatever b (not NaN): what entropies are made of.
+TUFF_API TUFF_CHECK tuff_status tuff_xlogy(tuff_stream *s, const tuff_tensor *a,
+                                           const tuff_tensor *b, tuff_tensor *y);
+// Of 1 to 6 operands x[n]. A NaN anywhere gives NaN. sum and mean: floats only.
+TUFF_API TUFF_CHECK tuff_status tuff_min(tuff_stream *s, const tuff_tensor *const x[],
+                                         int n, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_max(tuff_stream *s, const tuff_tensor *const x[],
+                                         int n, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_sum(tuff_stream *s, const tuff_tensor *const x[],
+                                         int n, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_mean(tuff_stream *s, const tuff_tensor *const x[],
+                                          int n, tuff_tensor *y);
+
+// Comparisons; y is bool, 1 or 0. Nothing is equal to NaN, or greater or less.
 TUFF_API TUFF_CHECK tuff_status tuff_equal(tuff_stream *s, const tuff_tensor *a,
                                            const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_greater(tuff_stream *s, const tuff_tensor *a,
+                                             const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_greater_or_equal(tuff_stream *s, const tuff_tensor *a,
+                                                      const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_less(tuff_stream *s, const tuff_tensor *a,
+                                          const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_less_or_equal(tuff_stream *s, const tuff_tensor *a,
+                                                   const tuff_tensor *b, tuff_tensor *y);
+// Logic, of bool; any byte but 0 counts as 1.
+TUFF_API TUFF_CHECK tuff_status tuff_and(tuff_stream *s, const tuff_tensor *a,
+                                         const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_or(tuff_stream *s, const tuff_tensor *a,
+                                        const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_xor(tuff_stream *s, const tuff_tensor *a,
+                                         const tuff_tensor *b, tuff_tensor *y);
+// Bit by bit, of i32, u32, i8 and u8.
+TUFF_API TUFF_CHECK tuff_status tuff_bitwise_and(tuff_stream *s, const tuff_tensor *a,
+                                                 const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_bitwise_or(tuff_stream *s, const tuff_tensor *a,
+                                                const tuff_tensor *b, tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_bitwise_xor(tuff_stream *s, const tuff_tensor *a,
+                                                 const tuff_tensor *b, tuff_tensor *y);
+typedef enum tuff_shift { TUFF_SHIFT_LEFT, TUFF_SHIFT_RIGHT } tuff_shift;
+typedef struct tuff_bit_shift_params {
+    int direction; // tuff_shift; ONNX: LEFT, RIGHT
+} tuff_bit_shift_params;
+// y = a with its bits moved by b places, b >= 0; by 32 or more none are left. To the right,
+// signed numbers keep their sign.
+TUFF_API TUFF_CHECK tuff_status tuff_bit_shift(tuff_stream *s, const tuff_tensor *a,
+                                               const tuff_tensor *b, tuff_tensor *y,
+                                               const tuff_bit_shift_params *p);
+
+// y = a where cond (bool) is not 0, else b; elements of any type but i64. a or b may be NULL:
+// zeros.
+TUFF_API TUFF_CHECK tuff_status tuff_where(tuff_stream *s, const tuff_tensor *cond,
+                                           const tuff_tensor *a, const tuff_tensor *b,
+                                           tuff_tensor *y);
 
 // ---- functions of one element ---------------------------------------------------------------
 //
