@@ -9,6 +9,7 @@ bool tuff_op_get_info(int index, tuff_op_info *info)
     static const char *const types[] = {
         [TUFF_FIELD_INT] = "int", [TUFF_FIELD_INT64] = "int", [TUFF_FIELD_UINT64] = "int",
         [TUFF_FIELD_BOOL] = "0 or 1", [TUFF_FIELD_FLOAT] = "real",
+        [TUFF_FIELD_FLOATS] = "list of real",
         [TUFF_FIELD_INTS] = "list of int", [TUFF_FIELD_AXIS] = "axis",
         [TUFF_FIELD_AXES] = "list of axes", [TUFF_FIELD_ENUM] = "one of",
         [TUFF_FIELD_DTYPE] = "type of element",

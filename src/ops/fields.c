@@ -159,6 +159,28 @@ static tuff_status parse_float(const reader *r)
     return TUFF_OK;
 }
 
+static tuff_status parse_floats(const reader *r)
+{
+    float to[LONGEST] = { 0 };
+    const char *s = r->value, *end = s + strlen(s);
+    int n = 0;
+    if (r->dialect == TUFF_DIALECT_ONNX && *s == '[' && end[-1] == ']') s++, end--;
+    while (s < end) {
+        const char *comma = memchr(s, ',', (size_t)(end - s));
+        const size_t len = (size_t)((comma ? comma : end) - s);
+        char word[40];
+        snprintf(word, sizeof word, "%.*s", len < sizeof word ? (int)len : 0, s);
+        const char *number = word;
+        while (*number == ' ') number++;
+        if (n == r->field->count)
+            return tuff_fail(TUFF_ERR_FORMAT, "'%s': more than %d numbers", r->word, n);
+        if (!tuff_parse_float(number, &to[n++])) return bad(r, "a list of numbers as in 1,0.5");
+        s += len + (comma != NULL);
+    }
+    put(r, to, (size_t)r->field->count * sizeof(float));
+    return TUFF_OK;
+}
+
 // Strides, pads: one number stands for all. In lists with a place for every dim it does not.
 static bool short_list(const tuff_field *f) { return f->count < TUFF_MAX_DIMS; }
 
@@ -252,7 +274,7 @@ tuff_status tuff_field_parse(const tuff_op *op, tuff_dialect dialect, int rank,
         [TUFF_FIELD_INT] = parse_int, [TUFF_FIELD_INT64] = parse_int64,
         [TUFF_FIELD_UINT64] = parse_uint64, [TUFF_FIELD_BOOL] = parse_bool,
         [TUFF_FIELD_FLOAT] = parse_float, [TUFF_FIELD_INTS] = parse_ints,
-        [TUFF_FIELD_DIMS] = parse_dims,
+        [TUFF_FIELD_DIMS] = parse_dims, [TUFF_FIELD_FLOATS] = parse_floats,
         [TUFF_FIELD_AXIS] = parse_axis, [TUFF_FIELD_AXES] = parse_axes,
         [TUFF_FIELD_ENUM] = parse_enum, [TUFF_FIELD_DTYPE] = parse_dtype,
     };
@@ -290,6 +312,7 @@ static size_t field_size(const tuff_field *f)
     case TUFF_FIELD_UINT64: return 8;
     case TUFF_FIELD_BOOL: return sizeof(bool);
     case TUFF_FIELD_INTS:
+    case TUFF_FIELD_FLOATS:
     case TUFF_FIELD_DIMS: return (size_t)f->count * sizeof(int);
     default: return 4;
     }
@@ -327,6 +350,16 @@ static void emit_ints(writer *w, const tuff_field *f, const int *v, int rank)
     for (int i = 0; i < n; i++) emit(w, i ? ",%d" : "%d", v[i]);
 }
 
+static void emit_floats(writer *w, const tuff_field *f, const float *v)
+{
+    int n = f->count;
+    while (n > 1 && v[n - 1] == 0) n--;
+    for (int i = 0; i < n; i++) {
+        if (i) emit(w, ",");
+        emit_float(w, v[i]);
+    }
+}
+
 static void emit_value(writer *w, const tuff_field *f, const unsigned char *from, int rank)
 {
     union {
@@ -334,7 +367,7 @@ static void emit_value(writer *w, const tuff_field *f, const unsigned char *from
         int64_t i64;
         uint64_t u64;
         uint32_t mask;
-        float f;
+        float f, reals[LONGEST];
     } v;
     memcpy(&v, from, field_size(f));
     const char *comma = "";
@@ -344,6 +377,7 @@ static void emit_value(writer *w, const tuff_field *f, const unsigned char *from
     case TUFF_FIELD_BOOL: emit(w, "1"); break; // a field that is 0 is not written
     case TUFF_FIELD_FLOAT: emit_float(w, f->zero && v.f == TUFF_ZERO ? 0 : v.f); break;
     case TUFF_FIELD_INTS: emit_ints(w, f, v.list, rank); break;
+    case TUFF_FIELD_FLOATS: emit_floats(w, f, v.reals); break;
     case TUFF_FIELD_DIMS:
         for (int i = 0; i < f->count && v.list[i]; i++)
             emit(w, i ? ",%d" : "%d", v.list[i] - 1);

@@ -32,6 +32,23 @@ static tuff_status fix_quantize(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
+// Antialiasing is not done here, nor are proportions kept; linear was once bilinear.
+static tuff_status fix_resize(tuff_onnx_call *c)
+{
+    const char *smooth = tuff_onnx_get(&c->attrs, "antialias");
+    const char *keep = tuff_onnx_get(&c->attrs, "keep_aspect_ratio_policy");
+    const char *mode = tuff_onnx_get(&c->attrs, "mode");
+    TUFF_REQUIRE(!smooth || strcmp(smooth, "0") == 0, UNSUPPORTED,
+                 "antialias is %s, only 0 is taken", smooth);
+    TUFF_REQUIRE(!keep || strcmp(keep, "stretch") == 0, UNSUPPORTED,
+                 "keep_aspect_ratio_policy is %s, only stretch is taken", keep);
+    tuff_onnx_drop(&c->attrs, "antialias");
+    tuff_onnx_drop(&c->attrs, "keep_aspect_ratio_policy");
+    if (mode && strcmp(mode, "bilinear") == 0)
+        return tuff_onnx_set(&c->attrs, "mode", "linear");
+    return TUFF_OK;
+}
+
 static const tuff_onnx_rule rules[] = {
     { .op = "QuantizeLinear", .dropped = "saturate precision", .fix = fix_quantize },
     { .op = "DequantizeLinear", .fix = fix_quantize },
@@ -69,6 +86,12 @@ static const tuff_onnx_rule rules[] = {
     { .op = "MaxPool", .defaults = "strides=1 indices=1", .wide = 2 },
     { .op = "AveragePool", .defaults = "strides=1" },
     { .op = "LpPool", .defaults = "strides=1" },
+    { .op = "Resize", .to = 10, .inputs = "1:scales",
+      .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
+    { .op = "Resize", .inputs = "1:roi 2:scales 3:sizes",
+      .dropped = "roi extrapolation_value", .fix = fix_resize },
+    { .op = "Upsample", .inputs = "1:scales", .as = "Resize", .fix = fix_resize,
+      .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
 };
 
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset)

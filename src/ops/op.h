@@ -191,6 +191,7 @@ typedef enum tuff_field_type {
     TUFF_FIELD_UINT64,
     TUFF_FIELD_BOOL,  // bool
     TUFF_FIELD_FLOAT, // float
+    TUFF_FIELD_FLOATS, // float[n], text "1,0.5"; what is not given is 0
     TUFF_FIELD_INTS,  // int[n], text "1,2,3"
     TUFF_FIELD_AXIS,  // int counted from the innermost; ONNX text "-1" is 0
     TUFF_FIELD_AXES,  // uint32_t bit mask counted from the innermost; text "0,2"
@@ -204,7 +205,7 @@ typedef struct tuff_field {
     const char *name;
     tuff_field_type type;
     size_t offset;
-    int count;                // of TUFF_FIELD_INTS, TUFF_FIELD_DIMS; at most 16
+    int count;                // of TUFF_FIELD_INTS, _FLOATS and _DIMS; at most 16
     const char *const *names; // of TUFF_FIELD_ENUM
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
     bool added;               // axes: of the output, which has these beside the input's
@@ -241,6 +242,9 @@ typedef struct tuff_field {
 #define TUFF_INTS(type_, name_, onnx_)                                          \
     { .name = #name_, .type = TUFF_FIELD_INTS, .offset = offsetof(type_, name_), \
       .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)), .onnx = onnx_ }
+#define TUFF_REALS(type_, name_)                                                \
+    { .name = #name_, .type = TUFF_FIELD_FLOATS, .offset = offsetof(type_, name_), \
+      .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(float)) }
 #define TUFF_ENUM(type_, name_, names_)                                         \
     { .name = #name_, .type = TUFF_FIELD_ENUM, .offset = offsetof(type_, name_), \
       .names = names_ }

@@ -34,6 +34,8 @@ X(adaptive_max_pool)
 X(adaptive_average_pool)
 X(global_max_pool)
 X(global_average_pool)
+X(resize)
+X(resize_grad)
 
 // ---- elementwise
 X(add)

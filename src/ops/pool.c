@@ -24,8 +24,8 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     const tuff_pool_params *p = c->params;
     tuff_pool g;
-    TUFF_REQUIRE(p->power >= 0 && p->power <= 64, ARG,
-                 "power is %d, it must lie between 1 and 64 (0 means 2)", p->power);
+    TUFF_REQUIRE(p->power >= 0 && p->power <= 16, ARG,
+                 "power is %d, it must lie between 1 and 16 (0 means 2)", p->power);
     TUFF_TRY(tuff_pool_of(p, is_adaptive(c->op), &c->in[0], "x", &g));
     out[0] = tuff_pool_y(&g, &c->in[0]);
     return TUFF_OK;
