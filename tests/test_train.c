@@ -2,6 +2,7 @@
 // and what happens when an allocation fails.
 #include "harness.h"
 #include "base/alloc.h"
+#include "base/rng.h"
 #include "tiny.h"
 #include "train/settings.h"
 #include <math.h>
@@ -392,6 +393,56 @@ static void penalties_shrink_weights(void)
 
 // Classes drawn at random are learnt by heart, so the held-out loss rises and ends the run;
 // the model then has the weights of its best epoch.
+// Nets that have every kind of layer with parameters learn one small batch by heart.
+static void every_layer_learns(void)
+{
+    enum { N = 12, MOST = 64, CLASSES = 3, STEPS = 60 };
+    static const struct {
+        const char *net;
+        tuff_desc sample;
+        bool whole; // whole numbers below 8
+    } cases[] = {
+        { "embedding 8 6 | attention 2 | ln | flatten | dense 3",
+          { TUFF_F32, 1, { 5 } }, true },
+        { "dense 8 | residual(rms | attention 2 causal=yes ; dense 8) | flatten | dense 3",
+          { TUFF_F32, 2, { 4, 6 } }, false },
+        { "lstm 6 | dense 3", { TUFF_F32, 2, { 8, 4 } }, false },
+        { "gru 6 sequences=yes | flatten | dense 3", { TUFF_F32, 2, { 8, 4 } }, false },
+        { "conv 4 3 pad=1 | gn 2 | tanh | dwconv 3 pad=1 multiplier=2 | bn | gap | dense 3",
+          { TUFF_F32, 3, { 2, 5, 5 } }, false },
+        { "concat(conv 3 1 ; residual(conv 2 3 pad=1 | bn)) | channelpad 1 2 | gmp | dense 3",
+          { TUFF_F32, 3, { 2, 5, 5 } }, false },
+    };
+    const tuff_train_params p = { .batch = N, .optimizer = { .lr = 0.02f } };
+    float x[N * MOST];
+    int32_t y[N];
+    for (int i = 0; i < N; i++) y[i] = i % CLASSES;
+    for (size_t k = 0; k < COUNT(cases); k++) {
+        tuff_model *model = NULL;
+        tuff_trainer *trainer = NULL;
+        tuff_metrics first = { 0 }, last = { 0 };
+        const int64_t size = tuff_desc_count(&cases[k].sample);
+        for (int64_t i = 0; i < N * size; i++) {
+            const float u = tuff_rng_uniform_at(5 + k, (uint64_t)i);
+            x[i] = cases[k].whole ? floorf(8 * u) : 2 * u - 1;
+        }
+        const tuff_model_params mp = { .net = cases[k].net, .input = cases[k].sample };
+        if (EXPECT_OK(tuff_model_create(device, &mp, &model)) &&
+            EXPECT_OK(tuff_trainer_create(model, &p, CLASSES, 0, &trainer))) {
+            EXPECT_OK(tuff_trainer_step(trainer, x, y, N));
+            EXPECT_OK(tuff_trainer_read(trainer, &first));
+            for (int i = 0; i < STEPS; i++) EXPECT_OK(tuff_trainer_step(trainer, x, y, N));
+            EXPECT_OK(tuff_trainer_read(trainer, &last));
+            EXPECT_OK(tuff_trainer_step(trainer, x, y, N));
+            EXPECT_OK(tuff_trainer_read(trainer, &last));
+        }
+        if (!(first.loss > 0.5 && last.loss < 0.5 * first.loss))
+            FAIL("%s: the loss goes from %g to %g", cases[k].net, first.loss, last.loss);
+        tuff_trainer_destroy(&trainer);
+        tuff_model_destroy(&model);
+    }
+}
+
 // One step of a batch norm: the running statistics move by a tenth towards the batch's, no
 // optimizer touches them, and testing uses them.
 static void running_statistics_follow_the_batches(void)
@@ -686,6 +737,7 @@ int main(int argc, char **argv)
     CASE(every_optimizer_learns);
     CASE(a_regression_learns);
     CASE(penalties_shrink_weights);
+    CASE(every_layer_learns);
     CASE(running_statistics_follow_the_batches);
     CASE(early_stop_keeps_the_best);
     CASE(a_lost_loss_is_told);

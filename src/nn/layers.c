@@ -225,6 +225,28 @@ static tuff_var bn_forward(const tuff_emit *e, const tuff_layer *l, const tuff_v
     return out[0];
 }
 
+// ---- group norm ----------------------------------------------------------------------------
+
+static tuff_status gn_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
+{
+    (void)l;
+    const tuff_desc channels = TUFF_SHAPE(TUFF_F32, x->dim[0]);
+    tuff_add_param(p, "weight", TUFF_PARAM_ONES, channels);
+    tuff_add_param(p, "bias", TUFF_PARAM_ZEROS, channels);
+    return TUFF_OK;
+}
+
+static tuff_var gn_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
+                           const tuff_var param[])
+{
+    (void)n;
+    const tuff_group_norm_params p = { .epsilon = l->real[1], .num_groups = l->arg[0][0] };
+    const tuff_var in[] = { x[0], param[0], param[1] };
+    tuff_var out[3];
+    tuff_graph_op_n(e->g, "group_norm", in, 3, &p, out, 3);
+    return out[0];
+}
+
 // ---- shape -------------------------------------------------------------------------------
 
 static tuff_var flatten_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
@@ -336,6 +358,11 @@ const tuff_layer_kind tuff_layers_image[] = {
       .doc = "Batch norm of each channel, with running statistics for testing.",
       .arg = { REAL("eps", 1e-12f, 1, 1e-5f), REAL("momentum", 0, 1, 0.1f) },
       .params = bn_params, .forward = bn_forward },
+    { .name = "gn",
+      .usage = "gn GROUPS [eps=1e-05]",
+      .doc = "Group norm: channels in GROUPS groups, each normalised in its image.",
+      .arg = { PLACE("GROUPS", TUFF_ARG_INT, WIDEST), REAL("eps", 1e-12f, 1, 1e-5f) },
+      .params = gn_params, .forward = gn_forward },
     { .name = "channelpad",
       .usage = "channelpad BEFORE BEHIND",
       .doc = "So many channels of zeros before and behind those of an image.",

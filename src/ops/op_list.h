@@ -201,6 +201,14 @@ X(norm_grad)
 X(norm_param_grad)
 
 // ---- sequence
+X(attention)
+X(attention_probs)
+X(kv_append)
+X(rotary)
+X(lstm_cell)
+X(lstm_cell_grad)
+X(gru_cell)
+X(gru_cell_grad)
 
 // ---- quant
 X(quantize_linear)
