@@ -293,7 +293,8 @@ const tuff_op tuff_op_matmul = {
                         "70001x1 1x1", "1x1 1x70001 70001", "5x3x17x9 9x13 trans_b=0",
                         "129x257 257x131 131 129x131",
                         "131x263 259x263 259 trans_b=1 act=relu", "7 7", "13 13x5 5",
-                        "3x5x7 7 5 3x5", "5x7 5 trans_a=1", "11 2x3x11x4 - 2x3x4 act=tanh"),
+                        "3x5x7 7 5 3x5", "5x7 5 trans_a=1", "11 2x3x11x4 - 2x3x4 act=tanh",
+                        "3x260 260x132 132 3x132 act=relu", "67x516 516x1", "3x2x300 3x300x17"),
 };
 
 tuff_status tuff_matmul(tuff_stream *s, const tuff_tensor *a, const tuff_tensor *b,

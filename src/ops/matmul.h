@@ -35,7 +35,8 @@ void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *s, tuff_pr
 // The kernels, best first.
 typedef bool tuff_matmul_fn(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                             tuff_plan *plan);
-tuff_matmul_fn tuff_matmul_packed, tuff_matmul_texel, tuff_matmul_tile, tuff_matmul_plain;
+tuff_matmul_fn tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_texel,
+               tuff_matmul_matvec_group, tuff_matmul_tile, tuff_matmul_plain;
 
 // The planners of an op, made of the file's own `static void name_product(call, p, pc)`.
 #define TUFF_MATMUL_PLAN(name, kernel)                                          \
@@ -47,11 +48,15 @@ tuff_matmul_fn tuff_matmul_packed, tuff_matmul_texel, tuff_matmul_tile, tuff_mat
         return tuff_matmul_##kernel(&p, &pc, k, plan);                          \
     }
 #define TUFF_MATMUL_PLANS(name)                                                 \
+    TUFF_MATMUL_PLAN(name, matvec)                                              \
     TUFF_MATMUL_PLAN(name, packed)                                              \
     TUFF_MATMUL_PLAN(name, texel)                                               \
+    TUFF_MATMUL_PLAN(name, matvec_group)                                        \
     TUFF_MATMUL_PLAN(name, tile)                                                \
     TUFF_MATMUL_PLAN(name, plain)
 #define TUFF_MATMUL_KERNELS(name)                                               \
-    { TUFF_KERNEL("packed", name##_packed), TUFF_KERNEL("texel", name##_texel), \
+    { TUFF_KERNEL("matvec", name##_matvec), TUFF_KERNEL("packed", name##_packed), \
+      TUFF_KERNEL("texel", name##_texel),                                       \
+      TUFF_GPU_KERNEL("matvec_group", name##_matvec_group),                     \
       TUFF_GPU_KERNEL("tile", name##_tile), TUFF_KERNEL("plain", name##_plain) }
 #endif

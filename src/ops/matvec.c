@@ -1,0 +1,101 @@
+// matmul's kernels where one operand is one to eight vectors: the matrix is read once, which is
+// all the time it takes. The shaders are matvec_group.comp and matvec_texel.comp.
+#include "ops/matmul.h"
+
+enum {
+    MOST_VECTORS = 8,
+    GROUP = 64,       // invocations of matvec_group.comp
+    BUSY = 1024,      // workgroups that keep a large GPU busy
+    BUSY_LANES = 16,  // ... and the threads of a CPU
+    SHORT = 512,      // products that are worth a part of their own
+};
+
+// How the product looks to these kernels; see matvec.glsl.
+typedef struct vectors {
+    bool matrix_a, long_k, wide, v_wide;
+    uint32_t rows, vecs;
+} vectors;
+
+static bool vectors_of(const tuff_product *p, const struct tuff_matmul_pc *pc, vectors *v)
+{
+    const tuff_gemm *g = &p->g;
+    v->matrix_a = g->n <= g->m;
+    v->rows = v->matrix_a ? g->m : g->n;
+    const uint32_t n = v->matrix_a ? g->n : g->m, step = v->matrix_a ? pc->a_k : pc->b_k;
+    if (n > MOST_VECTORS) return false;
+    for (v->vecs = 1; v->vecs < n; v->vecs *= 2) continue;
+    v->long_k = step == 1;
+    // Operands are dense: where the inner dim is a multiple of four, so is every other step.
+    v->wide = (v->long_k ? g->k : v->rows) % 4 == 0;
+    v->v_wide = (v->matrix_a ? pc->b_k : pc->a_k) == 1 && g->k % 4 == 0;
+    return true;
+}
+
+static void spec(tuff_dispatch *d, uint32_t group, const vectors *v)
+{
+    tuff_spec(d, group);
+    tuff_spec(d, v->matrix_a);
+    tuff_spec(d, v->long_k);
+    tuff_spec(d, v->wide);
+    tuff_spec(d, v->v_wide);
+    tuff_spec(d, v->vecs);
+}
+
+// Parts of a sum: enough for the device, and none that is short.
+static uint32_t parts_of(const tuff_gemm *g, uint64_t tiles, uint32_t busy)
+{
+    const uint64_t wanted = busy / (tiles ? tiles : 1), useful = g->k / SHORT;
+    return (uint32_t)(wanted < useful ? wanted : useful);
+}
+
+bool tuff_matmul_matvec_group(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                              tuff_plan *plan)
+{
+    vectors v;
+    if (!vectors_of(p, pc, &v)) return false;
+    if (p->g.k < (v.long_k ? 2 * GROUP : GROUP / 4)) return false; // most would be idle
+    const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, v.long_k ? 4 : 64) * p->g.batches;
+    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY), 4, tuff_product_direct(p, k)))
+        return false;
+    pc->g = p->g;
+    tuff_dispatch *d = tuff_product_add(p, TUFF_SHADER_matvec_group, plan);
+    spec(d, GROUP, &v);
+    TUFF_PUSH(d, *pc);
+    tuff_grid(d, tiles * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
+bool tuff_matmul_matvec(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                        tuff_plan *plan)
+{
+    vectors v;
+    if (!tuff_takes_texels(k) || !vectors_of(p, pc, &v)) return false;
+    const bool a_wide = v.matrix_a ? v.wide : v.v_wide;
+    const bool b_wide = v.matrix_a ? v.v_wide : v.wide;
+    const tuff_call *c = p->call;
+    if (!tuff_fits_texel(k, &c->in[p->a], a_wide ? 16 : 4) ||
+        !tuff_fits_texel(k, &c->in[p->b], b_wide ? 16 : 4))
+        return false;
+    const uint32_t w = k->subgroup, rows = v.vecs == 8 ? 4 : 8;
+    const uint32_t blocks = v.vecs == 1 ? 4 : v.vecs == 2 ? 2 : 1;
+    const uint32_t tile = v.long_k ? rows : 4 * w * blocks;
+    const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, tile) * p->g.batches;
+    const bool residual = p->residual >= 0 && tuff_call_has(c, p->residual);
+    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY_LANES), 4,
+                          tuff_product_direct(p, k) && !residual))
+        return false;
+    pc->g = p->g;
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_matvec_texel);
+    tuff_bind(d, TUFF_ROLE_IN, p->a, a_wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
+              TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, b_wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
+              TUFF_READ);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_bias(p, d);
+    spec(d, w, &v);
+    TUFF_PUSH(d, *pc);
+    tuff_grid(d, tiles * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
