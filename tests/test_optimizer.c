@@ -441,6 +441,78 @@ static void a_master_of_32_bits(void)
     }
 }
 
+// ---- ONNX's ---------------------------------------------------------------------------------
+
+// One step of each of ai.onnx.preview.training's on two tensors, by ONNX's formulas.
+typedef struct node {
+    const char *op, *attributes[5];
+    int states;
+} node;
+
+static double by_hand(const node *n, double t, double x, double g, const double s[2])
+{
+    if (strcmp(n->op, "Adagrad") == 0) {
+        g += 0.125 * x;
+        return x - 0.5 / (1 + t * 0.25) * g / (sqrt(s[0] + g * g) + 0.01);
+    }
+    if (strcmp(n->op, "Adam") == 0) {
+        const double v = 0.75 * s[0] + 0.25 * g, h = 0.5 * s[1] + 0.5 * g * g;
+        const double r = t > 0 ? 0.5 * sqrt(1 - pow(0.5, t)) / (1 - pow(0.75, t)) : 0.5;
+        return (1 - 0.25) * (x - r * v / (sqrt(h) + 0.01));
+    }
+    const double v = 0.5 * s[0] + (t > 0 ? 0.25 : 1) * g;
+    return n->attributes[2][5] == 'n' ? x - 0.5 * (g + 0.5 * v) : x - 0.5 * v;
+}
+
+static void onnx_has_three(void)
+{
+    static const node nodes[] = {
+        { "Adagrad", { "decay_factor=0.25", "epsilon=0.01", "norm_coefficient=0.125" }, 1 },
+        { "Adam", { "alpha=0.75", "beta=0.5", "epsilon=0.01", "norm_coefficient_post=0.25" },
+          2 },
+        { "Momentum", { "alpha=0.5", "beta=0.25", "mode=standard" }, 1 },
+        { "Momentum", { "alpha=0.5", "beta=0.25", "mode=nesterov" }, 1 },
+    };
+    static const int64_t steps[] = { 0, 3 };
+    for (size_t i = 0; i < COUNT(nodes) * COUNT(steps); i++) {
+        const node *n = &nodes[i / COUNT(steps)];
+        const int64_t t = steps[i % COUNT(steps)];
+        const float rate = 0.5f;
+        tuff_tensor *in[10] = { make(TUFF_SCALAR(TUFF_F32), &rate),
+                                make(TUFF_SCALAR(TUFF_I64), &t) };
+        tuff_tensor *out[8];
+        const int nin = 2 + 2 * (2 + n->states);
+        float data[10][3];
+        int count = 0, nout;
+        while (count < 5 && n->attributes[count]) count++;
+        for (int k = 2; k < nin; k++) {
+            for (int e = 0; e < 3; e++) data[k][e] = (float)((k * 5 + e * 3) % 7 + 1) / 8;
+            in[k] = make(TUFF_SHAPE(TUFF_F32, 3), data[k]);
+        }
+        const tuff_tensor *const inputs[] = { in[0], in[1], in[2], in[3], in[4], in[5],
+                                              in[6], in[7], in[8], in[9] };
+        EXPECT(tuff_onnx_has(n->op));
+        if (!EXPECT_OK(tuff_onnx_apply(stream, n->op, 1, inputs, nin, n->attributes, count,
+                                       NULL, out, &nout)))
+            FAIL("%s: %s", n->op, tuff_last_error());
+        EXPECT_EQ(nout, 2 * (1 + n->states));
+        for (int k = 0; k < 2 && nout; k++) {
+            float got[3];
+            EXPECT_OK(tuff_tensor_read(stream, out[k], got, sizeof got));
+            for (int e = 0; e < 3; e++) {
+                const double s[] = { data[6 + k][e], data[nin - 2 + k][e] };
+                EXPECT_NEAR(got[e], by_hand(n, (double)t, data[2 + k][e], data[4 + k][e], s),
+                            1e-6);
+            }
+        }
+        for (int k = 0; k < nout; k++) tuff_tensor_destroy(&out[k]);
+        EXPECT_STATUS(tuff_onnx_apply(stream, n->op, 1, inputs, nin - 1, n->attributes, count,
+                                      NULL, out, &nout),
+                      TUFF_ERR_ARG);
+        for (int k = 0; k < nin; k++) tuff_tensor_destroy(&in[k]);
+    }
+}
+
 // ---- refusals ------------------------------------------------------------------------------
 
 static void updates_say_what_is_wrong(void)
@@ -471,8 +543,9 @@ static void updates_say_what_is_wrong(void)
     EXPECT_STR(tuff_last_error(), "sgd: l1 is -1, it must be at least 0");
     EXPECT_STATUS(tuff_update(stream, "adam", w, g, hyper, &t, &beta), TUFF_ERR_ARG);
     EXPECT_STR(tuff_last_error(), "adam: beta1 is -0.5, it must be at least 0 and below 1");
-    EXPECT_STATUS(tuff_update(stream, "nesterov", w, g, hyper, &t, &damp), TUFF_ERR_ARG);
-    EXPECT_STR(tuff_last_error(), "nesterov: dampening is 0.5, only momentum takes one");
+    EXPECT_STATUS(tuff_update(stream, "lion", w, g, hyper, &t, &damp), TUFF_ERR_ARG);
+    EXPECT_STR(tuff_last_error(),
+               "lion: dampening is 0.5, only momentum and nesterov take one");
     const tuff_update_params wide = { .copy = TUFF_F32 }, half = { .copy = TUFF_F16 };
     EXPECT_STATUS(tuff_update(stream, "sgd", w, g, hyper, NULL, &wide), TUFF_ERR_DTYPE);
     EXPECT_STR(tuff_last_error(), "sgd: copy is f32, it must be f16 or bf16");
@@ -501,6 +574,7 @@ int main(int argc, char **argv)
     CASE(overflow_is_found_where_there_is_one);
     CASE(overflows_leave_no_trace);
     CASE(a_master_of_32_bits);
+    CASE(onnx_has_three);
     CASE(updates_say_what_is_wrong);
     tuff_stream_destroy(&stream);
     tuff_device_close(&dev);

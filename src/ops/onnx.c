@@ -192,6 +192,7 @@ static tuff_status run_records(tuff_stream *s, const tuff_onnx_call *c, const tu
 bool tuff_onnx_has(const char *op_type)
 {
     const tuff_onnx_rule *rule = tuff_onnx_rule_for(op_type, TUFF_ONNX_OPSET);
+    if (rule && rule->run) return true;
     if (rule && rule->as) op_type = rule->as;
     for (int i = 0; i < tuff_op_count(); i++)
         if (tuff_op_at(i)->onnx && strcmp(tuff_op_at(i)->onnx, op_type) == 0) return true;
@@ -251,7 +252,8 @@ tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
     TUFF_GO(prepare(s, c, rule));
     if (rule && rule->as) c->op = rule->as;
     while (c->nin && !c->in[c->nin - 1]) c->nin--;
-    TUFF_GO(run_records(s, c, shape, out, nout));
+    TUFF_GO(rule && rule->run ? rule->run(s, c, out, nout)
+                              : run_records(s, c, shape, out, nout));
     for (int i = 0; i < *nout && rule; i++)
         if (rule->wide >> i & 1) TUFF_GO(widen(s, &out[i]));
 exit:

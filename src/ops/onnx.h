@@ -49,8 +49,14 @@ typedef struct tuff_onnx_rule {
     uint32_t wide;        // outputs that ONNX has in i64, a bit each
     tuff_status (*fix)(tuff_onnx_call *c);
     const char *as;       // the operator whose records do it, when it is another
+    // Does it all itself, where no record is of its form. What it leaves in out[] on a failure
+    // is destroyed.
+    tuff_status (*run)(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 } tuff_onnx_rule;
 
 // The rule for an operator, or NULL: there is nothing special about it.
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset);
+// Adagrad, Adam and Momentum (onnx_train.c).
+tuff_status tuff_onnx_update(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
+                             int *nout);
 #endif

@@ -92,6 +92,9 @@ static const tuff_onnx_rule rules[] = {
       .dropped = "roi extrapolation_value", .fix = fix_resize },
     { .op = "Upsample", .inputs = "1:scales", .as = "Resize", .fix = fix_resize,
       .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
+    { .op = "Adagrad", .run = tuff_onnx_update },
+    { .op = "Adam", .run = tuff_onnx_update },
+    { .op = "Momentum", .run = tuff_onnx_update },
 };
 
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset)

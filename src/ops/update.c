@@ -84,8 +84,10 @@ static tuff_status check_params(const tuff_rule *r, const tuff_update_params *p)
     TUFF_TRY(check_size("clip_value", p->clip_value));
     TUFF_REQUIRE(p->dampening >= 0 && p->dampening <= 1, ARG,
                  "dampening is %g, it must be from 0 to 1", (double)p->dampening);
-    TUFF_REQUIRE(p->dampening == 0 || r->op == TUFF_UPDATE_MOMENTUM, ARG,
-                 "dampening is %g, only momentum takes one", (double)p->dampening);
+    TUFF_REQUIRE(p->dampening == 0 || r->op == TUFF_UPDATE_MOMENTUM ||
+                     r->op == TUFF_UPDATE_NESTEROV,
+                 ARG, "dampening is %g, only momentum and nesterov take one",
+                 (double)p->dampening);
     TUFF_REQUIRE(p->copy == 0 || p->copy == TUFF_F16 || p->copy == TUFF_BF16, DTYPE,
                  "copy is %s, it must be f16 or bf16", tuff_dtype_name((tuff_dtype)p->copy));
     return TUFF_OK;

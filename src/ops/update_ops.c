@@ -50,9 +50,10 @@ const tuff_op tuff_op_momentum = {
 
 const tuff_op tuff_op_nesterov = {
     .name = "nesterov",
-    .doc = "m = momentum m + g'; w -= lr (g' + momentum m)",
+    .doc = "m = momentum m + (1 - dampening) g', undamped in the first step; "
+           "w -= lr (g' + momentum m)",
     ONE_MOMENT,
-    .params = { PART(momentum), PENALTIES, DECOUPLED },
+    .params = { PART(momentum), TUFF_UPDATE_FLOAT(dampening), PENALTIES, DECOUPLED },
     .cases = TUFF_CASES("1 1 8 1", "7x11x3 7x11x3 8 7x11x3 momentum=0.5",
                         "997 997 8 997 " PENALISED, "70001 70001 8 70001"),
     SHARED,

@@ -14,8 +14,8 @@
 //   sgd       w -= lr g'
 //   momentum  m = momentum m + (1 - dampening) g'; in the first step m = g'
 //             w -= lr m                            (torch.optim.SGD)
-//   nesterov  m = momentum m + g'
-//             w -= lr (g' + momentum m)            (torch.optim.SGD, nesterov)
+//   nesterov  m likewise; w -= lr (g' + momentum m)
+//                                                  (torch.optim.SGD, nesterov, undamped)
 //   adagrad   v += g'^2
 //             w -= lr g' / (sqrt(v) + eps)         (Duchi et al. 2011; torch.optim.Adagrad)
 //   rmsprop   v = alpha v + (1 - alpha) g'^2
@@ -55,7 +55,7 @@
 //   first         momentum: 1 in the first step, else 0. nadam: (1 - mu(t)) / (1 - P(t))
 typedef struct tuff_update_params {
     float momentum;     // 0 = 0.9; rmsprop_centered: 0 = none
-    float dampening;    // of momentum
+    float dampening;    // of momentum and nesterov
     float alpha;        // 0 = 0.99
     float beta1, beta2; // 0 = 0.9, 0.999; lion: 0.9, 0.99
     float momentum_decay; // of nadam, in hyper; 0 = 0.004
