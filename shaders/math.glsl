@@ -241,5 +241,5 @@ vec2 cos_sin(float x)
         y = cos_sin_large(z);
     }
     if (floatBitsToUint(z) >= 0x7f800000u) return vec2(nan());
-    return vec2(y.x, x < 0.0 ? -y.y : y.y);
+    return vec2(y.x, floatBitsToUint(x) >> 31 != 0u ? -y.y : y.y);
 }

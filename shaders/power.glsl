@@ -104,5 +104,6 @@ float fmod_f32(float a, float b)
 float mod_f32(float a, float b)
 {
     const float r = fmod_f32(a, b);
-    return r != 0.0 && (r < 0.0) != (b < 0.0) ? r + b : r;
+    const uint bits = floatBitsToUint(r); // a driver may take a subnormal for 0
+    return (bits << 1) != 0u && int(bits ^ floatBitsToUint(b)) < 0 ? r + b : r;
 }

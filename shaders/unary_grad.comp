@@ -29,8 +29,8 @@ layout(binding = 1) readonly buffer DY { float dy[]; };
 #endif
 layout(binding = 2) writeonly buffer DX { float dx[]; };
 
-// Beyond 100 every function here is straight, and infinity times 0 is met nowhere.
-float near(float v) { return clamp(v, -100.0, 100.0); }
+// Beyond 200 every function here is straight, and infinity times 0 is met nowhere.
+float near(float v) { return clamp(v, -200.0, 200.0); }
 
 float gelu_slope(float v)
 {
