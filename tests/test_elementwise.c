@@ -148,7 +148,7 @@ static void remainders_are_exact(void)
             double want = fmod(a[i], b[i]);
             if (!cut && want != 0 && (want < 0) != (b[i] < 0)) want += b[i];
             if (fabs(want) < 2e-38 || y[i] == (float)want) continue;
-            FAIL("%s(%.9g, %.9g) is %.9g, expected %.9g", cut ? "fmod" : "mod", a[i], b[i], y[i],
+            FAIL("%s(%.9g, %.9g) is %.9g, not %.9g", cut ? "fmod" : "mod", a[i], b[i], y[i],
                  want);
             return;
         }
