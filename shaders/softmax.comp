@@ -1,11 +1,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// softmax: y = exp(x - max) / sum(exp(x - max)) along an axis, or its logarithm.
+// softmax: y = exp(x - max) / sum(exp(x - max)) along an axis, or its logarithm; with MIN of
+// -x.
 //
 //   binding 0  x  float[rows * cols], or with -DTEXEL a texel buffer   read
 //   binding 1  y  float[rows * cols]                                   write; may be x's
 //   spec 0     WG    workgroup size, a power of two
 //   spec 1     LOG   write the logarithm
+//   spec 2     MIN   x is taken with the other sign
 //   grid       rows workgroups; with -DTEXEL rows invocations. Folded.
 #include "common.glsl"
 #include "math.glsl"
@@ -15,17 +17,20 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const bool LOG = false;
+layout(constant_id = 2) const bool MIN = false;
 layout(push_constant) uniform Push { tuff_softmax_pc pc; };
 #ifdef TEXEL
 layout(binding = 0) uniform samplerBuffer x;
-float load(uint i) { return texelFetch(x, int(i)).x; }
+float load_x(uint i) { return texelFetch(x, int(i)).x; }
 const uint STRIDE = 1; // every invocation has a row of its own
 #else
 layout(binding = 0) readonly buffer X { float x[]; };
-float load(uint i) { return x[i]; }
+float load_x(uint i) { return x[i]; }
 #define STRIDE WG
 #endif
 layout(binding = 1) writeonly buffer Y { float y[]; };
+
+float load(uint i) { return MIN ? -load_x(i) : load_x(i); }
 
 // A NaN wins.
 float larger(float a, float b) { return b > a || is_nan(b) ? b : a; }

@@ -49,6 +49,14 @@ static tuff_status fix_resize(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
+static tuff_status fix_top_k(tuff_onnx_call *c)
+{
+    const char *largest = tuff_onnx_get(&c->attrs, "largest");
+    const bool smallest = largest && strcmp(largest, "0") == 0;
+    tuff_onnx_drop(&c->attrs, "largest");
+    return smallest ? tuff_onnx_set(&c->attrs, "smallest", "1") : TUFF_OK;
+}
+
 static const tuff_onnx_rule rules[] = {
     { .op = "QuantizeLinear", .dropped = "saturate precision", .fix = fix_quantize },
     { .op = "DequantizeLinear", .fix = fix_quantize },
@@ -68,6 +76,8 @@ static const tuff_onnx_rule rules[] = {
     { .op = "ReduceSumSquare", .inputs = "1:axes", .defaults = "keepdims=1" },
     { .op = "ArgMax", .defaults = "axis=0 keepdims=1", .wide = 1 },
     { .op = "ArgMin", .defaults = "axis=0 keepdims=1", .wide = 1 },
+    { .op = "TopK", .inputs = "1:k", .dropped = "sorted", .wide = 2, .fix = fix_top_k },
+    { .op = "CumSum", .inputs = "1:axis" },
     { .op = "Reshape", .inputs = "1:shape" },
     { .op = "Slice", .inputs = "1:starts 2:ends 3:axes 4:steps" },
     { .op = "Expand", .inputs = "1:shape" },

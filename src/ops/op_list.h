@@ -126,6 +126,13 @@ X(reduce_sum_square)
 X(reduce_log_sum)
 X(reduce_log_sum_exp)
 X(softmax)
+X(log_softmax)
+X(softmin)
+X(hardmax)
+X(argmax)
+X(argmin)
+X(top_k)
+X(cumsum)
 
 // ---- move
 X(transpose)

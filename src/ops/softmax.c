@@ -1,4 +1,4 @@
-// softmax and log-softmax. The shader is shaders/softmax.comp.
+// softmax, its logarithm, and softmin. The shader is shaders/softmax.comp.
 #include "ops/compose.h"
 #include "abi/softmax.h"
 #include <math.h>
@@ -20,31 +20,41 @@ static tuff_axis axis_of(const tuff_call *c)
 
 static size_t units(const tuff_call *c) { return axis_of(c).rows; }
 
-static void ref(const tuff_ref *r)
+// What is written of d = x - max and the sum of exp(d); `sign` -1 is softmin's.
+static void reference(const tuff_ref *r, double sign, double (*write)(double d, double sum))
 {
-    const tuff_softmax_params *p = r->call->params;
     const tuff_axis a = axis_of(r->call);
     for (size_t row = r->begin; row < r->end; row++) {
         const float *x = r->in[0] + tuff_axis_base(a, row);
         float *y = r->out[0] + tuff_axis_base(a, row);
         double max = -INFINITY, sum = 0;
-        for (size_t j = 0; j < a.cols; j++) max = fmax(max, x[j * a.step]);
-        for (size_t j = 0; j < a.cols; j++) sum += exp(x[j * a.step] - max);
-        for (size_t j = 0; j < a.cols; j++) {
-            const double d = x[j * a.step] - max;
-            y[j * a.step] = (float)(p->log ? d - log(sum) : exp(d) / sum);
-        }
+        for (size_t j = 0; j < a.cols; j++) max = fmax(max, sign * x[j * a.step]);
+        for (size_t j = 0; j < a.cols; j++) sum += exp(sign * x[j * a.step] - max);
+        for (size_t j = 0; j < a.cols; j++)
+            y[j * a.step] = (float)write(sign * x[j * a.step] - max, sum);
     }
 }
 
+static double share_of(double d, double sum) { return exp(d) / sum; }
+static double log_of(double d, double sum) { return d - log(sum); }
+
+static void ref(const tuff_ref *r) { reference(r, 1, share_of); }
+static void ref_log(const tuff_ref *r) { reference(r, 1, log_of); }
+static void ref_min(const tuff_ref *r) { reference(r, -1, share_of); }
+
+// The constants of softmax.comp.
+typedef struct form {
+    bool log, min;
+} form;
+
 static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
-                                   int shader, uint32_t wg, uint64_t groups)
+                                   form f, int shader, uint32_t wg, uint64_t groups)
 {
-    const tuff_softmax_params *params = c->params;
     const tuff_axis a = axis_of(c);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
-    tuff_spec(d, params->log);
+    tuff_spec(d, f.log);
+    tuff_spec(d, f.min);
     tuff_grid(d, groups, k);
     TUFF_PUSH(d, (struct tuff_softmax_pc){ (uint32_t)a.rows, (uint32_t)a.cols,
                                            (uint32_t)a.step });
@@ -58,14 +68,14 @@ static bool loop_fits(const tuff_caps *k, uint64_t elements)
 }
 
 // A row an invocation: nothing is shared, nothing waits.
-static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool texel_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form f)
 {
     const tuff_axis a = axis_of(c);
     if (!k->cpu_like || a.cols > 4096 || !loop_fits(k, a.cols) ||
         !tuff_fits_texel(k, &c->in[0], 4))
         return false;
     const uint32_t wg = tuff_group_size(k);
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_softmax_texel, wg,
+    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax_texel, wg,
                                     (a.rows + wg - 1) / wg);
     tuff_bind(d, TUFF_ROLE_IN, 0, TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_bind_out(d, 0);
@@ -73,7 +83,7 @@ static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 }
 
 // A row a workgroup, which is as wide as the row within reason.
-static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool group_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form f)
 {
     const tuff_axis a = axis_of(c);
     uint32_t wg = tuff_group_size(k);
@@ -82,11 +92,24 @@ static bool plan_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     while (!k->cpu_like && wg < a.cols && wg < 256 && 2 * wg <= most) wg *= 2;
     while (!loop_fits(k, (a.cols + wg - 1) / wg) && 2 * wg <= most) wg *= 2;
     if (!loop_fits(k, (a.cols + wg - 1) / wg)) return false;
-    tuff_dispatch *d = add_dispatch(c, k, p, TUFF_SHADER_softmax, wg, a.rows);
+    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax, wg, a.rows);
     tuff_bind_in(d, 0);
     tuff_bind_out(d, 0);
     return true;
 }
+
+#define PLANS(name, ...)                                                        \
+    static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return texel_row(c, k, p, (form){ __VA_ARGS__ });                       \
+    }                                                                           \
+    static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return group_row(c, k, p, (form){ __VA_ARGS__ });                       \
+    }
+PLANS(softmax, .log = false)
+PLANS(log_softmax, .log = true)
+PLANS(softmin, .min = true)
 
 static tuff_cost cost(const tuff_call *c)
 {
@@ -94,41 +117,77 @@ static tuff_cost cost(const tuff_call *c)
     return (tuff_cost){ 4 * n, 8 * n };
 }
 
-// log: dx = dy - exp(y) sum(dy); else dx = y (dy - sum(dy y)).
-static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+static tuff_reduce_params along(const tuff_node *n)
 {
     const tuff_softmax_params *p = n->call.params;
-    const tuff_reduce_params along = { .axes = 1u << p->axis, .keepdims = true };
-    const tuff_var y = n->out[0];
-    if (p->log) {
-        const tuff_var sum = TUFF_V(t, &tuff_op_reduce_sum, &along, dy[0]);
-        const tuff_var share = TUFF_V(t, &tuff_op_mul, NULL,
-                                      TUFF_V(t, &tuff_op_exp, NULL, y), sum);
-        dx[0] = TUFF_V(t, &tuff_op_sub, NULL, dy[0], share);
-        return;
-    }
-    const tuff_var sum = TUFF_V(t, &tuff_op_reduce_sum, &along,
-                                TUFF_V(t, &tuff_op_mul, NULL, dy[0], y));
-    dx[0] = TUFF_V(t, &tuff_op_mul, NULL, y, TUFF_V(t, &tuff_op_sub, NULL, dy[0], sum));
+    return (tuff_reduce_params){ .axes = 1u << p->axis, .keepdims = true };
 }
+
+// y (dy - sum(dy y)).
+static tuff_var share_grad(tuff_tape *t, const tuff_node *n, tuff_var dy)
+{
+    const tuff_reduce_params p = along(n);
+    const tuff_var y = n->out[0];
+    const tuff_var part = TUFF_V(t, &tuff_op_mul, NULL, dy, y);
+    const tuff_var sum = TUFF_V(t, &tuff_op_reduce_sum, &p, part);
+    return TUFF_V(t, &tuff_op_mul, NULL, y, TUFF_V(t, &tuff_op_sub, NULL, dy, sum));
+}
+
+static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    dx[0] = share_grad(t, n, dy[0]);
+}
+
+static void grad_min(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    dx[0] = tuff_scaled(t, share_grad(t, n, dy[0]), -1);
+}
+
+// dy - exp(y) sum(dy).
+static void grad_log(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    const tuff_reduce_params p = along(n);
+    const tuff_var sum = TUFF_V(t, &tuff_op_reduce_sum, &p, dy[0]);
+    const tuff_var e = TUFF_V(t, &tuff_op_exp, NULL, n->out[0]);
+    dx[0] = TUFF_V(t, &tuff_op_sub, NULL, dy[0], TUFF_V(t, &tuff_op_mul, NULL, e, sum));
+}
+
+// Rows over the limit of loop iterations of a known driver, rows over its grid limit.
+#define COMMON(name_)                                                           \
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS } },                           \
+    .out = { { .name = "y", .dtypes = TUFF_FLOATS, .alias = true } },           \
+    .params_size = sizeof(tuff_softmax_params),                                 \
+    .params = { TUFF_AXIS(tuff_softmax_params, axis) },                         \
+    .infer = infer, .units = units, .cost = cost,                               \
+    .variants = { TUFF_KERNEL("texel", texel_##name_),                          \
+                  TUFF_KERNEL("plain", plain_##name_) },                        \
+    .tol = { .f32 = 1e-6f }, .sample = { -8, 8 }
 
 const tuff_op tuff_op_softmax = {
-    .name = "softmax", .onnx = "Softmax",
-    .doc = "y = exp(x - max(x)) / sum(exp(x - max(x))) along one axis, or its logarithm",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } },
-    .out = { { .name = "y", .dtypes = TUFF_F32, .alias = true } },
-    .params_size = sizeof(tuff_softmax_params),
-    .params = { TUFF_AXIS(tuff_softmax_params, axis), TUFF_BOOLEAN(tuff_softmax_params, log) },
-    .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
-    .variants = { TUFF_KERNEL("texel", plan_texel), TUFF_KERNEL("plain", plan_plain) },
-    .tol = { .f32 = 1e-6f }, .sample = { -8, 8 },
-    // Rows over the limit of loop iterations of a known driver, rows over its grid limit.
-    .cases = TUFF_CASES("1", "3x257", "70000x3", "5x7x11 axis=1", "5x7x11 axis=2 log=1",
-                        "64x10 log=1", "13x4097", "2x200003", "2x200003 log=1")
+    .name = "softmax", .onnx = "Softmax", COMMON(softmax), .ref = ref, .grad = grad,
+    .doc = "y = exp(x - max(x)) / sum(exp(x - max(x))) along one axis",
+    .cases = TUFF_CASES("1", "3x257", "70000x3", "5x7x11 axis=1", "13x4097", "2x200003")
 };
 
-tuff_status tuff_softmax(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
-                         const tuff_softmax_params *p)
-{
-    return tuff_run(s, &tuff_op_softmax, TUFF_RUN_IN(x), TUFF_RUN_OUT(y), p);
-}
+const tuff_op tuff_op_log_softmax = {
+    .name = "log_softmax", .onnx = "LogSoftmax", COMMON(log_softmax), .ref = ref_log,
+    .grad = grad_log,
+    .doc = "y = x - max(x) - log(sum(exp(x - max(x)))) along one axis",
+    .cases = TUFF_CASES("3x2", "5x7x11 axis=2", "64x10", "1x70001")
+};
+
+const tuff_op tuff_op_softmin = {
+    .name = "softmin", COMMON(softmin), .ref = ref_min, .grad = grad_min,
+    .doc = "y = exp(min(x) - x) / sum(exp(min(x) - x)) along one axis",
+    .cases = TUFF_CASES("1", "3x257", "5x7x11 axis=1")
+};
+
+#define PUBLIC(name, record)                                                    \
+    tuff_status name(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,      \
+                     const tuff_softmax_params *p)                              \
+    {                                                                           \
+        return tuff_run(s, &record, TUFF_RUN_IN(x), TUFF_RUN_OUT(y), p);        \
+    }
+PUBLIC(tuff_softmax, tuff_op_softmax)
+PUBLIC(tuff_log_softmax, tuff_op_log_softmax)
+PUBLIC(tuff_softmin, tuff_op_softmin)
