@@ -217,7 +217,7 @@ static const char rows_glsl[] =
     "layout(local_size_x = 16) in;\n"
     "layout(push_constant) uniform Push { uint cols; };\n"
     "layout(binding = 0) uniform samplerBuffer x;\n"
-    "layout(binding = 1) uniform isamplerBuffer b;\n"
+    "layout(binding = 1) uniform usamplerBuffer b;\n"
     "layout(binding = 2) writeonly buffer Sum { float sum[]; };\n"
     "layout(binding = 3) writeonly buffer At { int at[]; };\n"
     "shared float part[16];\n"
@@ -230,7 +230,7 @@ static const char rows_glsl[] =
     "    barrier();\n"
     "    if (t != 0) return;\n"
     "    for (uint k = 1; k < 16; k++) s += part[k];\n"
-    "    sum[row] = s + float(texelFetch(b, int(row)).x);\n"
+    "    sum[row] = s + float(int(texelFetch(b, int(row)).x));\n"
     "    int best = 0;\n"
     "    const int first = int(row * cols);\n"
     "    for (int k = 1; k < int(cols); k++)\n"
@@ -436,6 +436,9 @@ static void mistakes_in_the_shader(void)
             "void main() { y[0] = texelFetch(x, 0).x; }\n", TUFF_ERR_ARG,
             "swish: binding 0 (x) is a samplerBuffer in the shader and a storage buffer in the "
             "description");
+    refused(HEAD "layout(binding = 0) uniform isamplerBuffer x;\n" Y_OUT
+            "void main() { y[0] = float(texelFetch(x, 0).x); }\n", TUFF_ERR_ARG,
+            "swish: binding 0 (x) is an isamplerBuffer in the shader");
     refused(HEAD "layout(binding = 0) uniform X { float x; };\n" Y_OUT
             "void main() { y[0] = x; }\n", TUFF_ERR_ARG,
             "swish: binding 0 (x) is neither a buffer nor a samplerBuffer in the shader");

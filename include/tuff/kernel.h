@@ -52,7 +52,8 @@ typedef struct tuff_kernel_call {
 
 typedef enum tuff_kernel_view {
     TUFF_VIEW_STORAGE, // a storage buffer
-    TUFF_VIEW_TEXEL,   // inputs: samplerBuffer with one f32 a texel, usamplerBuffer for others
+    TUFF_VIEW_TEXEL,   // inputs: samplerBuffer with one f32 a texel, usamplerBuffer with one
+                       // i32 or u32 (int(x) of a texel's x is the i32)
     TUFF_VIEW_TEXEL4   // likewise with four; sizes are then multiples of 16 bytes
 } tuff_kernel_view;
 

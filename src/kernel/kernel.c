@@ -105,7 +105,8 @@ static const char *view_name(tuff_reflect_kind kind)
     case TUFF_REFLECT_NONE: return "not there";
     case TUFF_REFLECT_STORAGE: return "a storage buffer";
     case TUFF_REFLECT_TEXEL_F32: return "a samplerBuffer";
-    case TUFF_REFLECT_TEXEL_U32: return "a usamplerBuffer or isamplerBuffer";
+    case TUFF_REFLECT_TEXEL_U32: return "a usamplerBuffer";
+    case TUFF_REFLECT_TEXEL_I32: return "an isamplerBuffer";
     case TUFF_REFLECT_OTHER: break;
     }
     return "neither a buffer nor a samplerBuffer";

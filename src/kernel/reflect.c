@@ -31,7 +31,8 @@ enum { DIM_BUFFER = 5 };
 typedef struct note {
     uint16_t opcode;  // that declares it, of those above; 0: another
     bool buffer_block, workgroup_size;
-    uint32_t operand[2]; // image: sampled type, dim; sampled image: image; pointer: class, type
+    uint32_t operand[2]; // int: width, signed; image: sampled type, dim; sampled image: image;
+                         // pointer: class, type
     int binding, set;    // -1: none
 } note;
 
@@ -115,8 +116,8 @@ static tuff_reflect_kind kind_of(reader *d, uint32_t pointer)
     if (!image || image->opcode != OP_TYPE_IMAGE || image->operand[1] != DIM_BUFFER)
         return TUFF_REFLECT_OTHER;
     const note *texel = note_of(d, image->operand[0]);
-    return texel && texel->opcode == OP_TYPE_FLOAT ? TUFF_REFLECT_TEXEL_F32
-                                                   : TUFF_REFLECT_TEXEL_U32;
+    if (texel && texel->opcode == OP_TYPE_FLOAT) return TUFF_REFLECT_TEXEL_F32;
+    return texel && texel->operand[1] ? TUFF_REFLECT_TEXEL_I32 : TUFF_REFLECT_TEXEL_U32;
 }
 
 static void take_variable(reader *d, const uint32_t *w)

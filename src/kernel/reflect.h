@@ -8,6 +8,7 @@ typedef enum tuff_reflect_kind {
     TUFF_REFLECT_STORAGE,
     TUFF_REFLECT_TEXEL_F32,   // samplerBuffer
     TUFF_REFLECT_TEXEL_U32,   // usamplerBuffer
+    TUFF_REFLECT_TEXEL_I32,   // isamplerBuffer, for which there is no view
     TUFF_REFLECT_OTHER        // a uniform block, an image, ...
 } tuff_reflect_kind;
 
