@@ -4,6 +4,7 @@
 //
 //   binding 0  a  float[count], or pairs      read
 //   binding 1  b  uint[count] (or floats' bits), where FROM needs it; else a    read
+//              TUFF_FOLD_PRODUCT: [period]
 //   binding 2  y  float                       write
 //   spec 0     WG     workgroup size, a power of two
 //   spec 1     FROM   TUFF_FOLD_PAIRS ...
@@ -11,6 +12,9 @@
 //   grid       ceil(count / span), folded
 #include "common.glsl"
 #include "abi/loss.h"
+#ifdef LOSS
+#include "loss.glsl"
+#endif
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
@@ -26,7 +30,15 @@ shared vec2 part[WG];
 vec2 pair(uint i)
 {
     if (FROM == TUFF_FOLD_PAIRS) return vec2(a[2 * i], a[2 * i + 1]);
+    if (FROM == TUFF_FOLD_VALUE) return vec2(a[i], 1.0);
     if (FROM == TUFF_FOLD_ROWS) return b[i] < pc.classes ? vec2(a[i], 1.0) : vec2(0.0);
+#ifdef LOSS
+    if (FROM == TUFF_FOLD_PRODUCT)
+        return vec2(a[i] * uintBitsToFloat(b[pc.period == pc.count ? i : i % pc.period]), 1.0);
+    if (FROM >= TUFF_FOLD_LOSS)
+        return vec2(loss_of(FROM - TUFF_FOLD_LOSS, a[i], uintBitsToFloat(b[i]), 1.0, pc.delta),
+                    1.0);
+#endif
     const float d = FROM == TUFF_FOLD_DIFF ? a[i] - uintBitsToFloat(b[i]) : a[i];
     return vec2(d * d, 1.0);
 }
@@ -50,6 +62,7 @@ void main()
         y[2 * group + 1] = sum.y;
     } else {
         y[0] = WRITE == TUFF_FOLD_MEAN ? sum.x / max(sum.y, 1.0)
+             : WRITE == TUFF_FOLD_WEIGHTED ? (sum.y == 0.0 ? 0.0 : sum.x / sum.y)
              : WRITE == TUFF_FOLD_ROOT ? sqrt(sum.x) : sum.x;
     }
 }

@@ -6,17 +6,45 @@
 #define TUFF_FOLD_ROWS   1 // (a[i], 1) where b[i] is one of `classes`, else (0, 0)
 #define TUFF_FOLD_DIFF   2 // ((a[i] - b[i])^2, 1)
 #define TUFF_FOLD_SQUARE 3 // (a[i]^2, 1)
+#define TUFF_FOLD_VALUE  4 // (a[i], 1)
+// Of the module that knows losses:
+#define TUFF_FOLD_PRODUCT 5 // (a[i] b[i % period], 1)
+#define TUFF_FOLD_LOSS    8 // (loss number FROM - 8 of a[i] and b[i], 1)
 
 // WRITE of fold.comp: what becomes of the sums.
 #define TUFF_FOLD_BOTH 0 // y[2g] = value, y[2g + 1] = weight, of each workgroup g
 #define TUFF_FOLD_MEAN 1 // y[0] = value / max(weight, 1)
 #define TUFF_FOLD_SUM  2 // y[0] = value
 #define TUFF_FOLD_ROOT 3 // y[0] = sqrt(value)
+#define TUFF_FOLD_WEIGHTED 4 // y[0] = value / weight, 0 where there is no weight
 
 struct tuff_fold_pc {
     uint count;   // elements
     uint span;    // elements of one workgroup
     uint classes;
+    uint period;
+    float delta;  // of losses that have one
+};
+
+// Losses of an element of x and one of the target: OP of loss.comp.
+#define TUFF_LOSS_MSE        0
+#define TUFF_LOSS_L1         1
+#define TUFF_LOSS_HUBER      2
+#define TUFF_LOSS_SMOOTH_L1  3
+#define TUFF_LOSS_HINGE      4
+#define TUFF_LOSS_BCE        5
+#define TUFF_LOSS_BCE_LOGITS 6
+#define TUFF_LOSS_PRODUCT    7 // x target
+
+// THIRD of loss.comp: what its third operand is.
+#define TUFF_THIRD_NONE   0
+#define TUFF_THIRD_POS    1 // weight of the positive class
+#define TUFF_THIRD_FACTOR 2 // the result is multiplied by it
+
+struct tuff_loss_pc {
+    uint count;
+    uint period, third_period; // of the target and the third operand: element i % period
+    float delta, scale;        // the result is multiplied by scale
 };
 
 // KIND of rows.comp: the pair that stands for some elements of a row.

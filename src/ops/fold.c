@@ -22,14 +22,16 @@ int tuff_fold_add(const tuff_fold *f, const tuff_caps *k, tuff_plan *p)
         const tuff_place out = to_scratch ? (tuff_place){ TUFF_ROLE_SCRATCH, index } : f->out;
         // The first stage to write a scratch writes the most there.
         if (to_scratch && stage < 2) p->scratch[index] = groups * 2 * sizeof(float);
-        tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_fold);
+        const bool loss = !stage && f->from >= TUFF_FOLD_PRODUCT;
+        tuff_dispatch *d = tuff_plan_add(p, loss ? TUFF_SHADER_fold_loss : TUFF_SHADER_fold);
         bind(d, a, TUFF_READ);
         bind(d, b, TUFF_READ);
         bind(d, out, TUFF_WRITE);
         tuff_spec(d, wg);
         tuff_spec(d, stage ? TUFF_FOLD_PAIRS : f->from);
         tuff_spec(d, last ? f->write : TUFF_FOLD_BOTH);
-        const struct tuff_fold_pc pc = { (uint32_t)count, (uint32_t)span, f->classes };
+        const struct tuff_fold_pc pc = { (uint32_t)count, (uint32_t)span, f->classes,
+                                        f->period, f->delta };
         TUFF_PUSH(d, pc);
         tuff_grid(d, groups, k);
         if (last) return to_scratch ? index : -1;

@@ -21,6 +21,8 @@ typedef struct tuff_fold {
     tuff_place a, b;   // b is a where it is not needed
     size_t count;
     uint32_t classes;
+    uint32_t period;   // of TUFF_FOLD_PRODUCT
+    float delta;       // of TUFF_FOLD_LOSS
     tuff_place out;    // not of TUFF_FOLD_BOTH
     int scratch;       // this one and the next are used between launches
 } tuff_fold;

@@ -176,6 +176,13 @@ X(cross_entropy)
 X(cross_entropy_grad)
 X(count_correct)
 X(mse)
+X(l1_loss)
+X(huber_loss)
+X(smooth_l1_loss)
+X(hinge_loss)
+X(bce)
+X(bce_with_logits)
+X(pointwise_loss_grad)
 
 // ---- optimizer
 X(sgd)
