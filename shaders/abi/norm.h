@@ -77,3 +77,17 @@ struct tuff_norm_apply_pc {
     float epsilon;   // of VARIANCE
     float share;     // gradients: 1 / terms
 };
+
+// Normalisation over neighbouring channels (lrn.comp), of x [n, channels, span]: the window of
+// channel c begins `before` channels before it and ends `behind` behind it.
+struct tuff_lrn_pc {
+    uint count, channels;
+    tuff_divide span, period; // period: channels
+    uint before, behind;
+    float scale;              // alpha / size
+    float beta, bias;
+};
+// MODE of lrn.comp.
+#define TUFF_LRN_Y     0 // x d^-beta, d = bias + scale (sum of x^2 over the window)
+#define TUFF_LRN_TERMS 1 // dy x d^(-beta - 1)
+#define TUFF_LRN_DX    2 // dy d^-beta - 2 scale beta x (sum of the terms whose window has x)

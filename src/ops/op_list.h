@@ -213,6 +213,9 @@ X(group_norm)
 X(instance_norm)
 X(norm_grad)
 X(norm_param_grad)
+X(lp_norm)
+X(lrn)
+X(lrn_grad)
 
 // ---- sequence
 X(attention)

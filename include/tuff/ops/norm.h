@@ -102,4 +102,30 @@ TUFF_API TUFF_CHECK tuff_status tuff_norm_param_grad(
     tuff_stream *s, const tuff_tensor *x, const tuff_tensor *dy, const tuff_tensor *inv,
     const tuff_tensor *scale, const tuff_tensor *mean, tuff_tensor *dscale, tuff_tensor *dbias,
     const tuff_norm_grad_params *p);
+
+typedef struct tuff_lp_norm_params {
+    int axis; // counted from the innermost: 0 = last
+    int p;    // 1 or 2; 0 means 2
+} tuff_lp_norm_params;
+// y = x / |x|_p along `axis`, 0 where that length is 0 (ONNX LpNormalization). y may be x.
+TUFF_API TUFF_CHECK tuff_status tuff_lp_norm(tuff_stream *s, const tuff_tensor *x,
+                                             tuff_tensor *y, const tuff_lp_norm_params *p);
+
+// ---- neighbouring channels -----------------------------------------------------------------
+
+typedef struct tuff_lrn_params {
+    int size;    // channels in a window; 0 means 5
+    float alpha; // 0 means 1e-4
+    float beta;  // 0 means 0.75
+    float bias;  // 0 means 1
+} tuff_lrn_params;
+// y = x / (bias + alpha / size (sum of x^2 over the window))^beta; the window of channel c goes
+// from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2) (ONNX LRN; Krizhevsky et al.,
+// 2012). x [N, C, ...].
+TUFF_API TUFF_CHECK tuff_status tuff_lrn(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
+                                         const tuff_lrn_params *p);
+// dx of that for dy of y.
+TUFF_API TUFF_CHECK tuff_status tuff_lrn_grad(tuff_stream *s, const tuff_tensor *x,
+                                              const tuff_tensor *dy, tuff_tensor *dx,
+                                              const tuff_lrn_params *p);
 #endif
