@@ -150,6 +150,7 @@ static tuff_status run(job *j, const tuff_op_info *op, tuff_device *device,
     for (int i = 0; i < j->inputs.count && status == TUFF_OK; i++)
         if (strcmp(j->inputs.item[i], "-") != 0)
             status = read_input(s, j->inputs.item[i], op->input_dtypes[i], &in[i]);
+    j->made = j->outputs.count;
     if (status == TUFF_OK && j->onnx)
         status = tuff_onnx_apply(s, j->op, (int)j->opset, (const tuff_tensor *const *)in,
                                  j->inputs.count, j->attributes.item, j->attributes.count,

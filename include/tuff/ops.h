@@ -53,6 +53,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_op_apply(tuff_stream *s, const char *op,
 // attributes (ReduceSum's axes, Reshape's shape) are given as tensors, and read back. `opset`
 // is the version of ONNX's operators that the node was written for, up to TUFF_ONNX_OPSET; 0
 // means that one. Outputs as in tuff_op_apply, those that ONNX has in i64 are i64.
+// *nout holds how many outputs the node has, or 0 (Split needs to know), and receives how many
+// were made.
 // Fails: TUFF_ERR_UNSUPPORTED (no op does that), and as tuff_op_apply.
 #define TUFF_ONNX_OPSET 22
 TUFF_API TUFF_CHECK tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,

@@ -234,6 +234,7 @@ tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
                             const char *const attributes[], int count, const tuff_desc *shape,
                             tuff_tensor *out[8], int *nout)
 {
+    const int asked = *nout;
     memset(out, 0, TUFF_OP_OUT * sizeof *out);
     *nout = 0;
     TUFF_REQUIRE(s && op_type && nin >= 0 && nin <= TUFF_OP_IN, ARG,
@@ -245,7 +246,7 @@ tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
     tuff_onnx_call *c = tuff_alloc(1, sizeof *c);
     if (!c) return TUFF_ERR_MEMORY;
     *c = (tuff_onnx_call){ .op = op_type, .opset = opset ? opset : TUFF_ONNX_OPSET,
-                           .nin = nin };
+                           .nin = nin, .asked = asked };
     for (int i = 0; i < nin; i++) c->in[i] = in[i];
     for (int i = 0; i < count; i++) c->attrs.item[c->attrs.count++] = attributes[i];
     const tuff_onnx_rule *rule = tuff_onnx_rule_for(op_type, c->opset);

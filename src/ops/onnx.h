@@ -37,6 +37,7 @@ typedef struct tuff_onnx_call {
     int opset;      // TUFF_ONNX_OPSET when nobody said
     const tuff_tensor *in[TUFF_OP_IN];
     int nin;
+    int asked; // outputs that the node has; 0: not known
     tuff_onnx_attrs attrs;
 } tuff_onnx_call;
 
@@ -59,4 +60,7 @@ const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset);
 // Adagrad, Adam and Momentum (onnx_train.c).
 tuff_status tuff_onnx_update(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
                              int *nout);
+// RNN, GRU and LSTM (onnx_rnn.c).
+tuff_status tuff_onnx_recurrent(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
+                                int *nout);
 #endif

@@ -57,6 +57,48 @@ static tuff_status fix_top_k(tuff_onnx_call *c)
     return smallest ? tuff_onnx_set(&c->attrs, "smallest", "1") : TUFF_OK;
 }
 
+// Without sizes a node's outputs say how many parts there are.
+static tuff_status fix_split(tuff_onnx_call *c)
+{
+    if (!c->asked || tuff_onnx_get(&c->attrs, "split") ||
+        tuff_onnx_get(&c->attrs, "num_outputs"))
+        return TUFF_OK;
+    return tuff_onnx_set(&c->attrs, "num_outputs", "%d", c->asked);
+}
+
+// x, or what it becomes as another type, to be destroyed by the caller.
+static tuff_status as_type(tuff_stream *s, const tuff_tensor *x, tuff_dtype type,
+                           tuff_tensor **to)
+{
+    const tuff_cast_params p = { .to = (int)type };
+    tuff_desc d = x->desc;
+    d.dtype = type;
+    TUFF_TRY(tuff_tensor_create(tuff_stream_device(s), d, to));
+    return tuff_cast(s, x, *to, &p);
+}
+
+// ONNX's exponent may be of another type than the base, which is that of the result.
+static tuff_status pow_of_two_types(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
+                                    int *nout)
+{
+    tuff_tensor *in[2] = { NULL }, *y[TUFF_OP_OUT] = { NULL };
+    tuff_status status = TUFF_OK;
+    int made = 0;
+    TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "Pow has two inputs");
+    const tuff_dtype base = c->in[0]->desc.dtype, other = c->in[1]->desc.dtype;
+    const tuff_dtype type = base == other ? base
+                          : (base | other) & TUFF_FLOATS ? TUFF_F32 : base;
+    for (int i = 0; i < 2; i++) TUFF_GO(as_type(s, c->in[i], type, &in[i]));
+    const tuff_tensor *const both[] = { in[0], in[1] };
+    TUFF_GO(tuff_op_apply(s, "pow", both, 2, NULL, 0, NULL, y, &made));
+    TUFF_GO(as_type(s, y[0], base, &out[0]));
+    *nout = 1;
+exit:
+    for (int i = 0; i < 2; i++) tuff_tensor_destroy(&in[i]);
+    tuff_tensor_destroy(&y[0]);
+    return status;
+}
+
 static const tuff_onnx_rule rules[] = {
     { .op = "QuantizeLinear", .dropped = "saturate precision", .fix = fix_quantize },
     { .op = "DequantizeLinear", .fix = fix_quantize },
@@ -85,7 +127,7 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Squeeze", .inputs = "1:axes" },
     { .op = "Unsqueeze", .inputs = "1:axes" },
     { .op = "Pad", .inputs = "1:pads 2:constant_value 3:axes" },
-    { .op = "Split", .inputs = "1:split", .defaults = "axis=0" },
+    { .op = "Split", .inputs = "1:split", .defaults = "axis=0", .fix = fix_split },
     { .op = "Trilu", .inputs = "1:k" },
     { .op = "Gather", .defaults = "axis=0" },
     { .op = "Col2Im", .inputs = "1:image_shape 2:block_shape" },
@@ -105,6 +147,10 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Adagrad", .run = tuff_onnx_update },
     { .op = "Adam", .run = tuff_onnx_update },
     { .op = "Momentum", .run = tuff_onnx_update },
+    { .op = "RNN", .run = tuff_onnx_recurrent },
+    { .op = "GRU", .run = tuff_onnx_recurrent },
+    { .op = "LSTM", .run = tuff_onnx_recurrent },
+    { .op = "Pow", .run = pow_of_two_types },
 };
 
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset)
