@@ -9,8 +9,8 @@
 //            have summed is added up by shuffles
 //   else     lanes go along the rows, four each, in blocks W lanes apart
 //
-//   binding 0  a     texels, of four where WIDE or V_WIDE says so
-//   binding 1  b     texels, likewise
+//   binding 0  a     the matrix: texels, of four if WIDE
+//   binding 1  b     the vectors: texels, of four if V_WIDE
 //   binding 2  y     f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias  texels; anything when TUFF_AFTER_BIAS is not set
 //   spec 0     W     invocations in a workgroup, which is one subgroup: 4, 8 or 16
@@ -29,25 +29,16 @@ layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
 
 const uint ROWS = VECS == 8 ? 4 : 8;                // LONG_K: of a tile
-const uint BLOCKS = VECS == 1 ? 4 : VECS == 2 ? 2 : 1; // else: of four rows a lane
+const uint BLOCKS = VECS == 1 ? 4 : 1;                // else: of four rows a lane
 const uint TILE = LONG_K ? ROWS : 4 * W * BLOCKS;
 
-vec4 matrix(uint i)
-{
-    if (MATRIX_A) return texelFetch(a, int(i));
-    return texelFetch(b, int(i));
-}
-
-vec4 vector(uint i)
-{
-    if (MATRIX_A) return texelFetch(b, int(i));
-    return texelFetch(a, int(i));
-}
+vec4 matrix(uint i) { return texelFetch(a, int(i)); }
+vec4 vector(uint i) { return texelFetch(b, int(i)); }
 
 vec4 load_vector(uint base, uint k, uint end)
 {
     if (V_WIDE) return vector((base + k) / 4);
-    const uvec4 ks = k + uvec4(0, 1, 2, 3), at = base + min(ks, uvec4(end - 1)) * vector_k();
+    const uvec4 ks = k + uvec4(0, 1, 2, 3), at = base + min(ks, uvec4(end - 1)) * pc.b_k;
     const vec4 v = vec4(vector(at.x).x, vector(at.y).x, vector(at.z).x, vector(at.w).x);
     return mix(vec4(0.0), v, lessThan(ks, uvec4(end)));
 }
@@ -55,15 +46,15 @@ vec4 load_vector(uint base, uint k, uint end)
 vec4 load_along(uint base, uint k, uint end)
 {
     if (WIDE) return matrix((base + k) / 4);
-    const uvec4 at = base + min(k + uvec4(0, 1, 2, 3), uvec4(end - 1)) * row_k();
+    const uvec4 at = base + min(k + uvec4(0, 1, 2, 3), uvec4(end - 1)) * pc.a_k;
     return vec4(matrix(at.x).x, matrix(at.y).x, matrix(at.z).x, matrix(at.w).x);
 }
 
 vec4 load_across(uint base, uint row, uint k)
 {
-    const uint at = base + k * row_k();
+    const uint at = base + k * pc.a_k;
     if (WIDE) return matrix((at + row) / 4);
-    const uvec4 to = at + min(row + uvec4(0, 1, 2, 3), uvec4(rows() - 1)) * row_step();
+    const uvec4 to = at + min(row + uvec4(0, 1, 2, 3), uvec4(rows() - 1)) * pc.a_m;
     return vec4(matrix(to.x).x, matrix(to.y).x, matrix(to.z).x, matrix(to.w).x);
 }
 
@@ -93,14 +84,14 @@ void main()
     bases_of(batch, m_base, v_base);
     const uint begin = split * pc.g.k_step, end = min(pc.g.k, begin + pc.g.k_step);
     uint v_at[VECS];
-    for (uint v = 0; v < VECS; v++) v_at[v] = v_base + min(v, vectors() - 1) * vector_step();
+    for (uint v = 0; v < VECS; v++) v_at[v] = v_base + min(v, vectors() - 1) * pc.b_n;
 
     if (LONG_K) {
         float sum[ROWS * VECS];
         for (uint s = 0; s < ROWS * VECS; s++) sum[s] = 0.0;
         uint m_at[ROWS];
         for (uint r = 0; r < ROWS; r++)
-            m_at[r] = m_base + min(row0 + r, rows() - 1) * row_step();
+            m_at[r] = m_base + min(row0 + r, rows() - 1) * pc.a_m;
         for (uint k = begin + 4 * lane; k < end; k += 4 * W) {
             vec4 x[VECS];
             for (uint v = 0; v < VECS; v++) x[v] = load_vector(v_at[v], k, end);

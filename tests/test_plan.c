@@ -126,7 +126,7 @@ static void every_variant(const device *d, const tuff_op *op, const char *text)
     int planned = 0;
     for (int i = 0; i < TUFF_OP_VARIANTS && op->variants[i].name; i++) {
         tuff_call call = c.call;
-        if (tuff_call_foreign(&c.call, op->variants[i].types)) tuff_call_lower(&c.call, &call);
+        tuff_call_for(&c.call, &op->variants[i], &call);
         memset(&plan, 0, sizeof plan);
         if (!op->variants[i].plan(&call, &d->caps, &plan)) continue;
         planned++;

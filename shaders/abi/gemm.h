@@ -17,6 +17,7 @@ typedef struct tuff_gemm tuff_gemm;
 #define TUFF_AFTER_ACT      3u
 #define TUFF_AFTER_BIAS     4u
 #define TUFF_AFTER_RESIDUAL 8u
+#define TUFF_AFTER_MATRIX_B 16u // of matvec.glsl
 
 // gemm_sum.comp: y[i] = act(alpha (sum of parts[i + j * count]) + beta (bias + residual)).
 struct tuff_gemm_sum_pc {
@@ -60,6 +61,10 @@ struct tuff_pack_pc {
     uint row_step, outer_step, inner_step, inner;
 };
 
+// Elements of matvec_group.comp's operands.
+#define TUFF_ELEMENT_F32  0u
+#define TUFF_ELEMENT_F16  1u
+#define TUFF_ELEMENT_BF16 2u
 #define TUFF_MATMUL_DIMS 6
 // Leading dims that broadcast alike are merged, the innermost is last.
 struct tuff_matmul_pc {

@@ -32,6 +32,18 @@ void tuff_call_lower(const tuff_call *c, tuff_call *low)
         low->out[i].dtype = lower_type(c->op, c->out[i].dtype);
 }
 
+void tuff_call_for(const tuff_call *c, const tuff_variant *v, tuff_call *call)
+{
+    const bool takes = !tuff_call_foreign(c, v->types);
+    if (takes && !v->kept) {
+        *call = *c;
+        return;
+    }
+    tuff_call_lower(c, call);
+    for (int i = 0; takes && i < c->nin; i++)
+        if (v->kept >> i & 1) call->in[i].dtype = c->in[i].dtype;
+}
+
 // ---- where the lowered tensors lie -------------------------------------------------------
 
 typedef struct places {
@@ -89,22 +101,22 @@ static bool add_cast(const tuff_caps *k, tuff_plan *p, tuff_role role, int index
     return tuff_cast_add(k, p, inner, scratch, outer, tensor, false);
 }
 
-bool tuff_lower_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+bool tuff_lower_plan(const tuff_call *c, const tuff_call *low, const tuff_caps *k,
+                     tuff_plan *p)
 {
-    tuff_call low;
-    tuff_call_lower(c, &low);
-    const places at = places_of(c, &low);
+    const places at = places_of(c, low);
     const int own = p->count;
+    if (!at.total) return true; // nothing was lowered
     if (own + c->nin + c->nout > TUFF_PLAN_MAX) return false;
     for (int i = 0; i < c->nin; i++)
-        if (!tuff_fits(k, tuff_desc_bytes(&low.in[i]))) return false;
+        if (!tuff_fits(k, tuff_desc_bytes(&low->in[i]))) return false;
     for (int i = 0; i < c->nout; i++)
-        if (!tuff_fits(k, tuff_desc_bytes(&low.out[i]))) return false;
+        if (!tuff_fits(k, tuff_desc_bytes(&low->out[i]))) return false;
     for (int d = 0; d < own; d++)
-        for (int s = 0; s < p->d[d].nslot; s++) redirect(&p->d[d].slot[s], &at, &low);
+        for (int s = 0; s < p->d[d].nslot; s++) redirect(&p->d[d].slot[s], &at, low);
     for (int i = 0; i < c->nin; i++)
         if (at.in[i] != SIZE_MAX &&
-            !add_cast(k, p, TUFF_ROLE_IN, i, &c->in[i], &low.in[i], at.in[i]))
+            !add_cast(k, p, TUFF_ROLE_IN, i, &c->in[i], &low->in[i], at.in[i]))
             return false;
     // Casts of inputs were appended; they go first.
     const int casts = p->count - own;
@@ -115,7 +127,7 @@ bool tuff_lower_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     memcpy(p->d, first, (size_t)casts * sizeof *first);
     for (int i = 0; i < c->nout; i++)
         if (at.out[i] != SIZE_MAX &&
-            !add_cast(k, p, TUFF_ROLE_OUT, i, &c->out[i], &low.out[i], at.out[i]))
+            !add_cast(k, p, TUFF_ROLE_OUT, i, &c->out[i], &low->out[i], at.out[i]))
             return false;
     p->scratch[TUFF_PLAN_LOWERED] = at.total;
     return true;

@@ -21,9 +21,12 @@ void tuff_call_lower(const tuff_call *c, tuff_call *low);
 // Bytes of scratch that the lowered tensors take, each at a multiple of TUFF_BUFFER_ALIGN; 0
 // for a call that needs no lowering.
 size_t tuff_lower_bytes(const tuff_call *c);
-// Turns a plan of the lowered call into one of the call itself: casts before and behind, and
+// The call that a variant plans: the call itself, or lowered, but for the inputs that it keeps.
+void tuff_call_for(const tuff_call *c, const tuff_variant *v, tuff_call *call);
+// Turns a plan of such a call into one of the call itself: casts before and behind, and
 // bindings that point to scratch. False when that is too much for a plan or for the device.
-bool tuff_lower_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+bool tuff_lower_plan(const tuff_call *c, const tuff_call *low, const tuff_caps *k,
+                     tuff_plan *p);
 
 // The reference of any call over host memory: begin fills `r` (whose call is *low) and casts
 // the inputs into scratch[tuff_lower_bytes]; then r->call->op->ref is run over all units of

@@ -54,9 +54,10 @@ tuff_matmul_fn tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_texel,
     TUFF_MATMUL_PLAN(name, matvec_group)                                        \
     TUFF_MATMUL_PLAN(name, tile)                                                \
     TUFF_MATMUL_PLAN(name, plain)
-#define TUFF_MATMUL_KERNELS(name)                                               \
-    { TUFF_KERNEL("matvec", name##_matvec), TUFF_KERNEL("packed", name##_packed), \
-      TUFF_KERNEL("texel", name##_texel),                                       \
-      TUFF_GPU_KERNEL("matvec_group", name##_matvec_group),                     \
-      TUFF_GPU_KERNEL("tile", name##_tile), TUFF_KERNEL("plain", name##_plain) }
+#define TUFF_MATMUL_KERNELS(op_)                                                \
+    { TUFF_KERNEL("matvec", op_##_matvec), TUFF_KERNEL("packed", op_##_packed), \
+      TUFF_KERNEL("texel", op_##_texel),                                        \
+      { .name = "matvec_group", .plan = op_##_matvec_group, .gpu = true,        \
+        .types = TUFF_F16 | TUFF_BF16, .kept = 3 }, /* a and b */               \
+      TUFF_GPU_KERNEL("tile", op_##_tile), TUFF_KERNEL("plain", op_##_plain) }
 #endif

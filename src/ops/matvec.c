@@ -12,29 +12,52 @@ enum {
 
 // How the product looks to these kernels; see matvec.glsl.
 typedef struct vectors {
-    bool matrix_a, long_k, wide, v_wide;
+    struct tuff_matmul_pc pc; // the matrix in the place of a, but for m and n
+    int matrix, vector;       // inputs
+    bool matrix_b, long_k, wide, v_wide;
     uint32_t rows, vecs;
 } vectors;
+
+static void swap(uint32_t *a, uint32_t *b)
+{
+    const uint32_t v = *a;
+    *a = *b;
+    *b = v;
+}
 
 static bool vectors_of(const tuff_product *p, const struct tuff_matmul_pc *pc, vectors *v)
 {
     const tuff_gemm *g = &p->g;
-    v->matrix_a = g->n <= g->m;
-    v->rows = v->matrix_a ? g->m : g->n;
-    const uint32_t n = v->matrix_a ? g->n : g->m, step = v->matrix_a ? pc->a_k : pc->b_k;
+    *v = (vectors){ .pc = *pc, .matrix = p->a, .vector = p->b, .matrix_b = g->n > g->m,
+                    .rows = g->n > g->m ? g->n : g->m };
+    const uint32_t n = v->matrix_b ? g->m : g->n;
     if (n > MOST_VECTORS) return false;
-    for (v->vecs = 1; v->vecs < n; v->vecs *= 2) continue;
-    v->long_k = step == 1;
+    v->vecs = n == 1 ? 1 : n <= 4 ? 4 : 8; // few kernels
+    if (v->matrix_b) {
+        v->matrix = p->b;
+        v->vector = p->a;
+        swap(&v->pc.a_m, &v->pc.b_n);
+        swap(&v->pc.a_k, &v->pc.b_k);
+        for (int i = 0; i < TUFF_MATMUL_DIMS; i++) swap(&v->pc.a_step[i], &v->pc.b_step[i]);
+    }
+    v->long_k = v->pc.a_k == 1;
     // Operands are dense: where the inner dim is a multiple of four, so is every other step.
     v->wide = (v->long_k ? g->k : v->rows) % 4 == 0;
-    v->v_wide = (v->matrix_a ? pc->b_k : pc->a_k) == 1 && g->k % 4 == 0;
+    v->v_wide = v->wide && v->pc.b_k == 1 && g->k % 4 == 0;
     return true;
+}
+
+// The push constants of a product that has been cut.
+static void push(tuff_dispatch *d, const tuff_product *p, vectors *v)
+{
+    v->pc.g = p->g;
+    v->pc.g.after |= v->matrix_b ? TUFF_AFTER_MATRIX_B : 0;
+    TUFF_PUSH(d, v->pc);
 }
 
 static void spec(tuff_dispatch *d, uint32_t group, const vectors *v)
 {
     tuff_spec(d, group);
-    tuff_spec(d, v->matrix_a);
     tuff_spec(d, v->long_k);
     tuff_spec(d, v->wide);
     tuff_spec(d, v->v_wide);
@@ -57,10 +80,15 @@ bool tuff_matmul_matvec_group(tuff_product *p, struct tuff_matmul_pc *pc, const 
     const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, v.long_k ? 4 : 64) * p->g.batches;
     if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY), 4, tuff_product_direct(p, k)))
         return false;
-    pc->g = p->g;
-    tuff_dispatch *d = tuff_product_add(p, TUFF_SHADER_matvec_group, plan);
+    const tuff_dtype type = p->call->in[p->a].dtype;
+    tuff_product turned = *p;
+    turned.a = v.matrix;
+    turned.b = v.vector;
+    tuff_dispatch *d = tuff_product_add(&turned, TUFF_SHADER_matvec_group, plan);
     spec(d, GROUP, &v);
-    TUFF_PUSH(d, *pc);
+    tuff_spec(d, type == TUFF_F16    ? TUFF_ELEMENT_F16
+                 : type == TUFF_BF16 ? TUFF_ELEMENT_BF16 : TUFF_ELEMENT_F32);
+    push(d, p, &v);
     tuff_grid(d, tiles * p->g.splits, k);
     tuff_product_finish(p, k, plan);
     return true;
@@ -71,30 +99,26 @@ bool tuff_matmul_matvec(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
 {
     vectors v;
     if (!tuff_takes_texels(k) || !vectors_of(p, pc, &v)) return false;
-    const bool a_wide = v.matrix_a ? v.wide : v.v_wide;
-    const bool b_wide = v.matrix_a ? v.v_wide : v.wide;
     const tuff_call *c = p->call;
-    if (!tuff_fits_texel(k, &c->in[p->a], a_wide ? 16 : 4) ||
-        !tuff_fits_texel(k, &c->in[p->b], b_wide ? 16 : 4))
+    if (!tuff_fits_texel(k, &c->in[v.matrix], v.wide ? 16 : 4) ||
+        !tuff_fits_texel(k, &c->in[v.vector], v.v_wide ? 16 : 4))
         return false;
-    const uint32_t w = k->subgroup, rows = v.vecs == 8 ? 4 : 8;
-    const uint32_t blocks = v.vecs == 1 ? 4 : v.vecs == 2 ? 2 : 1;
+    const uint32_t w = k->subgroup, rows = v.vecs == 8 ? 4 : 8, blocks = v.vecs == 1 ? 4 : 1;
     const uint32_t tile = v.long_k ? rows : 4 * w * blocks;
     const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, tile) * p->g.batches;
     const bool residual = p->residual >= 0 && tuff_call_has(c, p->residual);
     if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY_LANES), 4,
                           tuff_product_direct(p, k) && !residual))
         return false;
-    pc->g = p->g;
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_matvec_texel);
-    tuff_bind(d, TUFF_ROLE_IN, p->a, a_wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
+    tuff_bind(d, TUFF_ROLE_IN, v.matrix, v.wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
               TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_IN, p->b, b_wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
-              TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, v.vector,
+              v.v_wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
     spec(d, w, &v);
-    TUFF_PUSH(d, *pc);
+    push(d, p, &v);
     tuff_grid(d, tiles * p->g.splits, k);
     tuff_product_finish(p, k, plan);
     return true;

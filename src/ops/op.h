@@ -137,6 +137,9 @@ typedef struct tuff_variant {
     // Types beyond the op's `native` ones that this variant reads and writes as they are; with
     // all others it plans the call that lower.h makes of it.
     uint32_t types;
+    // With `types`: the inputs, a bit each, that it reads as they are, while the rest of the
+    // call is lowered around it; 0: it takes all of the call so.
+    uint32_t kept;
 } tuff_variant;
 
 #define TUFF_KERNEL(name_, plan_)     { .name = (name_), .plan = (plan_) }

@@ -53,13 +53,9 @@ static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, con
         p->count = 0;
         memset(p->scratch, 0, sizeof p->scratch);
         p->variant = v->name;
-        if (!tuff_call_foreign(c, v->types)) {
-            if (v->plan(c, k, p)) return true;
-            continue;
-        }
-        tuff_call low;
-        tuff_call_lower(c, &low);
-        if (v->plan(&low, k, p) && tuff_lower_plan(c, k, p)) return true;
+        tuff_call call;
+        tuff_call_for(c, v, &call);
+        if (v->plan(&call, k, p) && tuff_lower_plan(c, &call, k, p)) return true;
     }
     return false;
 }
