@@ -62,7 +62,7 @@ static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, uint32_t 
 static void prepare(const tuff_call *c, void *const in[], uint32_t kind)
 {
     const tuff_index s = index_of(c, kind);
-    tuff_index_prepare(&s, &c->in[INDICES], in[INDICES], false);
+    tuff_index_prepare(&s, &c->in[INDICES], in[INDICES]);
 }
 
 // What is picked is read, and no more.
@@ -240,7 +240,7 @@ static void one_hot_prepare(const tuff_call *c, void *const in[])
     const tuff_gather_params along = { .axis = 0 };
     const tuff_desc places = TUFF_SHAPE(TUFF_F32, depth_of(c));
     const tuff_index s = tuff_index_good(TUFF_INDEX_AXIS, &along, &places, &c->in[0]);
-    if (c->in[0].rank < TUFF_MAX_DIMS) tuff_index_prepare(&s, &c->in[0], in[0], false);
+    if (c->in[0].rank < TUFF_MAX_DIMS) tuff_index_prepare(&s, &c->in[0], in[0]);
 }
 
 const tuff_op tuff_op_one_hot = {

@@ -188,21 +188,13 @@ static int64_t disguise(int64_t row, int64_t n, size_t i)
     return i % 5 == 3 ? row - n : row;
 }
 
-void tuff_index_prepare(const tuff_index *s, const tuff_desc *indices, void *data,
-                        bool distinct)
+void tuff_index_prepare(const tuff_index *s, const tuff_desc *indices, void *data)
 {
     const size_t count = (size_t)tuff_desc_count(indices);
-    const int64_t shift = drawn(indices, data, 0);
     const int coords = s->kind == TUFF_INDEX_ND ? s->coords : 1;
-    int64_t inside = 1; // elements of y behind the axis
-    for (int d = s->axis + 1; s->kind == TUFF_INDEX_ELEMENTS && d < s->y.rank; d++)
-        inside *= s->y.dim[d];
     for (size_t i = 0; i < count / (size_t)coords; i++) {
         const uint32_t any = (uint32_t)drawn(indices, data, i * (size_t)coords) + (uint32_t)i;
-        const int64_t place = s->kind == TUFF_INDEX_ELEMENTS
-                            ? (int64_t)i / inside % s->y.dim[s->axis] : (int64_t)i % s->picks;
-        int64_t row = distinct ? (shift + s->rows - place % s->rows) % s->rows
-                               : (int64_t)(any * 2654435761u >> 7) % s->rows;
+        int64_t row = (int64_t)(any * 2654435761u >> 7) % s->rows;
         for (int k = coords - 1; k >= 0; k--) {
             const int64_t n = s->kind == TUFF_INDEX_ND ? s->x.dim[s->first + k] : s->rows;
             put(indices, data, i * (size_t)coords + (size_t)k, disguise(row % n, n, i));

@@ -42,7 +42,6 @@ int64_t tuff_index_row(const tuff_index *s, const int32_t *indices, int64_t oute
 // ---- samples -----------------------------------------------------------------------------
 
 // Makes drawn indices ones that fit: most of rows that are there, some from the end, some out
-// of range; with `distinct`, no two that name the same row.
-void tuff_index_prepare(const tuff_index *s, const tuff_desc *indices, void *data,
-                        bool distinct);
+// of range.
+void tuff_index_prepare(const tuff_index *s, const tuff_desc *indices, void *data);
 #endif

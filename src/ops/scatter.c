@@ -269,13 +269,11 @@ static tuff_cost cost(const tuff_call *c)
     return k;
 }
 
-// Where updates are put and not added, ONNX leaves two for one place undefined, and the
-// gradient is that of one alone; cases too large for gradients to be judged have such.
+// Several updates for one place are among them: the last of those that are put is what stays.
 static void prepare(const tuff_call *c, const target *t, void *const in[])
 {
     const tuff_index s = tuff_index_good(t->kind, &t->params, &t->into, &c->in[t->indices]);
-    const bool distinct = t->how == TUFF_SCATTER_NONE && tuff_desc_count(&t->into) < 1 << 18;
-    tuff_index_prepare(&s, &c->in[t->indices], in[t->indices], distinct);
+    tuff_index_prepare(&s, &c->in[t->indices], in[t->indices]);
 }
 
 #define TARGET(name, kind_, of)                                                 \
@@ -387,6 +385,38 @@ static void grad_extremum(tuff_tape *t, const tuff_node *n, const tuff_op *gathe
     dx[2] = TUFF_V(t, &tuff_op_mul, NULL, chosen, TUFF_V(t, gather, &along, share, indices));
 }
 
+// `value` in v's shape, whatever v holds: infinities times 0 are none.
+static tuff_var full(tuff_tape *t, tuff_var v, tuff_dtype type, float value)
+{
+    const tuff_cast_params to = { .to = (int)type };
+    const tuff_affine_params constant = { .scale = 0, .shift = value };
+    const tuff_var equal = TUFF_V(t, &tuff_op_equal, NULL, v, v);
+    return TUFF_V(t, &tuff_op_affine, &constant, TUFF_V(t, &tuff_op_cast, &to, equal));
+}
+
+// 1 for the updates that stayed, 0 for those that were written over: each one's number is put
+// where it goes, and is found there or not. Numbers are those along the axis in which updates
+// meet, or of all, so that f32 tells 2^24 apart.
+static tuff_var stayed(tuff_tape *t, const tuff_node *n, const tuff_op *gather,
+                       const tuff_gather_params *along, tuff_dtype type)
+{
+    const bool nd = gather == &tuff_op_gather_nd;
+    tuff_desc shape = n->call.in[2];
+    shape.dtype = TUFF_F32;
+    const tuff_desc flat = { .dtype = TUFF_F32, .rank = 1, .dim = { tuff_desc_count(&shape) } };
+    const tuff_scatter_params put = { .axis = along->axis };
+    const tuff_cumsum_params by = { .axis = nd ? 0 : along->axis };
+    const tuff_cast_params real = { .to = (int)type };
+    tuff_var number = full(t, n->in[2], TUFF_F32, 1);
+    if (nd) number = t->reshape(t, number, &flat);
+    number = TUFF_V(t, &tuff_op_cumsum, &by, number);
+    if (nd) number = t->reshape(t, number, &shape);
+    const tuff_var none = full(t, n->in[0], TUFF_F32, 0);
+    const tuff_var last = TUFF_V(t, n->call.op, &put, none, n->in[1], number);
+    const tuff_var found = TUFF_V(t, gather, along, last, n->in[1]);
+    return TUFF_V(t, &tuff_op_cast, &real, TUFF_V(t, &tuff_op_equal, NULL, found, number));
+}
+
 static void grad_scatter(tuff_tape *t, const tuff_node *n, const tuff_op *gather,
                          const tuff_var dy[], tuff_var dx[])
 {
@@ -401,9 +431,9 @@ static void grad_scatter(tuff_tape *t, const tuff_node *n, const tuff_op *gather
     dx[0] = g;
     dx[2] = TUFF_V(t, gather, &along, g, n->in[1]);
     if (p->reduction == TUFF_SCATTER_NONE) { // what was written over had no say
-        const tuff_affine_params zero = { .scale = 0 };
-        const tuff_var zeros = TUFF_V(t, &tuff_op_affine, &zero, n->in[2]);
-        dx[0] = TUFF_V(t, n->call.op, p, g, n->in[1], zeros);
+        const tuff_dtype type = t->desc(t, g)->dtype;
+        dx[0] = TUFF_V(t, n->call.op, p, g, n->in[1], full(t, n->in[2], type, 0));
+        dx[2] = TUFF_V(t, &tuff_op_mul, NULL, dx[2], stayed(t, n, gather, &along, type));
     }
     if (p->reduction == TUFF_SCATTER_MUL) {
         dx[0] = TUFF_V(t, &tuff_op_div, NULL, dx[0], n->in[0]);
@@ -438,7 +468,8 @@ const tuff_op tuff_op_scatter_elements = {
     .doc = "y = x with updates[i, j, k] at (or joined with) place indices[i, j, k] of an axis",
     .params = { TUFF_AXIS(tuff_scatter_params, axis),
                 TUFF_ENUM(tuff_scatter_params, reduction, reductions) },
-    .cases = TUFF_CASES("1 1 1", "5x13 5x7 5x7", "13x5 3x4 3x4 axis=1 reduction=add",
+    .cases = TUFF_CASES("1 1 1", "5x13 5x7 5x7", "3x2 3x5 3x5",
+                        "13x5 3x4 3x4 axis=1 reduction=add",
                         "257 1031 1031 reduction=add", "3x5x8 3x2x8 3x2x8 axis=1 reduction=mul",
                         "5x7 5x31 5x31 reduction=max", "7x5 31x5 31x5 axis=1 reduction=min",
                         "87383x3 17x5 17x5")
@@ -449,7 +480,8 @@ const tuff_op tuff_op_scatter_nd = {
     .grad = grad_scatter_nd,
     .doc = "y = x with updates[j.., ..] put to (or joined with) y[indices[j.., 0], .., ..]",
     .params = { TUFF_ENUM(tuff_scatter_params, reduction, reductions) },
-    .cases = TUFF_CASES("7 3x1 3", "5x7x3 4x2 4x3", "5x64 2x17x1 2x17x64 reduction=add",
+    .cases = TUFF_CASES("7 3x1 3", "5x7x3 4x2 4x3", "2x3 5x1 5x3",
+                        "5x64 2x17x1 2x17x64 reduction=add",
                         "3x5 33x2 33 reduction=add", "5x7 4x1 4x7 reduction=mul",
                         "5x3 31x2 31 reduction=max", "3x65 31x1 31x65 reduction=min")
 };

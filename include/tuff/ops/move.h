@@ -214,8 +214,8 @@ typedef struct tuff_scatter_params {
     int reduction; // tuff_reduction
 } tuff_scatter_params;
 // y = x with updates at the places that tuff_gather_elements / tuff_gather_nd would read
-// (ONNX ScatterElements, ScatterND). The gradient of TUFF_REDUCTION_NONE takes it that no two
-// indices name one place, that of TUFF_REDUCTION_MUL that nothing is 0.
+// (ONNX ScatterElements, ScatterND). With TUFF_REDUCTION_NONE an update that was
+// written over has no gradient; that of TUFF_REDUCTION_MUL takes it that nothing is 0.
 TUFF_API TUFF_CHECK tuff_status tuff_scatter_elements(tuff_stream *s, const tuff_tensor *x,
                                                       const tuff_tensor *indices,
                                                       const tuff_tensor *updates,
