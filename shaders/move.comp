@@ -1,16 +1,17 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // move: copies elements from one strided place to another; transpose, slice, concat, expand
-// and reshape are nothing else. Elements are words, whatever their type. Four of them an
-// invocation; see abi/move.h for the layout.
+// and reshape are nothing else. Elements are one or two words, whatever their type. Four of
+// them an invocation; see abi/move.h for the layout.
 //
 //   binding 0  x  uint[], or with -DTEXEL a texel buffer of them   read
 //   binding 1  y  uint[]                                          write
 //   spec 0     WG    workgroup size
 //   spec 1     RANK  dims
-//   spec 2     RUN   TEXEL only: dim[0] is a multiple of 4, so that an invocation's four
-//                    elements are neighbours along it
-//   spec 3, 4  IN4, OUT4  with RUN: neighbours lie side by side in x, in y, and every run of
+//   spec 2     WORDS of an element: 1 or 2
+//   spec 3     RUN   TEXEL only: dim[0] is a multiple of 4 and WORDS 1, so that an invocation's
+//                    four elements are neighbours along it
+//   spec 4, 5  IN4, OUT4  with RUN: neighbours lie side by side in x, in y, and every run of
 //                    four at a multiple of four; x's texels are uvec4 then
 //   grid       count / (4 WG), folded
 #include "common.glsl"
@@ -20,11 +21,12 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint RANK = 1;
+layout(constant_id = 2) const uint WORDS = 1;
 layout(push_constant) uniform Push { tuff_move_pc pc; };
 #ifdef TEXEL
-layout(constant_id = 2) const bool RUN = false;
-layout(constant_id = 3) const bool IN4 = false;
-layout(constant_id = 4) const bool OUT4 = false;
+layout(constant_id = 3) const bool RUN = false;
+layout(constant_id = 4) const bool IN4 = false;
+layout(constant_id = 5) const bool OUT4 = false;
 layout(binding = 0) uniform usamplerBuffer x;
 layout(binding = 1) writeonly buffer Y4 { uvec4 y4[]; };
 #else
@@ -73,8 +75,8 @@ void main()
         return;
     }
     for (uint k = i; k < min(i + 4, pc.count); k++) {
-        const uvec2 at = walk(k);
-        y[at.y] = texelFetch(x, int(at.x)).x;
+        const uvec2 at = walk(k) * WORDS;
+        for (uint w = 0; w < WORDS; w++) y[at.y + w] = texelFetch(x, int(at.x + w)).x;
     }
 }
 #else
@@ -84,8 +86,8 @@ void main()
     for (uint k = 0; k < 4; k++) {
         const uint i = first + k * WG;
         if (i >= pc.count) return;
-        const uvec2 at = walk(i);
-        y[at.y] = x[at.x];
+        const uvec2 at = walk(i) * WORDS;
+        for (uint w = 0; w < WORDS; w++) y[at.y + w] = x[at.x + w];
     }
 }
 #endif

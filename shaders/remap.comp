@@ -1,13 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // remap: each coordinate of y by itself tells one of x; pad, tile, roll and trilu. Elements are
-// words, whatever their type. Four of them an invocation; see abi/remap.h for the layout.
+// one or two words, whatever their type. Four of them an invocation; see abi/remap.h.
 //
 //   binding 0  x  uint[], or with -DTEXEL a texel buffer of them   read
 //   binding 1  y  uint[]                                          write
 //   spec 0     WG    workgroup size
 //   spec 1     RANK  dims
 //   spec 2     MODE  TUFF_MODE_...
+//   spec 3     WORDS of an element: 1 or 2
 //   grid       count / (4 WG), folded
 #include "common.glsl"
 #include "quotient.glsl"
@@ -17,6 +18,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint RANK = 1;
 layout(constant_id = 2) const uint MODE = TUFF_MODE_CONSTANT;
+layout(constant_id = 3) const uint WORDS = 1;
 layout(push_constant) uniform Push { tuff_remap_pc pc; };
 #ifdef TEXEL
 layout(binding = 0) uniform usamplerBuffer x;
@@ -41,8 +43,10 @@ uint coordinate(uint c, uint n)
     return c;
 }
 
-// The element of y at index i.
-uint element(uint i)
+const uint NOWHERE = 0xffffffffu;
+
+// Where x has the element of y at index i.
+uint place(uint i)
 {
     uint at = 0, step = 1;
     bool there = true;
@@ -61,8 +65,7 @@ uint element(uint i)
             i = q;
         }
     }
-    const uint v = load(there ? at : 0);
-    return there ? v : pc.value;
+    return there ? at : NOWHERE;
 }
 
 void main()
@@ -74,6 +77,13 @@ void main()
 #endif
     for (uint k = 0; k < 4; k++) {
         const uint i = first + k * step;
-        if (i < pc.count) y[i] = element(i);
+        if (i >= pc.count) return;
+        const uint at = place(i);
+        for (uint w = 0; w < WORDS; w++) {
+            const uint v = load(at == NOWHERE ? 0 : at * WORDS + w);
+            // The second word of a whole number is its sign.
+            const uint value = w == 0 ? pc.value : uint(int(pc.value) >> 31);
+            y[i * WORDS + w] = at == NOWHERE ? value : v;
+        }
     }
 }

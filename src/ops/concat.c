@@ -51,7 +51,7 @@ static void concat_ref(const tuff_ref *r)
         }
         const size_t outer = i / inner / total;
         const size_t row = outer * (size_t)c->in[k].dim[axis] + along;
-        tuff_words_out(r, 0)[i] = tuff_words(r, k)[row * inner + i % inner];
+        tuff_put(r, 0, i, k, (int64_t)(row * inner + i % inner));
     }
 }
 
@@ -89,7 +89,7 @@ static void concat_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 }
 
 #define INPUT(name_, optional_)                                                 \
-    { .name = name_, .dtypes = TUFF_MOVABLE, .optional = optional_ }
+    { .name = name_, .dtypes = TUFF_MOVED, .optional = optional_ }
 
 const tuff_op tuff_op_concat = {
     .name = "concat", .onnx = "Concat", TUFF_MOVE_COMMON,
@@ -97,7 +97,7 @@ const tuff_op tuff_op_concat = {
     .in = { INPUT("x0", false), INPUT("x1", true), INPUT("x2", true), INPUT("x3", true),
             INPUT("x4", true), INPUT("x5", true), INPUT("x6", true), INPUT("x7", true),
             INPUT("x8", true), INPUT("x9", true) },
-    .out = { { .name = "y", .dtypes = TUFF_MOVABLE } },
+    .out = { { .name = "y", .dtypes = TUFF_MOVED } },
     .params_size = sizeof(tuff_concat_params),
     .params = { TUFF_AXIS(tuff_concat_params, axis) },
     .infer = concat_infer, .ref = concat_ref, .grad = concat_grad,
@@ -182,8 +182,7 @@ static void split_ref(const tuff_ref *r)
         for (;; k++) {
             const size_t n = tuff_axis_of(&r->call->out[k], p->axis).cols;
             if (along < n) {
-                tuff_words_out(r, k)[(outer * n + along) * a.step + i % a.step] =
-                    tuff_words(r, 0)[i];
+                tuff_put(r, k, (outer * n + along) * a.step + i % a.step, 0, (int64_t)i);
                 break;
             }
             along -= n;
@@ -234,13 +233,14 @@ static void split_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tu
     }
 }
 
-#define OUTPUT(name_) { .name = name_, .dtypes = TUFF_MOVABLE, .optional = true }
+#define OUTPUT(name_) { .name = name_, .dtypes = TUFF_MOVED, .optional = true }
 
 const tuff_op tuff_op_split = {
-    .name = "split", .onnx = "Split", .cost = split_cost, .sample = { -4, 4 },
+    .name = "split", .onnx = "Split", .native = TUFF_WORDS | TUFF_I64, .cost = split_cost,
+    .sample = { -4, 4 },
     .doc = "y0, y1, ... = the parts of x along an axis: what concat undoes",
-    .in = { { .name = "x", .dtypes = TUFF_MOVABLE } },
-    .out = { { .name = "y0", .dtypes = TUFF_MOVABLE }, OUTPUT("y1"), OUTPUT("y2"), OUTPUT("y3"),
+    .in = { { .name = "x", .dtypes = TUFF_MOVED } },
+    .out = { { .name = "y0", .dtypes = TUFF_MOVED }, OUTPUT("y1"), OUTPUT("y2"), OUTPUT("y3"),
              OUTPUT("y4"), OUTPUT("y5"), OUTPUT("y6"), OUTPUT("y7") },
     .params_size = sizeof(tuff_split_params),
     .params = { TUFF_AXIS(tuff_split_params, axis), TUFF_INTS(tuff_split_params, split, NULL),

@@ -192,7 +192,10 @@ static void col2im_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
                 TUFF_INTS(tuff_im2col_params, size, "image_shape") }
 
 const tuff_op tuff_op_im2col = {
-    .name = "im2col", TUFF_MOVE_XY, TUFF_MOVE_COMMON, PARAMS,
+    .name = "im2col", PARAMS, .units = tuff_move_units, .cost = tuff_move_cost,
+    .sample = { -4, 4 },
+    .in = { { .name = "x", .dtypes = TUFF_MOVABLE } },
+    .out = { { .name = "y", .dtypes = TUFF_MOVABLE } },
     .doc = "y[n, c kh kw, oh ow] = the windows of the image x [N C H W] as columns",
     .infer = im2col_infer, .ref = im2col_ref, .grad = im2col_grad,
     .variants = { TUFF_KERNEL("plain", im2col_plain) },

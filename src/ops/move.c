@@ -17,13 +17,16 @@ static struct tuff_move_pc layout_of(const tuff_move *m, int *rank)
     return pc;
 }
 
+static uint32_t words_of(const tuff_desc *x) { return (uint32_t)tuff_dtype_size(x->dtype) / 4; }
+
 static tuff_dispatch *add_dispatch(const tuff_caps *k, tuff_plan *p, int shader,
-                                   const struct tuff_move_pc *pc, int rank)
+                                   const struct tuff_move_pc *pc, int rank, uint32_t words)
 {
     const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
     tuff_spec(d, (uint32_t)rank);
+    tuff_spec(d, words);
     tuff_grid(d, ((uint64_t)pc->count + 4 * wg - 1) / (4 * wg), k);
     TUFF_PUSH(d, *pc);
     return d;
@@ -32,10 +35,9 @@ static tuff_dispatch *add_dispatch(const tuff_caps *k, tuff_plan *p, int shader,
 bool tuff_move_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
                      const tuff_move *m)
 {
-    (void)c;
     int rank;
     const struct tuff_move_pc pc = layout_of(m, &rank);
-    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move, &pc, rank);
+    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move, &pc, rank, words_of(&c->in[input]));
     tuff_bind_in(d, input);
     tuff_bind_out(d, m->output);
     return true;
@@ -56,13 +58,14 @@ bool tuff_move_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
 {
     int rank;
     const struct tuff_move_pc pc = layout_of(m, &rank);
-    const bool in4 = fours(&pc, rank, pc.in_step, pc.in_base,
-                           tuff_desc_count(&c->in[input]));
+    const uint32_t words = words_of(&c->in[input]);
+    const bool in4 = words == 1 && fours(&pc, rank, pc.in_step, pc.in_base,
+                                       tuff_desc_count(&c->in[input]));
     const bool out4 = fours(&pc, rank, pc.out_step, pc.out_base,
                             tuff_desc_count(&c->out[m->output]));
     if (!k->cpu_like || !tuff_fits_texel(k, &c->in[input], in4 ? 16 : 4)) return false;
-    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move_texel, &pc, rank);
-    tuff_spec(d, rank > 0 && pc.dim[0] % 4 == 0);
+    tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move_texel, &pc, rank, words);
+    tuff_spec(d, words == 1 && rank > 0 && pc.dim[0] % 4 == 0);
     tuff_spec(d, in4);
     tuff_spec(d, out4);
     tuff_bind(d, TUFF_ROLE_IN, input, in4 ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
@@ -121,8 +124,8 @@ static struct tuff_remap_pc triangle_of(const tuff_remap *m)
     return pc;
 }
 
-static bool remap(const tuff_caps *k, tuff_plan *p, const tuff_remap *m, int shader,
-                  tuff_bind_kind kind)
+static bool remap(const tuff_call *c, const tuff_caps *k, tuff_plan *p, const tuff_remap *m,
+                  int shader, tuff_bind_kind kind)
 {
     int rank = 0;
     const bool triangle = m->mode == TUFF_MODE_UPPER || m->mode == TUFF_MODE_LOWER;
@@ -133,6 +136,7 @@ static bool remap(const tuff_caps *k, tuff_plan *p, const tuff_remap *m, int sha
     tuff_spec(d, wg);
     tuff_spec(d, (uint32_t)rank);
     tuff_spec(d, m->mode);
+    tuff_spec(d, words_of(&c->in[0]));
     tuff_bind(d, TUFF_ROLE_IN, 0, kind, TUFF_READ);
     tuff_bind_out(d, 0);
     tuff_grid(d, ((uint64_t)pc.count + 4 * wg - 1) / (4 * wg), k);
@@ -143,15 +147,14 @@ static bool remap(const tuff_caps *k, tuff_plan *p, const tuff_remap *m, int sha
 bool tuff_remap_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
                       const tuff_remap *m)
 {
-    (void)c;
-    return remap(k, p, m, TUFF_SHADER_remap, TUFF_BIND_STORAGE);
+    return remap(c, k, p, m, TUFF_SHADER_remap, TUFF_BIND_STORAGE);
 }
 
 bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
                       const tuff_remap *m)
 {
     return k->cpu_like && tuff_fits_texel(k, &c->in[0], 4) &&
-           remap(k, p, m, TUFF_SHADER_remap_texel, TUFF_BIND_TEXEL_U32);
+           remap(c, k, p, m, TUFF_SHADER_remap_texel, TUFF_BIND_TEXEL_U32);
 }
 
 // ---- what records share --------------------------------------------------------------------

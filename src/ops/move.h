@@ -10,6 +10,9 @@
 #include "ops/op.h"
 #include "abi/remap.h"
 
+// Types that these ops move: as they are when elements have four or eight bytes.
+#define TUFF_MOVED (TUFF_MOVABLE | TUFF_I64)
+
 // A loop over dim[0..rank), outermost first, that reads in[] at in_base + sum of c in_step and
 // writes out[output] at out_base + sum of c out_step (elements). Steps may be negative.
 typedef struct tuff_move {
@@ -73,17 +76,29 @@ bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
 
 // What several records have in common.
 #define TUFF_MOVE_XY                                                            \
-    .in = { { .name = "x", .dtypes = TUFF_MOVABLE } },                            \
-    .out = { { .name = "y", .dtypes = TUFF_MOVABLE } }
+    .in = { { .name = "x", .dtypes = TUFF_MOVED } },                            \
+    .out = { { .name = "y", .dtypes = TUFF_MOVED } }
 #define TUFF_MOVE_COMMON                                                        \
-    .units = tuff_move_units, .cost = tuff_move_cost, .sample = { -4, 4 }
+    .native = TUFF_WORDS | TUFF_I64, .units = tuff_move_units,                  \
+    .cost = tuff_move_cost, .sample = { -4, 4 }
 
 // Units of a reference whose outer loop runs over the elements of out[0].
 size_t tuff_move_units(const tuff_call *c);
 // Movement computes nothing.
 tuff_cost tuff_move_cost(const tuff_call *c);
 
-// Elements of a reference's tensors, whatever their type.
+// Copies one element of a reference's tensors, whatever its type; `from` below 0 is 0.
+static inline void tuff_put(const tuff_ref *r, int output, size_t to, int input, int64_t from)
+{
+    if (r->call->in[input].dtype == TUFF_I64) {
+        const int64_t *x = (const int64_t *)(const void *)r->in[input];
+        ((int64_t *)(void *)r->out[output])[to] = from < 0 ? 0 : x[from];
+    } else {
+        const uint32_t *x = (const uint32_t *)(const void *)r->in[input];
+        ((uint32_t *)(void *)r->out[output])[to] = from < 0 ? 0 : x[from];
+    }
+}
+// Elements of four bytes, whatever their type.
 static inline const uint32_t *tuff_words(const tuff_ref *r, int input)
 {
     return (const uint32_t *)(const void *)r->in[input];

@@ -75,13 +75,17 @@ static tuff_status pad_infer(const tuff_call *c, tuff_desc out[])
     return framed(c, 1, &out[0]);
 }
 
+// Of a whole number, the low word; the high one of an i64 is its sign.
 static uint32_t value_word(const tuff_call *c)
 {
     const tuff_pad_params *p = c->params;
+    const bool is_signed = c->in[0].dtype != TUFF_U32;
+    const double value = (double)p->value;
     uint32_t word;
     memcpy(&word, &p->value, sizeof word);
     if (c->in[0].dtype == TUFF_F32) return word;
-    return (uint32_t)(int64_t)fmin(fmax((double)p->value, -0x1p31), 0x1p32 - 1);
+    return is_signed ? (uint32_t)(int32_t)fmin(fmax(value, -0x1p31), 0x1p31 - 1)
+                     : (uint32_t)fmin(fmax(value, 0), 0x1p32 - 1);
 }
 
 static void pad_ref(const tuff_ref *r)
@@ -100,7 +104,11 @@ static void pad_ref(const tuff_ref *r)
             step *= n;
             left /= y->dim[d];
         }
-        tuff_words_out(r, 0)[i] = there ? tuff_words(r, 0)[at] : value_word(r->call);
+        tuff_put(r, 0, i, 0, there ? at : -1);
+        if (there) continue;
+        const uint32_t value = value_word(r->call);
+        if (x->dtype == TUFF_I64) ((int64_t *)(void *)r->out[0])[i] = (int32_t)value;
+        else tuff_words_out(r, 0)[i] = value;
     }
 }
 

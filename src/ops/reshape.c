@@ -5,9 +5,7 @@
 
 static void reshape_ref(const tuff_ref *r)
 {
-    const uint32_t *x = tuff_words(r, 0);
-    uint32_t *y = tuff_words_out(r, 0);
-    for (size_t i = r->begin; i < r->end; i++) y[i] = x[i];
+    for (size_t i = r->begin; i < r->end; i++) tuff_put(r, 0, i, 0, (int64_t)i);
 }
 
 static tuff_move reshape_move(const tuff_call *c)

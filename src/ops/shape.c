@@ -49,7 +49,7 @@ static void transpose_ref(const tuff_ref *r)
             at += left % (size_t)y->dim[d] * step[perm[d]];
             left /= (size_t)y->dim[d];
         }
-        tuff_words_out(r, 0)[i] = tuff_words(r, 0)[at];
+        tuff_put(r, 0, i, 0, (int64_t)at);
     }
 }
 
@@ -141,7 +141,7 @@ static void expand_ref(const tuff_ref *r)
             step *= (size_t)x->dim[e];
             left /= (size_t)y->dim[d];
         }
-        tuff_words_out(r, 0)[i] = tuff_words(r, 0)[at];
+        tuff_put(r, 0, i, 0, (int64_t)at);
     }
 }
 
@@ -164,9 +164,9 @@ static void expand_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 const tuff_op tuff_op_expand = {
     .name = "expand", .onnx = "Expand", TUFF_MOVE_COMMON,
     .doc = "x repeated to the shape of `like`, whose elements are not read, or to `shape`",
-    .in = { { .name = "x", .dtypes = TUFF_MOVABLE },
-            { .name = "like", .dtypes = TUFF_MOVABLE, .optional = true, .no_grad = true } },
-    .out = { { .name = "y", .dtypes = TUFF_MOVABLE, .alias = true, .alias_in = 1 } },
+    .in = { { .name = "x", .dtypes = TUFF_MOVED },
+            { .name = "like", .dtypes = TUFF_MOVED, .optional = true, .no_grad = true } },
+    .out = { { .name = "y", .dtypes = TUFF_MOVED, .alias = true, .alias_in = 1 } },
     .params_size = sizeof(tuff_expand_params),
     .params = { TUFF_INTS(tuff_expand_params, shape, NULL) },
     .infer = expand_infer, .ref = expand_ref, .grad = expand_grad,
@@ -209,7 +209,7 @@ static void flip_ref(const tuff_ref *r)
             step *= n;
             left /= n;
         }
-        tuff_words_out(r, 0)[i] = tuff_words(r, 0)[at];
+        tuff_put(r, 0, i, 0, (int64_t)at);
     }
 }
 
@@ -332,14 +332,14 @@ static void to_space_ref(const tuff_ref *r)
 {
     const blocks b = blocks_of(r->call, &r->call->in[0]);
     for (size_t i = r->begin; i < r->end; i++)
-        tuff_words_out(r, 0)[i] = tuff_words(r, 0)[depth_at(&b, i)];
+        tuff_put(r, 0, i, 0, (int64_t)depth_at(&b, i));
 }
 
 static void to_depth_ref(const tuff_ref *r)
 {
     const blocks b = blocks_of(r->call, &r->call->out[0]);
     for (size_t i = r->begin; i < r->end; i++)
-        tuff_words_out(r, 0)[depth_at(&b, i)] = tuff_words(r, 0)[i];
+        tuff_put(r, 0, depth_at(&b, i), 0, (int64_t)i);
 }
 
 // The loop over the space side's dims [n, c, h, i, w, j].

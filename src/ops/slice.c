@@ -79,7 +79,7 @@ static void slice_ref(const tuff_ref *r)
             step *= (size_t)x->dim[d];
             left /= n;
         }
-        tuff_words_out(r, 0)[i] = tuff_words(r, 0)[at];
+        tuff_put(r, 0, i, 0, (int64_t)at);
     }
 }
 
@@ -179,15 +179,15 @@ static void slice_grad_ref(const tuff_ref *r)
             step *= dy->dim[d];
             left /= dx->dim[d];
         }
-        tuff_words_out(r, 0)[i] = read ? tuff_words(r, 0)[at] : 0;
+        tuff_put(r, 0, i, 0, read ? at : -1);
     }
 }
 
 // Zeros everywhere first, unless the slice reads everything.
 static void add_zeros(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]);
-    if ((int64_t)count == tuff_desc_count(&c->in[0])) return;
+    if (tuff_desc_count(&c->out[0]) == tuff_desc_count(&c->in[0])) return;
+    const uint64_t count = tuff_desc_bytes(&c->out[0]) / 4; // words
     const uint32_t wg = tuff_group_size_flat(k);
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_fill);
     tuff_spec(d, wg);
@@ -214,8 +214,8 @@ static void slice_grad_backward(tuff_tape *t, const tuff_node *n, const tuff_var
 const tuff_op tuff_op_slice_grad = {
     .name = "slice_grad", TUFF_MOVE_COMMON, SLICE_PARAMS,
     .doc = "dx = dy at the places that slice reads, 0 elsewhere",
-    .in = { { .name = "dy", .dtypes = TUFF_MOVABLE } },
-    .out = { { .name = "dx", .dtypes = TUFF_MOVABLE } },
+    .in = { { .name = "dy", .dtypes = TUFF_MOVED } },
+    .out = { { .name = "dx", .dtypes = TUFF_MOVED } },
     .infer = slice_grad_infer, .ref = slice_grad_ref, .grad = slice_grad_backward,
     .variants = TUFF_MOVE_KERNELS(slice_grad),
     .cases = TUFF_CASES("1 size=1", "36 starts=3 ends=-5 steps=7 size=257",

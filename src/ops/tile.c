@@ -37,7 +37,7 @@ static void tile_ref(const tuff_ref *r)
             step *= n;
             left /= (size_t)y->dim[d];
         }
-        tuff_words_out(r, 0)[i] = tuff_words(r, 0)[at];
+        tuff_put(r, 0, i, 0, (int64_t)at);
     }
 }
 
@@ -126,7 +126,7 @@ static void roll_ref(const tuff_ref *r)
             step *= x->dim[d];
             left /= x->dim[d];
         }
-        tuff_words_out(r, 0)[to] = tuff_words(r, 0)[i];
+        tuff_put(r, 0, (size_t)to, 0, (int64_t)i);
     }
 }
 
@@ -184,7 +184,7 @@ static void trilu_ref(const tuff_ref *r)
     for (size_t i = r->begin; i < r->end; i++) {
         const int64_t row = (int64_t)i / cols % rows, col = (int64_t)i % cols;
         const bool kept = p->lower ? col <= row + p->k : col >= row + p->k;
-        tuff_words_out(r, 0)[i] = kept ? tuff_words(r, 0)[i] : 0;
+        tuff_put(r, 0, i, 0, kept ? (int64_t)i : -1);
     }
 }
 
