@@ -7,6 +7,7 @@
 #include "ops/divide.h"
 #include "ops/lower.h"
 #include "ops/op.h"
+#include <stdio.h>
 #include <string.h>
 
 typedef struct device {
@@ -227,6 +228,34 @@ static void software_passes_over_gpu_kernels(void)
         }
 }
 
+// A kernel with a tolerance of its own runs no call that has not allowed it, unless by name.
+static void precision_is_not_lost_unasked(void)
+{
+    static const struct { const char *device, *forced, *more, *want; } rows[] = {
+        { "desktop", NULL, "", "winograd2_tile" },
+        { "desktop", NULL, " fast=1", "winograd4_tile" },
+        { "desktop", "winograd4_tile", "", "winograd4_tile" },
+        { "old software", NULL, "", "winograd2" },
+        { "old software", NULL, " fast=1", "winograd4" },
+        { "least", NULL, " fast=1", "plain" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t d = 0; d < COUNT(devices); d++) {
+            tuff_case c;
+            char text[96];
+            if (strcmp(devices[d].name, rows[i].device) != 0) continue;
+            snprintf(text, sizeof text, "1x64x56x56 64x64x3x3 pad=1,1,1,1%s", rows[i].more);
+            if (!EXPECT_OK(tuff_case_parse(tuff_op_find("conv2d"), TUFF_F32, text, &c)))
+                return;
+            tuff_variant_force(rows[i].forced);
+            EXPECT_OK(tuff_select(&c.call, &devices[d].caps, &plan));
+            EXPECT(tuff_select_tolerance(&c.call, &devices[d].caps) ==
+                   (double)(strstr(rows[i].want, "winograd4") ? 2e-5f : 1e-5f));
+            tuff_variant_force(NULL);
+            EXPECT_STR(plan.variant, rows[i].want);
+        }
+}
+
 // Every case that was planned so far fits each device; these do not fit the first.
 static void limits_are_named(void)
 {
@@ -279,6 +308,7 @@ int main(int argc, char **argv)
     CASE(limits_are_named);
     CASE(large_products_are_planned);
     CASE(software_passes_over_gpu_kernels);
+    CASE(precision_is_not_lost_unasked);
     for (size_t d = 0; d < COUNT(devices); d++)
         for (int o = 0; o < tuff_op_count(); o++)
             for (const char *const *text = tuff_op_at(o)->cases; *text; text++)

@@ -23,4 +23,25 @@ struct tuff_slide_dw_pc {
     uint blocks;           // in a plane of dy
     uint parts, of_part;   // sums of one channel; blocks that one of them takes
 };
+
+// Winograd convolutions, see winograd.glsl. The kernels' transform: elements of w lie at
+// row * w_row + ch * w_ch + tap.
+struct tuff_winograd_w_pc {
+    uint rows, chs;  // channels written and read
+    uint w_row, w_ch;
+    uint flip;       // 1: taps run backwards
+};
+
+// The transform of what is read, and that of what is written, of `tiles` tiles of all images
+// from the tile `first` on.
+struct tuff_winograd_pc {
+    uint chs;              // of the tensor read or written
+    uint size_x, size_y;   // of it
+    int off_x, off_y;      // place read by the first tap for pixel 0
+    uint tiles_x, tiles_y; // of one image
+    uint first, tiles;
+    uint pitch;            // written: elements from one row of the products to the next
+    uint splits, part;     // sums to be added, and elements from one to the next
+    uint after;            // TUFF_AFTER bits, and the tuff_act
+};
 #endif

@@ -48,11 +48,12 @@ struct tuff_conv_dw_pc {
 };
 
 // gemm_packed.comp: element (row, col) of y lies at
-// col / plane * image_step + row * plane + col % plane.
+// batch * batch_step + col / plane * image_step + row * plane + col % plane.
 struct tuff_packed_pc {
     tuff_gemm g;
     uint plane, image_step;
     uint bias_col; // 1: the bias runs along the columns, 0: along the rows
+    uint batch_step;
 };
 
 // pack.comp

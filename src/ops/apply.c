@@ -4,6 +4,9 @@
 #include "tensor/tensor.h"
 #include <string.h>
 
+_Static_assert(sizeof((tuff_op_info *)0)->variant / sizeof(char *) == TUFF_OP_VARIANTS,
+               "every variant has a place");
+
 bool tuff_op_get_info(int index, tuff_op_info *info)
 {
     static const char *const types[] = {

@@ -103,7 +103,9 @@ static tuff_status judge(checker *k, const tuff_trial *t, tuff_check_result *r)
     // On the CPU path the reference judges itself: the same bits whatever threads share it.
     const bool itself = k->caps->cpu && k->op == k->subject;
     const bool native = !tuff_call_foreign(&t->c.call, 0);
-    const double tolerance = itself ? 0 : (double)k->op->tol.f32;
+    tuff_call c = t->c.call;
+    c.op = k->subject;
+    const double tolerance = itself ? 0 : tuff_select_tolerance(&c, k->caps);
     r->tolerance = tuff_trial_tolerance(&t->c.call.out[0], tolerance);
     if (itself && native) TUFF_TRY(check_pieces(t));
     return tuff_trial_run(t, k->subject, k->stream, tolerance, k->p->repeat, &r->error);
@@ -127,8 +129,9 @@ static tuff_status judge_special(checker *k, const tuff_trial *t, const char *te
     double error = 0;
     tuff_status status = tuff_trial_special(t, text, k->p->seed, &special);
     if (status == TUFF_OK)
-        status = tuff_trial_run(special, k->subject, k->stream, (double)k->op->tol.f32,
-                                k->p->repeat, &error);
+        status = tuff_trial_run(special, k->subject, k->stream,
+                                tuff_select_tolerance(&t->c.call, k->caps), k->p->repeat,
+                                &error);
     if (status != TUFF_OK) tuff_fail_prefix("with special numbers");
     if (error > r->error) r->error = error;
     tuff_trial_destroy(&special);

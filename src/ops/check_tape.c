@@ -53,7 +53,7 @@ static tuff_status run_op(eager *e, const tuff_op *op, const tuff_var in[], int 
         TUFF_TRY(new_value(e, &c.out[o], &out[o]));
         y[o] = tensor_of(e, out[o]);
     }
-    e->tolerance += (double)op->tol.f32;
+    e->tolerance += tuff_select_tolerance(&c, tuff_device_caps(tuff_stream_device(e->stream)));
     return tuff_run(e->stream, op == e->oracle ? e->subject : op, x, nin, y, c.nout, params);
 }
 

@@ -71,15 +71,20 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
         TUFF_INT(tuff_conv_params, group),                                      \
         TUFF_ENUM(tuff_conv_params, act, tuff_act_names),                       \
         TUFF_CONV_INTS(dims, kernel, "kernel_shape"),                           \
-        TUFF_ENUM(tuff_conv_params, auto_pad, tuff_auto_pads)
+        TUFF_ENUM(tuff_conv_params, auto_pad, tuff_auto_pads),                  \
+        TUFF_BOOLEAN(tuff_conv_params, fast)
 
 // Variants, best first.
 #define TUFF_CONV_PLAN(name)                                                    \
     bool tuff_conv_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 #define TUFF_CONV_PLANS(kind)                                                   \
     TUFF_CONV_PLAN(kind##slide);  /* depthwise, on CPU-like drivers */          \
+    TUFF_CONV_PLAN(kind##winograd4); /* 3 x 3, see conv_winograd.h; on CPU-like drivers */ \
+    TUFF_CONV_PLAN(kind##winograd2);                                            \
     TUFF_CONV_PLAN(kind##packed); /* large, on CPU-like drivers */              \
     TUFF_CONV_PLAN(kind##texel);  /* on CPU-like drivers */                     \
+    TUFF_CONV_PLAN(kind##winograd4_tile); /* on GPUs */                         \
+    TUFF_CONV_PLAN(kind##winograd2_tile);                                       \
     TUFF_CONV_PLAN(kind##direct); /* few channels in a group, on GPUs */        \
     TUFF_CONV_PLAN(kind##tile);   /* on GPUs */                                 \
     TUFF_CONV_PLAN(kind##plain)
@@ -92,10 +97,16 @@ TUFF_CONV_PLAN(dw_direct);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
+#define TUFF_WINOGRAD4 2e-5f // see shaders/winograd.glsl
 #define TUFF_CONV_VARIANTS(kind)                                                \
     { TUFF_KERNEL("slide", tuff_conv_##kind##slide),                            \
+      TUFF_COARSE_KERNEL("winograd4", tuff_conv_##kind##winograd4, TUFF_WINOGRAD4), \
+      TUFF_KERNEL("winograd2", tuff_conv_##kind##winograd2),                    \
       TUFF_KERNEL("packed", tuff_conv_##kind##packed),                          \
       TUFF_KERNEL("texel", tuff_conv_##kind##texel),                            \
+      TUFF_COARSE_GPU_KERNEL("winograd4_tile", tuff_conv_##kind##winograd4_tile, \
+                             TUFF_WINOGRAD4),                                   \
+      TUFF_GPU_KERNEL("winograd2_tile", tuff_conv_##kind##winograd2_tile),      \
       TUFF_GPU_KERNEL("direct", tuff_conv_##kind##direct),                      \
       TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
       TUFF_KERNEL("plain", tuff_conv_##kind##plain) }

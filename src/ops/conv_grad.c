@@ -166,7 +166,8 @@ INPUT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x6x28x28 6x1x5x5 pad=2,2,2,2",
            "1x3x5x4 3x2x3x3 pad=7,0,3,9 stride=3,4 size=7,8",
            "1x3x4x4 3x2x1x1 stride=3,5 size=12,18", "1x32771x1x1 32771x2x1x2",
            "1x20x8x12 20x67x3x3 stride=2,2 pad=1,1,1,1 size=16,23",
-           "1x2x3x4 2x3x3x2 auto_pad=SAME_LOWER stride=2,3")
+           "1x2x3x4 2x3x3x2 auto_pad=SAME_LOWER stride=2,3", "2x1x7x9 1x1x3x3",
+           "2x9x14x12 9x5x3x3 pad=2,0,1,3", "1x67x11x13 67x24x3x3 pad=1,1,1,1")
 INPUT_GRAD(conv3d, 3, "1x1x1x1x1 1x1x1x1x1", "2x4x5x7x6 4x3x3x2x3 pad=1,0,2,0,1,0",
            "1x6x3x3x5 6x2x2x3x3 stride=2,1,2 dilation=1,2,1 group=2 size=7,7,11",
            "2x5x4x3x2 5x1x3x3x3 auto_pad=SAME_UPPER stride=1,2,3 group=5",

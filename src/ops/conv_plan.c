@@ -1,6 +1,7 @@
 // The kernels of convolutions and their gradients that are matrix products: which one runs a
 // call, and with what numbers.
 #include "ops/conv.h"
+#include "ops/conv_winograd.h"
 #include "ops/gemm.h"
 #include <stdlib.h>
 #include <tuff/ops/conv.h>
@@ -177,6 +178,26 @@ static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
                               &f->pc, f->pc_bytes, k, plan);
 }
 
+static bool gather_winograd4(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    return tuff_winograd(&f->p, &f->pc.conv, 4, false, k, plan);
+}
+
+static bool gather_winograd2(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    return tuff_winograd(&f->p, &f->pc.conv, 2, false, k, plan);
+}
+
+static bool gather_winograd4_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    return tuff_winograd(&f->p, &f->pc.conv, 4, true, k, plan);
+}
+
+static bool gather_winograd2_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    return tuff_winograd(&f->p, &f->pc.conv, 2, true, k, plan);
+}
+
 // Each of them for the three kinds of call that gather.
 #define GATHER(name, gather)                                                    \
     TUFF_CONV_PLAN(name)                                                        \
@@ -197,6 +218,10 @@ static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
         transpose_of(c, &f);                                                    \
         return gather(&f, k, plan);                                             \
     }
+GATHER(winograd4, gather_winograd4)
+GATHER(winograd2, gather_winograd2)
+GATHER(winograd4_tile, gather_winograd4_tile)
+GATHER(winograd2_tile, gather_winograd2_tile)
 GATHER(packed, gather_packed)
 GATHER(texel, gather_texel)
 GATHER(direct, gather_direct)

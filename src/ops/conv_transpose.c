@@ -130,6 +130,7 @@ TRANSPOSE(conv_transpose2d, 2, "1x1x1x1 1x1x1x1", "2x3x7x5 3x4x3x3 4 stride=2 pa
           "1x2x3x3 2x3x3x3 3 stride=3,2 size=10,8", "2x4x5x6 4x1x3x3 4 pad=1,1,1,1 group=4",
           "1x3x4x5 3x2x5x4 auto_pad=SAME_LOWER stride=3,1 kernel=5,4",
           "1x3x4x5 3x2x3x3 2 size=5,4 stride=2",
+          "2x7x6x5 7x5x3x3 5 2x5x8x6 pad=0,1,0,0 act=tanh",
           "1x20x9x13 20x67x3x3 67 stride=2 output_padding=1 pad=1,1,1,1 act=relu")
 TRANSPOSE(conv_transpose3d, 3, "1x1x1x1x1 1x1x1x1x1",
           "2x3x3x4x5 3x4x2x3x3 4 stride=2,1,2 pad=0,1,2,1,1,0 output_padding=1,0,0 act=relu",

@@ -19,7 +19,7 @@ enum {
     TUFF_OP_IN = 10,      // inputs of one op, absent optional ones included
     TUFF_OP_OUT = 8,      // outputs of one op, those left out included
     TUFF_OP_PARAMS = 24,  // described fields of a params struct
-    TUFF_OP_VARIANTS = 8,
+    TUFF_OP_VARIANTS = 12,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
     TUFF_PLAN_SCRATCH = 5,
     TUFF_PLAN_LOWERED = 4 // the scratch that lower.c takes: ops have 0 to 3
@@ -82,6 +82,8 @@ typedef struct tuff_plan {
     int count;
     size_t scratch[TUFF_PLAN_SCRATCH]; // bytes; 0: not used
     const char *variant;               // name of the variant that planned (set by select.c)
+    bool forced; // set by select.c: the variant was asked for by name, and plans what it can
+                 // run, also where another one is thought to be faster
 } tuff_plan;
 
 // Appends a zeroed dispatch of a shader; the caller has counted (asserts on overflow).
@@ -140,10 +142,18 @@ typedef struct tuff_variant {
     // With `types`: the inputs, a bit each, that it reads as they are, while the rest of the
     // call is lowered around it; 0: it takes all of the call so.
     uint32_t kept;
+    // What this variant keeps to where that is not the op's tolerance, 0: it is. Its plan must
+    // have been allowed by the call's params, or the variant asked for by name.
+    float tol;
 } tuff_variant;
 
 #define TUFF_KERNEL(name_, plan_)     { .name = (name_), .plan = (plan_) }
 #define TUFF_GPU_KERNEL(name_, plan_) { .name = (name_), .plan = (plan_), .gpu = true }
+
+#define TUFF_COARSE_KERNEL(name_, plan_, tol_)                                  \
+    { .name = (name_), .plan = (plan_), .tol = (tol_) }
+#define TUFF_COARSE_GPU_KERNEL(name_, plan_, tol_)                              \
+    { .name = (name_), .plan = (plan_), .gpu = true, .tol = (tol_) }
 
 // The planners of one function of a family of elementwise ops, made of the file's own
 // plan_texel and plan_plain.
@@ -341,6 +351,8 @@ tuff_status tuff_call_infer(tuff_call *c);
 // no dispatches and its variant is "ref". Fails: TUFF_ERR_UNSUPPORTED.
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 void tuff_variant_force(const char *name); // this thread; NULL: none
+// What the variant keeps to that tuff_select would choose: its own tolerance, or the op's.
+double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k);
 // Records a call whose descriptions are complete and valid into a list. Absent inputs have a
 // NULL buffer. `scratch[i]` must hold plan->scratch[i] bytes.
 tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan,

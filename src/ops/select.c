@@ -53,6 +53,7 @@ static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, con
         p->count = 0;
         memset(p->scratch, 0, sizeof p->scratch);
         p->variant = v->name;
+        p->forced = only != NULL;
         tuff_call call;
         tuff_call_for(c, v, &call);
         if (v->plan(&call, k, p) && tuff_lower_plan(c, &call, k, p)) return true;
@@ -84,6 +85,16 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     if (plan_first(c, k, p, only, false) || (!only && plan_first(c, k, p, NULL, true)))
         return TUFF_OK;
     return none_fits(c, k, only);
+}
+
+double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k)
+{
+    tuff_plan plan;
+    if (k->cpu || tuff_select(c, k, &plan) != TUFF_OK) return (double)c->op->tol.f32;
+    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++)
+        if (strcmp(c->op->variants[i].name, plan.variant) == 0 && c->op->variants[i].tol > 0)
+            return (double)c->op->variants[i].tol;
+    return (double)c->op->tol.f32;
 }
 
 tuff_dispatch *tuff_plan_add(tuff_plan *p, int shader)

@@ -22,6 +22,8 @@ typedef struct tuff_conv_params {
     int kernel[3];   // ONNX kernel_shape: must be w's; 0 = whatever w has
     int auto_pad;    // tuff_auto_pad, of y; beside it `pad` is zero
     int output_padding[3]; // conv_transpose: so much more of y at the end
+    bool fast;       // kernels with some five times the rounding of a plain sum may be taken:
+                     // within 2e-5 of (|y| + rms(y)) where they keep to 1e-5 else
 } tuff_conv_params;
 typedef tuff_conv_params tuff_conv2d_params;
 

@@ -1,0 +1,157 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// The end of a Winograd convolution; see winograd.glsl. One channel of one tile an invocation,
+// or with -DTEXEL of four tiles side by side: a fetch brings as many.
+//
+//   binding 0  m         f32[splits][N * N][channels][pitch], with -DTEXEL texels of four  read
+//   binding 1  y         f32[]  write
+//   binding 2  bias      f32[], with -DTEXEL texels; anything when TUFF_AFTER_BIAS is not set
+//   binding 3  residual  f32[]  read  may be y; without -DTEXEL only
+//   grid       channels x tiles (or fours of them), folded
+// With -DTEXEL no residual is added, and of the activations only relu is done.
+#include "common.glsl"
+#include "quotient.glsl"
+#include "abi/conv.h"
+#include "abi/gemm.h"
+#ifdef TEXEL
+#define T vec4
+#else
+#include "act.glsl"
+#endif
+#include "winograd.glsl"
+layout(push_constant) uniform Push { tuff_winograd_pc pc; };
+layout(binding = 1) writeonly buffer Y { float y[]; };
+#ifdef TEXEL
+layout(binding = 0) uniform samplerBuffer m;
+layout(binding = 2) uniform samplerBuffer bias;
+#define FETCH(i) texelFetch(m, int(i))
+const uint TILES = 4;
+#else
+layout(binding = 0) readonly buffer Products { float m[]; };
+layout(binding = 2) readonly buffer Bias { float bias[]; };
+layout(binding = 3) readonly buffer Residual { float residual[]; };
+#define FETCH(i) m[i]
+const uint TILES = 1;
+#endif
+
+// Row r of the N x N places, from where place 0 lies; `step` from one place to the next.
+Output row_of(uint at, uint step, int r)
+{
+    at += r * N * step;
+    Line l = Line(FETCH(at), FETCH(at + step), FETCH(at + 2 * step), FETCH(at + 3 * step),
+                  T(0.0), T(0.0));
+    if (M == 4) {
+        l.v4 = FETCH(at + 4 * step);
+        l.v5 = FETCH(at + 5 * step);
+    }
+    return of_product(l);
+}
+
+void write(uint at, float v)
+{
+#ifdef TEXEL
+    y[at] = v;
+#else
+    if ((pc.after & TUFF_AFTER_RESIDUAL) != 0) v += residual[at];
+    y[at] = act(v, pc.after & TUFF_AFTER_ACT);
+#endif
+}
+
+Output finish(Output o, float add)
+{
+    o.v0 += add;
+    o.v1 += add;
+    o.v2 += add;
+    o.v3 += add;
+#ifdef TEXEL
+    const vec4 least = vec4((pc.after & TUFF_AFTER_ACT) != 0 ? 0.0 : NEG_INF);
+    o.v0 = mix(o.v0, least, lessThan(o.v0, least)); // a NaN stays one
+    o.v1 = mix(o.v1, least, lessThan(o.v1, least));
+    o.v2 = mix(o.v2, least, lessThan(o.v2, least));
+    o.v3 = mix(o.v3, least, lessThan(o.v3, least));
+#endif
+    return o;
+}
+
+Output plus(Output a, Output b)
+{
+    return Output(a.v0 + b.v0, a.v1 + b.v1, a.v2 + b.v2, a.v3 + b.v3);
+}
+
+void main()
+{
+    const uint i = group_index() * WG + gl_LocalInvocationIndex;
+    const uint many = (pc.tiles + TILES - 1) / TILES, ch = quotient(i, many);
+    if (ch >= pc.chs) return;
+    const uint tile0 = (i - ch * many) * TILES;
+    const uint step = pc.chs * pc.pitch / TILES;
+    uint at = (ch * pc.pitch + tile0) / TILES;
+
+    // Along x first, of each row of places, then along y: y0 .. y3 are columns of the tile, and
+    // their members its rows.
+    const Output none = Output(T(0.0), T(0.0), T(0.0), T(0.0));
+    Output y0 = none, y1 = none, y2 = none, y3 = none;
+    for (uint s = 0; s < pc.splits; s++) {
+        const Output r0 = row_of(at, step, 0), r1 = row_of(at, step, 1);
+        const Output r2 = row_of(at, step, 2), r3 = row_of(at, step, 3);
+        Output r4 = none, r5 = none;
+        if (M == 4) {
+            r4 = row_of(at, step, 4);
+            r5 = row_of(at, step, 5);
+        }
+#define COLUMN(v) of_product(Line(r0.v, r1.v, r2.v, r3.v, r4.v, r5.v))
+        y0 = plus(y0, COLUMN(v0));
+        y1 = plus(y1, COLUMN(v1));
+        if (M == 4) {
+            y2 = plus(y2, COLUMN(v2));
+            y3 = plus(y3, COLUMN(v3));
+        }
+        at += pc.part / TILES;
+    }
+
+    float add = 0.0;
+    // A loop that runs once or not at all is a branch; of a condition both sides are done.
+    for (uint once = pc.after & TUFF_AFTER_BIAS; once != 0; once = 0)
+#ifdef TEXEL
+        add = texelFetch(bias, int(ch)).x;
+#else
+        add = bias[ch];
+#endif
+    y0 = finish(y0, add);
+    y1 = finish(y1, add);
+    if (M == 4) {
+        y2 = finish(y2, add);
+        y3 = finish(y3, add);
+    }
+
+    const uint width = pc.size_x, per_image = pc.tiles_x * pc.tiles_y;
+    for (uint lane = 0; lane < TILES; lane++) {
+        const uint tile = pc.first + tile0 + lane;
+        const uint image = quotient(tile, per_image), place_of = tile - image * per_image;
+        const uint ty = quotient(place_of, pc.tiles_x);
+        const uint row = ty * M, col = (place_of - ty * pc.tiles_x) * M;
+        const uint to = ((image * pc.chs + ch) * pc.size_y + row) * width + col;
+        const uint rows = tile0 + lane < pc.tiles ? pc.size_y - row : 0;
+        const bvec4 ok = lessThan(uvec4(0, 1, 2, 3), uvec4(rows));
+#ifdef TEXEL
+#define OF_LANE(v) v[lane]
+#else
+#define OF_LANE(v) v
+#endif
+#define STORE_COLUMN(j, o)                                                      \
+        if (col + j < width) {                                                  \
+            if (ok.x) write(to + j, OF_LANE(o.v0));                             \
+            if (ok.y) write(to + j + width, OF_LANE(o.v1));                     \
+            if (M == 4) {                                                       \
+                if (ok.z) write(to + j + 2 * width, OF_LANE(o.v2));             \
+                if (ok.w) write(to + j + 3 * width, OF_LANE(o.v3));             \
+            }                                                                   \
+        }
+        STORE_COLUMN(0, y0)
+        STORE_COLUMN(1, y1)
+        if (M == 4) {
+            STORE_COLUMN(2, y2)
+            STORE_COLUMN(3, y3)
+        }
+    }
+}
