@@ -35,14 +35,17 @@ static void work_free(work *w)
 
 static tuff_status fill(tuff_stream *s, tuff_tensor *t, uint32_t seed)
 {
-    const size_t n = (size_t)tuff_desc_count(&t->desc);
-    float *x = tuff_alloc(n, sizeof *x);
+    const size_t bytes = tuff_desc_bytes(&t->desc);
+    float *x = tuff_alloc(bytes / sizeof *x + 1, sizeof *x);
     if (!x) return TUFF_ERR_MEMORY;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < bytes / sizeof *x; i++) {
         seed = seed * 1664525 + 1013904223;
-        x[i] = t->desc.dtype == TUFF_F32 ? (float)(seed >> 8) / 8388608.0f - 1 : 0;
+        // Indices are all 0; of bytes and masks any will do.
+        if (t->desc.dtype == TUFF_F32) x[i] = (float)(seed >> 8) / 8388608.0f - 1;
+        else if (t->desc.dtype & (TUFF_I8 | TUFF_U8 | TUFF_U32)) memcpy(&x[i], &seed, 4);
+        else x[i] = 0;
     }
-    const tuff_status status = tuff_tensor_write(s, t, x, n * sizeof *x);
+    const tuff_status status = tuff_tensor_write(s, t, x, bytes);
     tuff_free(x);
     return status;
 }
