@@ -307,6 +307,9 @@ struct tuff_op {
     tuff_variant variants[TUFF_OP_VARIANTS]; // best first; the last runs everywhere
     // dx[i] stays null where no gradient flows. NULL: not differentiable.
     void (*grad)(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[]);
+    // `grad` is by definition not the derivative (straight through): held against the CPU
+    // path's, not against differences.
+    bool surrogate;
     tuff_cost (*cost)(const tuff_call *c); // NULL: bytes of all tensors, one FLOP an output
 
     // Fusing (graph/fuse.c): which optional input takes a bias [channels] / a tensor of the

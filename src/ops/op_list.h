@@ -236,6 +236,13 @@ X(qlinear_matmul)
 X(quantize_fixed)
 X(dequantize_fixed)
 X(quantize_stochastic)
+X(sign_ste)
+X(sign_ste_grad)
+X(mean_abs)
+X(binarize)
+X(binarize_pack)
+X(binary_matmul)
+X(binary_conv2d)
 
 // ---- block
 X(dequantize_blocks)

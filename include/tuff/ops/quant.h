@@ -97,4 +97,63 @@ typedef struct tuff_stochastic_params {
 TUFF_API TUFF_CHECK tuff_status tuff_quantize_stochastic(tuff_stream *s, const tuff_tensor *x,
                                                          tuff_tensor *y, tuff_tensor *y_scale,
                                                          const tuff_stochastic_params *p);
+
+// ---- signs ---------------------------------------------------------------------------------
+
+// y = -1 where x is below 0, else 1. Its gradient, which is not the derivative, is
+// sign_ste_grad: dx = dy where |x| <= 1, else 0 (straight through: Courbariaux et al. 2016,
+// "Binarized neural networks"). y may be x, dx may be dy.
+TUFF_API TUFF_CHECK tuff_status tuff_sign_ste(tuff_stream *s, const tuff_tensor *x,
+                                              tuff_tensor *y);
+TUFF_API TUFF_CHECK tuff_status tuff_sign_ste_grad(tuff_stream *s, const tuff_tensor *x,
+                                                   const tuff_tensor *dy, tuff_tensor *dx);
+
+typedef struct tuff_binarize_params {
+    int keep;     // x's first dims that have a scale each; 0 = all but the last (pack: axis)
+    int axis;     // binarize_pack: whose elements share words
+    float factor; // mean_abs: y is multiplied by it; 0 = 1
+} tuff_binarize_params;
+// y = factor * the mean of |x| over all dims but the first `keep`; y has those dims.
+TUFF_API TUFF_CHECK tuff_status tuff_mean_abs(tuff_stream *s, const tuff_tensor *x,
+                                              tuff_tensor *y, const tuff_binarize_params *p);
+// y = sign(x) scale with scale = mean_abs(x) (Rastegari et al. 2016, "XNOR-Net"); its gradient
+// is theirs, dx = dy (1/n + scale where |x| <= 1) with n elements to a scale. For weights
+// [O, C, kh, kw], keep is 1.
+TUFF_API TUFF_CHECK tuff_status tuff_binarize(tuff_stream *s, const tuff_tensor *x,
+                                              tuff_tensor *y, const tuff_binarize_params *p);
+// y u32: the signs along an axis, which becomes the last, 32 to a word; bit i % 32 of word
+// i / 32 is 1 where element i is not below 0, and 0 past the end. scale f32 is the mean of |x|
+// along the axis [y's dims but the last], or with `keep`, which ends before the axis, over all
+// dims but the first ones. Weights [O, K]: the default. [O, C, kh, kw]: axis 2, keep 1.
+// Images [N, C, H, W]: axis 2.
+TUFF_API TUFF_CHECK tuff_status tuff_binarize_pack(tuff_stream *s, const tuff_tensor *x,
+                                                   tuff_tensor *y, tuff_tensor *scale,
+                                                   const tuff_binarize_params *p);
+
+typedef struct tuff_binary_matmul_params {
+    int k; // signs in a row
+} tuff_binary_matmul_params;
+// y [..., N] = a_scale b_scale (k - 2 bits(a xor b)), a [..., words] and b [N, words] of
+// binarize_pack; scales [...] and [N] or NULL (1).
+TUFF_API TUFF_CHECK tuff_status tuff_binary_matmul(tuff_stream *s, const tuff_tensor *a,
+                                                   const tuff_tensor *b,
+                                                   const tuff_tensor *a_scale,
+                                                   const tuff_tensor *b_scale, tuff_tensor *y,
+                                                   const tuff_binary_matmul_params *p);
+
+typedef struct tuff_binary_conv2d_params {
+    int channels;    // signs in a row of words
+    int stride[2];   // rows, columns; 0 = 1
+    int pad[4];      // top, left, bottom, right
+    int dilation[2]; // 0 = 1
+} tuff_binary_conv2d_params;
+// The convolution of signs with XNOR-Net's scales. x [N, H, W, words] and w [O, kh, kw, words]
+// of binarize_pack; y [N, O, OH, OW] = w_scale[o] K sum over taps (channels - 2 bits(x xor w)),
+// K the sum of x_scale over the taps by kh kw. What lies outside of x is left out of both sums,
+// as zeros in a convolution of sign(x) are. x_scale [N, H, W] and w_scale [O], or NULL (K, 1).
+TUFF_API TUFF_CHECK tuff_status tuff_binary_conv2d(tuff_stream *s, const tuff_tensor *x,
+                                                   const tuff_tensor *w,
+                                                   const tuff_tensor *x_scale,
+                                                   const tuff_tensor *w_scale, tuff_tensor *y,
+                                                   const tuff_binary_conv2d_params *p);
 #endif
