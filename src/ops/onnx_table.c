@@ -1,6 +1,9 @@
 // What is special about ONNX's operators; see onnx.h.
 #include "ops/onnx.h"
+#include "base/alloc.h"
+#include "ops/ops.h"
 #include "tensor/tensor.h"
+#include <math.h>
 #include <string.h>
 
 static tuff_status fix_batch_norm(tuff_onnx_call *c)
@@ -77,6 +80,49 @@ static tuff_status as_type(tuff_stream *s, const tuff_tensor *x, tuff_dtype type
     return tuff_cast(s, x, *to, &p);
 }
 
+static tuff_status cast_like(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
+                             int *nout)
+{
+    TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "CastLike has two inputs");
+    *nout = 1;
+    return as_type(s, c->in[0], c->in[1]->desc.dtype, &out[0]);
+}
+
+// The sizes of x from the dim `start` on to before `end`, or their product.
+static tuff_status shape_of(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
+                            int *nout)
+{
+    TUFF_REQUIRE(c->nin == 1 && c->in[0], ARG, "%s has one input", c->op);
+    const tuff_desc *x = &c->in[0]->desc;
+    const bool size = strcmp(c->op, "Size") == 0;
+    const char *text[2] = { tuff_onnx_get(&c->attrs, "start"), tuff_onnx_get(&c->attrs, "end") };
+    int64_t end[2] = { 0, x->rank };
+    for (int i = 0; i < 2; i++) {
+        if (text[i] && tuff_onnx_ints(text[i], &end[i], 1) == 1 && end[i] < 0) end[i] += x->rank;
+        end[i] = end[i] < 0 ? 0 : end[i] > x->rank ? x->rank : end[i];
+    }
+    const int64_t count = tuff_desc_count(x), n = end[1] - end[0];
+    TUFF_REQUIRE(size || n > 0, SHAPE, "Shape: no dims are asked for, there are no empty "
+                 "tensors here");
+    const tuff_desc d = size ? TUFF_SCALAR(TUFF_I64) : TUFF_SHAPE(TUFF_I64, n);
+    TUFF_TRY(tuff_tensor_create(tuff_stream_device(s), d, &out[0]));
+    *nout = 1;
+    return tuff_tensor_write(s, out[0], size ? &count : x->dim + end[0], tuff_desc_bytes(&d));
+}
+
+// Whether all elements of x are whole numbers.
+static tuff_status all_whole(tuff_stream *s, const tuff_tensor *x, bool *whole)
+{
+    const size_t n = (size_t)tuff_desc_count(&x->desc);
+    float *v = tuff_alloc(n, sizeof *v);
+    if (!v) return TUFF_ERR_MEMORY;
+    const tuff_status status = tuff_tensor_read(s, x, v, n * sizeof *v);
+    *whole = true;
+    for (size_t i = 0; i < n && status == TUFF_OK; i++) *whole &= v[i] == floorf(v[i]);
+    tuff_free(v);
+    return status;
+}
+
 // ONNX's exponent may be of another type than the base, which is that of the result.
 static tuff_status pow_of_two_types(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
                                     int *nout)
@@ -91,6 +137,13 @@ static tuff_status pow_of_two_types(tuff_stream *s, const tuff_onnx_call *c, tuf
     for (int i = 0; i < 2; i++) TUFF_GO(as_type(s, c->in[i], type, &in[i]));
     const tuff_tensor *const both[] = { in[0], in[1] };
     TUFF_GO(tuff_op_apply(s, "pow", both, 2, NULL, 0, NULL, y, &made));
+    if (type == TUFF_F32 && !(base & TUFF_FLOATS)) {
+        // Whole powers of whole numbers are whole before they lose their fraction.
+        bool whole;
+        TUFF_GO(all_whole(s, in[1], &whole));
+        const tuff_tensor *power = y[0];
+        if (whole) TUFF_GO(tuff_run(s, &tuff_op_round, &power, 1, y, 1, NULL));
+    }
     TUFF_GO(as_type(s, y[0], base, &out[0]));
     *nout = 1;
 exit:
@@ -151,6 +204,9 @@ static const tuff_onnx_rule rules[] = {
     { .op = "GRU", .run = tuff_onnx_recurrent },
     { .op = "LSTM", .run = tuff_onnx_recurrent },
     { .op = "Pow", .run = pow_of_two_types },
+    { .op = "CastLike", .run = cast_like },
+    { .op = "Shape", .run = shape_of },
+    { .op = "Size", .run = shape_of },
 };
 
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset)
