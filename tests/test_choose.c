@@ -333,6 +333,11 @@ static void what_is_avoided(void)
     tuff_vk_choose(&s, "timeline, coopmat,f16", &c);
     EXPECT(!c.caps.timeline && !c.caps.coopmat && !c.caps.f16);
     EXPECT(!c.enable[TUFF_VK_COOPMAT] && c.caps.i8 && c.caps.dot8);
+    tuff_vk_choose(&s, "subgroup-shuffle limits", &c);
+    EXPECT(!c.caps.subgroup_shuffle && c.caps.subgroup_arithmetic);
+    EXPECT(c.caps.max_group == 128 && c.caps.shared == 16384 && c.caps.storage_buffers == 4);
+    EXPECT(c.caps.max_texels == 65536 && c.caps.max_storage_range == 1 << 27);
+    EXPECT(!c.problem[0]);
     tuff_vk_choose(&s, "f1", &c);
     EXPECT(c.caps.f16);
     tuff_vk_choose(&m, "unified", &c);

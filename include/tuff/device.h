@@ -44,7 +44,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_device_list(tuff_device_info *list, int cap
 // in any case of letters. `auto` reads the environment's TUFF_DEVICE first, then prefers
 // discrete, integrated, virtual, software, the CPU path; a log line says which it took.
 // The environment's TUFF_AVOID lists words of tuff_device_info.features ("timeline f16") that
-// are left alone though the device has them: a way round a driver's bug.
+// are left alone though the device has them: a way round a driver's bug. The word limits makes
+// of it a device with as little as Vulkan promises (128 invocations, 4 storage buffers, 16 KiB
+// of shared memory, 65,536 texels): a poor one to try things on.
 // Fails: TUFF_ERR_DEVICE (none matches: the sentence lists what there is), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_device_open(const char *which, tuff_device **device);
 // Waits for the device's work, then releases it. Tensors, streams and programs of the device

@@ -95,10 +95,12 @@ static tuff_status shape_of(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor
     TUFF_REQUIRE(c->nin == 1 && c->in[0], ARG, "%s has one input", c->op);
     const tuff_desc *x = &c->in[0]->desc;
     const bool size = strcmp(c->op, "Size") == 0;
-    const char *text[2] = { tuff_onnx_get(&c->attrs, "start"), tuff_onnx_get(&c->attrs, "end") };
+    const char *text[2] = { tuff_onnx_get(&c->attrs, "start"),
+                            tuff_onnx_get(&c->attrs, "end") };
     int64_t end[2] = { 0, x->rank };
     for (int i = 0; i < 2; i++) {
-        if (text[i] && tuff_onnx_ints(text[i], &end[i], 1) == 1 && end[i] < 0) end[i] += x->rank;
+        if (text[i]) tuff_onnx_ints(text[i], &end[i], 1);
+        if (end[i] < 0) end[i] += x->rank;
         end[i] = end[i] < 0 ? 0 : end[i] > x->rank ? x->rank : end[i];
     }
     const int64_t count = tuff_desc_count(x), n = end[1] - end[0];

@@ -207,6 +207,20 @@ static void choose_limits(const tuff_vk_snapshot *s, tuff_vk_choice *c)
         k->timestamp_ns = s->timestamp_ns;
 }
 
+// No more than every Vulkan device promises, so that what falls back on a poor device can be
+// tried on any.
+static void least_limits(tuff_caps *k)
+{
+    k->max_group = (uint32_t)least(k->max_group, NEED_GROUP);
+    for (int i = 0; i < 3; i++)
+        k->max_group_size[i] = (uint32_t)least(k->max_group_size[i], i < 2 ? NEED_GROUP : 64);
+    for (int i = 0; i < 3; i++) k->max_groups[i] = (uint32_t)least(k->max_groups[i], 65535);
+    k->shared = (uint32_t)least(k->shared, NEED_SHARED);
+    k->storage_buffers = (uint32_t)least(k->storage_buffers, NEED_STORAGE_BUFFERS);
+    k->max_storage_range = least(k->max_storage_range, (uint64_t)1 << 27);
+    k->max_texels = least(k->max_texels, 65536);
+}
+
 // ---- quirks ------------------------------------------------------------------------------
 
 // "Mesa 22.3.6 (LLVM 15.0.6)" -> 2203; 0 when there is no such number.
@@ -239,6 +253,9 @@ void tuff_vk_choose(const tuff_vk_snapshot *s, const char *avoid, tuff_vk_choice
     choose_memory(s, avoided(avoid, "unified"), c);
     choose_features(s, avoid, c);
     choose_limits(s, c);
+    if (avoided(avoid, "subgroup-shuffle")) c->caps.subgroup_shuffle = false;
+    if (avoided(avoid, "subgroup-arithmetic")) c->caps.subgroup_arithmetic = false;
+    if (avoided(avoid, "limits")) least_limits(&c->caps);
     choose_quirks(s, c);
     check(s, c);
 }
