@@ -44,7 +44,10 @@ void main()
     const uint first = i - min(c, pc.before) * step;
     const uint end = i + min(last - c, pc.behind) * step;
     float squares = 0.0;
-    for (uint j = first; j <= end; j += step) squares += load_x(j) * load_x(j);
+    for (uint j = first; j <= end; j += step) {
+        const float v = load_x(j);
+        squares += v * v;
+    }
     const float d = pc.bias + pc.scale * squares, power = exp_f32(-pc.beta * log_f32(d));
     if (MODE == TUFF_LRN_Y) {
         y[i] = load_x(i) * power;

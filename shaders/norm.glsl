@@ -18,6 +18,19 @@ uint norm_step(tuff_norm_sets s, uint j, bool even)
     return o * s.beside.by * s.run.by + (j - o * s.run.by);
 }
 
+// The elements of a set from number j on that lie one behind the other, not beyond `end`:
+// they are walked without a division each.
+struct Run {
+    uint at, n, step;
+};
+
+Run norm_run(tuff_norm_sets s, uint base, uint j, uint end, bool even)
+{
+    if (even) return Run(base + j * s.step, end - j, s.step);
+    const uint o = divide(j, s.run), first = j - o * s.run.by;
+    return Run(base + o * s.beside.by * s.run.by + first, min(s.run.by - first, end - j), 1);
+}
+
 uint norm_param(tuff_norm_params p, uint i)
 {
     const uint q = divide(i, p.span);

@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// y = (x - mean) inv scale + bias, four elements an invocation.
+// y = (x - mean) inv scale + bias, four elements an invocation, or 4 QUADS.
 //
 //   binding 0  x      float[count]                              read
 //   binding 1  mean   float[]                                   read
@@ -17,7 +17,8 @@
 //   spec 5, 6  SCALE, BIAS    there is one
 //   spec 7     WIDE      TEXEL only: x has vec4 texels, whose elements share mean and inv
 //   spec 8     PARAMS    TEXEL only: TUFF_NORM_PARAMS_...
-//   grid       count / (4 WG), folded
+//   spec 9     QUADS     WIDE, PARAMS_ONE: as many vec4s share everything
+//   grid       count / (4 QUADS WG), folded
 #include "common.glsl"
 #include "norm.glsl"
 
@@ -33,6 +34,7 @@ layout(push_constant) uniform Push { tuff_norm_apply_pc pc; };
 #ifdef TEXEL
 layout(constant_id = 7) const bool WIDE = false;
 layout(constant_id = 8) const uint PARAMS = TUFF_NORM_PARAMS_EACH;
+layout(constant_id = 9) const uint QUADS = 1;
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) uniform samplerBuffer means;
 layout(binding = 2) uniform samplerBuffer invs;
@@ -88,7 +90,7 @@ vec4 four(samplerBuffer b, uint i, uint p)
 
 void main()
 {
-    const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4;
+    const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4 * QUADS;
     if (i >= pc.count) return;
     if (!WIDE) {
         for (uint k = i; k < min(i + 4, pc.count); k++)
@@ -97,10 +99,10 @@ void main()
     }
     const uint p = norm_param(pc.params, i);
     const vec2 of = stats_of(i, p);
-    vec4 r = (texelFetch(x, int(i / 4)) - of.x) * of.y;
-    if (SCALE) r *= four(scales, i, p);
-    if (BIAS) r += four(biases, i, p);
-    y4[i / 4] = r;
+    const vec4 scale = SCALE ? four(scales, i, p) : vec4(1.0);
+    const vec4 bias = BIAS ? four(biases, i, p) : vec4(0.0);
+    for (uint k = i / 4; k < i / 4 + QUADS; k++)
+        y4[k] = (texelFetch(x, int(k)) - of.x) * of.y * scale + bias;
 }
 #else
 void main()

@@ -1,7 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // dx = inv (w dy - m - x' m'), x' = (x - mean) inv, w the scale or 1, m and m' the means of
-// w dy and of w dy x' over the elements that share mean and inv. Four elements an invocation.
+// w dy and of w dy x' over the elements that share mean and inv. Four elements an invocation,
+// or 4 QUADS.
 //
 //   binding 0  x      float[count], or with -DTEXEL a texel buffer      read
 //   binding 1  dy     the same                                          read
@@ -17,7 +18,8 @@
 //   spec 2     SCALE    there is a scale
 //   spec 3     WIDE     TEXEL only: x and dy have vec4 texels, whose elements share all of rows
 //   spec 4     PARAMS   TEXEL only: TUFF_NORM_PARAMS_...
-//   grid       count / (4 WG), folded
+//   spec 5     QUADS    WIDE, PARAMS_ONE: as many vec4s share everything
+//   grid       count / (4 QUADS WG), folded
 #include "common.glsl"
 #include "norm.glsl"
 
@@ -29,6 +31,7 @@ layout(push_constant) uniform Push { tuff_norm_apply_pc pc; };
 #ifdef TEXEL
 layout(constant_id = 3) const bool WIDE = false;
 layout(constant_id = 4) const uint PARAMS = TUFF_NORM_PARAMS_EACH;
+layout(constant_id = 5) const uint QUADS = 1;
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) uniform samplerBuffer dy;
 layout(binding = 2) uniform samplerBuffer rows;
@@ -87,7 +90,7 @@ vec4 four(uint i, uint p)
 
 void main()
 {
-    const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4;
+    const uint i = (group_index() * WG + gl_LocalInvocationIndex) * 4 * QUADS;
     if (i >= pc.count) return;
     if (!WIDE) {
         for (uint k = i; k < min(i + 4, pc.count); k++)
@@ -95,10 +98,12 @@ void main()
         return;
     }
     const uint p = norm_param(pc.params, i);
-    const vec4 of = row_of(i, p), of_x = (texelFetch(x, int(i / 4)) - of.x) * of.y;
-    const vec4 w = SCALE ? four(i, p) : vec4(1.0), g = texelFetch(dy, int(i / 4));
-    dx4[i / 4] = CHANNEL ? of.y * w * (g - of.z - of_x * of.w)
+    const vec4 of = row_of(i, p), w = SCALE ? four(i, p) : vec4(1.0);
+    for (uint k = i / 4; k < i / 4 + QUADS; k++) {
+        const vec4 of_x = (texelFetch(x, int(k)) - of.x) * of.y, g = texelFetch(dy, int(k));
+        dx4[k] = CHANNEL ? of.y * w * (g - of.z - of_x * of.w)
                          : of.y * (w * g - of.z - of_x * of.w);
+    }
 }
 #else
 void main()

@@ -110,10 +110,15 @@ vec3 moments_wide(uint base)
     }
     for (uint k = base / 4; k < end; k++) sum += texelFetch(x, int(k));
     const float mean = total(sum) * pc.share;
-    for (uint k = base / 4; k < end; k++) {
-        const vec4 d = texelFetch(x, int(k)) - mean;
-        rest += d;
-        squares += d * d;
+    // Sums of 32 are added up: few additions to large sums lose little.
+    for (uint k = base / 4; k < end;) {
+        vec4 part = vec4(0.0);
+        for (const uint stop = min(k + 32, end); k < stop; k++) {
+            const vec4 d = texelFetch(x, int(k)) - mean;
+            rest += d;
+            part += d * d;
+        }
+        squares += part;
     }
     const float left = total(rest), more = left * pc.share;
     return vec3(0.0, mean + more, total(squares) - left * more);

@@ -33,28 +33,6 @@ layout(binding = 1) writeonly buffer Parts { float parts[]; };
 
 float weight(float v) { return KIND == TUFF_NORM_L1 ? abs(v) : v * v; }
 
-// Of the elements first, first + step, ... below `end` of a set that begins at `base`.
-vec3 moments(uint base, uint first, uint end, uint step)
-{
-    if (first >= end) return vec3(0.0);
-    float sum = 0.0, squares = 0.0;
-    if (KIND != TUFF_NORM_MOMENTS) {
-        for (uint j = first; j < end; j += step)
-            squares += weight(load(base + norm_step(pc.sets, j, EVEN)));
-        return vec3(0.0, 0.0, squares);
-    }
-    const float n = float((end - first + step - 1) / step);
-    for (uint j = first; j < end; j += step) sum += load(base + norm_step(pc.sets, j, EVEN));
-    const float mean = sum / n;
-    float rest = 0.0;
-    for (uint j = first; j < end; j += step) {
-        const float d = load(base + norm_step(pc.sets, j, EVEN)) - mean;
-        rest += d;
-        squares += d * d;
-    }
-    return vec3(n, mean + rest / n, squares - rest * (rest / n));
-}
-
 void write(uint piece, vec3 v)
 {
     piece += pc.first * pc.sets.count;
@@ -62,8 +40,35 @@ void write(uint piece, vec3 v)
     parts[2 * piece + 1] = v.z;
 }
 
+// (n, mean, M2) of n elements with that sum, and of what differs from sum / n the sum and the
+// sum of squares.
+vec3 moments_of(float n, float sum, float rest, float squares)
+{
+    return vec3(n, sum / n + rest / n, squares - rest * (rest / n));
+}
+
 #ifdef GROUP
 shared vec3 part[WG];
+
+// Of the elements first, first + WG, ... below `end` of a set that begins at `base`.
+vec3 moments(uint base, uint first, uint end)
+{
+    if (first >= end) return vec3(0.0);
+    float sum = 0.0, rest = 0.0, squares = 0.0;
+    if (KIND != TUFF_NORM_MOMENTS) {
+        for (uint j = first; j < end; j += WG)
+            squares += weight(load(base + norm_step(pc.sets, j, EVEN)));
+        return vec3(0.0, 0.0, squares);
+    }
+    const float n = float((end - first + WG - 1) / WG);
+    for (uint j = first; j < end; j += WG) sum += load(base + norm_step(pc.sets, j, EVEN));
+    for (uint j = first; j < end; j += WG) {
+        const float d = load(base + norm_step(pc.sets, j, EVEN)) - sum / n;
+        rest += d;
+        squares += d * d;
+    }
+    return moments_of(n, sum, rest, squares);
+}
 
 void main()
 {
@@ -72,7 +77,7 @@ void main()
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
     const uint begin = (pc.first + segment) * pc.span;
     const uint end = min(begin + pc.span, pc.sets.terms);
-    part[t] = moments(norm_base(pc.sets, q), begin + t, end, WG);
+    part[t] = moments(norm_base(pc.sets, q), begin + t, end);
     for (uint half_n = WG / 2; half_n > 0; half_n /= 2) {
         barrier();
         if (t < half_n) part[t] = norm_join(part[t], part[t + half_n]);
@@ -80,32 +85,50 @@ void main()
     if (t == 0) write(piece, part[0]);
 }
 #else
-#ifdef TEXEL
-float total(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
+// (sum of x) in one pass, (sum of x - mean, sum of its square) in the next; the others' sums in
+// `squares`.
+struct Sums {
+    vec4 sum, rest, squares;
+};
 
-vec3 moments_wide(uint base, uint begin, uint end)
+void take(inout Sums s, Run r, float mean, bool again)
 {
-    vec4 sum = vec4(0.0), rest = sum, squares = sum;
-    if (KIND != TUFF_NORM_MOMENTS) {
-        for (uint j = begin; j < end; j += 4) {
-            const vec4 v = texelFetch(x, int((base + norm_step(pc.sets, j, EVEN)) / 4));
-            squares += KIND == TUFF_NORM_L1 ? abs(v) : v * v;
-        }
-        return vec3(0.0, 0.0, total(squares));
+    for (uint k = 0, i = r.at; k < r.n; k++, i += r.step) {
+        const float v = load(i), d = v - mean;
+        if (KIND != TUFF_NORM_MOMENTS) s.squares.x += weight(v);
+        else if (!again) s.sum.x += v;
+        else s.rest.x += d, s.squares.x += d * d;
     }
-    const float n = float(end - begin);
-    for (uint j = begin; j < end; j += 4)
-        sum += texelFetch(x, int((base + norm_step(pc.sets, j, EVEN)) / 4));
-    const float mean = total(sum) / n;
-    for (uint j = begin; j < end; j += 4) {
-        const vec4 d = texelFetch(x, int((base + norm_step(pc.sets, j, EVEN)) / 4)) - mean;
-        rest += d;
-        squares += d * d;
+}
+
+#ifdef TEXEL
+void take_wide(inout Sums s, Run r, float mean, bool again)
+{
+    for (uint i = r.at / 4; i < (r.at + r.n) / 4; i++) {
+        const vec4 v = texelFetch(x, int(i)), d = v - mean;
+        if (KIND != TUFF_NORM_MOMENTS) s.squares += KIND == TUFF_NORM_L1 ? abs(v) : v * v;
+        else if (!again) s.sum += v;
+        else s.rest += d, s.squares += d * d;
     }
-    const float left = total(rest);
-    return vec3(n, mean + left / n, total(squares) - left * (left / n));
 }
 #endif
+
+void pass(inout Sums s, uint base, uint begin, uint end, float mean, bool again)
+{
+    for (uint j = begin; j < end;) {
+        const Run r = norm_run(pc.sets, base, j, end, EVEN);
+        j += r.n;
+#ifdef TEXEL
+        if (WIDE) {
+            take_wide(s, r, mean, again);
+            continue;
+        }
+#endif
+        take(s, r, mean, again);
+    }
+}
+
+float total(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
 
 void main()
 {
@@ -113,14 +136,12 @@ void main()
     if (piece >= pc.sets.count * pc.segments) return;
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
     const uint begin = (pc.first + segment) * pc.span;
-    const uint end = min(begin + pc.span, pc.sets.terms);
-    const uint base = norm_base(pc.sets, q);
-#ifdef TEXEL
-    if (WIDE) {
-        write(piece, moments_wide(base, begin, end));
-        return;
-    }
-#endif
-    write(piece, moments(base, begin, end, 1));
+    const uint end = min(begin + pc.span, pc.sets.terms), base = norm_base(pc.sets, q);
+    const float n = float(end - begin);
+    Sums s = Sums(vec4(0.0), vec4(0.0), vec4(0.0));
+    pass(s, base, begin, end, 0.0, false);
+    const float sum = total(s.sum);
+    if (KIND == TUFF_NORM_MOMENTS) pass(s, base, begin, end, sum / n, true);
+    write(piece, moments_of(n, sum, total(s.rest), total(s.squares)));
 }
 #endif

@@ -12,7 +12,7 @@
 //   binding 4  mean   a texel buffer                                  read
 //   binding 5  inv    a texel buffer                                  read
 //   spec 0     WG     workgroup size, a power of two
-//   spec 1     ROWS   TUFF_NORM_ROWS_WHOLE or _PARAM: whose mean and inv an element has
+//   spec 1     OWN    sets are those with one mean and inv; else a row's, element by element
 //   spec 2     SCALE  there is a scale
 //   spec 3     EVEN   see abi/norm.h
 //   spec 4     MEAN   there is a mean; else it is 0
@@ -25,7 +25,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
-layout(constant_id = 1) const uint ROWS = TUFF_NORM_ROWS_WHOLE;
+layout(constant_id = 1) const bool OWN = false;
 layout(constant_id = 2) const bool SCALE = false;
 layout(constant_id = 3) const bool EVEN = false;
 layout(constant_id = 4) const bool MEAN = true;
@@ -53,25 +53,19 @@ float load_mean(uint i) { return stats[2 * i]; }
 float load_inv(uint i) { return stats[2 * i + 1]; }
 #endif
 
-// (mean, inv, w) of element i.
-vec3 of_element(uint i)
+vec2 stats_of(uint row) { return vec2(MEAN ? load_mean(row) : 0.0, load_inv(row)); }
+
+float scale_of(uint i)
 {
-    const uint p = ROWS == TUFF_NORM_ROWS_PARAM || SCALE ? norm_param(pc.params, i) : 0;
-    const uint row = ROWS == TUFF_NORM_ROWS_PARAM ? p : divide(i, pc.terms);
-    return vec3(MEAN ? load_mean(row) : 0.0, load_inv(row),
-                SCALE ? texelFetch(scale, int(p - pc.params.first)).x : 1.0);
+    return texelFetch(scale, int(norm_param(pc.params, i) - pc.params.first)).x;
 }
 
-vec2 sums(uint base, uint first, uint end, uint step)
+// (w dy, w dy x') of element i; `own` are its set's mean and inv.
+vec2 pair_of(uint i, vec2 own)
 {
-    vec2 sum = vec2(0.0);
-    for (uint j = first; j < end; j += step) {
-        const uint i = base + norm_step(pc.sets, j, EVEN);
-        const vec3 of = of_element(i);
-        const float g = SCALE ? load_dy(i) * of.z : load_dy(i);
-        sum += vec2(g, g * ((load_x(i) - of.x) * of.y));
-    }
-    return sum;
+    const vec2 of = OWN ? own : stats_of(divide(i, pc.terms));
+    const float g = SCALE ? load_dy(i) * scale_of(i) : load_dy(i);
+    return vec2(g, g * ((load_x(i) - of.x) * of.y));
 }
 
 void write(uint piece, vec2 v)
@@ -89,9 +83,13 @@ void main()
     const uint piece = group_index(), t = gl_LocalInvocationIndex;
     if (piece >= pc.sets.count * pc.segments) return; // the whole workgroup leaves together
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
-    const uint begin = (pc.first + segment) * pc.span;
+    const uint begin = (pc.first + segment) * pc.span, base = norm_base(pc.sets, q);
     const uint end = min(begin + pc.span, pc.sets.terms);
-    part[t] = sums(norm_base(pc.sets, q), begin + t, end, WG);
+    const vec2 own = OWN ? stats_of(q) : vec2(0.0);
+    vec2 sum = vec2(0.0);
+    for (uint j = begin + t; j < end; j += WG)
+        sum += pair_of(base + norm_step(pc.sets, j, EVEN), own);
+    part[t] = sum;
     for (uint half_n = WG / 2; half_n > 0; half_n /= 2) {
         barrier();
         if (t < half_n) part[t] += part[t + half_n];
@@ -100,18 +98,15 @@ void main()
 }
 #else
 #ifdef TEXEL
-vec2 sums_wide(uint base, uint begin, uint end)
+void take_wide(inout vec4 a, inout vec4 b, Run r, vec2 own)
 {
-    vec4 a = vec4(0.0), b = a;
-    for (uint j = begin; j < end; j += 4) {
-        const uint i = base + norm_step(pc.sets, j, EVEN);
-        const vec3 of = of_element(i);
-        vec4 g = texelFetch(dy, int(i / 4));
-        if (SCALE) g *= of.z;
+    for (uint i = r.at / 4; i < (r.at + r.n) / 4; i++) {
+        const vec2 of = OWN ? own : stats_of(divide(4 * i, pc.terms));
+        vec4 g = texelFetch(dy, int(i));
+        if (SCALE) g *= scale_of(4 * i);
         a += g;
-        b += g * ((texelFetch(x, int(i / 4)) - of.x) * of.y);
+        b += g * ((texelFetch(x, int(i)) - of.x) * of.y);
     }
-    return vec2((a.x + a.y) + (a.z + a.w), (b.x + b.y) + (b.z + b.w));
 }
 #endif
 
@@ -120,15 +115,22 @@ void main()
     const uint piece = group_index() * WG + gl_LocalInvocationIndex;
     if (piece >= pc.sets.count * pc.segments) return;
     const uint segment = piece / pc.sets.count, q = piece - segment * pc.sets.count;
-    const uint begin = (pc.first + segment) * pc.span;
+    const uint begin = (pc.first + segment) * pc.span, base = norm_base(pc.sets, q);
     const uint end = min(begin + pc.span, pc.sets.terms);
-    const uint base = norm_base(pc.sets, q);
+    const vec2 own = OWN ? stats_of(q) : vec2(0.0);
+    vec2 sum = vec2(0.0);
+    vec4 a = vec4(0.0), b = a;
+    for (uint j = begin; j < end;) {
+        const Run r = norm_run(pc.sets, base, j, end, EVEN);
+        j += r.n;
 #ifdef TEXEL
-    if (WIDE) {
-        write(piece, sums_wide(base, begin, end));
-        return;
-    }
+        if (WIDE) {
+            take_wide(a, b, r, own);
+            continue;
+        }
 #endif
-    write(piece, sums(base, begin, end, 1));
+        for (uint k = 0, i = r.at; k < r.n; k++, i += r.step) sum += pair_of(i, own);
+    }
+    write(piece, sum + vec2((a.x + a.y) + (a.z + a.w), (b.x + b.y) + (b.z + b.w)));
 }
 #endif

@@ -8,6 +8,7 @@
 //   spec 0     WG    workgroup size, a power of two
 //   spec 1     LOG   write the logarithm
 //   spec 2     MIN   x is taken with the other sign
+//   spec 3     WIDE  TEXEL only: the texels are vec4, along rows of neighbours
 //   grid       rows workgroups; with -DTEXEL rows invocations. Folded.
 #include "common.glsl"
 #include "math.glsl"
@@ -20,7 +21,9 @@ layout(constant_id = 1) const bool LOG = false;
 layout(constant_id = 2) const bool MIN = false;
 layout(push_constant) uniform Push { tuff_softmax_pc pc; };
 #ifdef TEXEL
+layout(constant_id = 3) const bool WIDE = false;
 layout(binding = 0) uniform samplerBuffer x;
+layout(binding = 1) writeonly buffer Y4 { vec4 y4[]; };
 float load_x(uint i) { return texelFetch(x, int(i)).x; }
 const uint STRIDE = 1; // every invocation has a row of its own
 #else
@@ -69,6 +72,37 @@ float group_sum(float v)
 }
 #endif
 
+#ifdef TEXEL
+vec4 four(uint i) { return MIN ? -texelFetch(x, int(i)) : texelFetch(x, int(i)); }
+
+vec4 exp_four(vec4 v) { return vec4(exp_f32(v.x), exp_f32(v.y), exp_f32(v.z), exp_f32(v.w)); }
+
+// A row of vec4s.
+void wide_row(uint begin, uint end)
+{
+    vec4 most = vec4(NEG_INF);
+    for (uint i = begin; i < end; i++) {
+        const vec4 v = four(i);
+        most = vec4(larger(most.x, v.x), larger(most.y, v.y), larger(most.z, v.z),
+                    larger(most.w, v.w));
+    }
+    const float m = larger(larger(most.x, most.y), larger(most.z, most.w));
+    // Sums of 32 are added up: few additions to large sums lose little.
+    vec4 sums = vec4(0.0);
+    for (uint i = begin; i < end;) {
+        vec4 part = vec4(0.0);
+        for (const uint stop = min(i + 32, end); i < stop; i++) part += exp_four(four(i) - m);
+        sums += part;
+    }
+    const float sum = (sums.x + sums.y) + (sums.z + sums.w);
+    const float factor = LOG ? log_f32(sum) : 1.0 / sum;
+    for (uint i = begin; i < end; i++) {
+        const vec4 d = four(i) - m;
+        y4[i] = LOG ? d - factor : exp_four(d) * factor;
+    }
+}
+#endif
+
 void main()
 {
 #ifdef TEXEL
@@ -78,6 +112,12 @@ void main()
 #endif
     if (row >= pc.rows) return; // with a row a workgroup, all of it leaves together
     const uint base = row / pc.step * pc.cols * pc.step + row % pc.step;
+#ifdef TEXEL
+    if (WIDE) {
+        wide_row(base / 4, (base + pc.cols) / 4);
+        return;
+    }
+#endif
 
     float m = NEG_INF;
     for (uint j = t; j < pc.cols; j += STRIDE) m = larger(m, load(base + j * pc.step));

@@ -34,9 +34,9 @@ uint x_at(uint row, uint j)
     return row / pc.step * pc.cols * pc.step + row % pc.step + j * pc.step;
 }
 
-uint key_at(uint row, uint j)
+uint key_at(uint i)
 {
-    const uint key = order_key(load(x_at(row, j)), INT);
+    const uint key = order_key(load(i), INT);
     return MIN ? ~key : key;
 }
 

@@ -15,10 +15,10 @@ void main()
     const uint line = i / pc.step, outer = line / pc.cols, j = line - outer * pc.cols;
     const uint row = outer * pc.step + i % pc.step, block = j / TUFF_SORT_BLOCK;
     const uint begin = block * TUFF_SORT_BLOCK, end = min(begin + TUFF_SORT_BLOCK, pc.cols);
-    const uint key = key_at(row, j);
+    const uint base = x_at(row, 0), key = key_at(base + j * pc.step);
     uint rank = 0;
     for (uint m = begin; m < end; m++) {
-        const uint other = key_at(row, m);
+        const uint other = key_at(base + m * pc.step);
         if (other > key || (other == key && m < j)) rank++;
     }
     place(row, block, rank, uvec2(key, j));

@@ -238,12 +238,12 @@ static struct tuff_norm_apply_pc apply_pc(const tuff_norm *g)
 }
 
 static tuff_dispatch *add_elements(int shader, const struct tuff_norm_apply_pc *pc,
-                                   const tuff_caps *k, tuff_plan *p)
+                                   uint32_t an_invocation, const tuff_caps *k, tuff_plan *p)
 {
-    const uint32_t wg = tuff_group_size_flat(k);
+    const uint32_t wg = tuff_group_size_flat(k), a_group = an_invocation * wg;
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
-    tuff_grid(d, ((uint64_t)pc->count + 4 * wg - 1) / (4 * wg), k);
+    tuff_grid(d, ((uint64_t)pc->count + a_group - 1) / a_group, k);
     TUFF_PUSH(d, *pc);
     return d;
 }
@@ -258,17 +258,24 @@ static void spec_apply(tuff_dispatch *d, const tuff_norm *g, const tuff_norm_app
     tuff_spec(d, a->has_bias);
 }
 
+// vec4s that share all but x: few fetches for many elements.
+static uint32_t quads_of(const tuff_norm *g)
+{
+    return g->span % 16 == 0 && g->rows.run % 16 == 0 ? 4 : 1;
+}
+
 // Sees all parameters at once.
 static void apply_texel(const tuff_norm *g, const tuff_norm_apply *a, const tuff_caps *k,
                         tuff_plan *p)
 {
     const bool wide = fours(g, &g->rows);
-    const uint32_t mode = params_mode(g);
+    const uint32_t mode = params_mode(g), quads = quads_of(g);
     const struct tuff_norm_apply_pc pc = apply_pc(g);
-    tuff_dispatch *d = add_elements(TUFF_SHADER_norm_apply_texel, &pc, k, p);
+    tuff_dispatch *d = add_elements(TUFF_SHADER_norm_apply_texel, &pc, 4 * quads, k, p);
     spec_apply(d, g, a);
     tuff_spec(d, wide);
     tuff_spec(d, mode);
+    tuff_spec(d, quads);
     bind(d, a->x, texels(wide));
     bind(d, has_mean(g) ? a->mean : a->inv, TUFF_BIND_TEXEL_F32);
     bind(d, a->inv, TUFF_BIND_TEXEL_F32);
@@ -293,7 +300,7 @@ bool tuff_norm_add_apply(const tuff_norm *g, tuff_norm_how how, const tuff_norm_
         const size_t left = g->params - first, some = left < slice ? left : slice;
         pc.params.first = (uint32_t)first;
         pc.params.some = (uint32_t)some;
-        tuff_dispatch *d = add_elements(TUFF_SHADER_norm_apply, &pc, k, p);
+        tuff_dispatch *d = add_elements(TUFF_SHADER_norm_apply, &pc, 4, k, p);
         spec_apply(d, g, a);
         bind(d, a->x, TUFF_BIND_STORAGE);
         bind(d, has_mean(g) ? a->mean : a->inv, TUFF_BIND_STORAGE);
@@ -331,7 +338,7 @@ static void add_sums(const tuff_norm *g, const tuff_norm_view *v, tuff_norm_how 
     const bool wide = texel && one && fours(g, v);
     const tuff_bind_kind kind = texel ? texels(wide) : TUFF_BIND_STORAGE;
     tuff_dispatch *d = add_pieces(pc, how, shaders[how], k, p);
-    tuff_spec(d, rows_mode(g));
+    tuff_spec(d, s->rows || g->channel);
     tuff_spec(d, s->has_scale);
     tuff_spec(d, even(v));
     tuff_spec(d, has_mean(g));
@@ -412,13 +419,14 @@ static void dx_texel(const tuff_norm *g, const tuff_norm_dx *s, const tuff_caps 
                      tuff_plan *p)
 {
     const bool wide = fours(g, &g->rows);
-    const uint32_t mode = params_mode(g);
+    const uint32_t mode = params_mode(g), quads = quads_of(g);
     const struct tuff_norm_apply_pc pc = apply_pc(g);
-    tuff_dispatch *d = add_elements(TUFF_SHADER_norm_dx_texel, &pc, k, p);
+    tuff_dispatch *d = add_elements(TUFF_SHADER_norm_dx_texel, &pc, 4 * quads, k, p);
     tuff_spec(d, g->channel);
     tuff_spec(d, s->has_scale);
     tuff_spec(d, wide);
     tuff_spec(d, mode);
+    tuff_spec(d, quads);
     bind(d, s->x, texels(wide));
     bind(d, s->dy, texels(wide));
     bind(d, s->rows, texels(!g->channel));
@@ -444,7 +452,7 @@ bool tuff_norm_add_dx(const tuff_norm *g, tuff_norm_how how, const tuff_norm_dx 
         const size_t left = g->params - first, some = left < slice ? left : slice;
         pc.params.first = (uint32_t)first;
         pc.params.some = (uint32_t)some;
-        tuff_dispatch *d = add_elements(TUFF_SHADER_norm_dx, &pc, k, p);
+        tuff_dispatch *d = add_elements(TUFF_SHADER_norm_dx, &pc, 4, k, p);
         tuff_spec(d, g->channel);
         tuff_spec(d, s->has_scale);
         bind(d, s->x, TUFF_BIND_STORAGE);
