@@ -150,6 +150,18 @@ exit:
     { name, "norm_param_grad", { "x", "dy", "inv", "scale", "mean" },           \
       { "dscale", "dbias" }, NORM_GRAD(__VA_ARGS__), SUMS }
 
+#define ROLL(...) &(const tuff_roll_params){ __VA_ARGS__ }
+#define WINDOWS(...)                                                            \
+    &(const tuff_im2col_params){ .kernel = { 2, 3 }, .dilation = { 1, 2 },      \
+                                 .pad = { 1, 2, 1, 2 }, __VA_ARGS__ }
+// A movement and its gradient.
+#define MOVED_CASES(name, op, params, grad, back)                               \
+    { name, op, { "x" }, { "y" }, params, 0 },                                  \
+    { name, grad, { "dy" }, { "dx" }, back, FEW }
+#define PAD(how)                                                                \
+    &(const tuff_pad_params){ .pads = { 0, 0, 3, 2, 0, 0, 0, 1 }, .mode = how }
+#define PAD_CASES(name, how) MOVED_CASES(name, "pad", PAD(how), "pad_grad", PAD(how))
+
 static const golden goldens[] = {
     { "batch_norm", "batch_norm", { "x", "scale", "b", "mean", "var" }, { "frozen" }, NULL,
       SUMS },
@@ -181,6 +193,20 @@ static const golden goldens[] = {
                   .pad = { 1, 2, 1, 2 }),
     CROSS_CASES("cross_entropy_all"),
     CROSS_CASES("cross_entropy_some"),
+    MOVED_CASES("roll", "roll", ROLL(.shifts = { 2, -1 }, .axes = { 3, 1 }), "roll",
+                ROLL(.shifts = { -2, 1 }, .axes = { 3, 1 })),
+    MOVED_CASES("flip", "flip", &(const tuff_flip_params){ .axes = 5 }, "flip",
+                &(const tuff_flip_params){ .axes = 5 }),
+    MOVED_CASES("unfold", "im2col", WINDOWS(.stride = { 2, 1 }), "col2im",
+                WINDOWS(.stride = { 2, 1 }, .size = { 6, 7 })),
+    PAD_CASES("pad_reflect", TUFF_PAD_REFLECT), PAD_CASES("pad_replicate", TUFF_PAD_EDGE),
+    PAD_CASES("pad_circular", TUFF_PAD_WRAP),
+    { "embedding", "gather", { "x", "indices" }, { "y" },
+      &(const tuff_gather_params){ .axis = 1 }, 0 },
+    { "embedding", "gather_grad", { "dy", "indices" }, { "dx" },
+      &(const tuff_gather_params){ .axis = 1, .size = { 7, 5 } }, FEW },
+    { "scatter_add", "scatter_elements", { "x", "indices", "updates" }, { "y" },
+      &(const tuff_scatter_params){ .axis = 1, .reduction = TUFF_REDUCTION_ADD }, FEW },
     { "mse", "mse", { "x", "target" }, { "loss" }, NULL, SUMS },
     { "clip_norm", "clip_norm", { "x" }, { "y", "norm" },
       &(const tuff_clip_norm_params){ .max_norm = 1.5f }, SUMS },

@@ -8,6 +8,7 @@ Everything is computed in f64 from numbers that f32 holds, and rounded once at t
 what a test sees is the library's own error alone. File names are CASE.TENSOR.npy.
 """
 import os
+import zlib
 
 import numpy
 import torch
@@ -110,6 +111,23 @@ def clip(case, max_norm):
     x.grad = x.detach().clone()
     norm = torch.nn.utils.clip_grad_norm_([x], max_norm)
     save(case, x=x, y=x.grad, norm=norm)
+
+
+def moved(case, function, *shape, **others):
+    """A movement and its gradient, from numbers of the case's own."""
+    own = numpy.random.default_rng(zlib.crc32(case.encode()))
+
+    def drawn(shape):
+        values = own.uniform(-2, 2, shape).astype(numpy.float32)
+        return torch.tensor(values, dtype=torch.float64, requires_grad=True)
+
+    x = drawn(shape)
+    others = {name: torch.tensor(own.integers(0, shape[0], value)) if name == "indices"
+              else drawn(value) for name, value in others.items()}
+    y = function(x, *others.values())
+    dy = drawn(y.shape)
+    y.backward(dy)
+    save(case, x=x, **others, y=y, dy=dy, dx=x.grad)
 
 
 W0, G = draw(37), draw(10, 37)
@@ -259,6 +277,16 @@ def main():
     optimizer("nadam", lambda w: NAdam(w, lr=0.01, weight_decay=0.25))
     optimizer("lion", lambda w: Lion(w, lr=0.01, weight_decay=0.25))
     optimizer("lamb", lambda w: Lamb(w, lr=0.01, starts=STARTS, weight_decay=0.25))
+
+    moved("roll", lambda x: torch.roll(x, (2, -1), (0, 2)), 3, 5, 4)
+    moved("flip", lambda x: torch.flip(x, (0, 2)), 3, 5, 4)
+    moved("unfold", lambda x: F.unfold(x, (2, 3), dilation=(1, 2), padding=(1, 2),
+                                       stride=(2, 1)), 2, 3, 6, 7)
+    for mode in "reflect", "replicate", "circular":
+        moved("pad_" + mode, lambda x, mode=mode: F.pad(x, (2, 1, 3, 0), mode), 1, 2, 5, 6)
+    moved("embedding", lambda x, indices: F.embedding(indices, x), 7, 5, indices=(3, 8))
+    moved("scatter_add", lambda x, indices, updates: torch.scatter_add(x, 0, indices, updates),
+          5, 7, indices=(9, 4), updates=(9, 4))
 
 
 main()
