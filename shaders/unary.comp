@@ -51,7 +51,7 @@ float number(float v)
     case TUFF_UNARY_ERF: return erf_f32(v);
     case TUFF_UNARY_SIN: return cos_sin(v).y;
     case TUFF_UNARY_COS: return cos_sin(v).x;
-    case TUFF_UNARY_CLIP: v = v < a ? a : v; return v > b ? b : v;
+    case TUFF_UNARY_CLIP: v = v > a ? v : a; return v < b ? v : b;
     case TUFF_UNARY_LEAKY_RELU: return v < 0.0 ? a * v : v;
     case TUFF_UNARY_ELU: return v < 0.0 ? a * expm1_f32(v) : v;
     case TUFF_UNARY_SELU: return b * (v < 0.0 ? a * expm1_f32(v) : v);

@@ -102,3 +102,11 @@ struct tuff_binary_pc {
 struct tuff_where_pc {
     tuff_broadcast at;
 };
+
+struct tuff_dropout_pc {
+    uint count;
+    uint stays_from; // least 24-bit number of an element that stays
+    float scale;
+    uint seed_low, seed_high;
+    uint first_low, first_high; // place of element 0 in the seed's sequence
+};

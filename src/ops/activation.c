@@ -170,23 +170,24 @@ static const char *const gelu_names[] = { "none", "tanh", NULL };
     .params = { TUFF_FLOAT_MINUS_ZERO(tuff_hardsigmoid_params, alpha),                  \
                 TUFF_FLOAT_MINUS_ZERO(tuff_hardsigmoid_params, beta) }
 
-#define OP(name_, onnx_, doc_, types_, ...)                                     \
+#define OP(temperature, name_, onnx_, doc_, types_, ...)                        \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_, .onnx = onnx_, .doc = doc_, TUFF_UNARY_OP(name_##_f),   \
+        .name = #name_, .onnx = onnx_, .doc = doc_,                             \
+        TUFF_UNARY_OP(name_##_f, temperature),                                  \
         .in = { { .name = "x", .dtypes = types_ } },                            \
         .out = { { .name = "y", .dtypes = types_, .alias = true } },            \
         .grad = tuff_unary_grad, __VA_ARGS__                                    \
     };
 #define SLOPE(name_, doc_, ...)                                                 \
     const tuff_op tuff_op_##name_##_grad = {                                    \
-        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope),      \
+        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, COLD),      \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
                 { .name = "dy", .dtypes = TUFF_FLOATS } }, SLOPE_REST, __VA_ARGS__ \
     };
 // The same, where f's output y takes the place of x.
 #define SLOPE_BY_Y(name_, doc_, no_grad_, tol_)                                 \
     const tuff_op tuff_op_##name_##_grad = {                                    \
-        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope),      \
+        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, COLD),      \
         .in = { { .name = "y", .dtypes = TUFF_FLOATS, .no_grad = no_grad_ },    \
                 { .name = "dy", .dtypes = TUFF_FLOATS } }, SLOPE_REST,          \
         .grad = grad_##name_##_grad, .tol = { .f32 = tol_ }, .sample = { -1, 1 } \
@@ -198,29 +199,30 @@ static const char *const gelu_names[] = { "none", "tanh", NULL };
 #define PLAIN TOLERANCE, .cases = TUFF_UNARY_CASES
 
 #define SIGNED (TUFF_FLOATS | TUFF_I32 | TUFF_I8)
-OP(relu, "Relu", "y = max(x, 0)", SIGNED, .sample = { -4, 4 }, .cases = TUFF_UNARY_CASES)
-OP(sigmoid, "Sigmoid", "y = 1 / (1 + exp(-x))", TUFF_FLOATS, PLAIN)
-OP(tanh, "Tanh", "y = tanh(x)", TUFF_FLOATS, PLAIN)
-OP(leaky_relu, "LeakyRelu", "y = x where x >= 0, else alpha x; alpha 0.01", TUFF_FLOATS, ALPHA,
-   TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64 alpha=-0"))
-OP(elu, "Elu", "y = x where x >= 0, else alpha (exp(x) - 1); alpha 1", TUFF_FLOATS, ALPHA,
+OP(HOT, relu, "Relu", "y = max(x, 0)", SIGNED, .sample = { -4, 4 }, .cases = TUFF_UNARY_CASES)
+OP(COLD, sigmoid, "Sigmoid", "y = 1 / (1 + exp(-x))", TUFF_FLOATS, PLAIN)
+OP(COLD, tanh, "Tanh", "y = tanh(x)", TUFF_FLOATS, PLAIN)
+OP(COLD, leaky_relu, "LeakyRelu", "y = x where x >= 0, else alpha x; alpha 0.01",
+   TUFF_FLOATS, ALPHA, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64 alpha=-0"))
+OP(COLD, elu, "Elu", "y = x where x >= 0, else alpha (exp(x) - 1); alpha 1", TUFF_FLOATS, ALPHA,
    TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64"))
-OP(selu, "Selu", "y = gamma elu(x, alpha); alpha 1.67326319, gamma 1.05070102", TUFF_FLOATS,
-   SELU, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3 gamma=2", "5x64"))
-OP(celu, "Celu", "y = x where x >= 0, else alpha (exp(x / alpha) - 1); alpha 1", TUFF_FLOATS,
-   ALPHA, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64"))
-OP(gelu, "Gelu", "y = x P(N(0, 1) <= x), or with tanh nearly so", TUFF_FLOATS, GELU, TOLERANCE,
+OP(COLD, selu, "Selu", "y = gamma elu(x, alpha); alpha 1.67326319, gamma 1.05070102",
+   TUFF_FLOATS, SELU, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3 gamma=2", "5x64"))
+OP(COLD, celu, "Celu", "y = x where x >= 0, else alpha (exp(x / alpha) - 1); alpha 1",
+   TUFF_FLOATS, ALPHA, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64"))
+OP(HOT, gelu, "Gelu", "y = x P(N(0, 1) <= x), or with tanh nearly so",
+   TUFF_FLOATS, GELU, TOLERANCE,
    .cases = TUFF_CASES("7", "257x13", "5x64", "257x13 approximate=tanh"))
-OP(silu, NULL, "y = x sigmoid(x)", TUFF_FLOATS, PLAIN)
-OP(hardswish, "HardSwish", "y = x max(0, min(1, x / 6 + 1 / 2))", TUFF_FLOATS, PLAIN)
-OP(hardsigmoid, "HardSigmoid", "y = max(0, min(1, alpha x + beta)); alpha 0.2, beta 0.5",
+OP(HOT, silu, NULL, "y = x sigmoid(x)", TUFF_FLOATS, PLAIN)
+OP(COLD, hardswish, "HardSwish", "y = x max(0, min(1, x / 6 + 1 / 2))", TUFF_FLOATS, PLAIN)
+OP(COLD, hardsigmoid, "HardSigmoid", "y = max(0, min(1, alpha x + beta)); alpha 0.2, beta 0.5",
    TUFF_FLOATS, HARDSIGMOID, TOLERANCE,
    .cases = TUFF_CASES("7", "257x13 alpha=0.3 beta=0.1", "5x64"))
-OP(softplus, "Softplus", "y = ln(1 + exp(x))", TUFF_FLOATS, PLAIN)
-OP(mish, "Mish", "y = x tanh(softplus(x))", TUFF_FLOATS, PLAIN)
-OP(softsign, "Softsign", "y = x / (1 + |x|)", TUFF_FLOATS, PLAIN)
-OP(thresholded_relu, "ThresholdedRelu", "y = x where x > alpha, else 0; alpha 1", TUFF_FLOATS,
-   ALPHA, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64"))
+OP(COLD, softplus, "Softplus", "y = ln(1 + exp(x))", TUFF_FLOATS, PLAIN)
+OP(COLD, mish, "Mish", "y = x tanh(softplus(x))", TUFF_FLOATS, PLAIN)
+OP(COLD, softsign, "Softsign", "y = x / (1 + |x|)", TUFF_FLOATS, PLAIN)
+OP(COLD, thresholded_relu, "ThresholdedRelu", "y = x where x > alpha, else 0; alpha 1",
+   TUFF_FLOATS, ALPHA, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64"))
 
 SLOPE_BY_Y(relu, "dx = dy where y > 0, else 0", true, 0)
 SLOPE_BY_Y(sigmoid, "dx = dy y (1 - y)", false, 1e-6f)

@@ -253,7 +253,7 @@ GRADIENT(extremum)
 #define CASES .cases = TUFF_CASES("1 1", "5x64 5x64", "257x13 13")
 
 const tuff_op tuff_op_add = {
-    .name = "add", .onnx = "Add", TUFF_BINARY_OP(add_f),
+    .name = "add", .onnx = "Add", TUFF_BINARY_OP(add_f, HOT),
     .doc = "y = a + b, dims of 1 repeated",
     .in = AB(NUMBERS), .out = Y(NUMBERS), .grad = grad_add, TOLERANCE(1e-6f, -4, 4),
     // Same shape; a scalar; a column; a channel's value over even and odd images; both
@@ -264,19 +264,19 @@ const tuff_op tuff_op_add = {
 };
 
 const tuff_op tuff_op_sub = {
-    .name = "sub", .onnx = "Sub", TUFF_BINARY_OP(sub_f),
+    .name = "sub", .onnx = "Sub", TUFF_BINARY_OP(sub_f, COLD),
     .doc = "y = a - b, dims of 1 repeated",
     .in = AB(NUMBERS), .out = Y(NUMBERS), .grad = grad_sub, TOLERANCE(1e-6f, -4, 4), CASES
 };
 
 const tuff_op tuff_op_mul = {
-    .name = "mul", .onnx = "Mul", TUFF_BINARY_OP(mul_f),
+    .name = "mul", .onnx = "Mul", TUFF_BINARY_OP(mul_f, HOT),
     .doc = "y = a b, dims of 1 repeated",
     .in = AB(NUMBERS), .out = Y(NUMBERS), .grad = grad_mul, TOLERANCE(1e-6f, -4, 4), CASES
 };
 
 const tuff_op tuff_op_div = {
-    .name = "div", .onnx = "Div", TUFF_BINARY_OP(div_f),
+    .name = "div", .onnx = "Div", TUFF_BINARY_OP(div_f, COLD),
     .doc = "y = a / b, dims of 1 repeated; whole numbers towards 0, by 0 they give 0",
     .in = { { .name = "a", .dtypes = NUMBERS, .low = -60, .high = 60 },
             { .name = "b", .dtypes = NUMBERS, .positive = true, .low = -4, .high = 4 } },
@@ -284,7 +284,7 @@ const tuff_op tuff_op_div = {
 };
 
 const tuff_op tuff_op_pow = {
-    .name = "pow", .onnx = "Pow", TUFF_BINARY_OP(pow_f),
+    .name = "pow", .onnx = "Pow", TUFF_BINARY_OP(pow_f, COLD),
     .doc = "y = a^b, dims of 1 repeated",
     .in = { { .name = "a", .dtypes = NUMBERS, .positive = true, .low = -4, .high = 4 },
             { .name = "b", .dtypes = NUMBERS, .low = -3, .high = 9 } },
@@ -292,7 +292,7 @@ const tuff_op tuff_op_pow = {
 };
 
 const tuff_op tuff_op_mod = {
-    .name = "mod", .onnx = "Mod", TUFF_BINARY_OP(mod_f),
+    .name = "mod", .onnx = "Mod", TUFF_BINARY_OP(mod_f, COLD),
     .doc = "y = a - b floor(a / b), or with fmod the quotient cut towards 0",
     .in = { { .name = "a", .dtypes = NUMBERS, .low = -60, .high = 60 },
             { .name = "b", .dtypes = NUMBERS, .positive = true, .low = -7, .high = 7 } },
@@ -326,7 +326,7 @@ const tuff_op tuff_op_prelu = {
 };
 
 const tuff_op tuff_op_xlogy = {
-    .name = "xlogy", TUFF_BINARY_OP(xlogy_f),
+    .name = "xlogy", TUFF_BINARY_OP(xlogy_f, COLD),
     .doc = "y = a ln(b), 0 where a is 0; dims of 1 repeated",
     .in = { { .name = "a", .dtypes = TUFF_FLOATS },
             { .name = "b", .dtypes = TUFF_FLOATS, .positive = true } },

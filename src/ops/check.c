@@ -214,7 +214,8 @@ enum { FOREIGN_CASES = 2 }; // of a type that an op is lowered from
 static void check_cases(checker *k)
 {
     const char *const none[] = { NULL };
-    const bool all = k->main_type || k->p->thorough || tuff_is_native(k->op, k->type);
+    bool all = k->main_type || k->p->thorough || tuff_is_native(k->op, k->type);
+    for (int i = 0; i < TUFF_OP_VARIANTS; i++) all |= (k->op->variants[i].types & k->type) != 0;
     int left = all ? INT_MAX : FOREIGN_CASES;
     for (const char *const *text = k->op->cases ? k->op->cases : none; *text && left--;
          text++) {

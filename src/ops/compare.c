@@ -31,13 +31,13 @@ static const tuff_binary shift_f = { .pick = pick_shift };
     .cases = TUFF_CASES("1 1", "5x64 5x64", "257x13 13", "5x1x7 3x1")
 #define COMPARISON(name_, onnx_, sign, types_)                                  \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_, .onnx = onnx_, TUFF_BINARY_OP(name_##_f), AB(types_), CASES, \
+        .name = #name_, .onnx = onnx_, TUFF_BINARY_OP(name_##_f, COLD), AB(types_), CASES, \
         .native = TUFF_WORDS | TUFF_BOOL, .out = { { .name = "y", .dtypes = TUFF_BOOL } }, \
         .doc = "y = 1 where a " sign " b, else 0; dims of 1 repeated"           \
     };
 #define LOGIC(name_, onnx_, family_, types_, doc_)                              \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_, .onnx = onnx_, TUFF_BINARY_OP(family_), AB(types_), CASES, \
+        .name = #name_, .onnx = onnx_, TUFF_BINARY_OP(family_, COLD), AB(types_), CASES, \
         .native = TUFF_I32 | TUFF_U32 | TUFF_BOOL, .doc = doc_,                 \
         .out = { { .name = "y", .dtypes = types_, .alias = true, .alias_any = true } } \
     };
@@ -59,7 +59,7 @@ LOGIC(bitwise_xor, "BitwiseXor", xor_f, TUFF_INTEGERS, "y = one of a and b, bit 
 static const char *const directions[] = { "LEFT", "RIGHT", NULL };
 
 const tuff_op tuff_op_bit_shift = {
-    .name = "bit_shift", .onnx = "BitShift", TUFF_BINARY_OP(shift_f),
+    .name = "bit_shift", .onnx = "BitShift", TUFF_BINARY_OP(shift_f, COLD),
     .doc = "y = a with its bits moved by b places; moved by 32 or more, none are left",
     .in = { { .name = "a", .dtypes = TUFF_INTEGERS, .no_grad = true, .low = -99, .high = 99 },
             { .name = "b", .dtypes = TUFF_INTEGERS, .no_grad = true, .low = 0, .high = 9 } },

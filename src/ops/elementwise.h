@@ -72,22 +72,25 @@ uint32_t tuff_element_type(tuff_dtype type);
 
 #define TUFF_INTEGERS (TUFF_I32 | TUFF_U32 | TUFF_I8 | TUFF_U8)
 
-// The records' members. `name_` is a tuff_unary.
-#define TUFF_UNARY_OP(name_)                                                    \
+// Variants that read and write 16-bit floats themselves, two a word, on every device: for
+// functions that nets are full of. Others are cast before and behind.
+#define TUFF_HALVES (TUFF_F16 | TUFF_BF16)
+#define TUFF_HOT(kind)                                                          \
+    .variants = { { .name = "texel", .plan = tuff_##kind##_texel, .types = TUFF_HALVES }, \
+                  { .name = "plain", .plan = tuff_##kind##_plain, .types = TUFF_HALVES } }
+#define TUFF_COLD(kind)                                                         \
+    .variants = { TUFF_KERNEL("texel", tuff_##kind##_texel),                    \
+                  TUFF_KERNEL("plain", tuff_##kind##_plain) }
+// The records' members; `name_` is a tuff_unary or tuff_binary, `temperature` HOT or COLD.
+#define TUFF_UNARY_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_unary_infer, .units = tuff_elements,      \
-    .ref = tuff_unary_ref,                                                      \
-    .variants = { TUFF_KERNEL("texel", tuff_unary_texel),                       \
-                  TUFF_KERNEL("plain", tuff_unary_plain) }
-#define TUFF_SLOPE_OP(name_)                                                    \
+    .ref = tuff_unary_ref, TUFF_##temperature(unary)
+#define TUFF_SLOPE_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_slope_infer, .units = tuff_elements,      \
-    .ref = tuff_slope_ref,                                                      \
-    .variants = { TUFF_KERNEL("texel", tuff_slope_texel),                       \
-                  TUFF_KERNEL("plain", tuff_slope_plain) }
-#define TUFF_BINARY_OP(name_)                                                   \
+    .ref = tuff_slope_ref, TUFF_##temperature(slope)
+#define TUFF_BINARY_OP(name_, temperature)                                      \
     .family = &(name_), .infer = tuff_binary_infer, .units = tuff_elements,     \
-    .ref = tuff_binary_ref,                                                     \
-    .variants = { TUFF_KERNEL("texel", tuff_binary_texel),                      \
-                  TUFF_KERNEL("plain", tuff_binary_plain) }
+    .ref = tuff_binary_ref, TUFF_##temperature(binary)
 // A function's row, and the references made of its formulas.
 #define TUFF_BINARY_FUNCTION(name, NUMBER, formula, whole_formula)              \
     static double name##_real(double a, double b)                               \

@@ -113,7 +113,7 @@ GRADIENT(affine)
 #define SIGNED (TUFF_FLOATS | TUFF_I32 | TUFF_I8)
 #define OP(name_, onnx_, doc_, types_, ...)                                     \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_, .onnx = onnx_, .doc = doc_, TUFF_UNARY_OP(name_##_f),   \
+        .name = #name_, .onnx = onnx_, .doc = doc_, TUFF_UNARY_OP(name_##_f, COLD),   \
         .out = { { .name = "y", .dtypes = types_, .alias = true } },            \
         __VA_ARGS__                                                             \
     };
@@ -164,7 +164,7 @@ OP(bitwise_not, "BitwiseNot", "y = x with every bit turned", INTEGERS,
    FLAT(INTEGERS), WITHIN(-4, 4))
 
 const tuff_op tuff_op_erf_grad = {
-    .name = "erf_grad", TUFF_SLOPE_OP(erf_slope),
+    .name = "erf_grad", TUFF_SLOPE_OP(erf_slope, COLD),
     .doc = "dx = dy 2 / sqrt(pi) exp(-x^2)",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS }, { .name = "dy", .dtypes = TUFF_FLOATS } },
     .out = { { .name = "dx", .dtypes = TUFF_FLOATS, .alias = true, .alias_in = 1 } },

@@ -179,6 +179,32 @@ TUFF_API TUFF_CHECK tuff_status tuff_hardsigmoid(tuff_stream *s, const tuff_tens
                                                  tuff_tensor *y,
                                                  const tuff_hardsigmoid_params *p);
 
+typedef struct tuff_clip_params {
+    float min, max; // 0: no bound; -0.0f: a bound at 0
+} tuff_clip_params;
+// y = min(max(x, min), max), of floats, i32, u32, i8 and u8 (bounds of whole numbers are rounded
+// inwards). Bounds are params, or tensors of one element and x's type, either of which may be
+// NULL; not both. Where min is above max, y is max.
+TUFF_API TUFF_CHECK tuff_status tuff_clip(tuff_stream *s, const tuff_tensor *x,
+                                          const tuff_tensor *min, const tuff_tensor *max,
+                                          tuff_tensor *y, const tuff_clip_params *p);
+
+typedef struct tuff_dropout_params {
+    float ratio;           // of elements that go, in [0, 1)
+    uint64_t seed, offset; // element i has number offset + counter + i of the seed
+} tuff_dropout_params;
+// y = x / (1 - ratio) where an element stays, 0 where it goes (Srivastava et al., 2014); mask,
+// bool, is 1 where it stays. Element i stays where uniform number offset + counter + i of the
+// seed (tuff_random_uniform's) is at least ratio: the same on every device and on the CPU path,
+// to the bit. The same call on dy is the gradient, so that no mask need be kept.
+// A recorded program cannot take new params, so what changes from step to step is a tensor:
+// counter, i32 [2], the low and the high half of a number that is added to offset, or NULL (0).
+// With the step in the high half ({ 0, t }) no two steps share numbers; layers want seeds of
+// their own.
+TUFF_API TUFF_CHECK tuff_status tuff_dropout(tuff_stream *s, const tuff_tensor *x,
+                                             const tuff_tensor *counter, tuff_tensor *y,
+                                             tuff_tensor *mask, const tuff_dropout_params *p);
+
 // dx = dy f'(x), written by f's output y. dx may be dy. Derivatives of the other functions, by
 // their input, are ops that tuff_op_run finds by name: gelu_grad(x, dy), mish_grad, ...
 TUFF_API TUFF_CHECK tuff_status tuff_relu_grad(tuff_stream *s, const tuff_tensor *y,
