@@ -14,6 +14,18 @@ static tuff_status fix_batch_norm(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
+// Nothing goes outside of training, whatever the ratio; in training it is 0.5 where not given.
+static tuff_status fix_dropout(tuff_onnx_call *c)
+{
+    const char *training = tuff_onnx_get(&c->attrs, "training_mode");
+    const bool trains = training && strcmp(training, "0") != 0;
+    tuff_onnx_drop(&c->attrs, "training_mode");
+    if (!trains) tuff_onnx_drop(&c->attrs, "ratio");
+    else if (!tuff_onnx_get(&c->attrs, "ratio"))
+        TUFF_TRY(tuff_onnx_set(&c->attrs, "ratio", "0.5"));
+    return TUFF_OK;
+}
+
 // Indices, depth, values: ours has no depth among the inputs.
 static tuff_status fix_one_hot(tuff_onnx_call *c)
 {
@@ -158,6 +170,8 @@ static const tuff_onnx_rule rules[] = {
     { .op = "QuantizeLinear", .dropped = "saturate precision", .fix = fix_quantize },
     { .op = "DequantizeLinear", .fix = fix_quantize },
     { .op = "BatchNormalization", .dropped = "spatial", .fix = fix_batch_norm },
+    { .op = "Dropout", .inputs = "1:ratio 2:training_mode", .dropped = "is_test consumed_inputs",
+      .fix = fix_dropout },
     { .op = "LayerNormalization", .dropped = "stash_type" },
     { .op = "GroupNormalization", .dropped = "stash_type" },
     { .op = "RMSNormalization", .dropped = "stash_type" },

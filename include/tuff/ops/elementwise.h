@@ -182,8 +182,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_hardsigmoid(tuff_stream *s, const tuff_tens
 typedef struct tuff_clip_params {
     float min, max; // 0: no bound; -0.0f: a bound at 0
 } tuff_clip_params;
-// y = min(max(x, min), max), of floats, i32, u32, i8 and u8 (bounds of whole numbers are rounded
-// inwards). Bounds are params, or tensors of one element and x's type, either of which may be
+// y = min(max(x, min), max), of floats, i32, u32, i8 and u8 (bounds of whole numbers are
+// rounded inwards). Bounds are params, or tensors of one element and x's type, either of which may be
 // NULL; not both. Where min is above max, y is max.
 TUFF_API TUFF_CHECK tuff_status tuff_clip(tuff_stream *s, const tuff_tensor *x,
                                           const tuff_tensor *min, const tuff_tensor *max,
