@@ -40,7 +40,7 @@ static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     const uint64_t words = (tuff_desc_bytes(&c->out[0]) + 3) / 4;
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_where);
     tuff_spec(d, wg);
-    tuff_spec(d, (uint32_t)(4 / tuff_dtype_size(c->out[0].dtype)));
+    tuff_spec(d, (uint32_t)tuff_dtype_size(c->out[0].dtype));
     for (int i = 0; i < 3; i++) tuff_spec(d, s.mode[i]);
     tuff_spec(d, s.rank);
     for (int i = 0; i < 3; i++) tuff_bind_in(d, x[i] ? i : COND);
@@ -62,13 +62,15 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
                                  &n->call.in[B]);
 }
 
+#define ANY (TUFF_MOVABLE | TUFF_I64)
+
 const tuff_op tuff_op_where = {
-    .name = "where", .onnx = "Where", .native = TUFF_MOVABLE,
+    .name = "where", .onnx = "Where", .native = ANY,
     .doc = "y = a where cond, else b, an absent one being 0; dims of 1 repeated",
     .in = { { .name = "cond", .dtypes = TUFF_BOOL, .no_grad = true },
-            { .name = "a", .dtypes = TUFF_MOVABLE, .optional = true },
-            { .name = "b", .dtypes = TUFF_MOVABLE, .optional = true } },
-    .out = { { .name = "y", .dtypes = TUFF_MOVABLE, .alias = true, .alias_any = true } },
+            { .name = "a", .dtypes = ANY, .optional = true },
+            { .name = "b", .dtypes = ANY, .optional = true } },
+    .out = { { .name = "y", .dtypes = ANY, .alias = true, .alias_any = true } },
     .infer = infer, .ref = ref, .units = tuff_elements, .grad = grad,
     .variants = { TUFF_KERNEL("plain", plan) },
     .sample = { -4, 4 },

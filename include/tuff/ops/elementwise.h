@@ -80,8 +80,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_bit_shift(tuff_stream *s, const tuff_tensor
                                                const tuff_tensor *b, tuff_tensor *y,
                                                const tuff_bit_shift_params *p);
 
-// y = a where cond (bool) is not 0, else b; elements of any type but i64. a or b may be NULL:
-// zeros.
+// y = a where cond (bool) is not 0, else b; elements of any type. a or b may be NULL: zeros.
 TUFF_API TUFF_CHECK tuff_status tuff_where(tuff_stream *s, const tuff_tensor *cond,
                                            const tuff_tensor *a, const tuff_tensor *b,
                                            tuff_tensor *y);
@@ -183,8 +182,8 @@ typedef struct tuff_clip_params {
     float min, max; // 0: no bound; -0.0f: a bound at 0
 } tuff_clip_params;
 // y = min(max(x, min), max), of floats, i32, u32, i8 and u8 (bounds of whole numbers are
-// rounded inwards). Bounds are params, or tensors of one element and x's type, either of which may be
-// NULL; not both. Where min is above max, y is max.
+// rounded inwards). Bounds are params, or tensors of one element and x's type, of which one may
+// be NULL; not both. Where min is above max, y is max.
 TUFF_API TUFF_CHECK tuff_status tuff_clip(tuff_stream *s, const tuff_tensor *x,
                                           const tuff_tensor *min, const tuff_tensor *max,
                                           tuff_tensor *y, const tuff_clip_params *p);
