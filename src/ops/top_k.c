@@ -227,6 +227,14 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
         dx[0] = TUFF_V(t, &tuff_op_gather_elements_grad, &p, dy[0], n->out[1]);
 }
 
+// The smallest of many u8 would be 0 in every row, which says nothing.
+static void prepare(const tuff_call *c, void *const in[])
+{
+    uint8_t *x = in[0];
+    const size_t count = c->in[0].dtype == TUFF_U8 ? (size_t)tuff_desc_count(&c->in[0]) : 0;
+    for (size_t i = 0; i < count; i++) x[i] |= x[i] == 0;
+}
+
 // Whole ones of few values and all of them, blocks and merges of them.
 const tuff_op tuff_op_top_k = {
     .name = "top_k", .onnx = "TopK",
@@ -239,6 +247,7 @@ const tuff_op tuff_op_top_k = {
     .params = { TUFF_INT(tuff_top_k_params, k), TUFF_AXIS(tuff_top_k_params, axis),
                 TUFF_BOOLEAN(tuff_top_k_params, smallest) },
     .infer = infer, .ref = ref, .units = units, .cost = cost, .grad = grad,
+    .prepare = prepare,
     .variants = { TUFF_KERNEL("texel", plan_texel), TUFF_KERNEL("plain", plan_plain) },
     .sample = { -20, 20 },
     .cases = TUFF_CASES("3x7 k=2", "5x257 k=257", "4x31x7 k=5 axis=1 smallest=1",
