@@ -88,7 +88,8 @@ static int64_t new_size(fuzzer *f)
 
 static void change_field(fuzzer *f, tuff_case *c)
 {
-    static const int ints[] = { 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 7, -1, -2, 17, 1000000 };
+    static const int ints[] = { 0, 0, 1, 1, 2, 2, 3, 3, 4, 5, 7, -1, -2, 17, 1000000,
+                                INT32_MAX, INT32_MIN };
     static const float reals[] = { 0, 0.5f, 1, 2, -1, 0.1f, 1e-5f, 3 };
     int n = 0;
     while (c->call.op->params[n].name) n++;
