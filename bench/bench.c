@@ -33,20 +33,34 @@ static void work_free(work *w)
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) tuff_buffer_release(&w->scratch[i].buffer);
 }
 
-static tuff_status fill(tuff_stream *s, tuff_tensor *t, uint32_t seed)
+// Real numbers in [-1, 1); indices are all 0; of bytes and words any will do.
+static void fill(const tuff_desc *d, float *x, uint32_t seed)
 {
-    const size_t bytes = tuff_desc_bytes(&t->desc);
-    float *x = tuff_alloc(bytes / sizeof *x + 1, sizeof *x);
-    if (!x) return TUFF_ERR_MEMORY;
-    for (size_t i = 0; i < bytes / sizeof *x; i++) {
+    for (size_t i = 0; i < (tuff_desc_bytes(d) + 3) / 4; i++) {
         seed = seed * 1664525 + 1013904223;
-        // Indices are all 0; of bytes and masks any will do.
-        if (t->desc.dtype == TUFF_F32) x[i] = (float)(seed >> 8) / 8388608.0f - 1;
-        else if (t->desc.dtype & (TUFF_I8 | TUFF_U8 | TUFF_U32)) memcpy(&x[i], &seed, 4);
-        else x[i] = 0;
+        if (d->dtype == TUFF_F32) x[i] = (float)(seed >> 8) / 8388608.0f - 1;
+        else if (d->dtype & (TUFF_I8 | TUFF_U8 | TUFF_U32)) memcpy(&x[i], &seed, 4);
     }
-    const tuff_status status = tuff_tensor_write(s, t, x, bytes);
-    tuff_free(x);
+}
+
+// Numbers for every input, as the op wants them to belong together.
+static tuff_status fill_inputs(work *w, tuff_stream *s)
+{
+    const tuff_call *c = &w->c.call;
+    void *data[TUFF_OP_IN] = { 0 };
+    tuff_status status = TUFF_OK;
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i)) continue;
+        data[i] = tuff_alloc(tuff_desc_bytes(&c->in[i]) / 4 + 1, 4);
+        if (!data[i]) TUFF_GO(TUFF_ERR_MEMORY);
+        fill(&c->in[i], data[i], (uint32_t)i + 1);
+    }
+    if (c->op->prepare) c->op->prepare(c, data);
+    for (int i = 0; i < c->nin; i++)
+        if (data[i])
+            TUFF_GO(tuff_tensor_write(s, w->in[i], data[i], tuff_desc_bytes(&c->in[i])));
+exit:
+    for (int i = 0; i < c->nin; i++) tuff_free(data[i]);
     return status;
 }
 
@@ -59,13 +73,13 @@ static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s, int ca
     for (int i = 0; i < c->nin; i++) {
         if (!tuff_call_has(c, i)) continue;
         TUFF_TRY(tuff_tensor_create(dev, c->in[i], &w->in[i]));
-        TUFF_TRY(fill(s, w->in[i], (uint32_t)i + 1));
         in[i] = tuff_tensor_range(w->in[i]);
     }
     for (int i = 0; i < c->nout; i++) {
         TUFF_TRY(tuff_tensor_create(dev, c->out[i], &w->out[i]));
         out[i] = tuff_tensor_range(w->out[i]);
     }
+    TUFF_TRY(fill_inputs(w, s));
     TUFF_TRY(tuff_stream_wait(s));
     TUFF_TRY(tuff_select(c, caps, &w->plan));
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {

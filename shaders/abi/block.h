@@ -23,5 +23,6 @@ struct tuff_block_pc {
 
 struct tuff_block_matmul_pc {
     tuff_gemm g;
-    uint row_bytes; // of w
+    uint row_bytes;  // of w
+    uint last_texel; // of w, in texels of four words
 };

@@ -6,7 +6,12 @@
 #include "abi/block.h"
 #include <string.h>
 
-enum { X, W, BIAS, RESIDUAL };
+enum {
+    X, W, BIAS, RESIDUAL,
+    FEW_TILES = 16,       // fewer than this leave threads of a CPU idle
+    SHORTEST_PART = 1024, // products that are worth a part of their own
+    MOST_ROWS = 16        // of x, beyond which a GPU reads the blocks through shared memory
+};
 
 static int format_of(const tuff_call *c)
 {
@@ -96,8 +101,103 @@ static tuff_product product_of(const tuff_call *c)
 
 static struct tuff_block_matmul_pc push_of(const tuff_product *p)
 {
-    const size_t bytes = tuff_block_row(format_of(p->call), (int64_t)p->g.k);
-    return (struct tuff_block_matmul_pc){ .g = p->g, .row_bytes = (uint32_t)bytes };
+    const size_t row = tuff_block_row(format_of(p->call), (int64_t)p->g.k);
+    return (struct tuff_block_matmul_pc){ .g = p->g, .row_bytes = (uint32_t)row,
+                                          .last_texel = (uint32_t)((row * p->g.n - 1) / 16) };
+}
+
+static void push(const tuff_product *p, tuff_dispatch *d)
+{
+    const struct tuff_block_matmul_pc pc = push_of(p);
+    TUFF_PUSH(d, pc);
+}
+
+// Whether kernels that take blocks by the chunk are worth it: a driver with few texels sees no
+// matrix of a MiB through them, and the one there is takes a minute to compile them.
+static bool takes_chunks(const tuff_call *c, const tuff_caps *k)
+{
+    return tuff_takes_texels(k) && k->max_texels > 1 << 16 &&
+           tuff_fits_texel(k, &c->in[W], 16);
+}
+
+// A software driver with many rows of x: the blocks become an operand of the packed product.
+static bool packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    tuff_product p = product_of(c);
+    const struct tuff_pack_pc a = { .rows = p.g.m, .k = p.g.k, .row_step = p.g.k,
+                                    .inner_step = 1, .inner = p.g.k };
+    const struct tuff_block_matmul_pc b = push_of(&p);
+    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = X, .rows = p.g.m,
+                               .pc = &a, .pc_bytes = sizeof a };
+    const tuff_panels right = { .shader = TUFF_SHADER_block_pack, .input = W, .rows = p.g.n,
+                                .pc = &b, .pc_bytes = sizeof b, .words = true,
+                                .flagged = true, .flag = (uint32_t)format_of(c) };
+    return takes_chunks(c, k) &&
+           tuff_product_packed(&p, &left, &right, p.g.n, 0, k, plan);
+}
+
+// The rows of x that one subgroup, or group, takes.
+static uint32_t rows_of_tile(const tuff_product *p) { return p->g.m >= 3 ? 4 : p->g.m; }
+
+// A software driver with few: a subgroup takes some of them and two columns a lane.
+static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    tuff_product p = product_of(c);
+    const uint32_t w = k->subgroup, rows = rows_of_tile(&p);
+    if (!takes_chunks(c, k) || !tuff_fits_texel(k, &c->in[X], 16)) return false;
+    const bool direct = tuff_product_direct(&p, k) && !tuff_call_has(c, RESIDUAL);
+    const uint64_t tiles = (uint64_t)tuff_ceil_div(p.g.n, 2 * w) * tuff_ceil_div(p.g.m, rows);
+    const uint32_t unit = (uint32_t)tuff_block_kinds[format_of(c)].count;
+    uint32_t parts = tiles < FEW_TILES ? FEW_TILES / (uint32_t)tiles : 1;
+    if (parts > p.g.k / SHORTEST_PART) parts = p.g.k / SHORTEST_PART;
+    if (!tuff_product_cut(&p, k, parts, unit, direct)) return false;
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_block_matmul_texel);
+    tuff_bind(d, TUFF_ROLE_IN, X, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, W, TUFF_BIND_TEXEL_U32X4, TUFF_READ);
+    tuff_product_bind_y(&p, d);
+    tuff_product_bind_bias(&p, d);
+    tuff_spec(d, w);
+    tuff_spec(d, (uint32_t)format_of(c));
+    tuff_spec(d, rows);
+    push(&p, d);
+    tuff_grid(d, tiles * p.g.splits, k);
+    tuff_product_finish(&p, k, plan);
+    return true;
+}
+
+// A GPU with few rows of x.
+static bool group(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    tuff_product p = product_of(c);
+    const uint32_t rows = rows_of_tile(&p);
+    const bool direct = tuff_product_direct(&p, k) && !tuff_call_has(c, RESIDUAL);
+    if (p.g.m > MOST_ROWS || k->max_group < 128 || k->max_group_size[0] < 128) return false;
+    if (!tuff_product_cut(&p, k, 1, 4, direct)) return false;
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_block_matmul_group);
+    tuff_bind_in(d, X);
+    tuff_bind_in(d, W);
+    tuff_product_bind_y(&p, d);
+    tuff_product_bind_bias(&p, d);
+    tuff_spec(d, (uint32_t)format_of(c));
+    tuff_spec(d, rows);
+    push(&p, d);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(p.g.n, 4) * tuff_ceil_div(p.g.m, rows) * p.g.splits,
+              k);
+    tuff_product_finish(&p, k, plan);
+    return true;
+}
+
+// A GPU with many.
+static bool tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    tuff_product p = product_of(c);
+    struct tuff_block_matmul_pc pc = push_of(&p);
+    if (p.g.m <= MOST_ROWS) return false; // `group` takes it
+    if (!tuff_product_tile(&p, TUFF_SHADER_block_matmul_tile, &pc, sizeof pc, true, true, k,
+                           plan))
+        return false;
+    tuff_spec(&plan->d[0], (uint32_t)format_of(c));
+    return true;
 }
 
 static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
@@ -108,8 +208,7 @@ static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
     tuff_dispatch *d = tuff_product_add(&p, TUFF_SHADER_block_matmul_plain, plan);
     tuff_spec(d, wg);
     tuff_spec(d, (uint32_t)format_of(c));
-    const struct tuff_block_matmul_pc pc = push_of(&p);
-    TUFF_PUSH(d, pc);
+    push(&p, d);
     tuff_grid(d, tuff_ceil_div((uint64_t)p.g.count * p.g.splits, wg), k);
     tuff_product_finish(&p, k, plan);
     return true;
@@ -163,20 +262,24 @@ const tuff_op tuff_op_block_matmul = {
     .params = { TUFF_ENUM(tuff_block_matmul_params, format, tuff_block_names),
                 TUFF_ENUM(tuff_block_matmul_params, act, tuff_act_names) },
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
-    .variants = { TUFF_KERNEL("plain", plain) },
+    .variants = { TUFF_KERNEL("packed", packed), TUFF_KERNEL("texel", texel),
+                  TUFF_GPU_KERNEL("group", group), TUFF_GPU_KERNEL("tile", tile),
+                  TUFF_KERNEL("plain", plain) },
     .fuse = { .bias = BIAS, .residual = RESIDUAL,
               .act = offsetof(tuff_block_matmul_params, act), .bias_axis = 0 },
     .tol = { .f32 = 1e-5f }, // as matmul's: f32 sums, the numbers of the blocks being exact
     .sample = { -1, 1 },
     .prepare = prepare,
+    // Every format, blocks at every place within words, whole texels and not; a sum over the
+    // limit of loops, a product that is worth packing.
     .cases = TUFF_CASES("1x32 1x18", "3x5x96 37x54 37 3x5x37 act=relu",
-                        "9x64 33x40 33 format=q4_1 act=tanh", "1x160 65x110 format=q5_0",
-                        "17x32 9x24 format=q5_1", "1x1056 131x1122 131 format=q8_0",
-                        "2x256 7x84 format=q2_k", "3x768 5x330 format=q3_k",
+                        "2x64 40x40 40 format=q4_1 act=tanh", "1x160 48x110 format=q5_0",
+                        "5x32 10x24 format=q5_1", "1x1056 136x1122 136 format=q8_0",
+                        "2x256 12x84 format=q2_k", "3x768 8x330 format=q3_k",
                         "5x512 35x288 35 format=q4_k", "1x256 67x176 format=q5_k",
-                        "33x256 3x210 3 format=q6_k", "6x96 11x54 format=iq4_nl",
-                        "1x192 13x108 format=nf4", "4x64 5x34 format=nf4_f16",
-                        "2x65600 3x69700 format=q8_0", "65x544 129x306 129"),
+                        "17x256 24x210 24 format=q6_k", "6x96 8x54 format=iq4_nl",
+                        "1x192 16x108 format=nf4", "4x64 24x34 format=nf4_f16",
+                        "2x65600 4x69700 format=q8_0", "97x352 128x198 128"),
 };
 
 tuff_status tuff_block_matmul(tuff_stream *s, const tuff_tensor *x, const tuff_tensor *w,

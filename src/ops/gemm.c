@@ -167,8 +167,8 @@ static bool add_panels(const tuff_product *p, const tuff_panels *from, int scrat
                        const tuff_caps *k, tuff_plan *plan)
 {
     const size_t bytes = panel_bytes(from->rows, p->g.k, k->subgroup);
-    const tuff_bind_kind kind = from->words ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_TEXEL_F32;
-    if (!tuff_fits_words(k, &p->call->in[from->input])) return false;
+    const tuff_bind_kind kind = from->words ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_F32;
+    if (!tuff_fits_texel(k, &p->call->in[from->input], from->words ? 16 : 4)) return false;
     if (!tuff_fits(k, bytes) || bytes / 16 > k->max_texels) return false;
     plan->scratch[scratch] = bytes;
     tuff_dispatch *d = tuff_plan_add(plan, from->shader);

@@ -78,9 +78,9 @@ typedef struct tuff_panels {
     uint32_t rows;
     const void *pc;
     size_t pc_bytes;
-    bool words;   // the input is u8, read as texels of u32
+    bool words;   // the input is u8, read as texels of four words
     bool flagged; // the shader has a second spec constant: `flag`
-    bool flag;
+    uint32_t flag;
 } tuff_panels;
 
 // The variant of CPU-like drivers for large products without batches, whole: both operands are
