@@ -74,6 +74,30 @@ bool tuff_move_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
     return true;
 }
 
+bool tuff_move_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
+                    const tuff_move *m)
+{
+    enum { SIDE = 32, GROUP = 256, LEAST = 8 }; // a tile's; worth a tile: elements along it
+    int rank;
+    const struct tuff_move_pc pc = layout_of(m, &rank);
+    if (k->max_group < GROUP || k->max_group_size[0] < GROUP) return false;
+    if (words_of(&c->in[input]) != 1 || rank < 2 || pc.out_step[0] != 1) return false;
+    int d = 0;
+    while (d < rank && pc.in_step[d] != 1) d++;
+    if (d == 0 || d == rank || pc.dim[0] < LEAST || pc.dim[d] < LEAST) return false;
+    uint64_t tiles = 1;
+    for (int i = 0; i < rank; i++)
+        tiles *= i == 0 || i == d ? (pc.dim[i] + SIDE - 1) / SIDE : pc.dim[i];
+    tuff_dispatch *launch = tuff_plan_add(p, TUFF_SHADER_move_tile);
+    tuff_spec(launch, (uint32_t)rank);
+    tuff_spec(launch, (uint32_t)d);
+    tuff_bind_in(launch, input);
+    tuff_bind_out(launch, m->output);
+    tuff_grid(launch, tiles, k);
+    TUFF_PUSH(launch, pc);
+    return true;
+}
+
 // ---- remap ---------------------------------------------------------------------------------
 
 // Dims innermost first, with as few as describe it: those that are left alone join a neighbour
