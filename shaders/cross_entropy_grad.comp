@@ -4,14 +4,14 @@
 //
 //   binding 0  x       float[rows * cols]    read
 //   binding 1  labels  uint[rows]            read
-//   binding 2  pairs   float[rows * 2]       read; maximum m and sum of exp(x - m) of each row
+//   binding 2  pairs   float[rows * 2]       read; of each row, see rows.glsl
 //   binding 3  dx      float[rows * cols]    write
 //   binding 4  counted float[2]              read, a texel buffer; [1]: rows that count
 //   binding 5  dloss   float[1]              read, a texel buffer
 //   spec 0     WG      workgroup size
 //   grid       ceil(count / WG), folded
 #include "common.glsl"
-#include "math.glsl"
+#include "rows.glsl"
 #include "divide.glsl"
 #include "abi/loss.h"
 
@@ -30,7 +30,8 @@ void main()
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
     if (i >= pc.count) return;
     const uint row = divide(i, pc.cols), j = i - row * pc.cols.by, label = labels[row];
-    const float p = exp_f32(x[i] - pairs[2 * row]) / pairs[2 * row + 1];
+    const float d = x[i] - pairs[2 * row], r = pairs[2 * row + 1];
+    const float p = j == label ? less_one(d, r) : probability(d, r);
     const float scale = texelFetch(dloss, 0).x / max(texelFetch(counted, 1).x, 1.0);
-    dx[i] = label < pc.cols.by ? (p - (j == label ? 1.0 : 0.0)) * scale : 0.0;
+    dx[i] = label < pc.cols.by ? p * scale : 0.0;
 }

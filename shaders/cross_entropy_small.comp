@@ -19,13 +19,17 @@ layout(binding = 0) readonly buffer X { float x[]; };
 layout(binding = 1) readonly buffer Labels { uint labels[]; };
 layout(binding = 2) writeonly buffer Y { float y[]; };
 
-// (m, s) of a row: its maximum, the sum of exp(x - m).
 vec2 softmax_of(uint base)
 {
-    float m = NEG_INF, s = 0.0;
-    for (uint j = 0; j < pc.cols; j++) m = larger(m, x[base + j]);
-    for (uint j = 0; j < pc.cols; j++) s += exp_f32(x[base + j] - m);
-    return vec2(m, s);
+    float m = NEG_INF, sum = 0.0;
+    uint at = 0;
+    for (uint j = 0; j < pc.cols; j++)
+        if (is_larger(x[base + j], m)) {
+            m = x[base + j];
+            at = j;
+        }
+    for (uint j = 0; j < pc.cols; j++) sum += j == at ? 0.0 : exp_f32(x[base + j] - m);
+    return vec2(m, sum);
 }
 
 #ifdef GRAD
@@ -41,8 +45,9 @@ void main()
     const vec2 row_of = softmax_of(base);
     const float scale = texelFetch(dloss, 0).x / max(counted, 1.0);
     for (uint j = 0; j < pc.cols; j++) {
-        const float p = exp_f32(x[base + j] - row_of.x) / row_of.y;
-        y[base + j] = label < pc.cols ? (p - (j == label ? 1.0 : 0.0)) * scale : 0.0;
+        const float d = x[base + j] - row_of.x;
+        const float p = j == label ? less_one(d, row_of.y) : probability(d, row_of.y);
+        y[base + j] = label < pc.cols ? p * scale : 0.0;
     }
 }
 #else
@@ -56,7 +61,7 @@ void main()
         const uint base = row * pc.cols, label = labels[row];
         if (label >= pc.cols) continue;
         const vec2 row_of = softmax_of(base);
-        sum += vec2(row_of.x - x[base + label] + log_f32(row_of.y), 1.0);
+        sum += vec2(row_of.x - x[base + label] + log1p_f32(row_of.y), 1.0);
     }
     part[t] = sum;
     for (uint half_n = WG / 2; half_n > 0; half_n /= 2) {

@@ -31,19 +31,32 @@ layout(binding = 3) writeonly buffer Y { float y[]; };
 
 vec2 softmax_of_x(uint base, uint first, uint step)
 {
-    float m = NEG_INF, s = 0.0;
-    for (uint j = first; j < pc.cols; j += step) m = larger(m, x[base + j]);
-    for (uint j = first; j < pc.cols; j += step) s += exp_f32(x[base + j] - m);
-    return vec2(m, s);
+    float m = NEG_INF, sum = 0.0;
+    uint at = first;
+    for (uint j = first; j < pc.cols; j += step)
+        if (is_larger(x[base + j], m)) {
+            m = x[base + j];
+            at = j;
+        }
+    for (uint j = first; j < pc.cols; j += step)
+        sum += j == at ? 0.0 : exp_f32(x[base + j] - m);
+    return vec2(m, sum);
 }
 
 vec2 softmax_of_pairs(uint base)
 {
-    float m = NEG_INF, s = 0.0;
-    for (uint p = 0; p < pc.parts.by; p++) m = larger(m, pairs[base + 2 * p]);
+    float m = NEG_INF, sum = 0.0;
+    uint at = 0;
     for (uint p = 0; p < pc.parts.by; p++)
-        s += pairs[base + 2 * p + 1] * exp_f32(pairs[base + 2 * p] - m);
-    return vec2(m, s);
+        if (is_larger(pairs[base + 2 * p], m)) {
+            m = pairs[base + 2 * p];
+            at = p;
+        }
+    for (uint p = 0; p < pc.parts.by; p++) {
+        const float of_part = pairs[base + 2 * p + 1];
+        sum += p == at ? of_part : (1.0 + of_part) * exp_f32(pairs[base + 2 * p] - m);
+    }
+    return vec2(m, sum);
 }
 
 vec2 right_of_x(uint base, uint first, uint step, uint label)
@@ -82,6 +95,6 @@ void main()
     } else if (KIND == TUFF_ROWS_RIGHT) {
         y[row] = pair.x;
     } else {
-        y[row] = label < pc.cols ? pair.x - x[base + label] + log_f32(pair.y) : 0.0;
+        y[row] = label < pc.cols ? pair.x - x[base + label] + log1p_f32(pair.y) : 0.0;
     }
 }

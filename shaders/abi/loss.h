@@ -48,7 +48,7 @@ struct tuff_loss_pc {
 };
 
 // KIND of rows.comp: the pair that stands for some elements of a row.
-#define TUFF_ROWS_SOFTMAX 0 // (m, s): their maximum, the sum of exp(x - m)
+#define TUFF_ROWS_SOFTMAX 0 // (m, r) as in rows.glsl
 #define TUFF_ROWS_RIGHT   1 // (1, 0) if none of them keeps the label's from winning, else 0
 
 struct tuff_rows_pc {
@@ -60,4 +60,46 @@ struct tuff_softmax_grad_pc {
     uint count;       // rows * cols
     uint rows;
     tuff_divide cols;
+};
+
+// KIND of class_rows.comp, class_state.comp and class_grad.comp.
+#define TUFF_CLASS_CROSS_ENTROPY 0
+#define TUFF_CLASS_SOFT          1 // cross-entropy of a row of probabilities
+#define TUFF_CLASS_KL            2
+#define TUFF_CLASS_NLL           3
+#define TUFF_CLASS_MARGIN        4
+// class_grad.comp alone:
+#define TUFF_CLASS_LOG_PROB      5 // y = log(softmax(x))
+#define TUFF_CLASS_SHARES        6 // y = the weights of a row's elements
+
+// STAGE of class_rows.comp.
+#define TUFF_STAGE_STATS 0 // (m, r) of a part of a row, as in rows.glsl
+#define TUFF_STAGE_JOIN  1 // the same of a row, from its parts
+#define TUFF_STAGE_LOSS  2 // (loss, weight) of a part; the row's weight is its first part's
+#define TUFF_STAGE_SHARE 3 // what the gradient asks of all of a row; its weight
+#define TUFF_STAGE_WRITE 4 // y[row] = the loss of its parts
+
+#define TUFF_NO_LABEL 0xffffffffu
+
+// x [n, cols, step] has rows = n step rows. Scratch memory, in floats:
+//   0        pairs of LOSS and SHARE, `parts` a row
+//   stats    pairs of STATS (part > 1: of JOIN), two a row: those of x, and those of a teacher
+//   more     pairs of parts, until JOIN; then what class_state.comp leaves of a row
+struct tuff_class_pc {
+    uint rows, cols, parts;
+    uint ignored; // a label that does not count, or TUFF_NO_LABEL
+    uint stats, more;
+    float scale;  // x is multiplied by it (1 / temperature)
+    float smoothing, margin;
+    float total;  // class_state.comp: weight of all rows, 0: as counted
+    tuff_divide step, by; // by: parts, or rows where step > 1, as neighbours then are rows
+};
+
+#define TUFF_CLASS_STATE 6 // floats a row
+
+struct tuff_class_grad_pc {
+    uint count;
+    uint stats, more;
+    float scale, smoothing, margin;
+    tuff_divide step, cols;
 };

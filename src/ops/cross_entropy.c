@@ -1,77 +1,21 @@
-// cross_entropy and its gradient. The shaders are cross_entropy_small.comp for a small batch;
-// rows.comp, fold.comp and cross_entropy_grad.comp for any.
-#include "ops/fold.h"
+// cross_entropy and its gradient: the usual case of a mean over the rows of a matrix. The
+// shaders are cross_entropy_small.comp for a small batch; rows.comp, fold.comp and
+// cross_entropy_grad.comp for any. Everything else: class_loss.h.
+#include "ops/class_loss.h"
 #include "ops/divide.h"
 #include "ops/ops.h"
-#include <math.h>
 
-// ---- shapes ---------------------------------------------------------------------------------
+// ---- plans ----------------------------------------------------------------------------------
 
-static tuff_status infer(const tuff_call *c, tuff_desc out[])
+static bool is_usual(const tuff_call *c)
 {
-    TUFF_TRY(tuff_labels_check(c));
-    out[0] = TUFF_SCALAR(TUFF_F32);
-    return TUFF_OK;
-}
-
-static tuff_status infer_grad(const tuff_call *c, tuff_desc out[])
-{
-    TUFF_TRY(tuff_labels_check(c));
-    TUFF_REQUIRE(c->in[2].rank == 0, SHAPE, "dloss has %d dims, it must be one number",
-                 c->in[2].rank);
-    out[0] = c->in[0];
-    return TUFF_OK;
+    const tuff_class_loss g = tuff_class_loss_of(c);
+    return c->in[0].rank == 2 && c->nout == 1 && g.weight < 0 && g.ignored < 0 &&
+           g.reduction == TUFF_LOSS_MEAN && g.smoothing == 0;
 }
 
 static size_t rows_of(const tuff_call *c) { return (size_t)c->in[0].dim[0]; }
 static size_t cols_of(const tuff_call *c) { return (size_t)c->in[0].dim[1]; }
-
-// ---- references -----------------------------------------------------------------------------
-
-static bool counts(int32_t label, size_t cols) { return label >= 0 && (size_t)label < cols; }
-
-// log(sum(exp(x))) of a row.
-static double log_sum(const float *x, size_t cols)
-{
-    double max = -INFINITY, sum = 0;
-    for (size_t j = 0; j < cols; j++) max = fmax(max, x[j]);
-    for (size_t j = 0; j < cols; j++) sum += exp(x[j] - max);
-    return max + log(sum);
-}
-
-static void ref(const tuff_ref *r)
-{
-    const size_t rows = rows_of(r->call), cols = cols_of(r->call);
-    const int32_t *labels = (const int32_t *)(const void *)r->in[1];
-    double sum = 0, counted = 0;
-    for (size_t i = 0; i < rows; i++) {
-        if (!counts(labels[i], cols)) continue;
-        const float *x = r->in[0] + i * cols;
-        sum += log_sum(x, cols) - x[labels[i]];
-        counted++;
-    }
-    r->out[0][0] = (float)(counted ? sum / counted : 0);
-}
-
-static void ref_grad(const tuff_ref *r)
-{
-    const size_t rows = rows_of(r->call), cols = cols_of(r->call);
-    const int32_t *labels = (const int32_t *)(const void *)r->in[1];
-    double counted = 0;
-    for (size_t i = 0; i < rows; i++) counted += counts(labels[i], cols);
-    for (size_t i = r->begin; i < r->end; i++) {
-        const float *x = r->in[0] + i * cols;
-        float *dx = r->out[0] + i * cols;
-        const bool real = counts(labels[i], cols);
-        const double log_of_sum = log_sum(x, cols);
-        for (size_t j = 0; j < cols; j++) {
-            const double p = exp(x[j] - log_of_sum) - (real && j == (size_t)labels[i]);
-            dx[j] = (float)(real ? r->in[2][0] * p / counted : 0);
-        }
-    }
-}
-
-// ---- plans ----------------------------------------------------------------------------------
 
 // Few enough rows for one workgroup, or in the gradient for a count of them by each row.
 static bool is_small(const tuff_call *c, const tuff_caps *k)
@@ -90,7 +34,7 @@ static void push_small(tuff_dispatch *d, const tuff_call *c, const tuff_caps *k)
 
 static bool small(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    if (!is_small(c, k)) return false;
+    if (!is_usual(c) || !is_small(c, k)) return false;
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_cross_entropy_small);
     tuff_bind_in(d, 0);
     tuff_bind_in(d, 1);
@@ -102,7 +46,7 @@ static bool small(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 
 static bool small_grad(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    if (!is_small(c, k)) return false;
+    if (!is_usual(c) || !is_small(c, k)) return false;
     const size_t wg = tuff_group_size(k);
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_cross_entropy_small_grad);
     tuff_bind_in(d, 0);
@@ -114,8 +58,9 @@ static bool small_grad(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
-static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool by_rows(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
+    if (!is_usual(c)) return false;
     const tuff_rows rows = { .kind = TUFF_ROWS_SOFTMAX, .scratch = 0, .out = 1 };
     tuff_rows_add(&rows, c, k, p);
     const tuff_fold fold = { .from = TUFF_FOLD_ROWS, .write = TUFF_FOLD_MEAN,
@@ -126,8 +71,9 @@ static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
-static bool plain_grad(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool by_rows_grad(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
+    if (!is_usual(c)) return false;
     const tuff_rows rows = { .kind = TUFF_ROWS_SOFTMAX, .write_pairs = true, .scratch = 0,
                              .out = 1 };
     tuff_rows_add(&rows, c, k, p);
@@ -157,64 +103,91 @@ static bool plain_grad(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 
 // ---- gradient -------------------------------------------------------------------------------
 
+// log_prob = x - log(sum(exp(x))), so that dx = d - softmax(x) sum(d).
+static tuff_var grad_of_log_prob(tuff_tape *t, const tuff_node *n, tuff_var d)
+{
+    const tuff_reduce_params classes = { .axes = 1u << (n->call.in[0].rank - 2),
+                                         .keepdims = true };
+    const tuff_var p = TUFF_V(t, &tuff_op_exp, NULL, n->out[1]);
+    const tuff_var all = TUFF_V(t, &tuff_op_reduce_sum, &classes, d);
+    return TUFF_V(t, &tuff_op_sub, NULL, d, TUFF_V(t, &tuff_op_mul, NULL, p, all));
+}
+
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
-    dx[0] = TUFF_V(t, &tuff_op_cross_entropy_grad, NULL, n->in[0], n->in[1], dy[0]);
+    tuff_class_loss_params p = *(const tuff_class_loss_params *)n->call.params;
+    p.log_prob = false;
+    const tuff_var none = { 0 }, weight = tuff_call_has(&n->call, 2) ? n->in[2] : none;
+    if (!tuff_var_null(dy[0]))
+        dx[0] = TUFF_V(t, &tuff_op_cross_entropy_grad, &p, n->in[0], n->in[1], dy[0], weight);
+    if (n->call.nout < 2 || tuff_var_null(dy[1])) return;
+    const tuff_var more = grad_of_log_prob(t, n, dy[1]);
+    dx[0] = tuff_var_null(dx[0]) ? more : TUFF_V(t, &tuff_op_add, NULL, dx[0], more);
 }
 
 // ---- records --------------------------------------------------------------------------------
 
-static tuff_cost cost(const tuff_call *c)
-{
-    const double n = (double)tuff_desc_count(&c->in[0]);
-    const bool is_grad = c->op == &tuff_op_cross_entropy_grad;
-    return (tuff_cost){ .flops = n * (is_grad ? 6 : 4),
-                        .bytes = 4 * (n * (is_grad ? 2 : 1) + (double)rows_of(c)) };
-}
-
-// Some rows are told not to count.
-static void prepare(const tuff_call *c, void *const in[])
-{
-    int32_t *labels = in[1];
-    for (size_t i = 3; i < rows_of(c); i += 5) labels[i] = -1;
-}
+#define FIELDS                                                                  \
+    TUFF_ENUM(tuff_class_loss_params, reduction, tuff_loss_reductions),         \
+        TUFF_INT(tuff_class_loss_params, ignore),                               \
+        TUFF_FLOAT(tuff_class_loss_params, label_smoothing)
 
 const tuff_op tuff_op_cross_entropy = {
     .name = "cross_entropy",
-    .doc = "loss = the mean over rows of log(sum(exp(x))) - x[label]",
+    .doc = "loss = the mean or sum over rows of w[label] (log(sum(exp(x))) - x[label]), or "
+           "that of each row; log_prob = log(softmax(x))",
     .onnx = "SoftmaxCrossEntropyLoss",
-    .in = { { .name = "x", .dtypes = TUFF_F32 },
-            { .name = "labels", .dtypes = TUFF_I32, .no_grad = true, .index_below = 1 } },
-    .out = { { .name = "loss", .dtypes = TUFF_F32 } },
-    .infer = infer,
-    .ref = ref,
-    .variants = { TUFF_KERNEL("small", small), TUFF_KERNEL("plain", plain) },
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS },
+            { .name = "labels", .dtypes = TUFF_INDEX, .no_grad = true, .index_below = 1 },
+            { .name = "weight", .dtypes = TUFF_FLOATS, .optional = true, .no_grad = true,
+              .positive = true } },
+    .out = { { .name = "loss", .dtypes = TUFF_FLOATS },
+             { .name = "log_prob", .dtypes = TUFF_FLOATS, .optional = true } },
+    .params_size = sizeof(tuff_class_loss_params),
+    .params = { FIELDS, TUFF_BOOLEAN(tuff_class_loss_params, log_prob) },
+    .infer = tuff_class_loss_infer,
+    .ref = tuff_class_loss_ref,
+    .variants = { TUFF_KERNEL("small", small), TUFF_KERNEL("rows", by_rows),
+                  TUFF_KERNEL("plain", tuff_class_loss_plan) },
     .grad = grad,
-    .cost = cost,
+    .cost = tuff_class_loss_cost,
     .tol = { .f32 = 2e-6f },
     .sample = { -8, 8 },
-    .prepare = prepare,
+    .prepare = tuff_class_loss_prepare,
     .cases = TUFF_CASES("1x7 1", "7x10 7", "64x10 64", "257x3 257", "3x257 3", "2x70001 2",
-                        "70001x2 70001"),
+                        "70001x2 70001", "7x10 7 10 ignore=3",
+                        "3x5x4x7 3x4x7 5 reduction=sum label_smoothing=0.25 log_prob=1",
+                        "5x263x3 5x3 reduction=none label_smoothing=0.1",
+                        "2x5003 2 5003 label_smoothing=0.1"),
 };
 
 const tuff_op tuff_op_cross_entropy_grad = {
     .name = "cross_entropy_grad",
-    .doc = "dx = dloss (softmax(x) - onehot(label)) / rows that count",
-    .in = { { .name = "x", .dtypes = TUFF_F32, .no_grad = true },
-            { .name = "labels", .dtypes = TUFF_I32, .no_grad = true, .index_below = 1 },
-            { .name = "dloss", .dtypes = TUFF_F32, .no_grad = true, .positive = true } },
-    .out = { { .name = "dx", .dtypes = TUFF_F32 } },
-    .infer = infer_grad,
-    .ref = ref_grad,
-    .units = rows_of,
-    .variants = { TUFF_KERNEL("small", small_grad), TUFF_KERNEL("plain", plain_grad) },
-    .cost = cost,
+    .doc = "dx = dloss w[label] (softmax(x) - onehot(label)), over the sum of w[label] for a "
+           "mean",
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true },
+            { .name = "labels", .dtypes = TUFF_INDEX, .no_grad = true, .index_below = 1 },
+            { .name = "dloss", .dtypes = TUFF_FLOATS, .no_grad = true, .positive = true },
+            { .name = "weight", .dtypes = TUFF_FLOATS, .optional = true, .no_grad = true,
+              .positive = true } },
+    .out = { { .name = "dx", .dtypes = TUFF_FLOATS } },
+    .params_size = sizeof(tuff_class_loss_params),
+    .params = { FIELDS },
+    .infer = tuff_class_grad_infer,
+    .ref = tuff_class_grad_ref,
+    .units = tuff_class_rows,
+    .variants = { TUFF_KERNEL("small", small_grad), TUFF_KERNEL("rows", by_rows_grad),
+                  TUFF_KERNEL("plain", tuff_class_grad_plan) },
+    .cost = tuff_class_loss_cost,
     .tol = { .f32 = 2e-6f },
     .sample = { -8, 8 },
-    .prepare = prepare,
+    .prepare = tuff_class_loss_prepare,
     .cases = TUFF_CASES("7x10 7 []", "64x10 64 []", "257x3 257 []",
-                        "3x257 3 []", "2x70001 2 []", "70001x2 70001 []"),
+                        "3x257 3 []", "2x70001 2 []", "70001x2 70001 []",
+                        "7x10 7 [] 10 ignore=3",
+                        "3x5x4x7 3x4x7 [] 5 reduction=sum label_smoothing=0.25",
+                        "5x263x3 5x3 5x3 reduction=none label_smoothing=0.1",
+                        "2x5003 2 [] 5003 label_smoothing=0.1"),
 };
 
 tuff_status tuff_cross_entropy(tuff_stream *s, const tuff_tensor *x, const tuff_tensor *labels,
@@ -230,4 +203,23 @@ tuff_status tuff_cross_entropy_grad(tuff_stream *s, const tuff_tensor *x,
 {
     return tuff_run(s, &tuff_op_cross_entropy_grad, TUFF_RUN_IN(x, labels, dloss),
                     TUFF_RUN_OUT(dx), NULL);
+}
+
+tuff_status tuff_cross_entropy_loss(tuff_stream *s, const tuff_tensor *x,
+                                    const tuff_tensor *labels, const tuff_tensor *weight,
+                                    tuff_tensor *loss, tuff_tensor *log_prob,
+                                    const tuff_class_loss_params *p)
+{
+    tuff_tensor *const out[] = { loss, log_prob };
+    return tuff_run(s, &tuff_op_cross_entropy, TUFF_RUN_IN(x, labels, weight), out,
+                    p && p->log_prob ? 2 : 1, p);
+}
+
+tuff_status tuff_cross_entropy_loss_grad(tuff_stream *s, const tuff_tensor *x,
+                                         const tuff_tensor *labels, const tuff_tensor *dloss,
+                                         const tuff_tensor *weight, tuff_tensor *dx,
+                                         const tuff_class_loss_params *p)
+{
+    return tuff_run(s, &tuff_op_cross_entropy_grad, TUFF_RUN_IN(x, labels, dloss, weight),
+                    TUFF_RUN_OUT(dx), p);
 }

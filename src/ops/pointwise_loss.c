@@ -5,7 +5,7 @@
 //   mean, sum with weights         loss -> losses -> fold of losses times weight -> loss
 //   none                           loss [-> losses, times weight] -> loss
 //   gradient                       loss [-> slopes, times weight] -> dx
-#include "ops/fold.h"
+#include "ops/class_loss.h"
 #include "ops/ops.h"
 #include <math.h>
 
@@ -325,7 +325,6 @@ static tuff_cost cost(const tuff_call *c)
 
 // ---- records --------------------------------------------------------------------------------
 
-static const char *const reductions[] = { "mean", "sum", "none", NULL };
 static const char *const kinds[] = { "mse", "l1", "huber", "smooth_l1", "hinge", "bce",
                                      "bce_with_logits", NULL };
 
@@ -338,7 +337,7 @@ static void prepare(const tuff_call *c, void *const in[])
         target[i] = target[i] < 0 ? -1 : 1;
 }
 
-#define REDUCTION TUFF_ENUM(tuff_pointwise_params, reduction, reductions)
+#define REDUCTION TUFF_ENUM(tuff_pointwise_params, reduction, tuff_loss_reductions)
 #define DELTA(name_)                                                            \
     { .name = (name_), .type = TUFF_FIELD_FLOAT,                                \
       .offset = offsetof(tuff_pointwise_params, delta) }
