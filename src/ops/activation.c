@@ -178,16 +178,16 @@ static const char *const gelu_names[] = { "none", "tanh", NULL };
         .out = { { .name = "y", .dtypes = types_, .alias = true } },            \
         .grad = tuff_unary_grad, __VA_ARGS__                                    \
     };
-#define SLOPE(name_, doc_, ...)                                                 \
+#define SLOPE(temperature, name_, doc_, ...)                                    \
     const tuff_op tuff_op_##name_##_grad = {                                    \
-        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, COLD),      \
+        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, temperature),      \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
                 { .name = "dy", .dtypes = TUFF_FLOATS } }, SLOPE_REST, __VA_ARGS__ \
     };
 // The same, where f's output y takes the place of x.
 #define SLOPE_BY_Y(name_, doc_, no_grad_, tol_)                                 \
     const tuff_op tuff_op_##name_##_grad = {                                    \
-        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, COLD),      \
+        .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, HOT),      \
         .in = { { .name = "y", .dtypes = TUFF_FLOATS, .no_grad = no_grad_ },    \
                 { .name = "dy", .dtypes = TUFF_FLOATS } }, SLOPE_REST,          \
         .grad = grad_##name_##_grad, .tol = { .f32 = tol_ }, .sample = { -1, 1 } \
@@ -200,8 +200,8 @@ static const char *const gelu_names[] = { "none", "tanh", NULL };
 
 #define SIGNED (TUFF_FLOATS | TUFF_I32 | TUFF_I8)
 OP(HOT, relu, "Relu", "y = max(x, 0)", SIGNED, .sample = { -4, 4 }, .cases = TUFF_UNARY_CASES)
-OP(COLD, sigmoid, "Sigmoid", "y = 1 / (1 + exp(-x))", TUFF_FLOATS, PLAIN)
-OP(COLD, tanh, "Tanh", "y = tanh(x)", TUFF_FLOATS, PLAIN)
+OP(HOT, sigmoid, "Sigmoid", "y = 1 / (1 + exp(-x))", TUFF_FLOATS, PLAIN)
+OP(HOT, tanh, "Tanh", "y = tanh(x)", TUFF_FLOATS, PLAIN)
 OP(COLD, leaky_relu, "LeakyRelu", "y = x where x >= 0, else alpha x; alpha 0.01",
    TUFF_FLOATS, ALPHA, TOLERANCE, .cases = TUFF_CASES("7", "257x13 alpha=0.3", "5x64 alpha=-0"))
 OP(COLD, elu, "Elu", "y = x where x >= 0, else alpha (exp(x) - 1); alpha 1", TUFF_FLOATS, ALPHA,
@@ -227,18 +227,20 @@ OP(COLD, thresholded_relu, "ThresholdedRelu", "y = x where x > alpha, else 0; al
 SLOPE_BY_Y(relu, "dx = dy where y > 0, else 0", true, 0)
 SLOPE_BY_Y(sigmoid, "dx = dy y (1 - y)", false, 1e-6f)
 SLOPE_BY_Y(tanh, "dx = dy (1 - y^2)", false, 1e-6f)
-SLOPE(leaky_relu, "dx = dy where x > 0, else alpha dy", ALPHA, TOLERANCE)
-SLOPE(elu, "dx = dy where x > 0, else dy alpha exp(x)", ALPHA, TOLERANCE)
-SLOPE(selu, "dx = gamma elu_grad(x, dy, alpha)", SELU, TOLERANCE)
-SLOPE(celu, "dx = dy where x > 0, else dy exp(x / alpha)", ALPHA, TOLERANCE)
-SLOPE(gelu, "dx = dy times the derivative of gelu", GELU, TOLERANCE)
-SLOPE(silu, "dx = dy s (1 + x (1 - s)), s = sigmoid(x)", TOLERANCE)
-SLOPE(hardswish, "dx = 0 where x < -3, dy where x > 3, else dy (x / 3 + 1 / 2)", TOLERANCE)
-SLOPE(hardsigmoid, "dx = alpha dy where 0 < alpha x + beta < 1, else 0", HARDSIGMOID, TOLERANCE)
-SLOPE(softplus, "dx = dy sigmoid(x)", TOLERANCE)
-SLOPE(mish, "dx = dy times the derivative of mish", TOLERANCE)
-SLOPE(softsign, "dx = dy / (1 + |x|)^2", TOLERANCE)
-SLOPE(thresholded_relu, "dx = dy where x > alpha, else 0", ALPHA, TOLERANCE)
+SLOPE(COLD, leaky_relu, "dx = dy where x > 0, else alpha dy", ALPHA, TOLERANCE)
+SLOPE(COLD, elu, "dx = dy where x > 0, else dy alpha exp(x)", ALPHA, TOLERANCE)
+SLOPE(COLD, selu, "dx = gamma elu_grad(x, dy, alpha)", SELU, TOLERANCE)
+SLOPE(COLD, celu, "dx = dy where x > 0, else dy exp(x / alpha)", ALPHA, TOLERANCE)
+SLOPE(HOT, gelu, "dx = dy times the derivative of gelu", GELU, TOLERANCE)
+SLOPE(HOT, silu, "dx = dy s (1 + x (1 - s)), s = sigmoid(x)", TOLERANCE)
+SLOPE(COLD, hardswish, "dx = 0 where x < -3, dy where x > 3, else dy (x / 3 + 1 / 2)",
+      TOLERANCE)
+SLOPE(COLD, hardsigmoid, "dx = alpha dy where 0 < alpha x + beta < 1, else 0", HARDSIGMOID,
+      TOLERANCE)
+SLOPE(COLD, softplus, "dx = dy sigmoid(x)", TOLERANCE)
+SLOPE(COLD, mish, "dx = dy times the derivative of mish", TOLERANCE)
+SLOPE(COLD, softsign, "dx = dy / (1 + |x|)^2", TOLERANCE)
+SLOPE(COLD, thresholded_relu, "dx = dy where x > alpha, else 0", ALPHA, TOLERANCE)
 
 // ---- public functions -----------------------------------------------------------------------
 

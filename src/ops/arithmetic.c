@@ -264,7 +264,7 @@ const tuff_op tuff_op_add = {
 };
 
 const tuff_op tuff_op_sub = {
-    .name = "sub", .onnx = "Sub", TUFF_BINARY_OP(sub_f, COLD),
+    .name = "sub", .onnx = "Sub", TUFF_BINARY_OP(sub_f, HOT),
     .doc = "y = a - b, dims of 1 repeated",
     .in = AB(NUMBERS), .out = Y(NUMBERS), .grad = grad_sub, TOLERANCE(1e-6f, -4, 4), CASES
 };

@@ -22,6 +22,7 @@ tuff_var tuff_scaled(tuff_tape *t, tuff_var v, float scale)
 
 tuff_var tuff_mask(tuff_tape *t, tuff_var a, tuff_var b)
 {
-    const tuff_cast_params real = { .to = TUFF_F32 };
+    const tuff_desc *d = tuff_var_null(a) ? NULL : t->desc(t, a);
+    const tuff_cast_params real = { .to = d && d->dtype & TUFF_FLOATS ? d->dtype : TUFF_F32 };
     return TUFF_V(t, &tuff_op_cast, &real, TUFF_V(t, &tuff_op_equal, NULL, a, b));
 }

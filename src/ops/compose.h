@@ -8,6 +8,6 @@
 tuff_var tuff_unbroadcast(tuff_tape *t, tuff_var v, const tuff_desc *to);
 // scale * v.
 tuff_var tuff_scaled(tuff_tape *t, tuff_var v, float scale);
-// 1 where a = b, else 0, in f32; dims of 1 are repeated.
+// 1 where a = b, else 0, in a's type of float; dims of 1 are repeated.
 tuff_var tuff_mask(tuff_tape *t, tuff_var a, tuff_var b);
 #endif

@@ -113,7 +113,8 @@ GRADIENT(affine)
 #define SIGNED (TUFF_FLOATS | TUFF_I32 | TUFF_I8)
 #define OP(name_, onnx_, doc_, types_, ...)                                     \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_, .onnx = onnx_, .doc = doc_, TUFF_UNARY_OP(name_##_f, COLD),   \
+        .name = #name_, .onnx = onnx_, .doc = doc_,                             \
+        TUFF_UNARY_OP(name_##_f, COLD),                                         \
         .out = { { .name = "y", .dtypes = types_, .alias = true } },            \
         __VA_ARGS__                                                             \
     };
@@ -141,11 +142,18 @@ OP(cos, "Cos", "y = cos(x), x in radians", TUFF_FLOATS, X(TUFF_FLOATS), REAL(gra
    WITHIN(-12, 12))
 OP(erf, "Erf", "y = 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x", TUFF_FLOATS,
    X(TUFF_FLOATS), REAL(tuff_unary_grad), WITHIN(-4, 4))
-OP(affine, NULL, "y = scale x + shift", TUFF_FLOATS, X(TUFF_FLOATS), REAL(grad_affine),
-   .sample = { -4, 4 }, .params_size = sizeof(tuff_affine_params),
-   .params = { TUFF_FLOAT(tuff_affine_params, scale), TUFF_FLOAT(tuff_affine_params, shift) },
-   .cases = TUFF_CASES("1 scale=2 shift=0.5", "257x13 scale=-1.5", "64 shift=3",
-                       "3x1031 scale=0.1 shift=-1"))
+
+const tuff_op tuff_op_affine = {
+    .name = "affine", TUFF_UNARY_OP(affine_f, HOT),
+    .doc = "y = scale x + shift",
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS } },
+    .out = { { .name = "y", .dtypes = TUFF_FLOATS, .alias = true } },
+    .params_size = sizeof(tuff_affine_params),
+    .params = { TUFF_FLOAT(tuff_affine_params, scale), TUFF_FLOAT(tuff_affine_params, shift) },
+    REAL(grad_affine), .sample = { -4, 4 },
+    .cases = TUFF_CASES("1 scale=2 shift=0.5", "257x13 scale=-1.5", "64 shift=3",
+                        "3x1031 scale=0.1 shift=-1")
+};
 
 // Flat wherever they are differentiable: no gradient flows.
 OP(sign, "Sign", "y = 1 where x > 0, -1 where x < 0, else 0", SIGNED,

@@ -149,7 +149,7 @@ static bool plan_slope(const tuff_call *c, const tuff_caps *k, tuff_plan *p, boo
 {
     struct tuff_unary_pc pc = { .words = words_of(&c->out[0]) };
     const uint32_t wg = tuff_group_size_flat(k);
-    const bool wide = pc.words % 4 == 0;
+    const bool wide = tuff_desc_bytes(&c->in[0]) % 16 == 0;
     if (texel && (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4))) return false;
     float v[2];
     numbers_of(c, v);
@@ -159,10 +159,11 @@ static bool plan_slope(const tuff_call *c, const tuff_caps *k, tuff_plan *p, boo
                                               : TUFF_SHADER_unary_grad);
     tuff_spec(d, wg);
     tuff_spec(d, family_of(c)->function);
+    tuff_spec(d, tuff_element_type(c->in[0].dtype));
     if (texel) tuff_spec(d, wide);
     for (int i = 0; i < 2; i++) {
         if (!texel) tuff_bind_in(d, i);
-        else tuff_bind(d, TUFF_ROLE_IN, i, wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
+        else tuff_bind(d, TUFF_ROLE_IN, i, wide ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
                        TUFF_READ);
     }
     tuff_bind_out(d, 0);
