@@ -1,6 +1,6 @@
 #ifndef TUFF_FAMILY_QUANT_H
 #define TUFF_FAMILY_QUANT_H
-#include <tuff/tensor.h>
+#include <tuff/ops/conv.h>
 // Quantized numbers: affine 8-bit, fixed point, binary and ternary.
 // What <tuff/ops.h> says of all ops holds for these.
 //
@@ -59,6 +59,22 @@ typedef struct tuff_quantized {
 TUFF_API TUFF_CHECK tuff_status tuff_qlinear_matmul(tuff_stream *s, const tuff_quantized *a,
                                                     const tuff_quantized *b,
                                                     const tuff_quantized *y);
+
+// y = the convolution of x - x_zero_point [N, C, H, W] with w - w_zero_point
+// [O, C / group, kh, kw], i32 sums that wrap round (ONNX ConvInteger); no activation. Outside
+// of x lies its zero point. x_zero_point is one number, w_zero_point one or [O], or NULL (0).
+TUFF_API TUFF_CHECK tuff_status tuff_conv_integer(tuff_stream *s, const tuff_tensor *x,
+                                                  const tuff_tensor *w,
+                                                  const tuff_tensor *x_zero_point,
+                                                  const tuff_tensor *w_zero_point,
+                                                  tuff_tensor *y, const tuff_conv_params *p);
+// The same plus bias (i32 [O], or NULL), scaled as in qlinear_matmul (ONNX QLinearConv): w's
+// scale and zero point are one or [O]. TUFF_ACT_RELU keeps y from falling below y_zero_point.
+TUFF_API TUFF_CHECK tuff_status tuff_qlinear_conv(tuff_stream *s, const tuff_quantized *x,
+                                                  const tuff_quantized *w,
+                                                  const tuff_tensor *bias,
+                                                  const tuff_quantized *y,
+                                                  const tuff_conv_params *p);
 
 // ---- fixed point ---------------------------------------------------------------------------
 

@@ -1,0 +1,346 @@
+// conv_integer and qlinear_conv: records and references. Kernels: qgemm.c.
+#include "ops/conv.h"
+#include "ops/divide.h"
+#include "ops/gemm.h"
+#include "ops/qgemm.h"
+#include "ops/quantize.h"
+#include <math.h>
+#include <string.h>
+#include <tuff/ops/conv.h>
+
+// Where the inputs of either op lie; -1: it has none.
+typedef struct inputs {
+    int x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias;
+} inputs;
+
+static const inputs integer = { .x = 0, .w = 1, .x_zero = 2, .w_zero = 3, .x_scale = -1,
+                                .w_scale = -1, .y_scale = -1, .y_zero = -1, .bias = -1 };
+static const inputs qlinear = { .x = 0, .x_scale = 1, .x_zero = 2, .w = 3, .w_scale = 4,
+                                .w_zero = 5, .y_scale = 6, .y_zero = 7, .bias = 8 };
+
+static const inputs *inputs_of(const tuff_call *c)
+{
+    return c->op->in[1].dtypes & TUFF_F32 ? &qlinear : &integer;
+}
+
+static tuff_conv conv_of(const tuff_call *c)
+{
+    const inputs *in = inputs_of(c);
+    tuff_conv v;
+    tuff_conv_good(c, in->x, in->w, -1, &v);
+    return v;
+}
+
+// ---- shapes ------------------------------------------------------------------------------
+
+// One number, or with `channels` one for each of those.
+static tuff_status check_vector(const tuff_call *c, int input, int64_t channels)
+{
+    if (input < 0 || !tuff_call_has(c, input)) return TUFF_OK;
+    const tuff_desc *d = &c->in[input];
+    const int64_t count = tuff_desc_count(d);
+    if (!channels)
+        TUFF_REQUIRE(count == 1, SHAPE, "%s has %lld elements, expected 1",
+                     c->op->in[input].name, (long long)count);
+    else
+        TUFF_REQUIRE(count == 1 || (d->rank == 1 && count == channels), SHAPE,
+                     "%s has %lld elements in %d dims, expected 1 or one for each of %lld "
+                     "channels", c->op->in[input].name, (long long)count, d->rank,
+                     (long long)channels);
+    return TUFF_OK;
+}
+
+static tuff_status check_type(const tuff_call *c, int input, int zero)
+{
+    if (!tuff_call_has(c, zero)) return TUFF_OK;
+    TUFF_REQUIRE(c->in[zero].dtype == c->in[input].dtype, DTYPE, "%s is %s, %s is %s: they "
+                 "must be equal", c->op->in[zero].name, tuff_dtype_name(c->in[zero].dtype),
+                 c->op->in[input].name, tuff_dtype_name(c->in[input].dtype));
+    return TUFF_OK;
+}
+
+static tuff_status infer(const tuff_call *c, tuff_desc out[])
+{
+    const inputs *in = inputs_of(c);
+    const tuff_conv_params *p = c->params;
+    tuff_conv v;
+    TUFF_TRY(tuff_conv_of(c, in->x, in->w, -1, &v));
+    TUFF_REQUIRE(p->act == TUFF_ACT_NONE || (p->act == TUFF_ACT_RELU && in->y_zero >= 0), ARG,
+                 "act is %s, expected %s", tuff_act_names[p->act],
+                 in->y_zero >= 0 ? "none or relu" : "none");
+    TUFF_TRY(check_type(c, in->x, in->x_zero));
+    TUFF_TRY(check_type(c, in->w, in->w_zero));
+    TUFF_TRY(check_vector(c, in->x_scale, 0));
+    TUFF_TRY(check_vector(c, in->x_zero, 0));
+    TUFF_TRY(check_vector(c, in->w_scale, v.o));
+    TUFF_TRY(check_vector(c, in->w_zero, v.o));
+    TUFF_TRY(check_vector(c, in->y_scale, 0));
+    TUFF_TRY(check_vector(c, in->y_zero, 0));
+    if (in->bias >= 0 && tuff_call_has(c, in->bias))
+        TUFF_REQUIRE(c->in[in->bias].rank == 1 && c->in[in->bias].dim[0] == v.o, SHAPE,
+                     "bias has %lld elements in %d dims, expected [%lld]",
+                     (long long)tuff_desc_count(&c->in[in->bias]), c->in[in->bias].rank,
+                     (long long)v.o);
+    out[0] = TUFF_SHAPE(TUFF_I32, v.n, v.o, v.y[1], v.y[2]);
+    if (in->y_zero >= 0) out[0].dtype = c->in[in->y_zero].dtype;
+    return TUFF_OK;
+}
+
+// ---- reference ---------------------------------------------------------------------------
+
+static int64_t number_at(const tuff_ref *r, int input, int64_t i)
+{
+    if (input < 0 || !r->in[input]) return 0;
+    const tuff_desc *d = &r->call->in[input];
+    return tuff_whole_at(d->dtype, r->in[input], tuff_desc_count(d) == 1 ? 0 : (size_t)i);
+}
+
+// The sum of element i of y. What lies outside of x is x's zero point: it adds nothing.
+static int64_t sum_of(const tuff_ref *r, const tuff_conv *v, int64_t i)
+{
+    const inputs *in = inputs_of(r->call);
+    const tuff_dtype tx = r->call->in[in->x].dtype, tw = r->call->in[in->w].dtype;
+    const int64_t col = i % v->y[2], row = i / v->y[2] % v->y[1];
+    const int64_t o = i / v->y[2] / v->y[1] % v->o, n = i / v->y[2] / v->y[1] / v->o;
+    const int64_t zx = number_at(r, in->x_zero, 0), zw = number_at(r, in->w_zero, o);
+    int64_t sum = 0;
+    for (int64_t c = 0; c < v->cg; c++)
+        for (int64_t a = 0; a < v->k[1]; a++)
+            for (int64_t b = 0; b < v->k[2]; b++) {
+                const int64_t h = row * v->stride[1] - v->pad[1] + a * v->dilation[1];
+                const int64_t w = col * v->stride[2] - v->pad[2] + b * v->dilation[2];
+                if (h < 0 || h >= v->x[1] || w < 0 || w >= v->x[2]) continue;
+                const int64_t ch = n * v->c + o / v->og * v->cg + c;
+                sum += (tuff_whole_at(tx, r->in[in->x],
+                                      (size_t)((ch * v->x[1] + h) * v->x[2] + w)) - zx) *
+                       (tuff_whole_at(tw, r->in[in->w],
+                                      (size_t)(((o * v->cg + c) * v->k[1] + a) * v->k[2] + b)) -
+                        zw);
+            }
+    return sum;
+}
+
+// One unit is four elements of y, a whole word when they are bytes.
+static size_t units(const tuff_call *c)
+{
+    return ((size_t)tuff_desc_count(&c->out[0]) + 3) / 4;
+}
+
+static void ref(const tuff_ref *r)
+{
+    const inputs *in = inputs_of(r->call);
+    const tuff_conv_params *p = r->call->params;
+    const tuff_conv v = conv_of(r->call);
+    const tuff_desc *y = &r->call->out[0];
+    const size_t count = (size_t)tuff_desc_count(y);
+    for (size_t i = 4 * r->begin; i < 4 * r->end && i < count; i++) {
+        const int64_t o = (int64_t)i / (v.y[1] * v.y[2]) % v.o;
+        const int64_t sum = sum_of(r, &v, (int64_t)i) + number_at(r, in->bias, o);
+        const int32_t acc = (int32_t)(uint32_t)sum; // wraps round
+        if (in->y_zero < 0) {
+            ((int32_t *)(void *)r->out[0])[i] = acc;
+            continue;
+        }
+        const int64_t s = tuff_desc_count(&r->call->in[in->w_scale]) == 1 ? 0 : o;
+        const double m = tuff_qfactor(r->in[in->w_scale][s], r->in[in->x_scale][0],
+                                      r->in[in->y_scale][0]);
+        ((uint8_t *)(void *)r->out[0])[i] = (uint8_t)tuff_requant_ref(
+            acc, m, number_at(r, in->y_zero, 0), y->dtype, p->act == TUFF_ACT_RELU);
+    }
+}
+
+static tuff_cost cost(const tuff_call *c)
+{
+    const tuff_conv v = conv_of(c);
+    return tuff_conv_cost(c, &v);
+}
+
+// ---- plans -------------------------------------------------------------------------------
+
+typedef struct product {
+    tuff_qproduct p;
+    tuff_requant requant;
+    struct tuff_qconv_pc pc;
+} product;
+
+static void describe_plain(product *f, const tuff_call *c, const inputs *in,
+                           const tuff_conv *v)
+{
+    f->pc = (struct tuff_qconv_pc){
+        .k = f->p.k, .og = (uint32_t)v->og, .cg = (uint32_t)v->cg, .from_c = (uint32_t)v->c,
+        .from_h = (uint32_t)v->x[1], .from_w = (uint32_t)v->x[2], .to_c = (uint32_t)v->o,
+        .to_h = (uint32_t)v->y[1], .to_w = (uint32_t)v->y[2], .kh = (uint32_t)v->k[1],
+        .kw = (uint32_t)v->k[2], .stride_y = (uint32_t)v->stride[1],
+        .stride_x = (uint32_t)v->stride[2], .pad_y = (int)v->pad[1], .pad_x = (int)v->pad[2],
+        .dilation_y = (uint32_t)v->dilation[1], .dilation_x = (uint32_t)v->dilation[2],
+        .count = (uint32_t)tuff_desc_count(&c->out[0]),
+        .signs = tuff_qsign(&c->in[in->w]) | tuff_qsign(&c->in[in->x]) << 8,
+        .a_zeros = tuff_qzeros(c, in->w_zero), .b_zeros = tuff_qzeros(c, in->x_zero),
+    };
+    f->p.shader = TUFF_SHADER_qconv_plain;
+    f->p.shader_texel = TUFF_SHADER_qconv_texel;
+    f->p.pc = &f->pc;
+    f->p.pc_bytes = sizeof f->pc;
+    f->p.splits = &f->pc.splits;
+    f->p.k_step = &f->pc.k_step;
+}
+
+static void describe_requant(product *f, const tuff_call *c, const inputs *in,
+                             const tuff_conv *v)
+{
+    const tuff_conv_params *p = c->params;
+    const tuff_dtype type = c->out[0].dtype;
+    const size_t plane = (size_t)(v->y[1] * v->y[2]);
+    f->requant = (tuff_requant){
+        .left_scale = in->w_scale, .right_scale = in->x_scale, .y_scale = in->y_scale,
+        .y_zero = in->y_zero, .bias = in->bias,
+        .pc = { .low = type == TUFF_I8 ? -128 : 0, .high = type == TUFF_I8 ? 127 : 255,
+                .relu = p->act == TUFF_ACT_RELU, .zero_sign = tuff_qsign(&c->out[0]),
+                .left_scales = tuff_qzeros(c, in->w_scale), .right_scales = 1,
+                .row_step = tuff_divide_by(plane), .rows = tuff_divide_by((size_t)v->o),
+                .cols = tuff_divide_by(1) },
+    };
+    f->requant.shared = f->requant.pc.left_scales == 1 || plane % 4 == 0;
+    f->p.requant = &f->requant;
+}
+
+static void describe(product *f, const tuff_call *c)
+{
+    const inputs *in = inputs_of(c);
+    const tuff_conv v = conv_of(c);
+    const uint32_t plane = (uint32_t)(v.y[1] * v.y[2]), taps = (uint32_t)(v.k[1] * v.k[2]);
+    const tuff_divide one = tuff_divide_by(1);
+    memset(f, 0, sizeof *f);
+    f->p = (tuff_qproduct){
+        .call = c, .m = (uint32_t)v.o, .n = (uint32_t)v.n * plane,
+        .k = (uint32_t)v.cg * taps, .plane = plane, .image_step = (uint32_t)v.o * plane,
+        .batches = v.group > 1,
+        .left = { .input = in->w, .zero = in->w_zero, .layout = TUFF_QPACK_CONTIGUOUS,
+                  .pc = { .row_step = (uint32_t)v.cg * taps, .k_step = 1, .plane = one,
+                          .to_w = one, .taps = one, .kw = one } },
+        .right = { .input = in->x, .zero = in->x_zero, .layout = TUFF_QPACK_CONV,
+                   .pc = { .from_c = (uint32_t)v.c, .from_h = (uint32_t)v.x[1],
+                           .from_w = (uint32_t)v.x[2], .stride_y = (uint32_t)v.stride[1],
+                           .stride_x = (uint32_t)v.stride[2], .pad_y = (int)v.pad[1],
+                           .pad_x = (int)v.pad[2], .dilation_y = (uint32_t)v.dilation[1],
+                           .dilation_x = (uint32_t)v.dilation[2],
+                           .plane = tuff_divide_by(plane),
+                           .to_w = tuff_divide_by((size_t)v.y[2]),
+                           .taps = tuff_divide_by(taps),
+                           .kw = tuff_divide_by((size_t)v.k[2]) } },
+    };
+    describe_plain(f, c, in, &v);
+    if (in->y_zero >= 0) describe_requant(f, c, in, &v);
+}
+
+static bool packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    product f;
+    describe(&f, c);
+    return tuff_qproduct_packed(&f.p, k, plan);
+}
+
+static bool dot8(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    product f;
+    describe(&f, c);
+    return tuff_qproduct_tile(&f.p, k, plan, true);
+}
+
+static bool tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    product f;
+    describe(&f, c);
+    return tuff_qproduct_tile(&f.p, k, plan, false);
+}
+
+static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    product f;
+    describe(&f, c);
+    return tuff_qproduct_plain(&f.p, k, plan, true);
+}
+
+static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
+{
+    product f;
+    describe(&f, c);
+    return tuff_qproduct_plain(&f.p, k, plan, false);
+}
+
+// A y_scale with which most of y neither saturates nor is the zero point.
+static void make_scales_fit(const tuff_call *c, void *const in[])
+{
+    const inputs *at = inputs_of(c);
+    const float *x = in[at->x_scale], *w = in[at->w_scale];
+    const tuff_conv v = conv_of(c);
+    ((float *)in[at->y_scale])[0] *=
+        x[0] * w[0] * 300 * sqrtf((float)(v.cg * v.k[1] * v.k[2]));
+}
+
+// ---- records -----------------------------------------------------------------------------
+
+#define COMMON                                                                  \
+    .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
+    .params_size = sizeof(tuff_conv_params), .params = { TUFF_CONV_FIELDS(2) }, \
+    .infer = infer, .ref = ref, .units = units, .cost = cost,                   \
+    .variants = { TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("dot8", dot8), \
+                  TUFF_GPU_KERNEL("tile", tile), TUFF_KERNEL("texel", texel),   \
+                  TUFF_KERNEL("plain", plain) }
+
+const tuff_op tuff_op_conv_integer = {
+    .name = "conv_integer", .onnx = "ConvInteger", COMMON,
+    .doc = "y = cross-correlation of x - x_zero_point with w - w_zero_point, sums in i32 that "
+           "wrap round",
+    .in = { { .name = "x", .dtypes = TUFF_BYTES },
+            { .name = "w", .dtypes = TUFF_BYTES, .mixed = true },
+            { .name = "x_zero_point", .dtypes = TUFF_BYTES, .optional = true },
+            { .name = "w_zero_point", .dtypes = TUFF_BYTES, .optional = true, .mixed = true } },
+    .cases = TUFF_CASES("1x1x1x1 1x1x1x1", "2x3x7x9 5x3x3x3 [] 5 pad=1,0,2,1 stride=2,1",
+                        "2x6x9x9 4x3x3x3 1 pad=1 dilation=2 group=2",
+                        "1x7x8x9 i8:7x1x3x3 1 i8:7 pad=1 group=7",
+                        "2x5x11x13 i8:9x5x3x3 1 i8:9 pad=1",
+                        "1x37x9x10 66x37x3x3 [] [] pad=1", "1x24x33x33 17x24x1x1 1")
+};
+
+const tuff_op tuff_op_qlinear_conv = {
+    .name = "qlinear_conv", .onnx = "QLinearConv", COMMON,
+    .doc = "y = saturate(round(acc x_scale w_scale / y_scale) + y_zero_point), ties to even, "
+           "acc = conv_integer(x, w) + bias; relu: y is y_zero_point or more",
+    .in = { { .name = "x", .dtypes = TUFF_BYTES },
+            { .name = "x_scale", .dtypes = TUFF_F32, .positive = true },
+            { .name = "x_zero_point", .dtypes = TUFF_BYTES },
+            { .name = "w", .dtypes = TUFF_BYTES, .mixed = true },
+            { .name = "w_scale", .dtypes = TUFF_F32, .positive = true },
+            { .name = "w_zero_point", .dtypes = TUFF_BYTES, .mixed = true },
+            { .name = "y_scale", .dtypes = TUFF_F32, .positive = true },
+            { .name = "y_zero_point", .dtypes = TUFF_BYTES, .mixed = true },
+            { .name = "bias", .dtypes = TUFF_I32, .optional = true, .low = -30000,
+              .high = 30000 } },
+    .prepare = make_scales_fit,
+    .cases = TUFF_CASES("1x1x1x1 [] [] 1x1x1x1 [] [] [] []",
+                        "2x3x7x9 [] [] 5x3x3x3 5 5 [] [] 5 pad=1,0,2,1 stride=2,1",
+                        "1x7x8x9 1 1 i8:7x1x3x3 7 i8:7 1 u8:1 7 pad=1 group=7 act=relu",
+                        "2x5x11x12 1 1 i8:9x5x3x3 9 i8:1 1 i8:1 pad=1 act=relu",
+                        "1x37x9x10 [] [] 66x37x3x3 [] [] [] [] 66 pad=1 act=relu")
+};
+
+// ---- public functions --------------------------------------------------------------------
+
+tuff_status tuff_conv_integer(tuff_stream *s, const tuff_tensor *x, const tuff_tensor *w,
+                              const tuff_tensor *x_zero_point, const tuff_tensor *w_zero_point,
+                              tuff_tensor *y, const tuff_conv_params *p)
+{
+    return tuff_run(s, &tuff_op_conv_integer, TUFF_RUN_IN(x, w, x_zero_point, w_zero_point),
+                    TUFF_RUN_OUT(y), p);
+}
+
+tuff_status tuff_qlinear_conv(tuff_stream *s, const tuff_quantized *x, const tuff_quantized *w,
+                              const tuff_tensor *bias, const tuff_quantized *y,
+                              const tuff_conv_params *p)
+{
+    return tuff_run(s, &tuff_op_qlinear_conv,
+                    TUFF_RUN_IN(x->q, x->scale, x->zero_point, w->q, w->scale, w->zero_point,
+                                y->scale, y->zero_point, bias),
+                    TUFF_RUN_OUT(y->q), p);
+}
