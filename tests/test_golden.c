@@ -141,6 +141,23 @@ exit:
     { name, "cross_entropy", { "x", "labels" }, { "loss" }, NULL, SUMS },       \
     { name, "cross_entropy_grad", { "x", "labels", "dloss" }, { "dx" }, NULL, SUMS }
 
+#define LIST(...) __VA_ARGS__
+#define POOL_CASES(name, op, grad, back, ...)                                   \
+    { name, op, { "x" }, { "y" }, &(const tuff_pool_params){ __VA_ARGS__ }, FEW }, \
+    { name, grad, { LIST back }, { "dx" }, &(const tuff_pool_params){ __VA_ARGS__ }, FEW }
+#define RESIZE_CASES(name, ...)                                                 \
+    { name, "resize", { "x" }, { "y" },                                         \
+      &(const tuff_resize_params){ .sizes = { 0, 0, 8, 6 }, __VA_ARGS__ }, SUMS }, \
+    { name, "resize_grad", { "dy" }, { "dx" },                                  \
+      &(const tuff_resize_params){ .sizes = { 0, 0, 8, 6 }, .size = { 1, 2, 5, 8 }, \
+                                   __VA_ARGS__ }, SUMS }
+#define CLASSES(...) &(const tuff_class_loss_params){ __VA_ARGS__ }
+#define EACH(...)    &(const tuff_pointwise_params){ __VA_ARGS__ }
+// A loss with what it compares x with and maybe a weight, and its gradient.
+#define LOSS_CASES(name, op, second, grad, weight, params)                      \
+    { name, op, { "x", second, weight }, { "loss" }, params, SUMS },            \
+    { name, grad, { "x", second, "dloss", weight }, { "dx" }, params, SUMS }
+
 #define NORM_GRAD(...) &(const tuff_norm_grad_params){ __VA_ARGS__ }
 // The forward op's own params, and what its gradients are told of it.
 #define ROWS_CASES(name, forward, ...)                                          \
@@ -193,6 +210,40 @@ static const golden goldens[] = {
                   .pad = { 1, 2, 1, 2 }),
     CROSS_CASES("cross_entropy_all"),
     CROSS_CASES("cross_entropy_some"),
+    POOL_CASES("pool_max_ceil", "max_pool", "max_pool_grad", ("x", "dy"),
+               .kernel = { 3, 3 }, .stride = { 2, 3 }, .dilation = { 2, 1 },
+               .pad = { 1, 1, 1, 1 }, .ceil_mode = true),
+    POOL_CASES("pool_average_ceil", "average_pool", "average_pool_grad", ("dy"),
+               .kernel = { 3, 3 }, .stride = { 2, 2 }, .pad = { 1, 1, 1, 1 },
+               .ceil_mode = true, .count_include_pad = true, .size = { 9, 8 }),
+    POOL_CASES("pool_3d", "max_pool", "max_pool_grad", ("x", "dy"),
+               .kernel = { 2, 2, 2 }, .stride = { 1, 2, 2 }, .pad = { 0, 1, 1, 0, 1, 1 }),
+    POOL_CASES("adaptive_max", "adaptive_max_pool", "max_pool_grad", ("x", "dy"),
+               .output_size = { 3, 5 }),
+    POOL_CASES("adaptive_average", "adaptive_average_pool", "average_pool_grad", ("dy"),
+               .output_size = { 3, 5 }, .size = { 7, 8 }),
+    RESIZE_CASES("resize_bilinear", .mode = TUFF_RESIZE_LINEAR),
+    RESIZE_CASES("resize_corners", .mode = TUFF_RESIZE_LINEAR,
+                 .place = TUFF_PLACE_ALIGN_CORNERS),
+    RESIZE_CASES("resize_bicubic", .mode = TUFF_RESIZE_CUBIC),
+    RESIZE_CASES("resize_nearest", .place = TUFF_PLACE_ASYMMETRIC,
+                 .nearest = TUFF_NEAREST_FLOOR),
+    LOSS_CASES("class_labels", "cross_entropy", "labels", "cross_entropy_grad", "weight",
+               CLASSES(.ignore = 3, .label_smoothing = 0.125f)),
+    LOSS_CASES("class_chances", "soft_cross_entropy", "target", "soft_cross_entropy_grad",
+               "weight", CLASSES(.label_smoothing = 0.125f)),
+    LOSS_CASES("distillation", "kl_div", "teacher", "kl_div_grad", NULL,
+               CLASSES(.temperature = 4)),
+    LOSS_CASES("margins", "multi_margin_loss", "labels", "multi_margin_loss_grad", "weight",
+               CLASSES(.margin = 0.75f)),
+    LOSS_CASES("huber", "huber_loss", "target", "pointwise_loss_grad", NULL,
+               EACH(.kind = TUFF_HUBER, .delta = 0.75f)),
+    LOSS_CASES("smooth_l1", "smooth_l1_loss", "target", "pointwise_loss_grad", NULL,
+               EACH(.kind = TUFF_SMOOTH_L1, .delta = 0.75f, .reduction = TUFF_LOSS_SUM)),
+    { "logits", "bce_with_logits", { "x", "target", "weight", "weight" }, { "loss" }, NULL,
+      SUMS },
+    { "logits", "pointwise_loss_grad", { "x", "target", "dloss", "weight", "weight" }, { "dx" },
+      EACH(.kind = TUFF_BCE_WITH_LOGITS), SUMS },
     MOVED_CASES("roll", "roll", ROLL(.shifts = { 2, -1 }, .axes = { 3, 1 }), "roll",
                 ROLL(.shifts = { -2, 1 }, .axes = { 3, 1 })),
     MOVED_CASES("flip", "flip", &(const tuff_flip_params){ .axes = 5 }, "flip",

@@ -64,6 +64,14 @@ def cross_entropy(case, rows, cols, ignored):
     save(case, x=x * 4, labels=labels, loss=loss, dloss=dloss, dx=x.grad / 4)
 
 
+def loss(case, function, *shape, **tensors):
+    x = draw(*shape)
+    y = function(x)
+    dloss = torch.tensor(0.75, dtype=torch.float64)
+    y.backward(dloss)
+    save(case, x=x, loss=y, dloss=dloss, dx=x.grad, **tensors)
+
+
 def mse(case):
     x, target = draw(5, 7), draw(5, 7)
     loss = F.mse_loss(x, target)
@@ -287,6 +295,43 @@ def main():
     moved("embedding", lambda x, indices: F.embedding(indices, x), 7, 5, indices=(3, 8))
     moved("scatter_add", lambda x, indices, updates: torch.scatter_add(x, 0, indices, updates),
           5, 7, indices=(9, 4), updates=(9, 4))
+
+    pool("pool_max_ceil", F.max_pool2d, values(2, 3, 10, 11), kernel_size=3, stride=(2, 3),
+         padding=1, dilation=(2, 1), ceil_mode=True)
+    pool("pool_average_ceil", F.avg_pool2d, values(2, 3, 9, 8), kernel_size=3, stride=2,
+         padding=1, ceil_mode=True, count_include_pad=True)
+    pool("pool_3d", F.max_pool3d, values(1, 2, 5, 6, 7), kernel_size=2, stride=(1, 2, 2),
+         padding=(0, 1, 1))
+    pool("adaptive_max", F.adaptive_max_pool2d, values(2, 3, 7, 8), output_size=(3, 5))
+    pool("adaptive_average", F.adaptive_avg_pool2d, values(2, 3, 7, 8), output_size=(3, 5))
+    for name, mode, align in (("bilinear", "bilinear", False), ("corners", "bilinear", True),
+                              ("bicubic", "bicubic", False)):
+        pool("resize_" + name, F.interpolate, values(1, 2, 5, 8), size=(8, 6), mode=mode,
+             align_corners=align)
+    pool("resize_nearest", F.interpolate, values(1, 2, 5, 8), size=(8, 6), mode="nearest")
+
+    classes = torch.tensor(rng.integers(0, 5, (3, 4)))
+    heavy = torch.tensor(rng.uniform(0.5, 2, 5).astype(numpy.float32), dtype=torch.float64)
+    chances = torch.softmax(draw(3, 5, 4).detach(), 1).float().double()
+    loss("class_labels", lambda x: F.cross_entropy(x, classes, heavy, ignore_index=2,
+                                                   label_smoothing=0.125),
+         3, 5, 4, labels=classes, weight=heavy)
+    loss("class_chances", lambda x: F.cross_entropy(x, chances, heavy, label_smoothing=0.125),
+         3, 5, 4, target=chances, weight=heavy)
+    teacher = draw(6, 7).detach()
+    loss("distillation", lambda x: 16 * F.kl_div(torch.log_softmax(x / 4, 1),
+                                                 torch.softmax(teacher / 4, 1),
+                                                 reduction="batchmean"),
+         6, 7, teacher=teacher)
+    loss("margins", lambda x: F.multi_margin_loss(x, classes[0], margin=0.75, weight=heavy),
+         4, 5, labels=classes[0], weight=heavy)
+    target, each = draw(5, 7).detach(), draw(7).detach().abs() + 0.5
+    loss("huber", lambda x: F.huber_loss(x, target, delta=0.75), 5, 7, target=target)
+    loss("smooth_l1", lambda x: F.smooth_l1_loss(x, target, beta=0.75, reduction="sum"), 5, 7,
+         target=target)
+    sure = (target > 0).double()
+    loss("logits", lambda x: F.binary_cross_entropy_with_logits(x, sure, each, pos_weight=each),
+         5, 7, target=sure, weight=each)
 
 
 main()
