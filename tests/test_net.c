@@ -37,6 +37,8 @@ static void canonical_text(void)
           "concat(relu ; tanh | tanh ; residual(sigmoid))" },
         { "bn eps=1e-5 momentum=0.10 | bn eps=0.001", "bn | bn eps=0.001" },
         { "dwconv 3 pad=1 multiplier=2", "dwconv 3 multiplier=2 pad=1" },
+        { "leaky_relu 0.01 | leaky_relu 0.2 | elu | gelu approximate=none | dropout 0.50",
+          "leaky_relu | leaky_relu 0.2 | elu | gelu | dropout 0.5" },
         { "embedding 100 8 | attention 2 causal=yes bias=yes",
           "embedding 100 8 | attention 2 causal=yes" },
     };

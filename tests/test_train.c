@@ -407,6 +407,14 @@ static void every_layer_learns(void)
         { "dense 8 | residual(rms | attention 2 causal=yes ; dense 8) | flatten | dense 3",
           { TUFF_F32, 2, { 4, 6 } }, false },
         { "lstm 6 | dense 3", { TUFF_F32, 2, { 8, 4 } }, false },
+        { "dense 9 | leaky_relu 0.2 | dense 9 | elu | dense 9 | gelu approximate=tanh | dense 3",
+          { TUFF_F32, 1, { 20 } }, false },
+        { "dense 16 | silu | dense 9 | mish | dense 9 | prelu | dense 9 | softplus | dense 3",
+          { TUFF_F32, 1, { 20 } }, false },
+        { "dense 16 | hardswish | dense 9 | selu | dense 9 | celu 2 | dense 9 | gelu | dense 3",
+          { TUFF_F32, 1, { 20 } }, false },
+        { "dense 16 | hardsigmoid | dense 9 | softsign | dense 3", { TUFF_F32, 1, { 20 } },
+          false },
         { "gru 6 sequences=yes | flatten | dense 3", { TUFF_F32, 2, { 8, 4 } }, false },
         { "conv 4 3 pad=1 | gn 2 | tanh | dwconv 3 pad=1 multiplier=2 | bn | gap | dense 3",
           { TUFF_F32, 3, { 2, 5, 5 } }, false },
@@ -441,6 +449,45 @@ static void every_layer_learns(void)
         tuff_trainer_destroy(&trainer);
         tuff_model_destroy(&model);
     }
+}
+
+// Two steps drop other numbers, the same two steps the same ones, and a test none.
+static void dropout_draws_anew_each_step(void)
+{
+    enum { N = 8, W = 16 };
+    float x[N * W], a[W], b[W], y[W];
+    int32_t labels[N];
+    for (int i = 0; i < N * W; i++) x[i] = 1 + (float)(i % 5) / 4;
+    for (int i = 0; i < N; i++) labels[i] = i % W;
+    const tuff_train_params p = { .batch = N, .seed = 9, .optimizer = { .kind = TUFF_SGD,
+                                                                       .lr = 0.1f } };
+    const tuff_model_params mp = { .net = "dense 16 | dropout 0.5",
+                                   .input = TUFF_SHAPE(TUFF_F32, W) };
+    float bias[3][W];
+    for (int run = 0; run < 2; run++) {
+        tuff_model *model = NULL;
+        tuff_trainer *trainer = NULL;
+        if (!EXPECT_OK(tuff_model_create(device, &mp, &model)) ||
+            !EXPECT_OK(tuff_trainer_create(model, &p, W, 0, &trainer)))
+            return;
+        EXPECT_OK(tuff_trainer_step(trainer, x, labels, N));
+        EXPECT_OK(tuff_model_get(model, "0.bias", a, W));
+        EXPECT_OK(tuff_trainer_step(trainer, x, labels, N));
+        EXPECT_OK(tuff_model_get(model, "0.bias", b, W));
+        for (int i = 0; i < W; i++) bias[run][i] = b[i];
+        if (run == 0) {
+            float again[W];
+            EXPECT_OK(tuff_predict(model, x, 1, y));
+            EXPECT_OK(tuff_predict(model, x, 1, again));
+            int zeros = 0;
+            for (int i = 0; i < W; i++) zeros += y[i] == 0;
+            EXPECT(zeros == 0 && memcmp(y, again, sizeof y) == 0);
+        }
+        tuff_trainer_destroy(&trainer);
+        tuff_model_destroy(&model);
+    }
+    EXPECT(memcmp(bias[0], bias[1], sizeof *bias) == 0);
+    EXPECT(memcmp(a, b, sizeof a) != 0);
 }
 
 // One step of a batch norm: the running statistics move by a tenth towards the batch's, no
@@ -738,6 +785,7 @@ int main(int argc, char **argv)
     CASE(a_regression_learns);
     CASE(penalties_shrink_weights);
     CASE(every_layer_learns);
+    CASE(dropout_draws_anew_each_step);
     CASE(running_statistics_follow_the_batches);
     CASE(early_stop_keeps_the_best);
     CASE(a_lost_loss_is_told);
