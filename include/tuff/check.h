@@ -22,6 +22,7 @@ typedef struct tuff_check_params {
                         // any case, also one that no list has; NULL = everything
     bool no_grad;       // forward only
     bool thorough;      // every case in every type, and special numbers in every case
+    bool quick;         // a few cases of each operator, in its first type
     int repeat;         // runs that must give the same bits; at least 2
     uint64_t seed;
     int64_t cases;      // tuff_check_fuzz: ends after so many draws; 0 = when the time is over
