@@ -407,7 +407,8 @@ static void every_layer_learns(void)
         { "dense 8 | residual(rms | attention 2 causal=yes ; dense 8) | flatten | dense 3",
           { TUFF_F32, 2, { 4, 6 } }, false },
         { "lstm 6 | dense 3", { TUFF_F32, 2, { 8, 4 } }, false },
-        { "dense 9 | leaky_relu 0.2 | dense 9 | elu | dense 9 | gelu approximate=tanh | dense 3",
+        { "dense 9 | leaky_relu 0.2 | dense 9 | elu | dense 9 | gelu approximate=tanh | "
+          "dense 3",
           { TUFF_F32, 1, { 20 } }, false },
         { "dense 16 | silu | dense 9 | mish | dense 9 | prelu | dense 9 | softplus | dense 3",
           { TUFF_F32, 1, { 20 } }, false },

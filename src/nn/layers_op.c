@@ -90,7 +90,8 @@ const tuff_layer_kind tuff_layers_op[] = {
     PLAIN("selu", "1.0507 elu(x) with ALPHA 1.6733, which keeps mean and deviation."),
     { .name = "gelu",
       .usage = "gelu [approximate=none]",
-      .doc = "x times the chance that a normal number is below x; approximate=tanh is nearly so.",
+      .doc = "x times the chance that a normal number is below x; approximate=tanh is nearly "
+             "so.",
       .arg = { { .name = "approximate", .type = TUFF_ARG_CHOICE,
                  .choices = { "none", "tanh", NULL } } },
       .forward = gelu_forward },
@@ -111,7 +112,8 @@ const tuff_layer_kind tuff_layers_op[] = {
       .params = prelu_params, .forward = prelu_forward },
     { .name = "dropout",
       .usage = "dropout RATIO",
-      .doc = "While training, numbers become 0 at random and the others grow to make up for it.",
+      .doc = "While training, numbers become 0 at random and the others grow to make up for "
+             "it.",
       .arg = { REAL_PLACE("RATIO", 0, 0.999f, 0, false) },
       .forward = dropout_forward, .random = true },
     { .name = "softmax",
