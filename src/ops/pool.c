@@ -1,7 +1,7 @@
 // max_pool, average_pool, lp_pool and the adaptive ones, over one, two or three dims. The
 // shader is shaders/pool.comp, or for plain images pool2d.comp; gradients: pool_grad.c.
 #include "ops/pool.h"
-#include "ops/ops.h"
+#include "ops/compose.h"
 #include <math.h>
 
 static bool is_adaptive(const tuff_op *op)
@@ -233,6 +233,44 @@ static void mean_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuf
     dx[0] = TUFF_V(t, &tuff_op_average_pool_grad, &p, dy[0]);
 }
 
+static tuff_var raised(tuff_tape *t, tuff_var v, uint32_t power)
+{
+    tuff_var p = v;
+    for (uint32_t i = 1; i < power; i++) p = TUFF_V(t, &tuff_op_mul, NULL, p, v);
+    return p;
+}
+
+// y = (sum |x|^p)^(1/p), so that dx = sign(x) |x|^(p-1) times the sum of dy / y^(p-1) over the
+// windows: a mean's gradient of as many elements, where every window is padded to be whole.
+static void lp_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+{
+    const tuff_pool g = good(&n->call);
+    const uint32_t power = power_of(&n->call);
+    const tuff_var x = n->in[0];
+    tuff_pool_params p = { .count_include_pad = true };
+    float cells = 1;
+    for (int i = 0; i < g.dims; i++) {
+        const tuff_pool_axis *a = &g.axis[TUFF_POOL_AXES - g.dims + i];
+        const int64_t end = (a->out - 1) * a->stride + (a->kernel - 1) * a->dilation + 1;
+        const int64_t after = end - a->size - a->before;
+        p.kernel[i] = (int)a->kernel;
+        p.stride[i] = (int)a->stride;
+        p.dilation[i] = (int)a->dilation;
+        p.pad[i] = (int)a->before;
+        p.pad[i + g.dims] = after > 0 ? (int)after : 0;
+        p.size[i] = (int)a->size;
+        cells *= (float)a->kernel;
+    }
+    tuff_var share = dy[0];
+    if (power > 1)
+        share = TUFF_V(t, &tuff_op_div, NULL, share, raised(t, n->out[0], power - 1));
+    share = TUFF_V(t, &tuff_op_average_pool_grad, &p, share);
+    share = tuff_scaled(t, share, cells);
+    if (power % 2)
+        share = TUFF_V(t, &tuff_op_mul, NULL, share, TUFF_V(t, &tuff_op_sign, NULL, x));
+    dx[0] = power > 1 ? TUFF_V(t, &tuff_op_mul, NULL, share, raised(t, x, power - 1)) : share;
+}
+
 static tuff_cost cost(const tuff_call *c)
 {
     const tuff_pool g = good(c);
@@ -257,7 +295,7 @@ static tuff_cost cost(const tuff_call *c)
              { .name = "indices", .dtypes = TUFF_INDEX, .optional = true } },   \
     .variants = { TUFF_KERNEL("texel", max_texel), TUFF_KERNEL("plain", max_plain) }, \
     .tol = { .f32 = 0 }, /* a choice among elements: the same bits */           \
-    .sample = { -8, 8 }
+    .sample = { -8, 8 }, .special = true
 // Few numbers added in f32: 1e-7 of their magnitudes each; sums of hundreds are cut into rows.
 #define SUMS                                                                    \
     COMMON(TUFF_FLOATS), .infer = infer, .ref = ref_sums,                       \
@@ -295,11 +333,13 @@ const tuff_op tuff_op_average_pool = {
 const tuff_op tuff_op_lp_pool = {
     .name = "lp_pool", .onnx = "LpPool", SUMS,
     .doc = "y = (sum of |x|^power over each window of x's last 1, 2 or 3 dims)^(1 / power)",
+    .grad = lp_grad,
     .params = { TUFF_POOL_FIELDS,
                 { .name = "power", .type = TUFF_FIELD_INT,
                   .offset = offsetof(tuff_pool_params, power), .onnx = "p" } },
     .cases = TUFF_CASES("1x1x2", "2x3x13x17 kernel=3,2 stride=2,1 pad=1,1,0,0 dilation=2,3",
-                        "3x2x5x7x6 kernel=2 stride=1 power=1", "2x3x37 kernel=5 power=3"),
+                        "3x2x5x7x6 kernel=2 stride=1 power=1",
+                        "2x3x37 kernel=5 stride=3 power=3 ceil_mode=1"),
 };
 
 const tuff_op tuff_op_adaptive_max_pool = {

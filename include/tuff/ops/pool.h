@@ -63,7 +63,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_max_pool(tuff_stream *s, const tuff_tensor 
 TUFF_API TUFF_CHECK tuff_status tuff_average_pool(tuff_stream *s, const tuff_tensor *x,
                                                   tuff_tensor *y, const tuff_pool_params *p);
 // y = (sum of |x|^power over the window)^(1 / power) (ONNX LpPool), where the sum does not
-// overflow f32. No gradient.
+// overflow f32.
 TUFF_API TUFF_CHECK tuff_status tuff_lp_pool(tuff_stream *s, const tuff_tensor *x,
                                              tuff_tensor *y, const tuff_pool_params *p);
 // y has p.output_size windows; number o of m goes from the element o size / m, rounded down,
