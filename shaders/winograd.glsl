@@ -35,8 +35,9 @@
 //
 //   spec 0  WG  invocations in a workgroup
 //   spec 1  M   2 or 4
-//   spec 2  W   U and V are operands of gemm_packed.comp in panels of W rows, with channels up
-//               to a multiple of four; 0: they are matrices [channel][row]
+//   spec 2  W   U is the left operand of conv_point.comp, in panels of W rows and with channels
+//               up to a multiple of four; 0: its matrices are [channel][row]. V's are in any
+//               case [channel][pitch], with tiles side by side.
 #ifndef T
 #define T float
 #endif
@@ -90,19 +91,4 @@ Output of_product(Line m)
     const T even_b = m.v3 + m.v4, odd_b = m.v3 - m.v4;
     return Output(m.v0 + even_a + even_b, A1 * odd_a + B1 * odd_b, A2 * even_a + B2 * even_b,
                   A3 * odd_a + B3 * odd_b + m.v5);
-}
-
-// Channels that U and V have, and where element (row, channel) lies in one of their matrices.
-uint channels(uint chs) { return W == 0 ? chs : (chs + 3) / 4 * 4; }
-
-uint matrix_size(uint rows, uint chs)
-{
-    return W == 0 ? rows * chs : (rows + max(W, 1) - 1) / max(W, 1) * W * channels(chs);
-}
-
-uint place(uint row, uint ch, uint rows, uint chs)
-{
-    if (W == 0) return ch * rows + row;
-    const uint w = max(W, 1), panel = row / w;
-    return (panel * ((chs + 3) / 4) + ch / 4) * (4 * w) + (row - panel * w) * 4 + ch % 4;
 }

@@ -78,6 +78,41 @@ Output plus(Output a, Output b)
     return Output(a.v0 + b.v0, a.v1 + b.v1, a.v2 + b.v2, a.v3 + b.v3);
 }
 
+// The outputs of one tile: ab is row b of column a.
+struct Tile {
+    float a0, a1, a2, a3, b0, b1, b2, b3, c0, c1, c2, c3, d0, d1, d2, d3;
+};
+
+void store(uint ch, uint of_chunk, Tile t)
+{
+    const uint tile = pc.first + of_chunk, per_image = pc.tiles_x * pc.tiles_y;
+    const uint width = pc.size_x;
+    const uint image = quotient(tile, per_image), place_of = tile - image * per_image;
+    const uint ty = quotient(place_of, pc.tiles_x);
+    const uint row = ty * M, col = (place_of - ty * pc.tiles_x) * M;
+    const uint to = ((image * pc.chs + ch) * pc.size_y + row) * width + col;
+    const uint cols = of_chunk < pc.tiles ? width - col : 0;
+    const bvec4 x = lessThan(uvec4(0, 1, 2, 3), uvec4(cols));
+    const bvec4 y = lessThan(uvec4(0, 1, 2, 3), uvec4(pc.size_y - row));
+    if (x.x && y.x) write(to, t.a0);
+    if (x.y && y.x) write(to + 1, t.b0);
+    if (x.x && y.y) write(to + width, t.a1);
+    if (x.y && y.y) write(to + width + 1, t.b1);
+    if (M == 2) return;
+    if (x.z && y.x) write(to + 2, t.c0);
+    if (x.w && y.x) write(to + 3, t.d0);
+    if (x.z && y.y) write(to + width + 2, t.c1);
+    if (x.w && y.y) write(to + width + 3, t.d1);
+    if (x.x && y.z) write(to + 2 * width, t.a2);
+    if (x.y && y.z) write(to + 2 * width + 1, t.b2);
+    if (x.z && y.z) write(to + 2 * width + 2, t.c2);
+    if (x.w && y.z) write(to + 2 * width + 3, t.d2);
+    if (x.x && y.w) write(to + 3 * width, t.a3);
+    if (x.y && y.w) write(to + 3 * width + 1, t.b3);
+    if (x.z && y.w) write(to + 3 * width + 2, t.c3);
+    if (x.w && y.w) write(to + 3 * width + 3, t.d3);
+}
+
 void main()
 {
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
@@ -124,34 +159,16 @@ void main()
         y3 = finish(y3, add);
     }
 
-    const uint width = pc.size_x, per_image = pc.tiles_x * pc.tiles_y;
-    for (uint lane = 0; lane < TILES; lane++) {
-        const uint tile = pc.first + tile0 + lane;
-        const uint image = quotient(tile, per_image), place_of = tile - image * per_image;
-        const uint ty = quotient(place_of, pc.tiles_x);
-        const uint row = ty * M, col = (place_of - ty * pc.tiles_x) * M;
-        const uint to = ((image * pc.chs + ch) * pc.size_y + row) * width + col;
-        const uint rows = tile0 + lane < pc.tiles ? pc.size_y - row : 0;
-        const bvec4 ok = lessThan(uvec4(0, 1, 2, 3), uvec4(rows));
 #ifdef TEXEL
-#define OF_LANE(v) v[lane]
+    // One by one: an element of a vector that is found by a variable goes through memory.
+#define OF(c) Tile(y0.v0.c, y0.v1.c, y0.v2.c, y0.v3.c, y1.v0.c, y1.v1.c, y1.v2.c, y1.v3.c, \
+                   y2.v0.c, y2.v1.c, y2.v2.c, y2.v3.c, y3.v0.c, y3.v1.c, y3.v2.c, y3.v3.c)
+    store(ch, tile0, OF(x));
+    store(ch, tile0 + 1, OF(y));
+    store(ch, tile0 + 2, OF(z));
+    store(ch, tile0 + 3, OF(w));
 #else
-#define OF_LANE(v) v
+    store(ch, tile0, Tile(y0.v0, y0.v1, y0.v2, y0.v3, y1.v0, y1.v1, y1.v2, y1.v3, y2.v0, y2.v1,
+                          y2.v2, y2.v3, y3.v0, y3.v1, y3.v2, y3.v3));
 #endif
-#define STORE_COLUMN(j, o)                                                      \
-        if (col + j < width) {                                                  \
-            if (ok.x) write(to + j, OF_LANE(o.v0));                             \
-            if (ok.y) write(to + j + width, OF_LANE(o.v1));                     \
-            if (M == 4) {                                                       \
-                if (ok.z) write(to + j + 2 * width, OF_LANE(o.v2));             \
-                if (ok.w) write(to + j + 3 * width, OF_LANE(o.v3));             \
-            }                                                                   \
-        }
-        STORE_COLUMN(0, y0)
-        STORE_COLUMN(1, y1)
-        if (M == 4) {
-            STORE_COLUMN(2, y2)
-            STORE_COLUMN(3, y3)
-        }
-    }
 }

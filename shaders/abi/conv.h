@@ -40,7 +40,7 @@ struct tuff_winograd_pc {
     int off_x, off_y;      // place read by the first tap for pixel 0
     uint tiles_x, tiles_y; // of one image
     uint first, tiles;
-    uint pitch;            // written: elements from one row of the products to the next
+    uint pitch;            // elements from one channel's tiles to the next one's
     uint splits, part;     // sums to be added, and elements from one to the next
     uint after;            // TUFF_AFTER bits, and the tuff_act
 };

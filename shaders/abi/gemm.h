@@ -39,6 +39,14 @@ struct tuff_conv_pc {
     uint w_row, w_ch;              // distances in w of channels written and channels read
 };
 
+// The same where the kernel is one tap, without strides and pads; and the products of a
+// Winograd convolution, one a group.
+struct tuff_point_pc {
+    tuff_gemm g;
+    uint plane;       // pixels of an image
+    uint w_row, w_ch;
+};
+
 struct tuff_conv_dw_pc {
     tuff_gemm g;                // m: channels of dy in a group, n: channels of x in it * taps
     uint from_x, from_y, from_z; // x
@@ -48,12 +56,11 @@ struct tuff_conv_dw_pc {
 };
 
 // gemm_packed.comp: element (row, col) of y lies at
-// batch * batch_step + col / plane * image_step + row * plane + col % plane.
+// col / plane * image_step + row * plane + col % plane.
 struct tuff_packed_pc {
     tuff_gemm g;
     uint plane, image_step;
     uint bias_col; // 1: the bias runs along the columns, 0: along the rows
-    uint batch_step;
 };
 
 // pack.comp

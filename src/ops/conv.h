@@ -81,10 +81,12 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
     TUFF_CONV_PLAN(kind##slide);  /* depthwise, on CPU-like drivers */          \
     TUFF_CONV_PLAN(kind##winograd4); /* 3 x 3, see conv_winograd.h; on CPU-like drivers */ \
     TUFF_CONV_PLAN(kind##winograd2);                                            \
+    TUFF_CONV_PLAN(kind##point);  /* kernels of one tap, on CPU-like drivers */ \
     TUFF_CONV_PLAN(kind##packed); /* large, on CPU-like drivers */              \
     TUFF_CONV_PLAN(kind##texel);  /* on CPU-like drivers */                     \
     TUFF_CONV_PLAN(kind##winograd4_tile); /* on GPUs */                         \
     TUFF_CONV_PLAN(kind##winograd2_tile);                                       \
+    TUFF_CONV_PLAN(kind##point_tile);                                           \
     TUFF_CONV_PLAN(kind##direct); /* few channels in a group, on GPUs */        \
     TUFF_CONV_PLAN(kind##tile);   /* on GPUs */                                 \
     TUFF_CONV_PLAN(kind##plain)
@@ -102,11 +104,13 @@ TUFF_CONV_PLAN(dw_plain);
     { TUFF_KERNEL("slide", tuff_conv_##kind##slide),                            \
       TUFF_COARSE_KERNEL("winograd4", tuff_conv_##kind##winograd4, TUFF_WINOGRAD4), \
       TUFF_KERNEL("winograd2", tuff_conv_##kind##winograd2),                    \
+      TUFF_KERNEL("point", tuff_conv_##kind##point),                            \
       TUFF_KERNEL("packed", tuff_conv_##kind##packed),                          \
       TUFF_KERNEL("texel", tuff_conv_##kind##texel),                            \
       TUFF_COARSE_GPU_KERNEL("winograd4_tile", tuff_conv_##kind##winograd4_tile, \
                              TUFF_WINOGRAD4),                                   \
       TUFF_GPU_KERNEL("winograd2_tile", tuff_conv_##kind##winograd2_tile),      \
+      TUFF_GPU_KERNEL("point_tile", tuff_conv_##kind##point_tile),              \
       TUFF_GPU_KERNEL("direct", tuff_conv_##kind##direct),                      \
       TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
       TUFF_KERNEL("plain", tuff_conv_##kind##plain) }

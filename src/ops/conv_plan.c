@@ -178,6 +178,69 @@ static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
                               &f->pc, f->pc_bytes, k, plan);
 }
 
+// ---- kernels of one tap ------------------------------------------------------------------
+
+enum {
+    POINT_ROWS = 16, POINT_COLS = 4, // a tile of conv_point.comp: rows, subgroups of columns
+    POINT_LEAST = 1 << 14            // products that are worth packing w
+};
+
+// Where a convolution is a matrix product on the same memory: no step from one pixel read to
+// the next but one, nothing around them.
+static bool is_point(const conv_plan *f, struct tuff_point_pc *point)
+{
+    const struct tuff_conv_pc *pc = &f->pc.conv;
+    *point = (struct tuff_point_pc){ .plane = pc->to_x * pc->to_y * pc->to_z,
+                                     .w_row = pc->w_row, .w_ch = pc->w_ch };
+    return taps_of(pc) == 1 && !divided(pc) && pc->mul_x == 1 && pc->mul_y == 1 &&
+           pc->mul_z == 1 && !pc->off_x && !pc->off_y && !pc->off_z &&
+           pc->from_x == pc->to_x && pc->from_y == pc->to_y && pc->from_z == pc->to_z;
+}
+
+static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    const tuff_product *p = &f->p;
+    const tuff_gemm *g = &p->g;
+    const tuff_call *c = p->call;
+    const uint32_t w = k->subgroup;
+    struct tuff_point_pc pc;
+    if (!is_point(f, &pc) || pc.plane % 4 != 0 || !tuff_takes_texels(k)) return false;
+    // Panels hold rows of one group; backwards its rows lie apart from those of the next.
+    if (g->batches > 1 && (g->m % w != 0 || pc.w_ch != 1)) return false;
+    if (!plan->forced && (double)g->m * g->n * g->k * g->batches < POINT_LEAST) return false;
+    if (p->residual >= 0 && tuff_call_has(c, p->residual)) return false;
+    if (!tuff_product_direct(p, k) || !tuff_fits_texel(k, &c->in[p->b], 16)) return false;
+    if (k->max_loop && g->k > k->max_loop / 2) return false; // pack.comp takes it whole
+    if (!tuff_product_cut(&f->p, k, 1, 4, true)) return false;
+    const struct tuff_pack_pc pack = { .rows = g->m * g->batches, .k = g->k,
+                                       .row_step = pc.w_row, .inner_step = pc.w_ch,
+                                       .inner = g->k };
+    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = p->a, .rows = pack.rows,
+                               .pc = &pack, .pc_bytes = sizeof pack };
+    if (!tuff_product_pack(p, &left, 1, k, plan)) return false;
+    pc.g = *g;
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_point);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_bias(p, d);
+    tuff_spec(d, w);
+    TUFF_PUSH(d, pc);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(g->m, POINT_ROWS) *
+                     tuff_ceil_div(g->n, POINT_COLS * w) * g->batches * g->splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
+static bool gather_point_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    struct tuff_point_pc pc;
+    return is_point(f, &pc) && tuff_product_tile(&f->p, TUFF_SHADER_conv_point_tile, &pc,
+                                                 sizeof pc, pc.w_ch == 1, false, k, plan);
+}
+
+// ---- 3 x 3 -------------------------------------------------------------------------------
+
 static bool gather_winograd4(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
     return tuff_winograd(&f->p, &f->pc.conv, 4, false, k, plan);
@@ -197,6 +260,8 @@ static bool gather_winograd2_tile(conv_plan *f, const tuff_caps *k, tuff_plan *p
 {
     return tuff_winograd(&f->p, &f->pc.conv, 2, true, k, plan);
 }
+
+// ---- all ---------------------------------------------------------------------------------
 
 // Each of them for the three kinds of call that gather.
 #define GATHER(name, gather)                                                    \
@@ -222,6 +287,8 @@ GATHER(winograd4, gather_winograd4)
 GATHER(winograd2, gather_winograd2)
 GATHER(winograd4_tile, gather_winograd4_tile)
 GATHER(winograd2_tile, gather_winograd2_tile)
+GATHER(point, gather_point)
+GATHER(point_tile, gather_point_tile)
 GATHER(packed, gather_packed)
 GATHER(texel, gather_texel)
 GATHER(direct, gather_direct)

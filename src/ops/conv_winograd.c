@@ -10,9 +10,9 @@ enum {
     SUMS = 240,           // channels of one f32 sum with m = 4, see winograd.glsl
     CHUNK = 4 << 20,      // bytes of V and the products that a cache may hold
     MOST_CHUNKS = 16,     // each takes three dispatches
-    ROWS = 16, COLS = 4,  // a tile of gemm_packed.comp: so many rows, and subgroups of columns
+    ROWS = 16, COLS = 4,  // a tile of conv_point.comp: so many rows, and subgroups of columns
     TILE = 64,            // the edges of a tile of gemm_tile.glsl
-    TILE_CHANNELS = 32, TILE_PIXELS = 256 // what is worth the way on a GPU
+    TILE_CHANNELS = 32, TILE_PIXELS = 256 // what is thought to be worth the way on a GPU
 };
 
 typedef struct winograd {
@@ -71,36 +71,50 @@ static void describe(winograd *g, const struct tuff_conv_pc *c)
                    (has(g, p->residual) ? TUFF_AFTER_RESIDUAL : 0);
 }
 
-// Whether it is faster than a sum over kernel taps. On CPU-like drivers what an element of each
-// part takes was measured (lavapipe 22.3), in products of gemm_packed.comp, whose operands cost
-// the other way some 30 for every tap of every pixel and channel.
-static bool is_worth(const winograd *g, uint64_t pixels)
+static double up_to(double n, double unit) { return ceil(n / unit) * unit; }
+
+// Whether it is faster than a sum over kernel taps. On CPU-like drivers by what parts of both
+// take (lavapipe 22.3), in products of a tile of conv_point.comp: a tile of x transformed, one
+// of a result transformed back, a kernel, an output of a product, an element packed.
+static bool is_worth(const winograd *g, double pixels)
 {
-    const double rows = g->rows, chs = g->chs, tiles = g->tiles;
+    enum { OUTPUT = 28, PACKED = 4 };
     if (g->tile)
         return g->rows >= TILE_CHANNELS && g->chs >= TILE_CHANNELS && pixels >= TILE_PIXELS;
-    const double in = g->m == 4 ? 1300 : 580, out = g->m == 4 ? 490 : 145;
-    const double w = g->m == 4 ? 730 : 330;
-    const double here = tiles * (in * chs + out * rows + g->batches * rows * chs) +
-                        w * rows * chs;
-    return here < 9 * (double)pixels * chs * (rows + 30);
+    const double in = g->m == 4 ? 1650 : 700, out = g->m == 4 ? 780 : 260;
+    const double kernel = g->m == 4 ? 1100 : 400;
+    const double rows = up_to(g->rows, ROWS), cols = COLS * g->k->subgroup, chs = g->chs;
+    const double here = g->tiles * (in * chs + out * g->rows) + kernel * chs * g->rows +
+                        g->batches * rows * up_to(g->tiles, cols) * (chs + OUTPUT);
+    const double there = up_to(pixels, cols) * (9 * chs * (rows + PACKED) + OUTPUT * rows);
+    return here < there;
 }
 
 // ---- sizes -------------------------------------------------------------------------------
 
 static uint32_t panel(const winograd *g) { return g->tile ? 0 : g->k->subgroup; }
 
-// Bytes of one of the matrices of U or V.
-static size_t matrix_bytes(const winograd *g, uint32_t rows)
+// Channels that U has.
+static uint32_t channels(const winograd *g)
 {
-    const uint32_t w = panel(g);
-    if (!w) return (size_t)rows * g->chs * sizeof(float);
-    return (size_t)tuff_ceil_div(rows, w) * w * tuff_ceil_div(g->chs, 4) * 4 * sizeof(float);
+    return g->tile ? g->chs : tuff_ceil_div(g->chs, 4) * 4;
 }
 
 static uint32_t pitch(const winograd *g, uint32_t tiles)
 {
     return g->tile ? tiles : tuff_ceil_div(tiles, 4) * 4;
+}
+
+static size_t u_bytes(const winograd *g)
+{
+    const uint32_t w = panel(g);
+    const size_t rows = w ? (size_t)tuff_ceil_div(g->rows, w) * w : g->rows;
+    return g->batches * rows * channels(g) * sizeof(float);
+}
+
+static size_t v_bytes(const winograd *g, uint32_t tiles)
+{
+    return (size_t)g->batches * g->chs * pitch(g, tiles) * sizeof(float);
 }
 
 static size_t product_bytes(const winograd *g, uint32_t tiles)
@@ -117,14 +131,13 @@ static bool fits(const winograd *g, size_t bytes)
 static bool chunk_of(const winograd *g, uint32_t *tiles)
 {
     const uint32_t unit = g->tile ? TILE : COLS * g->k->subgroup;
-    const size_t v = g->batches * matrix_bytes(g, unit), m = product_bytes(g, unit);
-    uint64_t units = CHUNK / (v + m);
+    uint64_t units = CHUNK / (v_bytes(g, unit) + product_bytes(g, unit));
     if (units * MOST_CHUNKS * unit < g->tiles)
         units = tuff_ceil_div(g->tiles, MOST_CHUNKS * unit);
     if (units < 1) units = 1;
     *tiles = units * unit < g->tiles ? (uint32_t)(units * unit) : g->tiles;
-    return fits(g, g->batches * matrix_bytes(g, *tiles)) && fits(g, product_bytes(g, *tiles)) &&
-           fits(g, g->batches * matrix_bytes(g, g->rows));
+    return fits(g, u_bytes(g)) && fits(g, v_bytes(g, *tiles)) &&
+           fits(g, product_bytes(g, *tiles));
 }
 
 // ---- dispatches --------------------------------------------------------------------------
@@ -163,41 +176,39 @@ static void bind_or_any(const winograd *g, tuff_dispatch *d, int input, tuff_bin
 
 static void transform_w(const winograd *g, tuff_plan *plan)
 {
-    const uint32_t chs = g->tile ? g->chs : tuff_ceil_div(g->chs, 4) * 4;
     tuff_dispatch *d = add(g, TUFF_SHADER_winograd_w, TUFF_SHADER_winograd_w_texel, plan);
     tuff_bind(d, TUFF_ROLE_IN, g->p->a, kind(g, TUFF_BIND_TEXEL_F32), TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, U, TUFF_BIND_STORAGE, TUFF_WRITE);
     TUFF_PUSH(d, g->w);
-    end(g, d, (uint64_t)g->rows * chs);
+    end(g, d, (uint64_t)g->rows * channels(g) / (g->tile ? 1 : 4));
 }
 
 static void transform_in(const winograd *g, tuff_plan *plan, struct tuff_winograd_pc pc)
 {
-    const uint32_t chs = g->tile ? g->chs : tuff_ceil_div(g->chs, 4) * 4;
     tuff_dispatch *d = add(g, TUFF_SHADER_winograd_in, TUFF_SHADER_winograd_in_texel, plan);
     tuff_bind(d, TUFF_ROLE_IN, g->p->b, kind(g, TUFF_BIND_TEXEL_F32), TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, V, TUFF_BIND_STORAGE, TUFF_WRITE);
     TUFF_PUSH(d, pc);
-    end(g, d, (uint64_t)pc.tiles * chs);
+    end(g, d, (uint64_t)pc.tiles * g->chs);
 }
 
 static tuff_gemm product_of(const winograd *g, uint32_t tiles)
 {
-    return (tuff_gemm){ .m = g->rows, .n = tiles, .k = g->chs, .batches = g->batches,
+    return (tuff_gemm){ .m = g->rows, .n = pitch(g, tiles), .k = g->chs, .batches = g->batches,
                         .count = g->batches * g->rows * pitch(g, tiles), .splits = g->splits,
                         .k_step = g->step };
 }
 
-static void multiply_packed(const winograd *g, tuff_plan *plan, uint32_t tiles)
+static void multiply_panels(const winograd *g, tuff_plan *plan, uint32_t tiles)
 {
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_packed);
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_point);
     tuff_bind(d, TUFF_ROLE_SCRATCH, U, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, V, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, TUFF_BIND_STORAGE, TUFF_WRITE);
     bind_any(g, d, TUFF_BIND_TEXEL_F32);
     tuff_spec(d, g->k->subgroup);
-    TUFF_PUSH(d, (struct tuff_packed_pc){ .g = product_of(g, tiles), .plane = pitch(g, tiles),
-                                          .batch_step = g->rows * pitch(g, tiles) });
+    TUFF_PUSH(d, (struct tuff_point_pc){ .g = product_of(g, tiles),
+                                         .plane = pitch(g, tiles) });
     const uint32_t cols = tuff_ceil_div(tiles, COLS * g->k->subgroup);
     tuff_grid(d, (uint64_t)tuff_ceil_div(g->rows, ROWS) * cols * g->batches * g->splits, g->k);
 }
@@ -229,7 +240,6 @@ static void transform_out(const winograd *g, tuff_plan *plan, struct tuff_winogr
 {
     const uint32_t many = g->tile ? pc.tiles : tuff_ceil_div(pc.tiles, 4);
     tuff_dispatch *d = add(g, TUFF_SHADER_winograd_out, TUFF_SHADER_winograd_out_texel, plan);
-    pc.pitch = pitch(g, pc.tiles);
     pc.part = g->batches * g->rows * pc.pitch;
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, kind(g, TUFF_BIND_TEXEL_F32X4), TUFF_READ);
     tuff_bind_out(d, 0);
@@ -261,17 +271,18 @@ bool tuff_winograd(const tuff_product *p, const struct tuff_conv_pc *conv, int m
     describe(&g, conv);
     if (!can_run(&g) || !(plan->forced || is_worth(&g, p->g.n)) || !chunk_of(&g, &chunk))
         return false;
-    plan->scratch[U] = g.batches * matrix_bytes(&g, g.rows);
-    plan->scratch[V] = g.batches * matrix_bytes(&g, chunk);
+    plan->scratch[U] = u_bytes(&g);
+    plan->scratch[V] = v_bytes(&g, chunk);
     plan->scratch[PRODUCTS] = product_bytes(&g, chunk);
     transform_w(&g, plan);
     for (uint32_t first = 0; first < g.tiles; first += chunk) {
         const uint32_t tiles = g.tiles - first < chunk ? g.tiles - first : chunk;
         g.in.first = g.out.first = first;
         g.in.tiles = g.out.tiles = tiles;
+        g.in.pitch = g.out.pitch = pitch(&g, tiles);
         transform_in(&g, plan, g.in);
         if (tile) multiply_tile(&g, plan, tiles);
-        else multiply_packed(&g, plan, tiles);
+        else multiply_panels(&g, plan, tiles);
         transform_out(&g, plan, g.out);
     }
     return true;

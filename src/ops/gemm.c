@@ -163,7 +163,7 @@ static size_t panel_bytes(uint32_t rows, uint32_t k, uint32_t w)
     return (size_t)tuff_ceil_div(rows, w) * w * tuff_ceil_div(k, 4) * 16;
 }
 
-static bool add_panels(const tuff_product *p, const tuff_panels *from, int scratch,
+bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scratch,
                        const tuff_caps *k, tuff_plan *plan)
 {
     const size_t bytes = panel_bytes(from->rows, p->g.k, k->subgroup);
@@ -197,7 +197,8 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
     if (!tuff_takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g)) return false;
     if (k->max_loop && p->g.k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
-    if (!add_panels(p, left, 1, k, plan) || !add_panels(p, right, 2, k, plan)) return false;
+    if (!tuff_product_pack(p, left, 1, k, plan) || !tuff_product_pack(p, right, 2, k, plan))
+        return false;
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_packed);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 1, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 2, TUFF_BIND_TEXEL_F32X4, TUFF_READ);

@@ -83,6 +83,10 @@ typedef struct tuff_panels {
     uint32_t flag;
 } tuff_panels;
 
+// Appends the dispatch that packs an operand into a scratch; false when it does not fit.
+bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scratch,
+                       const tuff_caps *k, tuff_plan *plan);
+
 // The variant of CPU-like drivers for large products without batches, whole: both operands are
 // packed into scratch 1 and 2 first. Element (row, col) of y lies at
 // col / plane * image_step + row * plane + col % plane, where an image_step of 0 says that y is

@@ -1,0 +1,11 @@
+// Sixteen rows of sums by one subgroup of W invocations, whose left operand lies in panels of W
+// rows: what gemm_packed.comp and conv_point.comp share.
+#define EACH_ROW(DO)                                                            \
+    DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)                             \
+    DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)
+#define DECLARE_ROW(r) vec4 s##r = vec4(0.0);
+// A panel that no row of this W uses is never fetched: compilers see to it.
+// Chosen by mix, not by ?:, which would become branches that these drivers keep.
+#define SPREAD(x0, x1, x2, x3, r)                                               \
+    subgroupShuffle(mix(mix(x0, x1, (r) / W == 1), mix(x2, x3, (r) / W == 3),   \
+                        (r) / W >= 2), (r) % W)
