@@ -21,6 +21,21 @@ struct tuff_block_pc {
     uint blocks;
 };
 
+// A codebook of that many bits, in those of block*.comp that are built with -DCODEBOOK.
+#define TUFF_FORMAT_CODEBOOK 16 // + bits
+
+struct tuff_codebook_pc {
+    uint cols, words; // indices and words of a row
+    uint count;       // indices in all
+    uint span;        // indices of one part, of codebook_grad
+    uint parts;
+};
+
+struct tuff_codebook_matmul_pc {
+    tuff_gemm g;
+    uint words; // of a row
+};
+
 struct tuff_block_matmul_pc {
     tuff_gemm g;
     uint row_bytes;  // of w

@@ -91,4 +91,55 @@ TUFF_API TUFF_CHECK tuff_status tuff_block_matmul(tuff_stream *s, const tuff_ten
                                                   const tuff_tensor *bias,
                                                   const tuff_tensor *residual, tuff_tensor *y,
                                                   const tuff_block_matmul_params *p);
+
+// ---- codebooks ---------------------------------------------------------------------------
+//
+// Weights that share values (Han et al., "Deep Compression", arXiv:1510.00149): a codebook
+// holds 2^bits numbers, and each weight is an index into it, of 1 to 8 bits. The indices of a
+// row are a stream of bits in 32-bit words, lowest bit first: index k begins at bit k bits of
+// the row, and a row ends with its last word.
+
+// Words of a row of `cols` indices; 0 where bits is not within 1 to 8.
+TUFF_API int64_t tuff_codebook_words(int bits, int64_t cols);
+// On the host: rows x cols indices to words and back.
+// Fails: TUFF_ERR_ARG (a NULL, bits, a negative size, or an index of 2^bits or more).
+TUFF_API TUFF_CHECK tuff_status tuff_codebook_pack(int bits, const uint8_t *indices,
+                                                   int64_t rows, int64_t cols,
+                                                   uint32_t *words);
+TUFF_API TUFF_CHECK tuff_status tuff_codebook_unpack(int bits, const uint32_t *words,
+                                                     int64_t rows, int64_t cols,
+                                                     uint8_t *indices);
+
+typedef struct tuff_codebook_params {
+    int64_t cols; // indices in a row; 0: as many as the words hold
+} tuff_codebook_params;
+// y [.., cols] = codebook[indices]. indices: u32 [.., words]; codebook: f32 [2^bits].
+TUFF_API TUFF_CHECK tuff_status tuff_codebook_dequantize(tuff_stream *s,
+                                                         const tuff_tensor *indices,
+                                                         const tuff_tensor *codebook,
+                                                         tuff_tensor *y,
+                                                         const tuff_codebook_params *p);
+
+typedef struct tuff_codebook_matmul_params {
+    int act; // tuff_act
+} tuff_codebook_matmul_params;
+// y [.., N] = act(x [.., K] W^T + bias + residual), W [N, K] = codebook[indices [N, words]].
+// `bias` [N] and `residual` (of y's shape) may be NULL; y may be residual.
+TUFF_API TUFF_CHECK tuff_status tuff_codebook_matmul(tuff_stream *s, const tuff_tensor *x,
+                                                     const tuff_tensor *indices,
+                                                     const tuff_tensor *codebook,
+                                                     const tuff_tensor *bias,
+                                                     const tuff_tensor *residual,
+                                                     tuff_tensor *y,
+                                                     const tuff_codebook_matmul_params *p);
+
+typedef struct tuff_codebook_grad_params {
+    int bits; // of the codebook: 1 to 8; 0: 4
+} tuff_codebook_grad_params;
+// dcodebook [2^bits], each the sum of the elements of dw [.., cols] that have its index: what
+// fine-tuning a codebook needs. The sums are added in an order fixed by the shapes.
+TUFF_API TUFF_CHECK tuff_status tuff_codebook_grad(tuff_stream *s, const tuff_tensor *dw,
+                                                   const tuff_tensor *indices,
+                                                   tuff_tensor *dcodebook,
+                                                   const tuff_codebook_grad_params *p);
 #endif

@@ -1,0 +1,17 @@
+// Codebooks: what codebook.c and codebook_matmul.c share.
+#ifndef TUFF_OPS_CODEBOOK_H
+#define TUFF_OPS_CODEBOOK_H
+#include "ops/op.h"
+#include <tuff/ops/block.h>
+
+enum { TUFF_CODEBOOK_BITS = 8 };
+
+// Bits of an index into a codebook of rank 1; more than 8 for one that is too large.
+int tuff_codebook_bits(const tuff_desc *codebook);
+// Fails with a sentence unless a codebook has one dim of 2 to 256 numbers, a power of two.
+tuff_status tuff_codebook_check(const tuff_desc *codebook);
+// Index k of a row.
+uint32_t tuff_codebook_index(int bits, const uint32_t *row, int64_t k);
+// Makes drawn words into ones with all kinds of indices.
+void tuff_codebook_draw(const tuff_desc *indices, uint32_t *words);
+#endif
