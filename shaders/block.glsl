@@ -10,7 +10,7 @@
 // reference on every device.
 //
 // Who includes this has declared the constant FORMAT, and block_fetch(i), word i of the
-// blocks; packed.glsl and abi/block.h come before.
+// blocks, and with CODEBOOK the texels `codebook`; packed.glsl and abi/block.h come before.
 #include "block_size.glsl"
 #include "block_table.glsl"
 
@@ -108,6 +108,19 @@ vec4 quad_q6_k(uint at, uint q)
     return block_f16(at + 208) * float(scale) * vec4(ivec4(low | high << 4) - 32);
 }
 
+#ifdef CODEBOOK
+uint index_word(uint i) { return block_fetch(i); }
+#include "codebook.glsl"
+
+float codebook_at(uint i) { return texelFetch(codebook, int(i)).x; }
+
+vec4 block_quad(uint at, uint q)
+{
+    const uint from = at >> 2;
+    return vec4(codebook_at(index_at(from, 4 * q)), codebook_at(index_at(from, 4 * q + 1)),
+                codebook_at(index_at(from, 4 * q + 2)), codebook_at(index_at(from, 4 * q + 3)));
+}
+#else
 // Quad q of the block at byte `at`.
 vec4 block_quad(uint at, uint q)
 {
@@ -144,3 +157,4 @@ vec4 block_quad(uint at, uint q)
     }
     return quad_q45_k(at, q);
 }
+#endif

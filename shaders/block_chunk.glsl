@@ -18,7 +18,7 @@
 // Choices are made by mix, not by ?:, which would become branches that these drivers keep.
 //
 // Who includes this has declared the constant FORMAT, and chunk_fetch(i), texel i of the
-// blocks, where i may be past the end; packed.glsl and abi/block.h come before.
+// blocks, where i may be past the end, and with CODEBOOK the texels `codebook`; packed.glsl and abi/block.h come before.
 #include "block_size.glsl"
 #include "block_table.glsl"
 
@@ -164,6 +164,60 @@ void head_words(uint side, uint byte)
 #undef HEAD
 }
 
+#ifdef CODEBOOK
+void chunk_in(uint side, uint c) {}
+
+// The 32 indices are as many words as an index has bits.
+void group_at(uint side, uint at, uint c)
+{
+    chunk_scale[side] = vec2(1.0);
+    chunk_min[side] = vec2(0.0);
+    low_words(side, at);
+}
+
+// Numbers of a small codebook, which chunk_begin keeps in registers; of a large one they are
+// fetched one by one.
+float chunk_table[16];
+
+void chunk_begin()
+{
+    if (BITS > 4) return;
+    for (int i = 0; i < 16; i++)
+        chunk_table[i] = texelFetch(codebook, min(i, (1 << BITS) - 1)).x;
+}
+
+#define EITHER(a, b, bit) mix(a, b, (i & (bit)) != 0)
+#define FOUR(n)                                                                 \
+    EITHER(EITHER(chunk_table[n], chunk_table[n + 1], 1),                       \
+           EITHER(chunk_table[n + 2], chunk_table[n + 3], 1), 2)
+
+float codebook_at(uint i)
+{
+    if (BITS == 1) return EITHER(chunk_table[0], chunk_table[1], 1);
+    if (BITS == 2) return FOUR(0);
+    if (BITS == 3) return EITHER(FOUR(0), FOUR(4), 4);
+    if (BITS == 4) return EITHER(EITHER(FOUR(0), FOUR(4), 4), EITHER(FOUR(8), FOUR(12), 4), 8);
+    return texelFetch(codebook, int(i)).x;
+}
+
+// Index n of the 32; n is a literal.
+uint chunk_index(uint side, uint n)
+{
+    const uint bit = n * BITS, word = 8 * side + bit / 32, shift = bit % 32;
+    uint v = chunk_low[word] >> shift;
+    if (shift + BITS > 32) v |= chunk_low[min(word + 1, 15)] << (32 - shift) % 32;
+    return v & ((1 << BITS) - 1);
+}
+
+vec4 chunk_levels(uint side, uint q)
+{
+    return vec4(codebook_at(chunk_index(side, 4 * q)), codebook_at(chunk_index(side, 4 * q + 1)),
+                codebook_at(chunk_index(side, 4 * q + 2)),
+                codebook_at(chunk_index(side, 4 * q + 3)));
+}
+#else
+void chunk_begin() {}
+
 // Fetches the group that begins with chunk c of the block at byte `at`.
 void group_at(uint side, uint at, uint c)
 {
@@ -296,3 +350,4 @@ vec4 chunk_levels(uint side, uint q)
         return vec4(iq4_value(v.x), iq4_value(v.y), iq4_value(v.z), iq4_value(v.w));
     return vec4(ivec4(v)) - float(ZERO_LEVEL);
 }
+#endif

@@ -7,6 +7,7 @@
 //   binding 1  w     bytes in 32-bit words  read
 //   binding 2  y     f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias  texels; anything when TUFF_AFTER_BIAS is not set
+//   binding 4  codebook  texels, with -DCODEBOOK: w is indices then
 //   spec 0     FORMAT  TUFF_FORMAT_..., of w
 //   spec 1     ROWS    1, 2 or 4
 //   grid       tiles of 4 columns x row tiles x splits, folded
@@ -22,6 +23,9 @@ layout(binding = 0) readonly buffer X { vec4 x[]; };
 layout(binding = 1) readonly buffer Blocks { uint w[]; };
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
+#ifdef CODEBOOK
+layout(binding = 4) uniform samplerBuffer codebook;
+#endif
 uint block_fetch(uint i) { return w[i]; }
 #include "block.glsl"
 

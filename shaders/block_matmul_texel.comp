@@ -13,6 +13,7 @@
 //   binding 1  w     texels of four words
 //   binding 2  y     f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias  texels; anything when TUFF_AFTER_BIAS is not set
+//   binding 4  codebook  texels, with -DCODEBOOK: w is indices then
 //   spec 0     W       invocations in a workgroup, which is one subgroup: 4, 8 or 16
 //   spec 1     FORMAT  TUFF_FORMAT_..., of w
 //   spec 2     ROWS    1, 2 or 4
@@ -32,6 +33,9 @@ layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) uniform usamplerBuffer w;
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
+#ifdef CODEBOOK
+layout(binding = 4) uniform samplerBuffer codebook;
+#endif
 
 uint last_texel;
 uvec4 chunk_fetch(uint i) { return texelFetch(w, int(min(i, last_texel))); }
@@ -118,6 +122,7 @@ void main()
     const uint x_step = pc.g.k / 4;
     uint x_at = begin / 4 + lane % 8, c = 0;
     last_texel = pc.last_texel;
+    chunk_begin();
 
     EACH_ROW(DECLARE)
     for (uint k = begin; k < end; k += 32 * GROUP) {

@@ -5,6 +5,7 @@
 //
 //   binding 0  w       texels of four words
 //   binding 1  panels  vec4[panel][k / 4][W]  write   W rows a panel
+//   binding 2  codebook  texels, with -DCODEBOOK: w is indices then
 //   spec 0     W       invocations in a workgroup, and rows of a panel
 //   spec 1     FORMAT  TUFF_FORMAT_...
 //   grid       panels, folded
@@ -17,6 +18,9 @@ layout(constant_id = 1) const uint FORMAT = TUFF_FORMAT_Q4_0;
 layout(push_constant) uniform Push { tuff_block_matmul_pc pc; };
 layout(binding = 0) uniform usamplerBuffer w;
 layout(binding = 1) writeonly buffer Panels { vec4 panels[]; };
+#ifdef CODEBOOK
+layout(binding = 2) uniform samplerBuffer codebook;
+#endif
 uint last_texel;
 uvec4 chunk_fetch(uint i) { return texelFetch(w, int(min(i, last_texel))); }
 #include "block_chunk.glsl"
@@ -37,6 +41,7 @@ void main()
     uint at = min(panel * W + lane, pc.g.n - 1) * pc.row_bytes;
     uint to = panel * chunks * 8 * W + lane, c = 0;
     last_texel = pc.last_texel;
+    chunk_begin();
     for (uint i = 0; i < chunks; i++) {
         if (c % GROUP == 0) group_at(0, at, c);
         chunk_in(0, c);

@@ -1,17 +1,10 @@
 // block_matmul: a product with a matrix in blocks. The shaders are block_matmul_*.comp, and
 // gemm.h's for what follows.
 #include "ops/block.h"
-#include "ops/gemm.h"
+#include "ops/block_plan.h"
 #include "ops/ops.h"
-#include "abi/block.h"
-#include <string.h>
 
-enum {
-    X, W, BIAS, RESIDUAL,
-    FEW_TILES = 16,       // fewer than this leave threads of a CPU idle
-    SHORTEST_PART = 1024, // products that are worth a part of their own
-    MOST_ROWS = 16        // of x, beyond which a GPU reads the blocks through shared memory
-};
+enum { X, W, BIAS, RESIDUAL };
 
 static int format_of(const tuff_call *c)
 {
@@ -88,129 +81,62 @@ static size_t units(const tuff_call *c) { return (size_t)columns(c); }
 
 // ---- plans ---------------------------------------------------------------------------------
 
-static tuff_product product_of(const tuff_call *c)
+static tuff_block_product product_of(const tuff_call *c)
 {
     const tuff_block_matmul_params *p = c->params;
     const uint32_t k = (uint32_t)inner(c), n = (uint32_t)columns(c);
-    tuff_product product = { .call = c, .a = X, .b = W, .bias = BIAS, .residual = RESIDUAL,
-                             .act = p->act, .bias_step = 1, .bias_n = n };
-    product.g = (tuff_gemm){ .m = (uint32_t)(tuff_desc_count(&c->in[X]) / k), .n = n, .k = k,
-                             .batches = 1 };
-    return product;
+    const tuff_product product = { .call = c, .a = X, .b = W, .bias = BIAS,
+                                   .residual = RESIDUAL, .act = p->act, .bias_step = 1,
+                                   .bias_n = n,
+                                   .g = { .m = (uint32_t)(tuff_desc_count(&c->in[X]) / k),
+                                          .n = n, .k = k, .batches = 1 } };
+    return (tuff_block_product){ .p = product, .format = (uint32_t)p->format, .codebook = -1,
+                                 .unit = (uint32_t)tuff_block_kinds[p->format].count,
+                                 .row_bytes = (uint32_t)tuff_block_row(p->format, inner(c)) };
 }
 
-static struct tuff_block_matmul_pc push_of(const tuff_product *p)
-{
-    const size_t row = tuff_block_row(format_of(p->call), (int64_t)p->g.k);
-    return (struct tuff_block_matmul_pc){ .g = p->g, .row_bytes = (uint32_t)row,
-                                          .last_texel = (uint32_t)((row * p->g.n - 1) / 16) };
-}
-
-static void push(const tuff_product *p, tuff_dispatch *d)
-{
-    const struct tuff_block_matmul_pc pc = push_of(p);
-    TUFF_PUSH(d, pc);
-}
-
-// Whether kernels that take blocks by the chunk are worth it: a driver with few texels sees no
-// matrix of a MiB through them, and the one there is takes a minute to compile them.
-static bool takes_chunks(const tuff_call *c, const tuff_caps *k)
-{
-    return tuff_takes_texels(k) && k->max_texels > 1 << 16 &&
-           tuff_fits_texel(k, &c->in[W], 16);
-}
-
-// A software driver with many rows of x: the blocks become an operand of the packed product.
 static bool packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
-    tuff_product p = product_of(c);
-    const struct tuff_pack_pc a = { .rows = p.g.m, .k = p.g.k, .row_step = p.g.k,
-                                    .inner_step = 1, .inner = p.g.k };
-    const struct tuff_block_matmul_pc b = push_of(&p);
-    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = X, .rows = p.g.m,
-                               .pc = &a, .pc_bytes = sizeof a };
-    const tuff_panels right = { .shader = TUFF_SHADER_block_pack, .input = W, .rows = p.g.n,
-                                .pc = &b, .pc_bytes = sizeof b, .words = true,
-                                .flagged = true, .flag = (uint32_t)format_of(c) };
-    return takes_chunks(c, k) &&
-           tuff_product_packed(&p, &left, &right, p.g.n, 0, k, plan);
+    tuff_block_product b = product_of(c);
+    return tuff_block_packed(&b, k, plan);
 }
 
-// The rows of x that one subgroup, or group, takes.
-static uint32_t rows_of_tile(const tuff_product *p) { return p->g.m >= 3 ? 4 : p->g.m; }
-
-// A software driver with few: a subgroup takes some of them and two columns a lane.
 static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
-    tuff_product p = product_of(c);
-    const uint32_t w = k->subgroup, rows = rows_of_tile(&p);
-    if (!takes_chunks(c, k) || !tuff_fits_texel(k, &c->in[X], 16)) return false;
-    const bool direct = tuff_product_direct(&p, k) && !tuff_call_has(c, RESIDUAL);
-    const uint64_t tiles = (uint64_t)tuff_ceil_div(p.g.n, 2 * w) * tuff_ceil_div(p.g.m, rows);
-    const uint32_t unit = (uint32_t)tuff_block_kinds[format_of(c)].count;
-    uint32_t parts = tiles < FEW_TILES ? FEW_TILES / (uint32_t)tiles : 1;
-    if (parts > p.g.k / SHORTEST_PART) parts = p.g.k / SHORTEST_PART;
-    if (!tuff_product_cut(&p, k, parts, unit, direct)) return false;
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_block_matmul_texel);
-    tuff_bind(d, TUFF_ROLE_IN, X, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_IN, W, TUFF_BIND_TEXEL_U32X4, TUFF_READ);
-    tuff_product_bind_y(&p, d);
-    tuff_product_bind_bias(&p, d);
-    tuff_spec(d, w);
-    tuff_spec(d, (uint32_t)format_of(c));
-    tuff_spec(d, rows);
-    push(&p, d);
-    tuff_grid(d, tiles * p.g.splits, k);
-    tuff_product_finish(&p, k, plan);
-    return true;
+    tuff_block_product b = product_of(c);
+    return tuff_block_texel(&b, k, plan);
 }
 
-// A GPU with few rows of x.
 static bool group(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
-    tuff_product p = product_of(c);
-    const uint32_t rows = rows_of_tile(&p);
-    const bool direct = tuff_product_direct(&p, k) && !tuff_call_has(c, RESIDUAL);
-    if (p.g.m > MOST_ROWS || k->max_group < 128 || k->max_group_size[0] < 128) return false;
-    if (!tuff_product_cut(&p, k, 1, 4, direct)) return false;
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_block_matmul_group);
-    tuff_bind_in(d, X);
-    tuff_bind_in(d, W);
-    tuff_product_bind_y(&p, d);
-    tuff_product_bind_bias(&p, d);
-    tuff_spec(d, (uint32_t)format_of(c));
-    tuff_spec(d, rows);
-    push(&p, d);
-    tuff_grid(d, (uint64_t)tuff_ceil_div(p.g.n, 4) * tuff_ceil_div(p.g.m, rows) * p.g.splits,
-              k);
-    tuff_product_finish(&p, k, plan);
-    return true;
+    tuff_block_product b = product_of(c);
+    return tuff_block_group(&b, k, plan);
 }
 
-// A GPU with many.
 static bool tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
-    tuff_product p = product_of(c);
-    struct tuff_block_matmul_pc pc = push_of(&p);
-    if (p.g.m <= MOST_ROWS) return false; // `group` takes it
-    if (!tuff_product_tile(&p, TUFF_SHADER_block_matmul_tile, &pc, sizeof pc, true, true, k,
+    tuff_block_product b = product_of(c);
+    struct tuff_block_matmul_pc pc = tuff_block_push(&b);
+    if (b.p.g.m <= TUFF_BLOCK_ROWS) return false; // `group` takes it
+    if (!tuff_product_tile(&b.p, TUFF_SHADER_block_matmul_tile, &pc, sizeof pc, true, true, k,
                            plan))
         return false;
-    tuff_spec(&plan->d[0], (uint32_t)format_of(c));
+    tuff_spec(&plan->d[0], b.format);
     return true;
 }
 
 static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
-    tuff_product p = product_of(c);
+    tuff_block_product b = product_of(c);
     const uint32_t wg = tuff_group_size(k);
-    if (!tuff_product_cut(&p, k, 1, 4, tuff_product_direct(&p, k))) return false;
-    tuff_dispatch *d = tuff_product_add(&p, TUFF_SHADER_block_matmul_plain, plan);
+    if (!tuff_product_cut(&b.p, k, 1, 4, tuff_product_direct(&b.p, k))) return false;
+    tuff_dispatch *d = tuff_product_add(&b.p, TUFF_SHADER_block_matmul_plain, plan);
+    const struct tuff_block_matmul_pc pc = tuff_block_push(&b);
     tuff_spec(d, wg);
-    tuff_spec(d, (uint32_t)format_of(c));
-    push(&p, d);
-    tuff_grid(d, tuff_ceil_div((uint64_t)p.g.count * p.g.splits, wg), k);
-    tuff_product_finish(&p, k, plan);
+    tuff_spec(d, b.format);
+    TUFF_PUSH(d, pc);
+    tuff_grid(d, tuff_ceil_div((uint64_t)b.p.g.count * b.p.g.splits, wg), k);
+    tuff_product_finish(&b.p, k, plan);
     return true;
 }
 

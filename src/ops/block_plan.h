@@ -1,0 +1,26 @@
+// Plans of products whose right operand lies in blocks: what block_matmul and codebook_matmul
+// share. The shaders are block_matmul_*.comp and block_pack.comp.
+#ifndef TUFF_OPS_BLOCK_PLAN_H
+#define TUFF_OPS_BLOCK_PLAN_H
+#include "ops/gemm.h"
+#include "abi/block.h"
+
+enum { TUFF_BLOCK_ROWS = 16 }; // of x, beyond which a GPU takes tiles in shared memory
+
+typedef struct tuff_block_product {
+    tuff_product p;     // a: x [m][k]; b: its rows are columns of the product
+    uint32_t format;    // TUFF_FORMAT_...
+    uint32_t unit;      // numbers of a block: sums are cut at multiples of it
+    uint32_t row_bytes; // of a row of b
+    int codebook;       // input that b's indices look into; -1: b holds numbers
+} tuff_block_product;
+
+// What the kernels are pushed, once p.g is complete.
+struct tuff_block_matmul_pc tuff_block_push(const tuff_block_product *b);
+
+// Variants, whole. k is a multiple of 32. For software drivers, of many rows of x and of few;
+// for GPUs, of few.
+bool tuff_block_packed(tuff_block_product *b, const tuff_caps *k, tuff_plan *plan);
+bool tuff_block_texel(tuff_block_product *b, const tuff_caps *k, tuff_plan *plan);
+bool tuff_block_group(tuff_block_product *b, const tuff_caps *k, tuff_plan *plan);
+#endif
