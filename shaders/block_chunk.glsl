@@ -17,8 +17,9 @@
 //
 // Choices are made by mix, not by ?:, which would become branches that these drivers keep.
 //
-// Who includes this has declared the constant FORMAT, and chunk_fetch(i), texel i of the
-// blocks, where i may be past the end, and with CODEBOOK the texels `codebook`; packed.glsl and abi/block.h come before.
+// Who includes this has declared the constant FORMAT, chunk_fetch(i), texel i of the blocks,
+// where i may be past the end, and with CODEBOOK the texels `codebook`; packed.glsl and
+// abi/block.h come before.
 #include "block_size.glsl"
 #include "block_table.glsl"
 
@@ -211,9 +212,9 @@ uint chunk_index(uint side, uint n)
 
 vec4 chunk_levels(uint side, uint q)
 {
-    return vec4(codebook_at(chunk_index(side, 4 * q)), codebook_at(chunk_index(side, 4 * q + 1)),
-                codebook_at(chunk_index(side, 4 * q + 2)),
-                codebook_at(chunk_index(side, 4 * q + 3)));
+    const uint n = 4 * q;
+    return vec4(codebook_at(chunk_index(side, n)), codebook_at(chunk_index(side, n + 1)),
+                codebook_at(chunk_index(side, n + 2)), codebook_at(chunk_index(side, n + 3)));
 }
 #else
 void chunk_begin() {}

@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // codebook_grad, its first half: the sums of a part of dw by index, one part an invocation, in
-// an array of its own; or with -DGROUP one part a workgroup, whose invocations own two numbers of
-// the codebook each and look at every element, 128 at a time out of shared memory.
+// an array of its own; or with -DGROUP one part a workgroup, whose invocations own two numbers
+// of the codebook each and look at every element, 128 at a time out of shared memory.
 //
 //   binding 0  dw       f32[count]  read
 //   binding 1  indices  words       read

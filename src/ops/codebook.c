@@ -14,7 +14,8 @@ int64_t tuff_codebook_words(int bits, int64_t cols)
     return bits < 1 || bits > TUFF_CODEBOOK_BITS ? 0 : (cols * bits + 31) / 32;
 }
 
-static tuff_status check_host(int bits, const void *a, const void *b, int64_t rows, int64_t cols)
+static tuff_status check_host(int bits, const void *a, const void *b, int64_t rows,
+                              int64_t cols)
 {
     TUFF_REQUIRE(a && b, ARG, "codebook: a pointer is NULL");
     TUFF_REQUIRE(bits >= 1 && bits <= TUFF_CODEBOOK_BITS, ARG, "codebook: bits is %d, expected "
@@ -181,8 +182,8 @@ const tuff_op tuff_op_codebook_dequantize = {
     .tol = { .f32 = 0 }, // numbers are copied
     .sample = { -2, 2 },
     .prepare = prepare,
-    .cases = TUFF_CASES("1 2", "3x7 4 cols=107", "5x11 8", "2x3x5 16 cols=37", "13x6 32 cols=37",
-                        "7x7 64 cols=37", "5x9 128 cols=41", "3x70 256")
+    .cases = TUFF_CASES("1 2", "3x7 4 cols=107", "5x11 8", "2x3x5 16 cols=37",
+                        "13x6 32 cols=37", "7x7 64 cols=37", "5x9 128 cols=41", "3x70 256")
 };
 
 tuff_status tuff_codebook_dequantize(tuff_stream *s, const tuff_tensor *indices,
@@ -220,7 +221,8 @@ static tuff_status infer_grad(const tuff_call *c, tuff_desc out[])
     words.dtype = TUFF_U32;
     words.dim[dw->rank - 1] = tuff_codebook_words(bits, last_dim(dw));
     TUFF_REQUIRE(tuff_desc_equal(of, &words), SHAPE, "indices is %s, expected %s",
-                 tuff_desc_print(of, got, sizeof got), tuff_desc_print(&words, want, sizeof want));
+                 tuff_desc_print(of, got, sizeof got),
+                 tuff_desc_print(&words, want, sizeof want));
     out[0] = TUFF_SHAPE(TUFF_F32, (int64_t)1 << bits);
     return TUFF_OK;
 }
@@ -321,8 +323,9 @@ const tuff_op tuff_op_codebook_grad = {
                         "2x5x33 2x5x2 bits=1", "70001 6563 bits=3")
 };
 
-tuff_status tuff_codebook_grad(tuff_stream *s, const tuff_tensor *dw, const tuff_tensor *indices,
-                               tuff_tensor *dcodebook, const tuff_codebook_grad_params *p)
+tuff_status tuff_codebook_grad(tuff_stream *s, const tuff_tensor *dw,
+                               const tuff_tensor *indices, tuff_tensor *dcodebook,
+                               const tuff_codebook_grad_params *p)
 {
     return tuff_run(s, &tuff_op_codebook_grad, TUFF_RUN_IN(dw, indices),
                     TUFF_RUN_OUT(dcodebook), p);
