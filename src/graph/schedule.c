@@ -12,6 +12,12 @@ typedef struct life {
     int first, last; // producing step (-1: before all), last reading step (nsteps: for ever)
 } life;
 
+// What a value of its own takes: memory is cut at such places.
+static size_t aligned(size_t bytes)
+{
+    return (bytes + TUFF_BUFFER_ALIGN - 1) / TUFF_BUFFER_ALIGN * TUFF_BUFFER_ALIGN;
+}
+
 static void find_lives(const tuff_program *p, life *lives)
 {
     const tuff_graph *g = p->graph;
@@ -139,7 +145,7 @@ static void span_node_outputs(tuff_program *p, const life *lives, int s, bool re
         p->span_of[v] = over;
         if (over >= 0) p->spans[over].last = last;
         else p->span_of[v] = add_span(p, tuff_desc_bytes(&g->values[v].desc), s, last);
-        p->stats.unshared += tuff_desc_bytes(&g->values[v].desc);
+        p->stats.unshared += aligned(tuff_desc_bytes(&g->values[v].desc));
     }
 }
 
@@ -163,7 +169,7 @@ static tuff_status plan_step(tuff_program *p, int s, bool reuse)
         out->scratch[i] = add_span(p, plan.scratch[i], reuse ? s : 0,
                                    reuse ? s : p->graph->nsteps);
         out->scratch_bytes += plan.scratch[i];
-        p->stats.unshared += plan.scratch[i];
+        p->stats.unshared += aligned(plan.scratch[i]);
     }
     return TUFF_OK;
 }
@@ -175,7 +181,7 @@ static void span_inputs(tuff_program *p)
         if (g->values[v].kind == TUFF_VALUE_BOUND) p->where[v] = g->values[v].bound;
         if (g->values[v].kind != TUFF_VALUE_INPUT) continue;
         p->span_of[v] = add_span(p, tuff_desc_bytes(&g->values[v].desc), -1, g->nsteps);
-        p->stats.unshared += tuff_desc_bytes(&g->values[v].desc);
+        p->stats.unshared += aligned(tuff_desc_bytes(&g->values[v].desc));
     }
 }
 
