@@ -55,10 +55,15 @@ void main()
         best = MODE == TUFF_POOL_ARGMAX ? X(at) : uintBitsToFloat(y[i]);
         sum = uintBitsToFloat(y[i]);
     }
-    for (int r = 0; r < KH; r++) {
+    // Of large windows a mean visits the real cells alone; small ones are faster unrolled.
+    const bool real = MODE == TUFF_POOL_MEAN && !INSIDE && KH * KW > 256;
+    const int first_row = real ? max(-top, 0) : 0, first_col = real ? max(-left, 0) : 0;
+    const int end_row = real ? min(KH, bottom + 1 - top) : KH;
+    const int end_col = real ? min(KW, right + 1 - left) : KW;
+    for (int r = first_row; r < end_row; r++) {
         const int iy = INSIDE ? top + r : clamp(top + r, 0, bottom);
         float of_row = 0.0; // rows are summed apart: short sums lose less
-        for (int c = 0; c < KW; c++) {
+        for (int c = first_col; c < end_col; c++) {
             const int ix = INSIDE ? left + c : clamp(left + c, 0, right);
             const uint cell = base + uint(iy) * pc.w + uint(ix);
             const float v = X(cell);
