@@ -255,6 +255,9 @@ X(binarize)
 X(binarize_pack)
 X(binary_matmul)
 X(binary_conv2d)
+X(ternarize)
+X(ternary_matmul)
+X(matmul_q8)
 
 // ---- block
 X(dequantize_blocks)

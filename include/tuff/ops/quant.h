@@ -172,4 +172,26 @@ TUFF_API TUFF_CHECK tuff_status tuff_binary_conv2d(tuff_stream *s, const tuff_te
                                                    const tuff_tensor *x_scale,
                                                    const tuff_tensor *w_scale, tuff_tensor *y,
                                                    const tuff_binary_conv2d_params *p);
+
+// ---- few levels ----------------------------------------------------------------------------
+
+// y u32 [..., 2, words] of x [..., K]: for 32 elements of a row, in bits as binarize_pack has
+// them, a word that says which are beyond the row's threshold, |x| > |threshold|, and behind
+// all of those one that says which of them are above 0. scale [...] is the mean of |x| over
+// what is beyond. Ternary weight networks (Li et al. 2016) take 0.7 times the mean of |x|:
+// tuff_mean_abs with a factor of 0.7.
+TUFF_API TUFF_CHECK tuff_status tuff_ternarize(tuff_stream *s, const tuff_tensor *x,
+                                               const tuff_tensor *threshold, tuff_tensor *y,
+                                               tuff_tensor *scale);
+// y [..., N] = (x w^T) scale, x [..., K], w u32 [N, 2, words] of ternarize; scale [N], one, or
+// NULL (1). K is at most 131,072.
+TUFF_API TUFF_CHECK tuff_status tuff_ternary_matmul(tuff_stream *s, const tuff_tensor *x,
+                                                    const tuff_tensor *w,
+                                                    const tuff_tensor *scale, tuff_tensor *y);
+// y [..., N] = (x (w - zero_point)^T) scale, x [..., K], w i8 or u8 [N, K]: weights of 8 bits
+// under activations of f32. scale and zero_point (w's type) [N], one, or NULL (1, 0). K is at
+// most 131,072.
+TUFF_API TUFF_CHECK tuff_status tuff_matmul_q8(tuff_stream *s, const tuff_tensor *x,
+                                               const tuff_tensor *w, const tuff_tensor *scale,
+                                               const tuff_tensor *zero_point, tuff_tensor *y);
 #endif

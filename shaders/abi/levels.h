@@ -1,0 +1,12 @@
+// Read by the C compiler and by glslang: the only description of this layout.
+#include "abi.h"
+
+// FORMAT of levels_*.comp: what the rows of w are made of.
+#define TUFF_LEVELS_BYTES   0 // i8 or u8
+#define TUFF_LEVELS_TERNARY 1 // two bit planes
+
+struct tuff_levels_pc {
+    uint m, n, k;
+    uint sign;          // of bytes: 0x80 for i8, 0 for u8
+    uint scales, zeros; // none, one, or one a row of w
+};

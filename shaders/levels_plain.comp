@@ -1,0 +1,100 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// y = (x w^T) scale for w of few levels (matmul_q8, ternary_matmul): one output an invocation,
+// or with -DGROUP, for few rows on GPUs, one column of up to four rows by 32 invocations, which
+// read neighbouring words.
+//
+//   binding 0  x      f32[m][k]                                     read
+//   binding 1  w      bytes in words, or bit planes                 read
+//   binding 2  y      f32[m][n]                                     write
+//   binding 3  scale  f32[n]; anything when there is none           read
+//   binding 4  zero   texels, bytes in words; likewise
+//   spec 0     WG     workgroup size; 128 with -DGROUP
+//   spec 1     FORMAT TUFF_LEVELS_...
+//   grid       m n / WG, or tiles of 4 columns x 4 rows; folded
+// Sums of 64 quads are added up, so that long ones lose little.
+#include "common.glsl"
+#include "quotient.glsl"
+#include "bytes.glsl"
+#include "abi/levels.h"
+layout(local_size_x_id = 0) in;
+layout(constant_id = 0) const uint WG = 64;
+layout(constant_id = 1) const uint FORMAT = TUFF_LEVELS_BYTES;
+layout(push_constant) uniform Push { tuff_levels_pc pc; };
+layout(binding = 0) readonly buffer X { float x[]; };
+layout(binding = 1) readonly buffer Rows { uint w[]; };
+layout(binding = 2) writeonly buffer Y { float y[]; };
+layout(binding = 3) readonly buffer Scale { float scale[]; };
+layout(binding = 4) uniform usamplerBuffer zero_point;
+uint word(uint i) { return w[min(i, uint(w.length()) - 1u)]; }
+#include "levels.glsl"
+
+float zero_of(uint row)
+{
+    if (pc.zeros == 0u) return 0.0;
+    const uint i = pc.zeros == 1u ? 0u : row;
+    return float(byte_at(texelFetch(zero_point, int(i >> 2)).x, i, pc.sign));
+}
+
+float scale_of(uint row)
+{
+    if (pc.scales == 0u) return 1.0;
+    return scale[pc.scales == 1u ? 0u : row];
+}
+
+vec4 quad_of_x(uint row, uint q)
+{
+    vec4 v = vec4(0.0);
+    for (uint i = 0u; i < 4u; i++)
+        if (4u * q + i < pc.k) v[i] = x[row * pc.k + 4u * q + i];
+    return v;
+}
+
+#ifdef GROUP
+const uint LANES = 32u, COLS = 4u, ROWS = 4u;
+shared vec4 part[LANES * COLS]; // of the rows
+
+void main()
+{
+    const uint cols = (pc.n + COLS - 1u) / COLS, tile = group_index() / cols;
+    const uint row0 = tile * ROWS;
+    if (row0 >= pc.m) return; // the whole workgroup leaves together
+    const uint t = gl_LocalInvocationIndex, lane = t % LANES;
+    const uint want = (group_index() - tile * cols) * COLS + t / LANES;
+    const uint col = min(want, pc.n - 1u), quads = (pc.k + 3u) / 4u;
+    const uint rows = min(pc.m - row0, ROWS);
+    const float zero = zero_of(col);
+    vec4 sum = vec4(0.0);
+    for (uint q = lane; q < quads; q += LANES) {
+        const vec4 l = quad_levels(quad_bits(col, q), zero);
+        for (uint r = 0u; r < rows; r++) sum[r] += dot(quad_of_x(row0 + r, q), l);
+    }
+    part[t] = sum;
+    for (uint half_n = LANES / 2u; half_n > 0u; half_n /= 2u) {
+        barrier();
+        if (lane < half_n) part[t] += part[t + half_n];
+    }
+    barrier();
+    // Row `lane` of the tile is stored by the lane of its number.
+    if (lane < rows && want < pc.n)
+        y[(row0 + lane) * pc.n + want] = part[t - lane][lane] * scale_of(want);
+}
+#else
+void main()
+{
+    const uint i = group_index() * WG + gl_LocalInvocationIndex;
+    const uint row = quotient(i, pc.n), col = i - row * pc.n;
+    if (row >= pc.m) return;
+    const uint quads = (pc.k + 3u) / 4u;
+    const float zero = zero_of(col);
+    float sum = 0.0;
+    for (uint q = 0u; q < quads;) {
+        const uint end = min(quads, q + 64u);
+        float few = 0.0;
+        for (; q < end; q++)
+            few += dot(quad_of_x(row, q), quad_levels(quad_bits(col, q), zero));
+        sum += few;
+    }
+    y[i] = sum * scale_of(col);
+}
+#endif
