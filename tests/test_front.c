@@ -41,8 +41,8 @@ static void convolutions(void)
 {
     const float x9[] = { 1, 2, 3, 4, 5, 6, 7, 8, 9 }, w4[] = { 1, 0, 0, 1 };
     const float ones[] = { 1, 1, 1, 1 }, half = 0.5f;
-    const tuff_conv2d_params size3 = { .size = { 3, 3 } }, size2 = { .size = { 2, 2 } };
-    const tuff_conv2d_params relu = { .act = TUFF_ACT_RELU };
+    const tuff_conv_params size3 = { .size = { 3, 3 } }, size2 = { .size = { 2, 2 } };
+    const tuff_conv_params relu = { .act = TUFF_ACT_RELU };
     tuff_tensor *x = tensor(SHAPE(1, 1, 3, 3), x9), *w = tensor(SHAPE(1, 1, 2, 2), w4);
     tuff_tensor *bias = tensor(SHAPE(1), &half), *dy = tensor(SHAPE(1, 1, 2, 2), ones);
     GIVES(SHAPE(1, 1, 2, 2), tuff_conv2d(stream, x, w, NULL, NULL, y, NULL), 6, 8, 12, 14);

@@ -118,7 +118,7 @@ exit:
     }
 }
 
-#define CONV(...) &(const tuff_conv2d_params){ __VA_ARGS__ }
+#define CONV(...) &(const tuff_conv_params){ __VA_ARGS__ }
 #define POOL(...) &(const tuff_pool2d_params){ __VA_ARGS__ }
 
 // Forward and the gradients by x, w and b, the last being a sum over N, H and W.
@@ -130,6 +130,25 @@ exit:
       CONV(.size = { rows, cols }, __VA_ARGS__), SUMS },                        \
     { name, "reduce_sum", { "dy" }, { "db" },                                   \
       &(const tuff_reduce_params){ .axes = 1 | 2 | 8 }, SUMS }
+// The same over other dims; `axes` is all but channels. Backwards a transposed convolution is a
+// plain one, and its gradient by w has its input in the place of dy.
+#define CONV_ANY(name, sizes, kernel, all, ...)                                 \
+    { name, name, { "x", "w", "b" }, { "y" }, CONV(__VA_ARGS__), SUMS },        \
+    { name, name "_input_grad", { "dy", "w" }, { "dx" },                        \
+      CONV(.size = SIZES sizes, __VA_ARGS__), SUMS },                            \
+    { name, name "_weight_grad", { "x", "dy" }, { "dw" },                       \
+      CONV(.size = SIZES kernel, __VA_ARGS__), SUMS },                           \
+    { name, "reduce_sum", { "dy" }, { "db" },                                   \
+      &(const tuff_reduce_params){ .axes = (all) }, SUMS }
+#define TRANSPOSE_CASES(name, conv, kernel, all, more, ...)                     \
+    { name, name, { "x", "w", "b" }, { "y" },                                   \
+      CONV(.output_padding = SIZES more, __VA_ARGS__), SUMS },                   \
+    { name, conv, { "dy", "w" }, { "dx" }, CONV(__VA_ARGS__), SUMS },           \
+    { name, conv "_weight_grad", { "dy", "x" }, { "dw" },                       \
+      CONV(.size = SIZES kernel, __VA_ARGS__), SUMS },                           \
+    { name, "reduce_sum", { "dy" }, { "db" },                                   \
+      &(const tuff_reduce_params){ .axes = (all) }, SUMS }
+#define SIZES(...) { __VA_ARGS__ }
 #define MAX_CASES(name, ...)                                                    \
     { name, "max_pool2d", { "x" }, { "y" }, POOL(__VA_ARGS__), 0 },             \
     { name, "max_pool2d_grad", { "x", "dy" }, { "dx" }, POOL(__VA_ARGS__), FEW }
@@ -198,6 +217,17 @@ static const golden goldens[] = {
     CONV_CASES("conv2d_group", 6, 7, 3, 3, .group = 3, .pad = { 1, 1, 1, 1 }),
     CONV_CASES("conv2d_depthwise", 6, 7, 3, 3, .group = 5, .stride = { 2, 2 },
                .pad = { 1, 1, 1, 1 }),
+    CONV_ANY("conv1d", (11), (3), 1 | 4, .stride = { 2 }, .pad = { 2, 1 }, .dilation = { 2 },
+             .group = 2),
+    CONV_ANY("conv3d", (4, 5, 5), (2, 3, 3), 1 | 2 | 4 | 16, .stride = { 1, 2, 1 },
+             .pad = { 1, 0, 1, 0, 1, 2 }, .dilation = { 2, 1, 1 }, .group = 2),
+    TRANSPOSE_CASES("conv_transpose1d", "conv1d", (4), 1 | 4, (2), .stride = { 3 },
+                    .pad = { 1, 1 }, .group = 2),
+    TRANSPOSE_CASES("conv_transpose2d", "conv2d", (3, 3), 1 | 2 | 8, (1, 2),
+                    .stride = { 2, 3 }, .pad = { 1, 0, 1, 0 }, .dilation = { 2, 1 },
+                    .group = 3),
+    TRANSPOSE_CASES("conv_transpose3d", "conv3d", (2, 3, 2), 1 | 2 | 4 | 16, (1, 0, 0),
+                    .stride = { 2, 1, 2 }, .pad = { 0, 1, 1, 0, 1, 1 }),
     MAX_CASES("max_halves", .kernel = { 2, 2 }),
     MAX_CASES("max_overlap", .kernel = { 3, 3 }, .stride = { 2, 2 }, .pad = { 1, 1, 1, 1 }),
     MAX_CASES("max_ties", .kernel = { 3, 2 }, .stride = { 1, 2 }, .pad = { 1, 0, 1, 0 }),

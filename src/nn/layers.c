@@ -78,7 +78,7 @@ static tuff_var conv_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x,
                           const tuff_var param[], int group)
 {
     const int *pad = l->arg[CONV_PAD];
-    const tuff_conv2d_params p = {
+    const tuff_conv_params p = {
         .stride = { l->arg[CONV_STRIDE][0], l->arg[CONV_STRIDE][1] },
         .pad = { pad[0], pad[1], pad[0], pad[1] },
         .dilation = { l->arg[CONV_DILATION][0], l->arg[CONV_DILATION][1] },

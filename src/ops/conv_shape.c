@@ -168,8 +168,8 @@ tuff_status tuff_conv_of(const tuff_call *c, int x, int w, int y, tuff_conv *v)
 }
 
 // Along one axis of a transposed convolution, as ONNX has it: without a size for the output it
-// is all that the input reaches, less the pads; with one, pads are what makes it so, and where
-// it is larger than all that, what is over follows at the end.
+// is all that the input reaches, less the pads; with one, pads are what makes it so (those that
+// are given do not count), and where it is larger than all that, what is over is at the end.
 static tuff_status transposed_extent(const tuff_call *c, tuff_conv *v, int axis)
 {
     const tuff_conv_params *p = c->params;
@@ -183,9 +183,6 @@ static tuff_status transposed_extent(const tuff_call *c, tuff_conv *v, int axis)
     int64_t size = i < 0 ? 1 : p->size[i];
     if (!size && is_same(p)) size = v->y[axis] * s;
     if (i >= 0 && size) {
-        TUFF_REQUIRE(!p->pad[i] && !p->pad[dims + i], ARG,
-                     "size of %s is %lld beside pads %d and %d", axis_name[axis],
-                     (long long)size, p->pad[i], p->pad[dims + i]);
         const int64_t total = all > size ? all - size : 0;
         v->pad[axis] = p->auto_pad == TUFF_AUTO_PAD_UPPER ? total / 2 : total - total / 2;
     } else if (i >= 0) {

@@ -30,34 +30,42 @@ static void bind_texel(tuff_dispatch *d, int input)
     tuff_bind(d, TUFF_ROLE_IN, input, TUFF_BIND_TEXEL_F32, TUFF_READ);
 }
 
-// From input 0 with the weights in input 1; what is read has the size `from`.
-static bool plan_slide(const tuff_call *c, const tuff_caps *k, tuff_plan *plan,
-                       struct tuff_slide_pc pc, int64_t kernel, int64_t stride, int act)
+// Cuts rows of `cols` columns into pieces: what an invocation walks. Returns the number of
+// invocations, 0 when it is too large.
+static uint32_t cut_rows(struct tuff_slide_pc *pc, uint32_t cols, const tuff_caps *k)
+{
+    const uint64_t strips = (uint64_t)pc->planes * pc->blocks;
+    const uint32_t wanted = strips < BUSY ? tuff_ceil_div(BUSY, strips) : 1;
+    const uint32_t most = tuff_ceil_div(cols, SHORTEST);
+    const uint32_t loop = k->max_loop ? k->max_loop / 2 : INT32_MAX;
+    pc->cols = tuff_ceil_div(cols, wanted < most ? wanted : most);
+    if (pc->cols > loop) pc->cols = loop;
+    pc->segments = tuff_ceil_div(cols, pc->cols);
+    const uint64_t lanes = strips * pc->segments;
+    return lanes > INT32_MAX ? 0 : (uint32_t)lanes; // what `quotient` takes
+}
+
+// From input 0 with the weights in input 1, by one of the two kernels.
+static bool plan_slide(const tuff_call *c, const tuff_caps *k, tuff_plan *plan, int shader,
+                       struct tuff_slide_pc pc, uint32_t cols, const tuff_conv *v, int act)
 {
     enum { FROM, W, BIAS, RESIDUAL };
+    const bool back = shader == TUFF_SHADER_conv_slide_back;
     const bool bias = c->nin > BIAS && tuff_call_has(c, BIAS);
     if (act > TUFF_ACT_RELU || (c->nin > RESIDUAL && tuff_call_has(c, RESIDUAL))) return false;
+    if (back && (bias || act)) return false;
     if (!texels(c, FROM, k) || !texels(c, W, k) || (bias && !texels(c, BIAS, k))) return false;
-    pc.blocks = tuff_ceil_div(pc.to_y, ROWS);
     pc.after = (uint32_t)act | (bias ? TUFF_AFTER_BIAS : 0);
-    const uint64_t strips = (uint64_t)pc.planes * pc.blocks;
-    const uint32_t wanted = strips < BUSY ? tuff_ceil_div(BUSY, strips) : 1;
-    const uint32_t most = tuff_ceil_div(pc.to_x, SHORTEST);
-    pc.cols = tuff_ceil_div(pc.to_x, wanted < most ? wanted : most);
-    const uint32_t loop = k->max_loop ? k->max_loop / 2 : INT32_MAX;
-    if (pc.cols > loop) pc.cols = loop;
-    pc.segments = tuff_ceil_div(pc.to_x, pc.cols);
-    const uint64_t lanes = strips * pc.segments;
-    if (lanes > INT32_MAX) return false; // what `quotient` takes
-    const uint32_t wg = tuff_group_size(k);
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_slide);
+    const uint32_t lanes = cut_rows(&pc, cols, k), wg = tuff_group_size(k);
+    if (!lanes) return false;
+    tuff_dispatch *d = tuff_plan_add(plan, shader);
     bind_texel(d, FROM);
     bind_texel(d, W);
     tuff_bind_out(d, 0);
-    bind_texel(d, bias ? BIAS : W);
+    if (!back) bind_texel(d, bias ? BIAS : W);
     tuff_spec(d, wg);
-    tuff_spec(d, (uint32_t)kernel);
-    tuff_spec(d, (uint32_t)stride);
+    tuff_spec(d, (uint32_t)v->k[1]);
+    if (!back) tuff_spec(d, (uint32_t)v->stride[1]);
     TUFF_PUSH(d, pc);
     tuff_grid(d, tuff_ceil_div(lanes, wg), k);
     return true;
@@ -72,8 +80,9 @@ TUFF_CONV_PLAN(slide)
         .planes = (uint32_t)(v.n * v.o), .chs = (uint32_t)v.o, .og = (uint32_t)v.og,
         .from_x = (uint32_t)v.x[2], .from_y = (uint32_t)v.x[1], .to_x = (uint32_t)v.y[2],
         .to_y = (uint32_t)v.y[1], .off_x = -(int)v.pad[2], .off_y = -(int)v.pad[1],
+        .blocks = tuff_ceil_div((uint64_t)v.y[1], ROWS),
     };
-    return plan_slide(c, k, plan, pc, v.k[1], v.stride[1],
+    return plan_slide(c, k, plan, TUFF_SHADER_conv_slide, pc, pc.to_x, &v,
                       ((const tuff_conv_params *)c->params)->act);
 }
 
@@ -81,14 +90,21 @@ TUFF_CONV_PLAN(slide)
 static bool plan_back(const tuff_call *c, const tuff_caps *k, tuff_plan *plan,
                       const tuff_conv *v, int act)
 {
-    if (!slides(v, k) || v->og != 1 || v->stride[1] != 1) return false;
-    const struct tuff_slide_pc pc = {
+    if (!slides(v, k) || v->og != 1) return false;
+    struct tuff_slide_pc pc = {
         .planes = (uint32_t)(v->n * v->c), .chs = (uint32_t)v->c, .og = 1,
         .from_x = (uint32_t)v->y[2], .from_y = (uint32_t)v->y[1], .to_x = (uint32_t)v->x[2],
         .to_y = (uint32_t)v->x[1], .off_x = (int)(v->pad[2] - v->k[2]) + 1,
         .off_y = (int)(v->pad[1] - v->k[1]) + 1, .flip = 1,
+        .blocks = tuff_ceil_div((uint64_t)v->x[1], ROWS),
     };
-    return plan_slide(c, k, plan, pc, v->k[1], 1, act);
+    if (v->stride[1] == 1)
+        return plan_slide(c, k, plan, TUFF_SHADER_conv_slide, pc, pc.to_x, v, act);
+    pc.off_x = (int)v->pad[2];
+    pc.off_y = (int)v->pad[1];
+    pc.blocks = tuff_ceil_div((uint64_t)v->x[1] + v->pad[1] % 2, ROWS);
+    const uint32_t cols = (uint32_t)((v->x[2] - 1 + v->pad[2]) / 2 - v->pad[2] / 2 + 1);
+    return plan_slide(c, k, plan, TUFF_SHADER_conv_slide_back, pc, cols, v, act);
 }
 
 TUFF_CONV_PLAN(dx_slide)

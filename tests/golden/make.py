@@ -42,6 +42,19 @@ def conv(case, x, w, pad=(0, 0, 0, 0), **options):
     save(case, x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad, db=b.grad)
 
 
+def conv_any(case, function, x, w, pad=None, **options):
+    """A convolution over 1 to 3 dims with pads as ours (all before, then all behind), or a
+    transposed one, which has options for its own."""
+    x, w = draw(*x), draw(*w)
+    b = draw(w.shape[1] * options["groups"] if pad is None else w.shape[0])
+    dims = len(pad or ()) // 2
+    sides = [side for i in reversed(range(dims)) for side in (pad[i], pad[dims + i])]
+    y = function(F.pad(x, sides) if dims else x, w, b, **options)
+    dy = draw(*y.shape)
+    y.backward(dy)
+    save(case, x=x, w=w, b=b, y=y, dy=dy, dx=x.grad, dw=w.grad, db=b.grad)
+
+
 def pool(case, function, x, **options):
     x = torch.tensor(x, dtype=torch.float64, requires_grad=True)
     y = function(x, **options)
@@ -332,6 +345,17 @@ def main():
     sure = (target > 0).double()
     loss("logits", lambda x: F.binary_cross_entropy_with_logits(x, sure, each, pos_weight=each),
          5, 7, target=sure, weight=each)
+
+    conv_any("conv1d", F.conv1d, (2, 4, 11), (6, 2, 3), pad=(2, 1), stride=2, dilation=2,
+             groups=2)
+    conv_any("conv3d", F.conv3d, (1, 4, 4, 5, 5), (6, 2, 2, 3, 3), pad=(1, 0, 1, 0, 1, 2),
+             stride=(1, 2, 1), dilation=(2, 1, 1), groups=2)
+    conv_any("conv_transpose1d", F.conv_transpose1d, (2, 4, 7), (4, 3, 4), stride=3, padding=1,
+             output_padding=2, groups=2)
+    conv_any("conv_transpose2d", F.conv_transpose2d, (1, 6, 4, 5), (6, 2, 3, 3), stride=(2, 3),
+             padding=(1, 0), output_padding=(1, 2), dilation=(2, 1), groups=3)
+    conv_any("conv_transpose3d", F.conv_transpose3d, (1, 2, 3, 2, 3), (2, 3, 2, 3, 2),
+             stride=(2, 1, 2), padding=(0, 1, 1), output_padding=(1, 0, 0), groups=1)
 
 
 main()

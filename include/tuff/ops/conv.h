@@ -25,7 +25,6 @@ typedef struct tuff_conv_params {
     bool fast;       // kernels with some five times the rounding of a plain sum may be taken:
                      // within 2e-5 of (|y| + rms(y)) where they keep to 1e-5 else
 } tuff_conv_params;
-typedef tuff_conv_params tuff_conv2d_params;
 
 // y = act(conv(x, w) + bias + residual): cross-correlation, as in ONNX Conv and PyTorch.
 // bias [O] or NULL; residual y's shape or NULL; y may be the residual.
@@ -72,7 +71,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_conv3d_weight_grad(tuff_stream *s, const tu
 // ConvTranspose1d to 3d; the gradient by x of a convolution, as an op of its own.
 // x [N, C, ...], w [C, O / group, k...], y [N, O, ...], each size
 // stride (x - 1) + output_padding + dilation (k - 1) + 1 - pads, or as `size` says: then pads
-// are found (`pad` is zero) that make it so, of an odd number one more before y, with
+// are found that make it so, whatever `pad` says, of an odd number one more before y, with
 // SAME_UPPER behind it. With SAME a size that is not given is stride x.
 TUFF_API TUFF_CHECK tuff_status tuff_conv_transpose1d(tuff_stream *s, const tuff_tensor *x,
                                                       const tuff_tensor *w,
