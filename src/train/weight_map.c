@@ -30,7 +30,7 @@ static void map_clear(map *m)
 {
     tuff_free(m->text);
     tuff_free(m->pair);
-    *m = (map){ NULL };
+    *m = (map){ .text = NULL };
 }
 
 static tuff_status read_line(map *m, char *line, int number, const char *path)
@@ -49,7 +49,7 @@ static tuff_status map_read(const char *path, map *m)
 {
     size_t size;
     int lines = 1;
-    *m = (map){ NULL };
+    *m = (map){ .text = NULL };
     TUFF_TRY(tuff_file_read(path, MAP_BYTES, (void **)&m->text, &size));
     for (size_t i = 0; i < size; i++) lines += m->text[i] == '\n';
     m->pair = tuff_alloc((size_t)lines, sizeof *m->pair);
@@ -104,7 +104,7 @@ static tuff_status fill(tuff_model *model, const tuff_safetensors *file, map *m,
 
 tuff_status tuff_model_map_weights(tuff_model *model, const char *path, const char *map_path)
 {
-    map m = { NULL };
+    map m = { .text = NULL };
     float *flat = NULL;
     tuff_safetensors *file = NULL;
     TUFF_REQUIRE(model && path && map_path, ARG, "map weights: a path or the model is NULL");
