@@ -265,7 +265,7 @@ static void ends_of_two(void)
         { "pow", -2, 3, -8 },
         { "pow", -2, 4, 16 },
         { "pow", -2, 0.5f, NAN },
-        { "pow", -2, 16777217, INFINITY }, // 2^24 + 1 is 2^24 in f32: even
+        { "pow", -2, (float)16777217, INFINITY }, // 2^24 + 1 is 2^24 in f32: even
         { "pow", 0, -1, INFINITY },
         { "pow", -0.0f, -1, -INFINITY },
         { "pow", -0.0f, -2, INFINITY },
