@@ -326,6 +326,15 @@ static void limit_on_loops_by_version(void)
     EXPECT_EQ(choose(s).caps.max_loop, 0);
 }
 
+static void swiftshader_is_given_pruned_modules(void)
+{
+    tuff_vk_snapshot s = lavapipe("");
+    EXPECT(!choose(s).specialize && !choose(nvidia_card()).specialize);
+    s.driver_id = 10; // VK_DRIVER_ID_GOOGLE_SWIFTSHADER
+    EXPECT(choose(s).specialize);
+    EXPECT_HAS(choose(s).quirks, "SwiftShader");
+}
+
 static void what_is_avoided(void)
 {
     const tuff_vk_snapshot s = nvidia_card(), m = moltenvk_mac();
@@ -370,6 +379,7 @@ int main(int argc, char **argv)
     CASE(on_an_older_driver);
     CASE(on_a_mac);
     CASE(limit_on_loops_by_version);
+    CASE(swiftshader_is_given_pruned_modules);
     CASE(what_is_avoided);
     CASE(odd_memory);
 #endif

@@ -13,6 +13,7 @@ typedef struct tuff_vk_choice {
     // Memory types in order of preference: for tensors, and for staging.
     int tensor_type[TUFF_VK_MOST_TYPES], tensor_types;
     int staging_type[TUFF_VK_MOST_TYPES], staging_types;
+    bool specialize;    // modules are pruned before the driver sees them (specialize.h)
     bool tensor_cached; // the host reads unified memory at full speed
     char quirks[256];   // a sentence for each quirk of caps, for the log; "" for none
     tuff_caps caps;

@@ -1,4 +1,5 @@
 // Layouts, shader modules and pipelines, each made once for a device.
+#include "device/vulkan/specialize.h"
 #include "device/vulkan/vk.h"
 #include "base/alloc.h"
 #include "base/thread.h"
@@ -92,28 +93,49 @@ static tuff_status module_room(vk_device *d, int shader)
     return TUFF_OK;
 }
 
+static tuff_status module_create(vk_device *d, const char *name, const uint32_t *words,
+                                 size_t bytes, VkShaderModule *module)
+{
+    tuff_status status = TUFF_OK;
+    VK(d->vk.vkCreateShaderModule(d->device,
+                                  &(VkShaderModuleCreateInfo){
+                                      .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                      .codeSize = bytes,
+                                      .pCode = words,
+                                  },
+                                  NULL, module));
+    vk_name(d, VK_OBJECT_TYPE_SHADER_MODULE, (uint64_t)*module, "%s", name);
+exit:
+    return status;
+}
+
 static tuff_status module_get(vk_device *d, int shader, VkShaderModule *module)
 {
     tuff_status status = TUFF_OK;
     const struct tuff_shader_code *code = tuff_shader_at(shader);
-    TUFF_REQUIRE(code->words, UNSUPPORTED, "this build leaves shader %s out", code->name);
     pthread_mutex_lock(&d->pipeline_lock);
     TUFF_GO(module_room(d, shader));
-    if (!d->module[shader]) {
-        VK(d->vk.vkCreateShaderModule(
-            d->device,
-            &(VkShaderModuleCreateInfo){
-                .sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                .codeSize = code->bytes,
-                .pCode = code->words,
-            },
-            NULL, &d->module[shader]));
-        vk_name(d, VK_OBJECT_TYPE_SHADER_MODULE, (uint64_t)d->module[shader], "%s",
-                code->name);
-    }
+    if (!d->module[shader])
+        TUFF_GO(module_create(d, code->name, code->words, code->bytes, &d->module[shader]));
     *module = d->module[shader];
 exit:
     pthread_mutex_unlock(&d->pipeline_lock);
+    return status;
+}
+
+// A module for one pipeline, pruned by its constants, for drivers that do not do it
+// themselves; *own receives it, or stays null where the common one serves.
+static tuff_status module_prune(vk_device *d, const vk_pipeline_key *k, VkShaderModule *own)
+{
+    const struct tuff_shader_code *code = tuff_shader_at(k->shader);
+    uint32_t *words = NULL;
+    size_t count = 0;
+    if (!d->choice.specialize) return TUFF_OK;
+    TUFF_TRY(tuff_vk_specialize(code->words, code->bytes / 4, k->spec, k->nspec, &words,
+                                &count));
+    if (!words) return TUFF_OK;
+    const tuff_status status = module_create(d, code->name, words, count * 4, own);
+    tuff_free(words);
     return status;
 }
 
@@ -169,9 +191,12 @@ static tuff_status build_one(vk_device *d, vk_pipeline *p)
     tuff_status status = TUFF_OK;
     const vk_pipeline_key *k = &p->key;
     VkPipeline made = VK_NULL_HANDLE, none = VK_NULL_HANDLE;
-    VkShaderModule module = VK_NULL_HANDLE;
+    VkShaderModule module = VK_NULL_HANDLE, own = VK_NULL_HANDLE;
     vk_layout layout;
-    TUFF_GO(module_get(d, k->shader, &module));
+    const struct tuff_shader_code *code = tuff_shader_at(k->shader);
+    TUFF_REQUIRE(code->words, UNSUPPORTED, "this build leaves shader %s out", code->name);
+    TUFF_GO(module_prune(d, k, &own));
+    if (!own) TUFF_GO(module_get(d, k->shader, &module));
     TUFF_GO(vk_layout_get(d, k->signature, &layout));
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
@@ -188,9 +213,9 @@ static tuff_status build_one(vk_device *d, vk_pipeline *p)
                 .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                 .pNext = k->subgroup ? &subgroup : NULL,
                 .stage = VK_SHADER_STAGE_COMPUTE_BIT,
-                .module = module,
+                .module = own ? own : module,
                 .pName = "main",
-                .pSpecializationInfo =
+                .pSpecializationInfo = own ? NULL :
                     &(VkSpecializationInfo){
                         .mapEntryCount = (uint32_t)k->nspec,
                         .pMapEntries = entry,
@@ -208,6 +233,7 @@ static tuff_status build_one(vk_device *d, vk_pipeline *p)
     else
         d->vk.vkDestroyPipeline(d->device, made, NULL);
 exit:
+    d->vk.vkDestroyShaderModule(d->device, own, NULL);
     return status;
 }
 
