@@ -17,7 +17,7 @@ static tuff_var alpha_forward(const tuff_emit *e, const tuff_layer *l, const tuf
                               int n, const tuff_var param[])
 {
     (void)n, (void)param;
-    const tuff_alpha_params p = { .alpha = l->real[0] != 0 ? l->real[0] : TUFF_ZERO };
+    const tuff_alpha_params p = { .alpha = l->real[0] != 0 ? l->real[0] : -0.0f };
     return tuff_graph_op(e->g, l->kind->name, x, 1, &p);
 }
 
