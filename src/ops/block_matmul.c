@@ -151,8 +151,11 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
     const tuff_blocks_params blocks = { .format = p->format };
     const int64_t k = inner(&n->call), cols = columns(&n->call);
     const int64_t rows = tuff_desc_count(&n->call.in[X]) / k;
-    const tuff_var w = TUFF_V(t, &tuff_op_dequantize_blocks, &blocks, n->in[W]);
-    const tuff_var flat = t->reshape(t, d, &TUFF_SHAPE(TUFF_F32, rows, cols));
+    const tuff_dtype type = n->call.in[X].dtype;
+    const tuff_cast_params cast = { .to = (int)type };
+    tuff_var w = TUFF_V(t, &tuff_op_dequantize_blocks, &blocks, n->in[W]);
+    if (type != TUFF_F32) w = TUFF_V(t, &tuff_op_cast, &cast, w);
+    const tuff_var flat = t->reshape(t, d, &TUFF_SHAPE(type, rows, cols));
     dx[X] = t->reshape(t, TUFF_V(t, &tuff_op_matmul, NULL, flat, w), &n->call.in[X]);
     if (tuff_call_has(&n->call, BIAS)) {
         const tuff_reduce_params over = { .axes = 2 };

@@ -109,7 +109,7 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
                  (long long)words, (long long)tuff_codebook_words(bits, cols), (long long)cols,
                  bits);
     out[0] = *indices;
-    out[0].dtype = TUFF_F32;
+    out[0].dtype = c->in[CODEBOOK].dtype;
     out[0].dim[indices->rank - 1] = cols;
     return TUFF_OK;
 }
@@ -223,7 +223,7 @@ static tuff_status infer_grad(const tuff_call *c, tuff_desc out[])
     TUFF_REQUIRE(tuff_desc_equal(of, &words), SHAPE, "indices is %s, expected %s",
                  tuff_desc_print(of, got, sizeof got),
                  tuff_desc_print(&words, want, sizeof want));
-    out[0] = TUFF_SHAPE(TUFF_F32, (int64_t)1 << bits);
+    out[0] = TUFF_SHAPE(dw->dtype, (int64_t)1 << bits);
     return TUFF_OK;
 }
 

@@ -152,8 +152,9 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
     const tuff_codebook_grad_params of_book = { .bits = bits_of(&n->call) };
     const tuff_matmul_params transposed = { .trans_a = true };
     const tuff_var d = tuff_act_grad(t, p->act, n->out[0], dy[0]);
-    const tuff_var flat = t->reshape(t, d, &TUFF_SHAPE(TUFF_F32, rows, cols));
-    const tuff_var x = t->reshape(t, n->in[X], &TUFF_SHAPE(TUFF_F32, rows, k));
+    const tuff_dtype type = n->call.in[X].dtype;
+    const tuff_var flat = t->reshape(t, d, &TUFF_SHAPE(type, rows, cols));
+    const tuff_var x = t->reshape(t, n->in[X], &TUFF_SHAPE(type, rows, k));
     const tuff_var w = TUFF_V(t, &tuff_op_codebook_dequantize, &of_row, n->in[INDICES],
                               n->in[CODEBOOK]);
     dx[X] = t->reshape(t, TUFF_V(t, &tuff_op_matmul, NULL, flat, w), &n->call.in[X]);

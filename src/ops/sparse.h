@@ -1,0 +1,56 @@
+// Sparse matrices as numbers: what sparse.c, sparse_nm.c and sparse_plan.c share.
+#ifndef TUFF_OPS_SPARSE_H
+#define TUFF_OPS_SPARSE_H
+#include "ops/op.h"
+#include "abi/sparse.h"
+#include <tuff/ops/block.h>
+
+// A [m, k] of either kind, and n, the other dim of b and y.
+typedef struct tuff_sparse {
+    int64_t m, k, n;
+    int64_t height, width; // of a block; 1, 1 in CSR and N:M
+    int64_t count;         // blocks that there are
+    int keep, of, bits;    // N:M; of is 0 for blocks
+    int64_t words, length; // N:M: words and numbers of a row
+    bool linear;
+} tuff_sparse;
+
+// A matrix in host memory, for references.
+typedef struct tuff_sparse_data {
+    const float *values;
+    const int32_t *cols, *rows; // blocks
+    const uint32_t *indices;    // N:M
+} tuff_sparse_data;
+
+// Blocks of a row of blocks: begin <= e < end, and the first column of block e.
+void tuff_sparse_row(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row,
+                     int64_t *begin, int64_t *end);
+int64_t tuff_sparse_col(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row,
+                        int64_t e);
+
+// References, of one row of A; `values` of the last are written.
+void tuff_sparse_ref_matmul(const tuff_sparse *a, const tuff_sparse_data *d, const float *b,
+                            float *y, int64_t m);
+void tuff_sparse_ref_dense(const tuff_sparse *a, const tuff_sparse_data *d, float *y,
+                           int64_t m);
+void tuff_sparse_ref_values(const tuff_sparse *a, const tuff_sparse_data *d, const float *dy,
+                            const float *b, float *dvalues, int64_t m);
+
+// Which inputs a plan binds; rows is -1 for N:M.
+typedef struct tuff_sparse_inputs {
+    int values, cols, rows, b, dy;
+} tuff_sparse_inputs;
+typedef struct tuff_sparse_plan {
+    const tuff_call *call;
+    tuff_sparse a;
+    tuff_sparse_inputs in;
+} tuff_sparse_plan;
+bool tuff_sparse_plan_texel(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
+bool tuff_sparse_plan_group(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
+bool tuff_sparse_plan_plain(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
+bool tuff_sparse_plan_dense(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
+bool tuff_sparse_plan_values(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
+
+// db: A is written out (`dense`) and multiplied.
+tuff_var tuff_sparse_grad_b(tuff_tape *t, tuff_var dense, tuff_var dy, bool linear);
+#endif
