@@ -319,8 +319,16 @@ static bool fits(tuff_cmd *cmd, tuff_range r)
 static void check_bindings(tuff_cmd *cmd, const tuff_binding b[], int count)
 {
     assert(count >= 0 && !cmd->finished);
-    for (int i = 0; i < count; i++) assert(fits(cmd, b[i].range) && b[i].access);
-    (void)cmd, (void)b, (void)fits;
+    const tuff_caps *k = tuff_device_caps(cmd->dev);
+    for (int i = 0; i < count; i++) {
+        assert(fits(cmd, b[i].range) && b[i].access);
+        const bool four = b[i].kind == TUFF_BIND_TEXEL_F32X4 ||
+                          b[i].kind == TUFF_BIND_TEXEL_U32X4;
+        assert(b[i].kind == TUFF_BIND_STORAGE ||
+               b[i].range.size / (four ? 16 : 4) <= k->max_texels);
+        (void)four;
+    }
+    (void)cmd, (void)b, (void)fits, (void)k;
 }
 
 tuff_status tuff_cmd_launch(tuff_cmd *cmd, const tuff_launch *launch,

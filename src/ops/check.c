@@ -155,8 +155,7 @@ static bool is_lowered(const checker *k, const tuff_call *c, int index)
 static void check_case(checker *k, const char *text)
 {
     tuff_trial *t = NULL;
-    bool grad = k->op->grad && k->subject->grad && !k->p->no_grad && k->main_type &&
-                k->type == TUFF_F32;
+    bool grad = k->op->grad && k->subject->grad && !k->p->no_grad && k->main_type;
     bool lowered = false, special = false;
     for (int i = 0; variant_at(k, i); i++) {
         tuff_check_result r = { .variant = variant_at(k, i), .grad_error = -1 };
@@ -244,15 +243,19 @@ static void check_types(checker *k)
 {
     const tuff_port *first = k->op->in[0].name ? k->op->in : k->op->out;
     if (first->dtypes == TUFF_BOOL && first[1].name) first++; // a condition comes before data
+    // The main type comes first: with it every port has the lowest of its own.
+    k->type = (tuff_dtype)(first->dtypes ? lowest(first->dtypes) : TUFF_F32);
     k->main_type = true;
+    check_cases(k);
+    const tuff_dtype main_type = k->type;
+    k->main_type = false;
     for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
-        bool new = t == lowest(first->dtypes) || (k->main_type && !first->dtypes);
+        bool new = false;
         for (const tuff_port *p = first; p->name; p++)
             new |= (p->dtypes & t) && lowest(p->dtypes) != t;
-        if (!new) continue;
+        if (!new || t == main_type) continue;
         k->type = (tuff_dtype)t;
         check_cases(k);
-        k->main_type = false;
     }
 }
 

@@ -327,6 +327,13 @@ static void add_pairs(const tuff_norm *g, tuff_place mean, tuff_place inv, int s
     p->scratch[scratch] = g->rows.count * 2 * sizeof(float);
 }
 
+// Whether the sums read x and dy four numbers at once.
+static bool sums_wide(const tuff_norm *g, const tuff_norm_view *v, const tuff_norm_sums *s)
+{
+    const bool one = !s->has_scale || params_mode(g) == TUFF_NORM_PARAMS_ONE;
+    return one && fours(g, v);
+}
+
 static void add_sums(const tuff_norm *g, const tuff_norm_view *v, tuff_norm_how how,
                      const tuff_norm_sums *s, const struct tuff_norm_pieces_pc *pc,
                      const tuff_caps *k, tuff_plan *p)
@@ -334,8 +341,7 @@ static void add_sums(const tuff_norm *g, const tuff_norm_view *v, tuff_norm_how 
     static const int shaders[] = { TUFF_SHADER_norm_sums, TUFF_SHADER_norm_sums_texel,
                                    TUFF_SHADER_norm_sums_group };
     const bool texel = how == TUFF_NORM_TEXEL;
-    const bool one = !s->has_scale || params_mode(g) == TUFF_NORM_PARAMS_ONE;
-    const bool wide = texel && one && fours(g, v);
+    const bool wide = texel && sums_wide(g, v, s);
     const tuff_bind_kind kind = texel ? texels(wide) : TUFF_BIND_STORAGE;
     tuff_dispatch *d = add_pieces(pc, how, shaders[how], k, p);
     tuff_spec(d, s->rows || g->channel);
@@ -358,6 +364,8 @@ bool tuff_norm_add_sums(const tuff_norm *g, tuff_norm_how how, const tuff_norm_s
                         tuff_norm_pieces *pieces, const tuff_caps *k, tuff_plan *p)
 {
     const tuff_norm_view v = s->rows ? g->rows : tuff_norm_of_params(g);
+    if (how == TUFF_NORM_TEXEL && !sums_wide(g, &v, s) && g->count > k->max_texels)
+        return false;
     if (how != TUFF_NORM_TEXEL && !s->pairs)
         add_pairs(g, s->mean, s->inv, s->scratch + 1, k, p);
     *pieces = cut(&v, how, k);
