@@ -29,14 +29,14 @@ Inner inner_of(uint k)
                  unfold(tap, EACH(k)) * EACH(step));
 }
 
-float load_a(Row r, Inner k) { return a[r.a + k.a]; }
+REAL load_a(Row r, Inner k) { return a_at(r.a + k.a); }
 
-float load_b(Inner k, Col c)
+REAL load_b(Inner k, Col c)
 {
     const PLACE at = c.at + k.at, from = at / EACH(div);
     // A negative place may round to pixel 0: the product with div tells it apart.
     const bool there = from * EACH(div) == at && is_inside(from, EACH(from));
-    return there ? b[c.b + k.b + fold(from, EACH(from))] : 0.0;
+    return there ? b_at(c.b + k.b + fold(from, EACH(from))) : REAL(0.0);
 }
 
 void gemm_store(uint row, uint col, uint split, float v)

@@ -27,12 +27,12 @@ Inner inner_of(uint k)
                  image * x_chs * volume(EACH(from)), unfold(pixel, EACH(to)) * EACH(mul));
 }
 
-float load_a(Row r, Inner k) { return a[r.a + k.a]; }
+REAL load_a(Row r, Inner k) { return a_at(r.a + k.a); }
 
-float load_b(Inner k, Col c)
+REAL load_b(Inner k, Col c)
 {
     const PLACE at = c.at + k.at;
-    return is_inside(at, EACH(from)) ? b[c.b + k.b + fold(at, EACH(from))] : 0.0;
+    return is_inside(at, EACH(from)) ? b_at(c.b + k.b + fold(at, EACH(from))) : REAL(0.0);
 }
 
 void gemm_store(uint row, uint col, uint split, float v)

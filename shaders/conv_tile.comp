@@ -1,5 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef HALF // products and sums of f16
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 // A convolution or its input gradient on GPUs, a tile by a workgroup.
 // Bindings: gemm.glsl. Spec constants and grid: gemm_tile.glsl.
 #include "common.glsl"

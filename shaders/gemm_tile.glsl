@@ -22,8 +22,8 @@ layout(constant_id = 2) const bool B_LONG_K = false;
 const uint ROWS = TALL ? 128 : 64, COLS = 64, STEP = 16;
 const uint ROW_LOADS = TALL ? 8 : 4, COL_LOADS = 4; // of one invocation in one step
 // Four rows (columns) an element; one more than needed, against bank conflicts.
-shared vec4 sa[STEP][33];
-shared vec4 sb[STEP][17];
+shared REAL4 sa[STEP][33];
+shared REAL4 sb[STEP][17];
 
 // Which row (column) and which of the 16 products this invocation loads as its i-th.
 uint load_row(uint t, uint i) { return A_LONG_K ? t / STEP + STEP * i : t % ROWS; }
@@ -31,8 +31,18 @@ uint load_row_k(uint t, uint i) { return A_LONG_K ? t % STEP : t / ROWS + 256 / 
 uint load_col(uint t, uint i) { return B_LONG_K ? t / STEP + STEP * i : t % COLS; }
 uint load_col_k(uint t, uint i) { return B_LONG_K ? t % STEP : t / COLS + 256 / COLS * i; }
 
+// With -DHALF f16 sums of 16 products each, which then go to the f32 ones.
 #define DECLARE_ROW(r) vec4 s##r = vec4(0.0);
+#ifdef HALF
+#define DECLARE_PART(r) REAL4 p##r = REAL4(0.0);
+#define ADD_ROW(r, x) p##r += (x) * b;
+#define ADD_PART(r) s##r += vec4(p##r);
+#else
+#define DECLARE_PART(r)
 #define ADD_ROW(r, x) s##r += (x) * b;
+#define ADD_PART(r)
+#endif
+#define EACH_ROW(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
 #define STORE_ROW(r, row)                                                       \
     if ((row) < pc.g.m) {                                                       \
         if (col < pc.g.n) gemm_store(row, col, split, s##r.x);                  \
@@ -60,9 +70,8 @@ void main()
     for (uint i = 0; i < COL_LOADS; i++)
         col_at[i] = col_of(min(col0 + load_col(t, i), pc.g.n - 1));
 
-    DECLARE_ROW(0) DECLARE_ROW(1) DECLARE_ROW(2) DECLARE_ROW(3)
-    DECLARE_ROW(4) DECLARE_ROW(5) DECLARE_ROW(6) DECLARE_ROW(7)
-    float next_a[8], next_b[4];
+    EACH_ROW(DECLARE_ROW)
+    REAL next_a[8], next_b[4];
     for (uint k0 = begin; k0 < end + STEP; k0 += STEP) {
         if (k0 > begin) {
             for (uint i = 0; i < ROW_LOADS; i++) {
@@ -78,24 +87,27 @@ void main()
         if (k0 < end) {
             for (uint i = 0; i < ROW_LOADS; i++) {
                 const uint k = k0 + load_row_k(t, i);
-                const float v = load_a(row_at[i], inner_of(min(k, end - 1)));
-                next_a[i] = k < end ? v : 0.0;
+                const REAL v = load_a(row_at[i], inner_of(min(k, end - 1)));
+                next_a[i] = k < end ? v : REAL(0.0);
             }
             for (uint i = 0; i < COL_LOADS; i++) {
                 const uint k = k0 + load_col_k(t, i);
-                const float v = load_b(inner_of(min(k, end - 1)), col_at[i]);
-                next_b[i] = k < end ? v : 0.0;
+                const REAL v = load_b(inner_of(min(k, end - 1)), col_at[i]);
+                next_b[i] = k < end ? v : REAL(0.0);
             }
         }
-        if (k0 > begin)
+        if (k0 > begin) {
+            EACH_ROW(DECLARE_PART)
             for (uint k = 0; k < STEP; k++) {
-                const vec4 b = sb[k][tx], x = sa[k][ty];
+                const REAL4 b = sb[k][tx], x = sa[k][ty];
                 ADD_ROW(0, x.x) ADD_ROW(1, x.y) ADD_ROW(2, x.z) ADD_ROW(3, x.w)
                 if (TALL) {
-                    const vec4 z = sa[k][16 + ty];
+                    const REAL4 z = sa[k][16 + ty];
                     ADD_ROW(4, z.x) ADD_ROW(5, z.y) ADD_ROW(6, z.z) ADD_ROW(7, z.w)
                 }
             }
+            EACH_ROW(ADD_PART)
+        }
         barrier();
     }
 

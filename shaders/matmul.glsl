@@ -22,8 +22,8 @@ void gemm_batch(uint z)
 Row row_of(uint row) { return Row(a_base + row * pc.a_m); }
 Col col_of(uint col) { return Col(b_base + col * pc.b_n); }
 Inner inner_of(uint k) { return Inner(k * pc.a_k, k * pc.b_k); }
-float load_a(Row r, Inner k) { return a[r.a + k.a]; }
-float load_b(Inner k, Col c) { return b[c.b + k.b]; }
+REAL load_a(Row r, Inner k) { return a_at(r.a + k.a); }
+REAL load_b(Inner k, Col c) { return b_at(c.b + k.b); }
 void gemm_store(uint row, uint col, uint split, float v)
 {
     gemm_write(y_base + row * pc.g.n + col, col, split, v);

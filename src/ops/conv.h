@@ -88,6 +88,7 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
     TUFF_CONV_PLAN(kind##winograd2_tile);                                       \
     TUFF_CONV_PLAN(kind##point_tile);                                           \
     TUFF_CONV_PLAN(kind##direct); /* few channels in a group, on GPUs */        \
+    TUFF_CONV_PLAN(kind##half_tile); /* on GPUs, of f16 */                      \
     TUFF_CONV_PLAN(kind##tile);   /* on GPUs */                                 \
     TUFF_CONV_PLAN(kind##plain)
 TUFF_CONV_PLANS();
@@ -96,6 +97,7 @@ TUFF_CONV_PLANS(transpose_);
 TUFF_CONV_PLAN(dw_slide);
 TUFF_CONV_PLAN(dw_texel);
 TUFF_CONV_PLAN(dw_direct);
+TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
@@ -112,6 +114,7 @@ TUFF_CONV_PLAN(dw_plain);
       TUFF_GPU_KERNEL("winograd2_tile", tuff_conv_##kind##winograd2_tile),      \
       TUFF_GPU_KERNEL("point_tile", tuff_conv_##kind##point_tile),              \
       TUFF_GPU_KERNEL("direct", tuff_conv_##kind##direct),                      \
+      TUFF_HALF_KERNEL(tuff_conv_##kind##half_tile),                            \
       TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
       TUFF_KERNEL("plain", tuff_conv_##kind##plain) }
 #endif

@@ -262,6 +262,7 @@ static tuff_cost dw_cost(const tuff_call *c)
         .variants = { TUFF_KERNEL("slide", tuff_conv_dw_slide),                 \
                       TUFF_KERNEL("texel", tuff_conv_dw_texel),                 \
                       TUFF_GPU_KERNEL("direct", tuff_conv_dw_direct),           \
+                      TUFF_HALF_KERNEL(tuff_conv_dw_half_tile),                 \
                       TUFF_GPU_KERNEL("tile", tuff_conv_dw_tile),               \
                       TUFF_KERNEL("plain", tuff_conv_dw_plain) },               \
         .grad = dw_grad,                                                        \

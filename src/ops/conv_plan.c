@@ -37,8 +37,8 @@ static void forward_of(const tuff_call *c, conv_plan *f)
     const int64_t taps = tuff_volume(v.k), pixels = tuff_volume(v.y);
     f->deep = is_deep(&v);
     f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = 2, .residual = 3,
-                           .act = params->act, .bias_step = (uint32_t)pixels,
-                           .bias_n = (uint32_t)v.o };
+                           .act = params->act, .fast = params->fast,
+                           .bias_step = (uint32_t)pixels, .bias_n = (uint32_t)v.o };
     f->p.g = (tuff_gemm){ .m = (uint32_t)v.og, .n = (uint32_t)(v.n * pixels),
                           .k = (uint32_t)(v.cg * taps), .batches = (uint32_t)v.group };
     f->pc.conv = (struct tuff_conv_pc){
@@ -71,7 +71,8 @@ static void input_grad_of(const tuff_call *c, conv_plan *f)
 {
     tuff_conv v;
     tuff_conv_good(c, -1, 1, 0, &v);
-    f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = -1, .residual = -1 };
+    f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = -1, .residual = -1,
+                           .fast = ((const tuff_conv_params *)c->params)->fast };
     backward_of(&v, f);
 }
 
@@ -81,7 +82,7 @@ static void transpose_of(const tuff_call *c, conv_plan *f)
     tuff_conv v;
     tuff_conv_transpose_good(c, &v);
     f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = 2, .residual = 3,
-                           .act = params->act };
+                           .act = params->act, .fast = params->fast };
     backward_of(&v, f);
 }
 
@@ -91,6 +92,7 @@ static void weight_grad_of(const tuff_call *c, conv_plan *f)
     tuff_conv_good(c, 0, -1, 1, &v);
     f->deep = is_deep(&v);
     f->p = (tuff_product){ .call = c, .a = 1, .b = 0, .bias = -1, .residual = -1,
+                           .fast = ((const tuff_conv_params *)c->params)->fast,
                            .bias_step = 1, .bias_n = 1 };
     f->p.g = (tuff_gemm){ .m = (uint32_t)v.og, .n = (uint32_t)(v.cg * tuff_volume(v.k)),
                           .k = (uint32_t)(v.n * tuff_volume(v.y)),
@@ -169,6 +171,13 @@ static bool gather_direct(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 static bool gather_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
     return tuff_product_tile(&f->p, f->deep ? TUFF_SHADER_conv3_tile : TUFF_SHADER_conv_tile,
+                             &f->pc, f->pc_bytes, true, false, k, plan);
+}
+
+static bool gather_half_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    return tuff_product_half(&f->p, f->deep ? TUFF_SHADER_conv3_tile_half
+                                            : TUFF_SHADER_conv_tile_half,
                              &f->pc, f->pc_bytes, true, false, k, plan);
 }
 
@@ -292,6 +301,7 @@ GATHER(point_tile, gather_point_tile)
 GATHER(packed, gather_packed)
 GATHER(texel, gather_texel)
 GATHER(direct, gather_direct)
+GATHER(half_tile, gather_half_tile)
 GATHER(tile, gather_tile)
 GATHER(plain, gather_plain)
 
@@ -311,6 +321,15 @@ TUFF_CONV_PLAN(dw_direct)
     const uint32_t taps = f.pc.dw.k_x * f.pc.dw.k_y * f.pc.dw.k_z;
     return (uint64_t)f.p.g.m * (f.p.g.n / taps) <= FEW &&
            tuff_product_element(&f.p, TUFF_SHADER_conv_dw_direct, &f.pc, f.pc_bytes, k, plan);
+}
+
+TUFF_CONV_PLAN(dw_half_tile)
+{
+    conv_plan f;
+    weight_grad_of(c, &f);
+    return tuff_product_half(&f.p, f.deep ? TUFF_SHADER_conv3_dw_tile_half
+                                          : TUFF_SHADER_conv_dw_tile_half,
+                             &f.pc, f.pc_bytes, true, true, k, plan);
 }
 
 TUFF_CONV_PLAN(dw_tile)

@@ -264,6 +264,17 @@ bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, b
     return true;
 }
 
+bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
+                       bool b_long_k, const tuff_caps *k, tuff_plan *plan)
+{
+    const tuff_call *c = p->call;
+    const bool halves = c->in[p->a].dtype == TUFF_F16 && c->in[p->b].dtype == TUFF_F16;
+    // What saturates leaves the error of a sum and takes its size.
+    const bool saturates = p->act == TUFF_ACT_SIGMOID || p->act == TUFF_ACT_TANH;
+    return k->f16 && halves && !saturates && (p->fast || plan->forced) &&
+           tuff_product_tile(p, shader, pc, pc_bytes, a_long_k, b_long_k, k, plan);
+}
+
 bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                         const tuff_caps *k, tuff_plan *plan)
 {

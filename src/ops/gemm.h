@@ -34,6 +34,7 @@ typedef struct tuff_product {
     uint32_t bias_n;
     bool apart;             // ... which is not how the first kernel would index it
     float alpha, beta;      // factors of the product, and of bias and residual; 0: 1
+    bool fast;              // the call allows sums of f16
 } tuff_product;
 
 static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
@@ -98,6 +99,20 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
 // The variant of GPUs, whole; see gemm_tile.glsl for `long_k`.
 bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
                        bool b_long_k, const tuff_caps *k, tuff_plan *plan);
+
+// The same of f16 operands, which are multiplied and summed as such, 16 products at a time;
+// what such a sum is off by, see TUFF_HALF_SUMS. For calls that say `fast`.
+bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
+                       bool b_long_k, const tuff_caps *k, tuff_plan *plan);
+
+// Rounding j products of a sum costs 2^-12 of its size there, which is that of the root of j
+// products, if it has their mixed signs: over K / 16 sums of 16 it is 2^-12 sqrt(K / 16 * 136)
+// of one product, or 7e-4 of the rms of the result. The largest of a million is five times as
+// far off.
+#define TUFF_HALF_SUMS 4e-3f
+#define TUFF_HALF_KERNEL(plan_)                                                 \
+    { .name = "half_tile", .plan = (plan_), .gpu = true, .types = TUFF_F16, .kept = 3, \
+      .tol = TUFF_HALF_SUMS } /* inputs 0 and 1 are the operands */
 
 // A variant of GPUs for few outputs and long sums, whole: `shader` sums one element of y (of a
 // part of it) by a workgroup; its spec constant 0 is the number of invocations.

@@ -87,6 +87,7 @@ static void gemm_product(const tuff_call *c, tuff_product *p, struct tuff_matmul
     gemm_shape(c, &s);
     tuff_matmul_product(c, &s, p, pc);
     p->alpha = params->alpha;
+    p->fast = params->fast;
     p->beta = tuff_call_has(c, C) ? params->beta : 1;
     if (!tuff_call_has(c, C)) return;
     const int64_t rows = c_dim(c, 1), cols = c_dim(c, 0);
@@ -122,9 +123,11 @@ static void gemm_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuf
     const tuff_gemm_params *p = n->call.params;
     const tuff_var a = n->in[A], b = n->in[B], d = scaled(t, dy[0], or_one(p->alpha));
     const tuff_matmul_params by_a = { .trans_a = p->trans_a && p->trans_b,
-                                      .trans_b = p->trans_a || !p->trans_b };
+                                      .trans_b = p->trans_a || !p->trans_b,
+                                      .fast = p->fast };
     const tuff_matmul_params by_b = { .trans_a = !p->trans_a || p->trans_b,
-                                      .trans_b = p->trans_a && p->trans_b };
+                                      .trans_b = p->trans_a && p->trans_b,
+                                      .fast = p->fast };
     dx[A] = p->trans_a ? TUFF_V(t, &tuff_op_matmul, &by_a, b, d)
                        : TUFF_V(t, &tuff_op_matmul, &by_a, d, b);
     dx[B] = p->trans_b ? TUFF_V(t, &tuff_op_matmul, &by_b, d, a)
@@ -145,7 +148,8 @@ const tuff_op tuff_op_gemm = {
                   .offset = offsetof(tuff_gemm_params, trans_a) },
                 { .name = "trans_b", .type = TUFF_FIELD_BOOL, .onnx = "transB",
                   .offset = offsetof(tuff_gemm_params, trans_b) },
-                TUFF_FLOAT(tuff_gemm_params, alpha), TUFF_FLOAT(tuff_gemm_params, beta) },
+                TUFF_FLOAT(tuff_gemm_params, alpha), TUFF_FLOAT(tuff_gemm_params, beta),
+                TUFF_BOOLEAN(tuff_gemm_params, fast) },
     .infer = gemm_infer, .ref = gemm_ref, .units = gemm_units, .cost = product_cost,
     .grad = gemm_grad, .variants = TUFF_MATMUL_KERNELS(gemm),
     .tol = { .f32 = 1e-5f }, // as matmul's

@@ -224,9 +224,11 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
         d = t->reshape(t, d, &TUFF_SHAPE(ma.dtype, rows, cols));
     }
     const tuff_matmul_params by_a = { .trans_a = p->trans_a && p->trans_b,
-                                      .trans_b = p->trans_a || !p->trans_b };
+                                      .trans_b = p->trans_a || !p->trans_b,
+                                      .fast = p->fast };
     const tuff_matmul_params by_b = { .trans_a = !p->trans_a || p->trans_b,
-                                      .trans_b = p->trans_a && p->trans_b };
+                                      .trans_b = p->trans_a && p->trans_b,
+                                      .fast = p->fast };
     const tuff_var da = p->trans_a ? TUFF_V(t, &tuff_op_matmul, &by_a, b, d)
                                    : TUFF_V(t, &tuff_op_matmul, &by_a, d, b);
     const tuff_var db = p->trans_b ? TUFF_V(t, &tuff_op_matmul, &by_b, d, a)
@@ -246,6 +248,7 @@ static void matmul_product(const tuff_call *c, tuff_product *p, struct tuff_matm
     p->bias = BIAS;
     p->residual = RESIDUAL;
     p->act = params->act;
+    p->fast = params->fast;
 }
 TUFF_MATMUL_PLANS(matmul)
 
@@ -272,7 +275,8 @@ const tuff_op tuff_op_matmul = {
     .params_size = sizeof(tuff_matmul_params),
     .params = { TUFF_BOOLEAN(tuff_matmul_params, trans_a),
                 TUFF_BOOLEAN(tuff_matmul_params, trans_b),
-                TUFF_ENUM(tuff_matmul_params, act, tuff_act_names) },
+                TUFF_ENUM(tuff_matmul_params, act, tuff_act_names),
+                TUFF_BOOLEAN(tuff_matmul_params, fast) },
     .infer = infer,
     .ref = ref,
     .units = units,
@@ -287,6 +291,7 @@ const tuff_op tuff_op_matmul = {
     .sample = { -1, 1 },
     // The first ones are judged with 16-bit types, too.
     .cases = TUFF_CASES("3x260 260x132 132 3x132 act=relu", "67x517 517x1", "1x1 1x1",
+                        "137x291 291x67 67 fast=1",
                         "33x77 77x129", "77x33 77x129 trans_a=1",
                         "33x77 129x77 trans_b=1 act=tanh",
                         "65x31 17x65 17 31x17 trans_a=1 trans_b=1 act=relu",

@@ -36,7 +36,8 @@ void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *s, tuff_pr
 typedef bool tuff_matmul_fn(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                             tuff_plan *plan);
 tuff_matmul_fn tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_texel,
-               tuff_matmul_matvec_group, tuff_matmul_tile, tuff_matmul_plain;
+               tuff_matmul_matvec_group, tuff_matmul_half, tuff_matmul_tile,
+               tuff_matmul_plain;
 
 // The planners of an op, made of the file's own `static void name_product(call, p, pc)`.
 #define TUFF_MATMUL_PLAN(name, kernel)                                          \
@@ -52,6 +53,7 @@ tuff_matmul_fn tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_texel,
     TUFF_MATMUL_PLAN(name, packed)                                              \
     TUFF_MATMUL_PLAN(name, texel)                                               \
     TUFF_MATMUL_PLAN(name, matvec_group)                                        \
+    TUFF_MATMUL_PLAN(name, half)                                                \
     TUFF_MATMUL_PLAN(name, tile)                                                \
     TUFF_MATMUL_PLAN(name, plain)
 #define TUFF_MATMUL_KERNELS(op_)                                                \
@@ -59,5 +61,6 @@ tuff_matmul_fn tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_texel,
       TUFF_KERNEL("texel", op_##_texel),                                        \
       { .name = "matvec_group", .plan = op_##_matvec_group, .gpu = true,        \
         .types = TUFF_F16 | TUFF_BF16, .kept = 3 }, /* a and b */               \
-      TUFF_GPU_KERNEL("tile", op_##_tile), TUFF_KERNEL("plain", op_##_plain) }
+      TUFF_HALF_KERNEL(op_##_half), TUFF_GPU_KERNEL("tile", op_##_tile),        \
+      TUFF_KERNEL("plain", op_##_plain) }
 #endif

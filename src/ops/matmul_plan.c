@@ -79,6 +79,13 @@ bool tuff_matmul_tile(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_cap
                              pc->b_k == 1 && pc->b_n != 1, k, plan);
 }
 
+bool tuff_matmul_half(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                      tuff_plan *plan)
+{
+    return tuff_product_half(p, TUFF_SHADER_matmul_tile_half, pc, sizeof *pc, pc->a_k == 1,
+                             pc->b_k == 1 && pc->b_n != 1, k, plan);
+}
+
 bool tuff_matmul_plain(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                        tuff_plan *plan)
 {

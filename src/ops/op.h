@@ -19,7 +19,7 @@ enum {
     TUFF_OP_IN = 10,      // inputs of one op, absent optional ones included
     TUFF_OP_OUT = 8,      // outputs of one op, those left out included
     TUFF_OP_PARAMS = 24,  // described fields of a params struct
-    TUFF_OP_VARIANTS = 12,
+    TUFF_OP_VARIANTS = 13,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
     TUFF_PLAN_SCRATCH = 5,
     TUFF_PLAN_LOWERED = 4 // the scratch that lower.c takes: ops have 0 to 3

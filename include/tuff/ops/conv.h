@@ -23,7 +23,8 @@ typedef struct tuff_conv_params {
     int auto_pad;    // tuff_auto_pad, of y; beside it `pad` is zero
     int output_padding[3]; // conv_transpose: so much more of y at the end
     bool fast;       // kernels with some five times the rounding of a plain sum may be taken:
-                     // within 2e-5 of (|y| + rms(y)) where they keep to 1e-5 else
+                     // within 2e-5 of (|y| + rms(y)) where they keep to 1e-5 else; and f16
+                     // operands as matmul's `fast` says
 } tuff_conv_params;
 
 // y = act(conv(x, w) + bias + residual): cross-correlation, as in ONNX Conv and PyTorch.

@@ -16,6 +16,8 @@ typedef struct tuff_matmul_params {
     bool trans_a; // a is [..., K, M]
     bool trans_b; // b is [..., N, K]
     int act;      // tuff_act, applied last
+    bool fast;    // f16 operands may be multiplied and summed in f16, 16 products at a time:
+                  // within 4e-3 of (|y| + rms(y)), and infinite where such a sum is past 65504
 } tuff_matmul_params;
 
 // y = act(a b + bias + residual), a [..., M, K], b [..., K, N], y [..., M, N].
@@ -31,6 +33,7 @@ typedef struct tuff_gemm_params {
     bool trans_a;      // a is [K, M]
     bool trans_b;      // b is [N, K]
     float alpha, beta; // 0 = 1
+    bool fast;         // as matmul's
 } tuff_gemm_params;
 // y [M, N] = alpha a b + beta c, a [M, K], b [K, N]; c [M, N], or dims of it that are repeated,
 // or NULL (ONNX Gemm).
