@@ -67,26 +67,30 @@ float softsign_slope(float v)
     return r * r;
 }
 
+// Where a function is flat nothing passes, not even an infinite dy.
+float passed(float slope, float dy) { return slope == 0.0 ? 0.0 : dy * slope; }
+
 float real(float v, float dy)
 {
     const float a = uintBitsToFloat(pc.a), b = uintBitsToFloat(pc.b);
     switch (OP) {
     case TUFF_UNARY_RELU: return v > 0.0 ? dy : 0.0;
-    case TUFF_UNARY_SIGMOID: return dy * (v * (1.0 - v));
-    case TUFF_UNARY_TANH: return dy * ((1.0 - v) * (1.0 + v)); // 1 - v^2 without cancellation
+    case TUFF_UNARY_SIGMOID: return passed(v * (1.0 - v), dy);
+    case TUFF_UNARY_TANH: return passed((1.0 - v) * (1.0 + v), dy); // nothing cancels
     case TUFF_UNARY_LEAKY_RELU: return v > 0.0 ? dy : a * dy;
-    case TUFF_UNARY_ELU: return v > 0.0 ? dy : dy * (a * exp_f32(v));
-    case TUFF_UNARY_SELU: return dy * (b * (v > 0.0 ? 1.0 : a * exp_f32(v)));
-    case TUFF_UNARY_CELU: return v > 0.0 ? dy : dy * exp_f32(v / a);
-    case TUFF_UNARY_GELU: return dy * (a != 0.0 ? gelu_tanh_slope(near(v)) : gelu_slope(v));
-    case TUFF_UNARY_SILU: return dy * sigmoid_product_slope(near(v), near(v), 1.0);
+    case TUFF_UNARY_ELU: return v > 0.0 ? dy : passed(a * exp_f32(v), dy);
+    case TUFF_UNARY_SELU: return passed(b * (v > 0.0 ? 1.0 : a * exp_f32(v)), dy);
+    case TUFF_UNARY_CELU: return v > 0.0 ? dy : passed(exp_f32(v / a), dy);
+    case TUFF_UNARY_GELU:
+        return passed(a != 0.0 ? gelu_tanh_slope(near(v)) : gelu_slope(v), dy);
+    case TUFF_UNARY_SILU: return passed(sigmoid_product_slope(near(v), near(v), 1.0), dy);
     case TUFF_UNARY_HARDSWISH:
         return v < -3.0 ? 0.0 : v > 3.0 ? dy : dy * (v * (1.0 / 3.0) + 0.5);
     case TUFF_UNARY_HARDSIGMOID: return a * v + b > 0.0 && a * v + b < 1.0 ? a * dy : 0.0;
-    case TUFF_UNARY_SOFTPLUS: return dy * sigmoid_f32(v);
-    case TUFF_UNARY_MISH: return dy * mish_slope(near(v));
-    case TUFF_UNARY_SOFTSIGN: return dy * softsign_slope(v);
-    case TUFF_UNARY_ERF: return dy * (1.12837917 * exp_square(abs(v), 1.0));
+    case TUFF_UNARY_SOFTPLUS: return passed(sigmoid_f32(v), dy);
+    case TUFF_UNARY_MISH: return passed(mish_slope(near(v)), dy);
+    case TUFF_UNARY_SOFTSIGN: return passed(softsign_slope(v), dy);
+    case TUFF_UNARY_ERF: return passed(1.12837917 * exp_square(abs(v), 1.0), dy);
     case TUFF_UNARY_THRESHOLDED_RELU: return v > a ? dy : 0.0;
     default: return dy;
     }
@@ -100,7 +104,8 @@ uint f(uint word, uint g)
     for (uint shift = 0; shift < 32; shift += halves ? 16 : 32) {
         const uint v = halves ? widened(TYPE, word >> shift & 0xffffu) : word;
         const uint d = halves ? widened(TYPE, g >> shift & 0xffffu) : g;
-        const uint r = floatBitsToUint(real(uintBitsToFloat(v), uintBitsToFloat(d)));
+        const uint r = is_nan(uintBitsToFloat(v))
+                           ? v : floatBitsToUint(real(uintBitsToFloat(v), uintBitsToFloat(d)));
         y |= halves ? narrowed(TYPE, r) << shift : r;
     }
     return y;

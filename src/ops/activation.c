@@ -37,7 +37,8 @@ static double normal_below(double x) { return 0.5 * erfc(-x * sqrt(0.5)); }
 
 static double gelu_erf_slope_of(double x)
 {
-    return normal_below(x) + times(x, exp(-0.5 * x * x) / sqrt(2 * acos(-1)));
+    const double density = exp(-0.5 * x * x) / sqrt(2 * acos(-1));
+    return normal_below(x) + (density == 0 ? 0 : x * density);
 }
 
 static double tanh_inner(double x) { return sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x); }
@@ -182,13 +183,15 @@ static const char *const gelu_names[] = { "none", "tanh", NULL };
     const tuff_op tuff_op_##name_##_grad = {                                    \
         .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, temperature),      \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
-                { .name = "dy", .dtypes = TUFF_FLOATS } }, SLOPE_REST, __VA_ARGS__ \
+                { .name = "dy", .dtypes = TUFF_FLOATS, .ordinary = true } },    \
+        SLOPE_REST, __VA_ARGS__                                                 \
     };
 // The same, where f's output y takes the place of x.
 #define SLOPE_BY_Y(name_, doc_, no_grad_, tol_)                                 \
     const tuff_op tuff_op_##name_##_grad = {                                    \
         .name = #name_ "_grad", .doc = doc_, TUFF_SLOPE_OP(name_##_slope, HOT),      \
-        .in = { { .name = "y", .dtypes = TUFF_FLOATS, .no_grad = no_grad_ },    \
+        .in = { { .name = "y", .dtypes = TUFF_FLOATS, .no_grad = no_grad_,      \
+                  .ordinary = true },                                           \
                 { .name = "dy", .dtypes = TUFF_FLOATS } }, SLOPE_REST,          \
         .grad = grad_##name_##_grad, .tol = { .f32 = tol_ }, .sample = { -1, 1 } \
     };

@@ -115,10 +115,11 @@ static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, flo
                                tuff_draw draw)
 {
     float low, high;
+    const tuff_port *port = &c->op->in[input];
     tuff_trial_range(c->op, input, &low, &high);
-    if (c->op->in[input].whole) draw_whole(rng, low, high, v, n);
+    if (port->whole) draw_whole(rng, low, high, v, n);
     else if (draw == TUFF_DRAW_SPACED) return draw_spaced(rng, low, high, v, n);
-    else if (draw == TUFF_DRAW_SPECIAL) draw_special(rng, low, high, v, n);
+    else if (draw == TUFF_DRAW_SPECIAL && !port->ordinary) draw_special(rng, low, high, v, n);
     else draw_any(rng, low, high, v, n);
     return TUFF_OK;
 }

@@ -174,7 +174,8 @@ OP(bitwise_not, "BitwiseNot", "y = x with every bit turned", INTEGERS,
 const tuff_op tuff_op_erf_grad = {
     .name = "erf_grad", TUFF_SLOPE_OP(erf_slope, COLD),
     .doc = "dx = dy 2 / sqrt(pi) exp(-x^2)",
-    .in = { { .name = "x", .dtypes = TUFF_FLOATS }, { .name = "dy", .dtypes = TUFF_FLOATS } },
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS },
+            { .name = "dy", .dtypes = TUFF_FLOATS, .ordinary = true } },
     .out = { { .name = "dx", .dtypes = TUFF_FLOATS, .alias = true, .alias_in = 1 } },
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 },
     .cases = TUFF_CASES("1 1", "5x64 5x64", "3x1031 3x1031")

@@ -275,6 +275,7 @@ typedef struct tuff_port {
     bool no_grad;    // integers, targets, state; never differentiated
     bool positive;   // inputs: samples are drawn from (0.1, sample.max]
     bool whole;      // inputs: samples are whole numbers, so that equals meet
+    bool ordinary;   // inputs: stays without special numbers when the op is judged with them
     int index_below; // inputs of i32: cases draw from [0, dim[rank-1] of in[0]) when 1
     bool mixed;      // inputs: need not be of the type of the others that take the same set
     int low, high;   // inputs: whole numbers are drawn from [low, high]; 0, 0: from sample

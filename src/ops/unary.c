@@ -140,7 +140,7 @@ void tuff_slope_ref(const tuff_ref *r)
     const tuff_unary *f = family_of(r->call);
     numbers_of(r->call, p);
     for (size_t i = r->begin; i < r->end; i++) {
-        const double slope = f->real((double)r->in[0][i], p);
+        const double x = (double)r->in[0][i], slope = isnan(x) ? x : f->real(x, p);
         r->out[0][i] = slope == 0 ? 0 : (float)(slope * (double)r->in[1][i]);
     }
 }
