@@ -9,7 +9,8 @@
 //              score so far, the sum of the powers, and E sums in step with it
 //   spec 0     WG      workgroup size
 //   spec 1     CAUSAL
-//   spec 2     MASK    SCORES: there is a mask; else binding 2 is q again
+//   spec 2     MASK    SCORES: 0 none, and binding 2 is q again; 1 f32, added to the scores;
+//                      2 i32, 0 where a position is not asked
 //   spec 3     E       FLASH: numbers in a row of v
 //   grid       elements or rows / WG, folded
 #include "common.glsl"
@@ -26,10 +27,10 @@ layout(push_constant) uniform Push { tuff_attention_pc pc; };
 bool hidden(uint t, uint s) { return CAUSAL && s + pc.t > t + pc.s; }
 
 #ifdef SCORES
-layout(constant_id = 2) const bool MASK = false;
+layout(constant_id = 2) const uint MASK = 0;
 layout(binding = 0) readonly buffer Q { float q[]; };
 layout(binding = 1) readonly buffer K { float k[]; };
-layout(binding = 2) readonly buffer M { float mask[]; };
+layout(binding = 2) readonly buffer M { uint mask[]; };
 layout(binding = 3) writeonly buffer P { float p[]; };
 
 void main()
@@ -48,8 +49,11 @@ void main()
     const uint a = row * pc.d, b = (group * pc.s + s) * pc.d;
     for (uint j = 0; j < pc.d; j++) sum_add(sum, q[a + j] * k[b + j]);
     float v = sum_value(sum) * pc.scale;
-    if (MASK)
-        v += mask[n * pc.mask_n + h * pc.mask_h + t * pc.mask_t + s * pc.mask_s];
+    if (MASK != 0) {
+        const uint m = mask[n * pc.mask_n + h * pc.mask_h + t * pc.mask_t + s * pc.mask_s];
+        if (MASK == 1) v += uintBitsToFloat(m);
+        else if (m == 0) v = NEG_INF;
+    }
     p[i] = v;
 }
 #endif

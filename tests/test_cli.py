@@ -214,6 +214,52 @@ def ops_refuse():
     assert not os.path.exists(path("no.npy"))
 
 
+def refused_op(name, inputs, *says, attributes=()):
+    """Every part of the sentence that the operator is refused with."""
+    args = ["op", name, "--output", path("no.npy")]
+    for i, x in enumerate(inputs):
+        np.save(path(f"in{i}.npy"), x)
+        args += ["--input", path(f"in{i}.npy")]
+    for a in attributes:
+        args += ["--attr", a]
+    for part in says:
+        refused(*args, says=part)
+
+
+def types_are_not_changed():
+    x, i = normal(4, 4), np.arange(16).reshape(4, 4)
+    floats = "expected f32, f16 or bf16"
+    refused_op("relu", [i.astype(np.uint8)],
+               "relu: x is u8, expected f32, f16, bf16, i32 or i8")
+    refused_op("sigmoid", [i > 3], f"sigmoid: x is bool, {floats}")
+    refused_op("softmax", [i], f"softmax: x is i64, {floats}")
+    refused_op("matmul", [i.astype(np.int32), x], f"matmul: a is i32, {floats}")
+    refused_op("gather", [x, x], "gather: indices is f32, expected i32 or i64")
+    refused_op("cross_entropy", [x, x[0]], "labels is f32, expected i32 or i64")
+    refused_op("where", [x, x, x], "where: cond is f32, expected bool")
+    far = np.array([1 << 40])
+    refused_op("count_correct", [x[:1], far], "count_correct: labels, ",
+               "in1.npy: element 0 is 1099511627776, which is not exact in i32")
+    # What stays: numbers of Python, rounding, and narrow whole numbers as labels.
+    near(op("gather", [x, np.array([2, 0])], ["axis=0"]), x[[2, 0]], 0)
+    near(op("gather", [x, np.array([2, 0], np.uint8)], ["axis=0"]), x[[2, 0]], 0)
+    near(op("relu", [x.astype(np.float64)]), np.maximum(x, 0), 0)
+    assert op("add", [i, i]).dtype == np.int32
+    assert op("relu", [x.astype(np.float16)]).dtype == np.float16
+
+
+def attention_takes_bool():
+    q, k, v = normal(1, 2, 3, 4), normal(1, 2, 5, 4), normal(1, 2, 5, 6)
+    mask = RNG.random((3, 5)) < 0.5
+    mask[0], mask[1:, 2] = False, True
+    score = np.where(mask, q @ k.transpose(0, 1, 3, 2) / 2, -np.inf)[:, :, 1:]
+    p = np.exp(score - score.max(-1, keepdims=True))
+    want = np.concatenate([np.zeros((1, 2, 1, 6)), p / p.sum(-1, keepdims=True) @ v], 2)
+    near(op("attention", [q, k, v, mask]), want)
+    adds = np.where(mask, 0, -np.inf).astype(np.float32)
+    near(op("attention", [q, k, v, adds]), want)
+
+
 def check_judges():
     got = tuff_json("check", "--op", "softmax")
     assert got["passed"] > 0 and got["failed"] == 0 and not got["failures"], got
@@ -328,7 +374,8 @@ def training_refuses():
 status = run([(case, None) for case in (
     help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops,
-    random_is_the_same_everywhere, ops_refuse, check_judges, tables_and_arrays)] +
+    random_is_the_same_everywhere, ops_refuse, types_are_not_changed, attention_takes_bool,
+    check_judges, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

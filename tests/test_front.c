@@ -108,6 +108,9 @@ static void by_name_and_text(void)
                   TUFF_ERR_FORMAT);
     EXPECT_HAS(tuff_last_error(), "perm");
     EXPECT_STATUS(tuff_op_apply(stream, "trans", in, 1, NULL, 0, NULL, out, &n), TUFF_ERR_ARG);
+    EXPECT_STATUS(tuff_op_apply(stream, "not", in, 1, NULL, 0, NULL, out, &n),
+                  TUFF_ERR_DTYPE);
+    EXPECT_HAS(tuff_last_error(), "x is f32, expected bool");
     tuff_tensor_destroy(&x);
 
     tuff_op_info info;

@@ -109,20 +109,36 @@ static bool parse_shape(const char *text, tuff_desc *shape)
     return shape->rank > 0;
 }
 
-// Reads input k of the op from a file: as it is where the port takes that type (an operator of
-// ONNX's is asked later), else as f32, else as the port's first type.
-static tuff_status read_input(tuff_stream *s, const char *path, uint32_t dtypes,
-                              tuff_tensor **t)
+// What a file's elements become for a port that takes `dtypes`: floats may be rounded to other
+// floats, and whole numbers become those that the port takes, above all i32 for the i64 that
+// NumPy makes of Python's. Any other type is left to the op, which refuses it by name.
+static tuff_dtype type_for(tuff_dtype type, uint32_t dtypes)
+{
+    const uint32_t floats = TUFF_F32 | TUFF_F16 | TUFF_BF16, lowest = dtypes & -dtypes;
+    const bool whole = !(type & (floats | TUFF_BOOL));
+    if (type & dtypes) return type;
+    if (type & floats && dtypes & floats) return (tuff_dtype)lowest;
+    if (type == TUFF_I64 && dtypes & TUFF_I32) return TUFF_I32;
+    const bool clear = dtypes == lowest || dtypes & TUFF_I32; // which type is meant
+    return whole && clear && !(dtypes & floats) ? (tuff_dtype)lowest : type;
+}
+
+// Reads input i of the op from its file; says what is wrong.
+static int read_input(const cli_command *self, tuff_stream *s, const char *path,
+                      const tuff_op_info *op, int i, tuff_tensor **t)
 {
     tuff_array file = { 0 }, array = { 0 };
-    tuff_status status = tuff_npy_read(path, &file);
-    const tuff_dtype want = file.desc.dtype & dtypes ? file.desc.dtype
-                          : dtypes & TUFF_F32 ? TUFF_F32 : (tuff_dtype)(dtypes & -dtypes);
-    if (status == TUFF_OK) status = tuff_array_convert(&file, want, &array);
-    if (status == TUFF_OK)
-        status = tuff_tensor_create(tuff_stream_device(s), array.desc, t);
-    if (status == TUFF_OK)
-        status = tuff_tensor_write(s, *t, array.data, tuff_desc_bytes(&array.desc));
+    int status = EXIT_OK;
+    if (tuff_npy_read(path, &file) != TUFF_OK) {
+        status = cli_error(self);
+    } else if (tuff_array_convert(&file, type_for(file.desc.dtype, op->input_dtypes[i]),
+                                  &array) != TUFF_OK) {
+        status = cli_wrong(self, "%s: %s, %s: %s", op->name, op->input[i], path,
+                           tuff_last_error());
+    } else if (tuff_tensor_create(tuff_stream_device(s), array.desc, t) != TUFF_OK ||
+               tuff_tensor_write(s, *t, array.data, tuff_desc_bytes(&array.desc)) != TUFF_OK) {
+        status = cli_error(self);
+    }
     tuff_array_clear(&file);
     tuff_array_clear(&array);
     return status;
@@ -139,30 +155,34 @@ static tuff_status write_output(tuff_stream *s, const tuff_tensor *t, const char
     return status;
 }
 
-static tuff_status run(job *j, const tuff_op_info *op, tuff_device *device,
-                       cJSON *written)
+static tuff_status apply(job *j, tuff_stream *s, const tuff_tensor *const in[],
+                         tuff_tensor *out[])
+{
+    tuff_desc shape = TUFF_SCALAR(TUFF_F32);
+    if (j->shape) (void)parse_shape(j->shape, &shape); // was checked
+    j->made = j->outputs.count;
+    if (j->onnx)
+        return tuff_onnx_apply(s, j->op, (int)j->opset, in, j->inputs.count, j->attributes.item,
+                               j->attributes.count, &shape, out, &j->made);
+    return tuff_op_apply(s, j->op, in, j->inputs.count, j->attributes.item, j->attributes.count,
+                         &shape, out, &j->made);
+}
+
+static int run(const cli_command *self, job *j, const tuff_op_info *op, tuff_device *device,
+               cJSON *written)
 {
     tuff_stream *s = NULL;
     tuff_tensor *in[INPUTS] = { 0 }, *out[OUTPUTS] = { 0 };
-    tuff_desc shape = TUFF_SCALAR(TUFF_F32);
-    tuff_status status = tuff_stream_create(device, &s);
-    if (j->shape) (void)parse_shape(j->shape, &shape); // was checked
-    for (int i = 0; i < j->inputs.count && status == TUFF_OK; i++)
+    int status = tuff_stream_create(device, &s) == TUFF_OK ? EXIT_OK : cli_error(self);
+    for (int i = 0; i < j->inputs.count && status == EXIT_OK; i++)
         if (strcmp(j->inputs.item[i], "-") != 0)
-            status = read_input(s, j->inputs.item[i], op->input_dtypes[i], &in[i]);
-    j->made = j->outputs.count;
-    if (status == TUFF_OK && j->onnx)
-        status = tuff_onnx_apply(s, j->op, (int)j->opset, (const tuff_tensor *const *)in,
-                                 j->inputs.count, j->attributes.item, j->attributes.count,
-                                 &shape, out, &j->made);
-    else if (status == TUFF_OK)
-        status = tuff_op_apply(s, j->op, (const tuff_tensor *const *)in, j->inputs.count,
-                               j->attributes.item, j->attributes.count, &shape, out,
-                               &j->made);
+            status = read_input(self, s, j->inputs.item[i], op, i, &in[i]);
+    if (status == EXIT_OK && apply(j, s, (const tuff_tensor *const *)in, out) != TUFF_OK)
+        status = cli_error(self);
     const int wanted = j->outputs.count <= j->made ? j->outputs.count : 0;
-    for (int i = 0; i < wanted && status == TUFF_OK; i++) {
+    for (int i = 0; i < wanted && status == EXIT_OK; i++) {
         char text[96];
-        status = write_output(s, out[i], j->outputs.item[i]);
+        if (write_output(s, out[i], j->outputs.item[i]) != TUFF_OK) status = cli_error(self);
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "name", op->output[i]);
         cJSON_AddStringToObject(o, "file", j->outputs.item[i]);
@@ -257,7 +277,7 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     if (!device) return EXIT_WRONG;
     cJSON *json = cJSON_CreateObject(), *written = cJSON_AddArrayToObject(json, "outputs");
     cJSON_AddStringToObject(json, "device", tuff_device_get_info(device)->id);
-    status = run(&j, &op, device, written) == TUFF_OK ? EXIT_OK : cli_error(self);
+    status = run(self, &j, &op, device, written);
     if (status == EXIT_OK && j.made < j.outputs.count)
         status = cli_wrong(self, "%s gives %d output%s here, --output was given %d times", j.op,
                            j.made, j.made == 1 ? "" : "s", j.outputs.count);

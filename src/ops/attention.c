@@ -87,7 +87,9 @@ static size_t units(const tuff_call *c)
     return (size_t)(q->dim[0] * q->dim[1] * q->dim[2]);
 }
 
-static double mask_at(const tuff_call *c, const float *mask, const size_t at[4])
+// A score v as the mask leaves it: plus a number, or hidden where a bool (lowered to i32) says
+// no.
+static double masked(const tuff_call *c, const float *mask, const size_t at[4], double v)
 {
     const tuff_desc *m = &c->in[mask_of(c)];
     size_t offset = 0, step = 1;
@@ -96,7 +98,8 @@ static double mask_at(const tuff_call *c, const float *mask, const size_t at[4])
         if (n > 1) offset += at[3 - i] * step;
         step *= n;
     }
-    return (double)mask[offset];
+    if (m->dtype == TUFF_F32) return v + (double)mask[offset];
+    return ((const int32_t *)(const void *)mask)[offset] ? v : -INFINITY;
 }
 
 // One row of [N, H, T], with its softmax' largest score and sum.
@@ -117,7 +120,7 @@ static double score(const tuff_ref *r, const row_of *w, size_t row, size_t s)
     if (params->causal && s + T > w->t + S) return -INFINITY;
     for (size_t j = 0; j < D; j++) dot += (double)asks[j] * (double)key[j];
     dot *= (double)scale_of(c);
-    return mask ? dot + mask_at(c, mask, (size_t[]){ w->n, w->h, w->t, s }) : dot;
+    return mask ? masked(c, mask, (size_t[]){ w->n, w->h, w->t, s }, dot) : dot;
 }
 
 static row_of find_row(const tuff_ref *r, size_t row)
@@ -227,7 +230,7 @@ static bool add_probs(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff
         !loops(k, (uint64_t)c->in[Q].dim[3]))
         return false;
     tuff_dispatch *d = add(c, k, p, TUFF_SHADER_attention_scores, count);
-    tuff_spec(d, tuff_call_has(c, mask));
+    tuff_spec(d, !tuff_call_has(c, mask) ? 0 : c->in[mask].dtype == TUFF_F32 ? 1 : 2);
     tuff_bind_in(d, Q);
     tuff_bind_in(d, K);
     tuff_bind_in(d, tuff_call_has(c, mask) ? mask : Q);
@@ -358,7 +361,8 @@ static tuff_cost cost(const tuff_call *c)
                 TUFF_BOOLEAN(tuff_attention_params, causal) }
 #define PORT(name_) { .name = name_, .dtypes = TUFF_FLOATS }
 #define MASK_PORT                                                               \
-    { .name = "mask", .dtypes = TUFF_FLOATS, .optional = true, .no_grad = true }
+    { .name = "mask", .dtypes = TUFF_FLOATS | TUFF_BOOL, .optional = true, .no_grad = true, \
+      .mixed = true }
 
 const tuff_op tuff_op_attention = {
     .name = "attention",
@@ -370,11 +374,12 @@ const tuff_op tuff_op_attention = {
     // exp to 3e-7 of scores up to 20, each carrying their sums' rounding times their size.
     .tol = { .f32 = 4e-6f }, .sample = { -2, 2 },
     // One position; heads in groups; a causal block, with more and with fewer keys than
-    // queries; a mask of each rank; keys past a loop limit.
+    // queries; a mask of each rank, and of bool; keys past a loop limit.
     .cases = TUFF_CASES("1x1x1x1 1x1x1x1 1x1x1x1", "2x3x7x5 2x3x11x5 2x3x11x9",
                         "2x6x5x8 2x2x9x8 2x2x9x8 causal=1", "1x2x9x4 1x1x5x4 1x1x5x4 causal=1",
                         "1x2x3x4 1x2x5x4 1x2x5x3 3x5 scale=0.25",
                         "2x2x3x4 2x1x5x4 2x1x5x3 2x1x1x5 causal=1",
+                        "2x2x7x4 2x1x5x4 2x1x5x3 bool:2x1x7x5",
                         "1x1x3x16 1x1x4099x16 1x1x4099x17")
 };
 
@@ -388,7 +393,8 @@ const tuff_op tuff_op_attention_probs = {
     .variants = { TUFF_KERNEL("plain", plan_probs) },
     .tol = { .f32 = 4e-6f }, .sample = { -2, 2 },
     .cases = TUFF_CASES("1x1x1x1 1x1x1x1", "2x6x5x8 2x2x9x8 causal=1", "2x3x7x5 2x3x11x5 7x11",
-                        "1x2x3x4 1x1x65x4 2x1x65 scale=0.5")
+                        "1x2x3x4 1x1x65x4 2x1x65 scale=0.5",
+                        "2x2x7x4 2x1x5x4 bool:7x5 causal=1")
 };
 
 tuff_status tuff_attention(tuff_stream *s, const tuff_tensor *q, const tuff_tensor *k,

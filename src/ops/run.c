@@ -4,6 +4,7 @@
 #include "ops/lower.h"
 #include "tensor/tensor.h"
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 static const unsigned char zero_params[512];
@@ -32,6 +33,21 @@ static tuff_status check_types(const tuff_call *c)
     return TUFF_OK;
 }
 
+// "x is i64, expected f32, f16 or bf16"
+static tuff_status not_taken(const char *name, tuff_dtype type, uint32_t taken)
+{
+    char list[80];
+    int used = 0;
+    for (uint32_t t = 1; t && t <= taken; t <<= 1) {
+        if (!(taken & t)) continue;
+        const char *before = !used ? "" : taken < 2 * t ? " or " : ", ";
+        used += snprintf(list + used, sizeof list - (size_t)used, "%s%s", before,
+                         tuff_dtype_name((tuff_dtype)t));
+    }
+    return tuff_fail(TUFF_ERR_DTYPE, "%s is %s, expected %s", name, tuff_dtype_name(type),
+                     list);
+}
+
 static tuff_status check_inputs(const tuff_call *c)
 {
     const int most = ports(c->op->in);
@@ -42,8 +58,8 @@ static tuff_status check_inputs(const tuff_call *c)
             TUFF_REQUIRE(port->optional, ARG, "input %s is missing", port->name);
             continue;
         }
-        TUFF_REQUIRE(c->in[i].dtype & port->dtypes, DTYPE, "%s is %s, which is not taken here",
-                     port->name, tuff_dtype_name(c->in[i].dtype));
+        if (!(c->in[i].dtype & port->dtypes))
+            return not_taken(port->name, c->in[i].dtype, port->dtypes);
     }
     return check_types(c);
 }

@@ -12,10 +12,11 @@ typedef struct tuff_attention_params {
 } tuff_attention_params;
 // y = softmax(scale q k^T + mask) v (Vaswani et al., 1706.03762). q [N, H, T, D], k [N, G, S,
 // D], v [N, G, S, E], y [N, H, T, E]. G divides H: H / G heads of q share one of k and v
-// (grouped queries; Ainslie et al., 2305.13245). mask, which may be NULL, is added to the
-// scores and is repeated as NumPy does to [N, H, T, S]. A position that may ask nothing gets
-// zeros. The kernel "flash" keeps running sums instead of the scores (Dao et al., 2205.14135),
-// so that its memory does not grow with S; "plain" writes the scores out.
+// (grouped queries; Ainslie et al., 2305.13245). mask, which may be NULL, is repeated as NumPy
+// does to [N, H, T, S]: floats are added to the scores; of bool, true is a position that may be
+// asked, and false one that may not (as in ONNX). A position that may ask nothing gets zeros.
+// The kernel "flash" keeps running sums instead of the scores (Dao et al., 2205.14135), so that
+// its memory does not grow with S; "plain" writes the scores out.
 TUFF_API TUFF_CHECK tuff_status tuff_attention(tuff_stream *s, const tuff_tensor *q,
                                                const tuff_tensor *k, const tuff_tensor *v,
                                                const tuff_tensor *mask, tuff_tensor *y,
