@@ -260,6 +260,24 @@ def attention_takes_bool():
     near(op("attention", [q, k, v, adds]), want)
 
 
+def ignored_labels_are_named():
+    x, labels = normal(6, 4), np.array([2, 0, 2, 3, 1, 2])
+    log_p = x - np.log(np.exp(x).sum(1, keepdims=True))
+    each = -log_p[np.arange(6), labels]
+    for attributes, kept in (([], labels >= 0), (["ignore_index=2"], labels != 2),
+                             (["ignore_index=0"], labels != 0),
+                             (["ignore_index=-100"], labels >= 0)):
+        near(op("cross_entropy", [x, labels], attributes), np.mean(each[kept]), 1e-5)
+        near(op("nll_loss", [log_p, labels], attributes), np.mean(each[kept]), 1e-5)
+        near(op("SoftmaxCrossEntropyLoss", [x, labels], attributes), np.mean(each[kept]), 1e-5)
+    margin = np.maximum(0, 1 - x[np.arange(6), labels][:, None] + x)
+    margin = (margin.sum(1) - 1) / 4
+    got = op("multi_margin_loss", [x, labels], ["ignore_index=2", "reduction=none"])
+    near(got, np.where(labels == 2, 0, margin))
+    refused_op("cross_entropy", [x, labels], "'ignore'", "ignore_index",
+               attributes=["ignore=3"])
+
+
 def check_judges():
     got = tuff_json("check", "--op", "softmax")
     assert got["passed"] > 0 and got["failed"] == 0 and not got["failures"], got
@@ -375,7 +393,7 @@ status = run([(case, None) for case in (
     help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops,
     random_is_the_same_everywhere, ops_refuse, types_are_not_changed, attention_takes_bool,
-    check_judges, tables_and_arrays)] +
+    ignored_labels_are_named, check_judges, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

@@ -19,6 +19,7 @@ typedef struct all_params {
     int kind;
     int pads[2 * TUFF_MAX_DIMS];
     int order[3];
+    int label;
 } all_params;
 
 static const char *const kinds[] = { "none", "relu", "tanh", NULL };
@@ -41,7 +42,8 @@ static const tuff_op op = {
                 TUFF_FLOAT(all_params, scale), TUFF_INTS(all_params, stride, "strides"),
                 TUFF_INTS(all_params, perm, NULL), TUFF_AXIS(all_params, axis),
                 TUFF_AXES(all_params, axes), TUFF_ENUM(all_params, kind, kinds),
-                TUFF_INTS(all_params, pads, NULL), TUFF_DIMS(all_params, order) },
+                TUFF_INTS(all_params, pads, NULL), TUFF_DIMS(all_params, order),
+                TUFF_COUNTED(all_params, label, "label_index") },
     .infer = infer,
 };
 
@@ -100,6 +102,10 @@ static void reads_onnx_dialect(void)
     EXPECT_EQ(parse(TUFF_DIALECT_ONNX, 4, "axes=[]").axes, 0);
     const all_params o = parse(TUFF_DIALECT_ONNX, 4, "order=[0, -1]");
     EXPECT(o.order[0] == 4 && o.order[1] == 1 && o.order[2] == 0);
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "label=3").label, 3);
+    EXPECT_EQ(parse(TUFF_DIALECT_ONNX, 4, "label_index=0").label, 1);
+    EXPECT_EQ(parse(TUFF_DIALECT_ONNX, 4, "label_index=2").label, 3);
+    EXPECT_EQ(parse(TUFF_DIALECT_ONNX, 4, "label_index=-100").label, 0);
     const all_params far = parse(TUFF_DIALECT_ONNX, 4,
                                  "perm=9223372036854775807,-9223372036854775808");
     EXPECT(far.perm[0] == INT32_MAX && far.perm[1] == INT32_MIN);
@@ -119,7 +125,7 @@ static void refuses(void)
     const tuff_dialect here = TUFF_DIALECT_CASE, onnx = TUFF_DIALECT_ONNX;
     refuse(here, "strode=1", "every has no parameter 'strode', did you mean 'stride'; it has "
                              "count, big, seed, flag, scale, stride, perm, axis, axes, kind, "
-                             "pads, order");
+                             "pads, order, label");
     refuse(here, "strides=1", "no parameter 'strides'");
     refuse(onnx, "stride=1", "did you mean 'strides'");
     refuse(here, "=1", "no parameter ''");
@@ -142,6 +148,7 @@ static void refuses(void)
     refuse(onnx, "strides=1,2]", "a list of whole numbers");
     refuse(here, "axis=-1", "'axis=-1': there is no axis -1 among 8 dims");
     refuse(here, "axis=8", "no axis 8 among 8 dims");
+    refuse(onnx, "label_index=2147483647", "not a whole number that fits here");
     refuse(onnx, "axis=4", "no axis 4 among 4 dims");
     refuse(onnx, "axis=-5", "no axis -5 among 4 dims");
     refuse(here, "axes=0,8", "no axis 8");
@@ -239,6 +246,7 @@ static void random_params(tuff_rng *rng, all_params *p)
         p->pads[i] = tuff_rng_below(rng, 3) ? 0 : (int)tuff_rng_word(rng);
     for (int i = 0; set & 8192 && i < (int)tuff_rng_below(rng, 4); i++)
         p->order[i] = 1 + (int)tuff_rng_below(rng, TUFF_MAX_DIMS);
+    if (set & 16384) p->label = (int)tuff_rng_word(rng);
 }
 
 static bool same_call(const tuff_call *a, const tuff_call *b)

@@ -129,7 +129,7 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 
 #define FIELDS                                                                  \
     TUFF_ENUM(tuff_class_loss_params, reduction, tuff_loss_reductions),         \
-        TUFF_INT(tuff_class_loss_params, ignore),                               \
+        TUFF_COUNTED(tuff_class_loss_params, ignore, "ignore_index"),           \
         TUFF_FLOAT(tuff_class_loss_params, label_smoothing)
 
 const tuff_op tuff_op_cross_entropy = {

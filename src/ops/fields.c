@@ -117,8 +117,10 @@ static void put(const reader *r, const void *value, size_t size) { memcpy(r->to,
 
 static tuff_status parse_int(const reader *r)
 {
+    const bool counted = r->field->counted && r->dialect == TUFF_DIALECT_ONNX;
     int64_t v;
-    TUFF_TRY(read_one(r, INT_MIN, INT_MAX, &v));
+    TUFF_TRY(read_one(r, INT_MIN, counted ? INT_MAX - 1 : INT_MAX, &v));
+    if (counted) v = v < 0 ? 0 : v + 1;
     put(r, &(int){ (int)v }, sizeof(int));
     return TUFF_OK;
 }

@@ -172,18 +172,10 @@ static tuff_status fix_max_pool(tuff_onnx_call *c)
     return c->asked == 1 ? TUFF_OK : tuff_onnx_set(&c->attrs, "indices", "1");
 }
 
-// Ours is 1 + a label, 0 for none; a label below 0 never counts.
-static tuff_status fix_class_loss(tuff_onnx_call *c)
+// Its second output is left out where nobody wants it.
+static tuff_status fix_cross_entropy(tuff_onnx_call *c)
 {
-    const char *text = tuff_onnx_get(&c->attrs, "ignore_index");
-    int64_t label;
-    if (c->asked != 1 && strcmp(c->op, "SoftmaxCrossEntropyLoss") == 0)
-        TUFF_TRY(tuff_onnx_set(&c->attrs, "log_prob", "1"));
-    if (!text) return TUFF_OK;
-    TUFF_REQUIRE(tuff_onnx_ints(text, &label, 1) == 1 && label < INT32_MAX, FORMAT,
-                 "'ignore_index=%s' is not a label", text);
-    tuff_onnx_drop(&c->attrs, "ignore_index");
-    return label < 0 ? TUFF_OK : tuff_onnx_set(&c->attrs, "ignore", "%d", (int)label + 1);
+    return c->asked == 1 ? TUFF_OK : tuff_onnx_set(&c->attrs, "log_prob", "1");
 }
 
 static const tuff_onnx_rule rules[] = {
@@ -227,8 +219,7 @@ static const tuff_onnx_rule rules[] = {
     { .op = "MaxPool", .defaults = "strides=1", .wide = 2, .fix = fix_max_pool },
     { .op = "AveragePool", .defaults = "strides=1" },
     { .op = "LpPool", .defaults = "strides=1" },
-    { .op = "SoftmaxCrossEntropyLoss", .fix = fix_class_loss },
-    { .op = "NegativeLogLikelihoodLoss", .fix = fix_class_loss },
+    { .op = "SoftmaxCrossEntropyLoss", .fix = fix_cross_entropy },
     { .op = "Resize", .to = 10, .inputs = "1:scales",
       .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
     { .op = "Resize", .inputs = "1:roi 2:scales 3:sizes",

@@ -224,11 +224,16 @@ typedef struct tuff_field {
     bool added;               // axes: of the output, which has these beside the input's
     bool zero;                // TUFF_FIELD_FLOAT: 0 in the text is TUFF_ZERO in the struct
     bool minus_zero;          // TUFF_FIELD_FLOAT: 0 in the text is -0 in the struct
+    bool counted;             // TUFF_FIELD_INT: 1 + what ONNX's text says, 0 for what is below
+                              // 0 there, which is as good as not given
 } tuff_field;
 
 #define TUFF_FIELD_AT(kind, type_, name_)                                       \
     { .name = #name_, .type = (kind), .offset = offsetof(type_, name_) }
 #define TUFF_INT(type, name)   TUFF_FIELD_AT(TUFF_FIELD_INT, type, name)
+#define TUFF_COUNTED(type_, name_, onnx_)                                       \
+    { .name = #name_, .type = TUFF_FIELD_INT, .offset = offsetof(type_, name_), \
+      .onnx = onnx_, .counted = true }
 #define TUFF_INT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_INT64, type, name)
 #define TUFF_UINT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_UINT64, type, name)
 #define TUFF_BOOLEAN(type, name) TUFF_FIELD_AT(TUFF_FIELD_BOOL, type, name)

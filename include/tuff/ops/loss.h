@@ -19,7 +19,8 @@ typedef enum tuff_loss_reduction {
 
 typedef struct tuff_class_loss_params {
     int reduction;         // tuff_loss_reduction
-    int ignore;            // 1 + a label that does not count either; 0 = none
+    int ignore;            // 1 + a label that does not count either; 0 = none. As text, and
+                           // in ONNX and PyTorch, it is ignore_index, the label itself
     float label_smoothing; // 0 to 1: this much of a label goes to all classes alike
     bool log_prob;         // cross_entropy: a second output, log(softmax(x))
     float margin;          // multi_margin_loss: 0 = 1
