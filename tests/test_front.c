@@ -122,6 +122,10 @@ static void by_name_and_text(void)
             EXPECT(info.inputs == 4 && info.outputs == 1 && info.optional[2]);
             EXPECT_STR(info.attribute[0], "strides");
         }
+    for (int i = 0; tuff_op_get_info(i, &info); i++)
+        for (int a = 0; a < info.attributes; a++)
+            if (!EXPECT(info.attribute_type[a] && *info.attribute_type[a]))
+                FAIL("attribute %s of %s", info.attribute[a], info.name);
     EXPECT_EQ(found, 1);
     EXPECT(!tuff_op_get_info(-1, &info));
 }

@@ -7,16 +7,28 @@
 _Static_assert(sizeof((tuff_op_info *)0)->variant / sizeof(char *) == TUFF_OP_VARIANTS,
                "every variant has a place");
 
+// A switch without a default, so that the compiler names a type that is missing.
+static const char *type_text(const tuff_field *f)
+{
+    switch (f->type) {
+    case TUFF_FIELD_INT: return f->counted ? "int, none where it is below 0 or absent" : "int";
+    case TUFF_FIELD_INT64:
+    case TUFF_FIELD_UINT64: return "int";
+    case TUFF_FIELD_BOOL: return "0 or 1";
+    case TUFF_FIELD_FLOAT: return "real";
+    case TUFF_FIELD_FLOATS: return "list of real";
+    case TUFF_FIELD_INTS: return "list of int";
+    case TUFF_FIELD_AXIS: return "axis";
+    case TUFF_FIELD_AXES: return "list of axes";
+    case TUFF_FIELD_DIMS: return f->count == 1 ? "axis" : "list of axes";
+    case TUFF_FIELD_ENUM: return "one of";
+    case TUFF_FIELD_DTYPE: return "type of element";
+    }
+    return "";
+}
+
 bool tuff_op_get_info(int index, tuff_op_info *info)
 {
-    static const char *const types[] = {
-        [TUFF_FIELD_INT] = "int", [TUFF_FIELD_INT64] = "int", [TUFF_FIELD_UINT64] = "int",
-        [TUFF_FIELD_BOOL] = "0 or 1", [TUFF_FIELD_FLOAT] = "real",
-        [TUFF_FIELD_FLOATS] = "list of real",
-        [TUFF_FIELD_INTS] = "list of int", [TUFF_FIELD_AXIS] = "axis",
-        [TUFF_FIELD_AXES] = "list of axes", [TUFF_FIELD_ENUM] = "one of",
-        [TUFF_FIELD_DTYPE] = "type of element",
-    };
     if (index < 0 || index >= tuff_op_count()) return false;
     const tuff_op *op = tuff_op_at(index);
     *info = (tuff_op_info){ .name = op->name, .doc = op->doc, .onnx = op->onnx };
@@ -28,7 +40,7 @@ bool tuff_op_get_info(int index, tuff_op_info *info)
     for (const tuff_port *p = op->out; p->name; p++) info->output[info->outputs++] = p->name;
     for (const tuff_field *f = op->params; f < op->params + TUFF_OP_PARAMS && f->name; f++) {
         info->choices[info->attributes] = f->names;
-        info->attribute_type[info->attributes] = types[f->type];
+        info->attribute_type[info->attributes] = type_text(f);
         info->attribute[info->attributes++] = f->onnx ? f->onnx : f->name;
     }
     for (const tuff_variant *v = op->variants; v < op->variants + TUFF_OP_VARIANTS && v->name;
