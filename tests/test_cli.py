@@ -264,6 +264,18 @@ def attention_takes_bool():
     near(op("attention", [q, k, v, adds]), want)
 
 
+def mistakes_are_named():
+    """The operator, the port or attribute, what it was, and what it should be."""
+    x = normal(2, 3)
+    refused_op("relu", [x], "tuff op: relu: there is no parameter 'axis', expected none",
+               attributes=["axis=1"])
+    refused_op("softmax", [x], "(did you mean 'axis'?), expected axis", attributes=["axs=1"])
+    refused_op("reshape", [x], "reshape: shape is [4, 5], it must have the 6 elements of x, "
+               "f32 [2, 3]", attributes=["shape=4,5"])
+    refused_op("relu", [x, x], "relu has 1 input, 2 were given")
+    refused_op("Add", [x.astype(np.int64)] * 2, "add: a is i64, expected f32, ")
+
+
 def ignored_labels_are_named():
     x, labels = normal(6, 4), np.array([2, 0, 2, 3, 1, 2])
     log_p = x - np.log(np.exp(x).sum(1, keepdims=True))
@@ -397,7 +409,7 @@ status = run([(case, None) for case in (
     help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops,
     random_is_the_same_everywhere, ops_refuse, types_are_not_changed, attention_takes_bool,
-    ignored_labels_are_named, check_judges, tables_and_arrays)] +
+    mistakes_are_named, ignored_labels_are_named, check_judges, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

@@ -426,10 +426,10 @@ static void refuses_what_does_not_fit(void)
     REFUSED(tuff_add(stream, x, whole, y), TUFF_ERR_DTYPE, "a is f32 and b is i32");
     REFUSED(tuff_prelu(stream, slope, x, y), TUFF_ERR_SHAPE, "slope is f32 [3], it cannot be");
     REFUSED(tuff_less(stream, x, x, y), TUFF_ERR_SHAPE, "y must be bool [3]");
-    REFUSED(tuff_and(stream, x, x, y), TUFF_ERR_DTYPE, "a is f32, which is not taken");
+    REFUSED(tuff_and(stream, x, x, y), TUFF_ERR_DTYPE, "a is f32, expected bool");
     REFUSED(tuff_where(stream, mask, NULL, NULL, y), TUFF_ERR_ARG, "a and b are missing");
     REFUSED(tuff_where(stream, x, x, x, y), TUFF_ERR_DTYPE, "cond is f32");
-    REFUSED(tuff_erf(stream, whole, whole), TUFF_ERR_DTYPE, "x is i32, which is not taken");
+    REFUSED(tuff_erf(stream, whole, whole), TUFF_ERR_DTYPE, "x is i32, expected f32");
     tuff_tensor *const all[] = { x, slope, two, whole, y, mask };
     for (size_t i = 0; i < COUNT(all); i++) tuff_tensor_destroy(&(tuff_tensor *){ all[i] });
 }

@@ -123,9 +123,9 @@ static void refuse(tuff_dialect dialect, const char *text, const char *part)
 static void refuses(void)
 {
     const tuff_dialect here = TUFF_DIALECT_CASE, onnx = TUFF_DIALECT_ONNX;
-    refuse(here, "strode=1", "every has no parameter 'strode', did you mean 'stride'; it has "
-                             "count, big, seed, flag, scale, stride, perm, axis, axes, kind, "
-                             "pads, order, label");
+    refuse(here, "strode=1", "every: there is no parameter 'strode' (did you mean 'stride'?), "
+                             "expected count, big, seed, flag, scale, stride, perm, axis, "
+                             "axes, kind, pads, order, label");
     refuse(here, "strides=1", "no parameter 'strides'");
     refuse(onnx, "stride=1", "did you mean 'strides'");
     refuse(here, "=1", "no parameter ''");

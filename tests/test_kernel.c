@@ -520,7 +520,7 @@ static void an_operator_by_its_name(void)
     const char *const unknown[] = { "gamma=3" };
     EXPECT_STATUS(tuff_op_apply(stream, "own_swish", in, 1, unknown, 1, NULL, out, &nout),
                   TUFF_ERR_FORMAT);
-    EXPECT_HAS(tuff_last_error(), "it has beta, power");
+    EXPECT_HAS(tuff_last_error(), "expected beta, power");
     tuff_tensor_destroy(&a);
 
     // The check of the device finds it, and judges it with the others.

@@ -226,8 +226,8 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
 {
     tuff_desc shape;
     if (j->inputs.count > op->inputs)
-        return cli_wrong(self, "%s has %d inputs, %d were given", op->name, op->inputs,
-                         j->inputs.count);
+        return cli_wrong(self, "%s has %d input%s, %d were given", op->name, op->inputs,
+                         op->inputs == 1 ? "" : "s", j->inputs.count);
     if (!j->outputs.count || j->outputs.count > op->outputs)
         return cli_wrong(self, "%s has %d output%s: give --output FILE.npy for each", op->name,
                          op->outputs, op->outputs > 1 ? "s" : "");

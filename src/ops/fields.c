@@ -42,9 +42,9 @@ static tuff_status unknown(const tuff_op *op, tuff_dialect dialect, const char *
     }
     snprintf(key, sizeof key, "%.*s", (int)(len < sizeof key ? len : sizeof key - 1), word);
     const char *near = tuff_nearest(key, names, n);
-    return tuff_fail(TUFF_ERR_FORMAT, "%s has no parameter '%s'%s%s%s; it has %s", op->name,
-                     key, near ? ", did you mean '" : "", near ? near : "", near ? "'" : "",
-                     n ? list : "none");
+    return tuff_fail(TUFF_ERR_FORMAT, "%s: there is no parameter '%s'%s%s%s, expected %s",
+                     op->name, key, near ? " (did you mean '" : "", near ? near : "",
+                     near ? "'?)" : "", n ? list : "none");
 }
 
 static const tuff_field *find(const tuff_op *op, tuff_dialect dialect, const char *key,

@@ -2,6 +2,7 @@
 // flatten, identity. Each is a copy; tuff_tensor_view and a graph's reshape share instead.
 #include "ops/move.h"
 #include "ops/ops.h"
+#include <string.h>
 
 static void reshape_ref(const tuff_ref *r)
 {
@@ -26,6 +27,16 @@ static void reshape_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], 
 
 // ---- reshape -------------------------------------------------------------------------------
 
+static tuff_status wrong_count(const tuff_desc *x, const int *shape, int rank)
+{
+    tuff_desc asked = { .dtype = x->dtype, .rank = rank };
+    char text[96], of[96];
+    for (int i = 0; i < rank; i++) asked.dim[i] = shape[i];
+    return tuff_fail(TUFF_ERR_SHAPE, "shape is %s, it must have the %lld elements of x, %s",
+                     strchr(tuff_desc_print(&asked, text, sizeof text), '['),
+                     (long long)tuff_desc_count(x), tuff_desc_print(x, of, sizeof of));
+}
+
 static tuff_status reshape_infer(const tuff_call *c, tuff_desc out[])
 {
     const tuff_reshape_params *p = c->params;
@@ -43,16 +54,15 @@ static tuff_status reshape_infer(const tuff_call *c, tuff_desc out[])
         TUFF_REQUIRE(n > 0 || (n == -1 && open < 0), ARG,
                      "shape[%d] is %lld: dims are at least 1, 0 is x's dim there, and one may "
                      "be -1", i, (long long)n);
-        TUFF_REQUIRE(n < 0 || known <= count / n, SHAPE,
-                     "the shape has more than x's %lld elements", (long long)count);
+        if (n > 0 && known > count / n) return wrong_count(&c->in[0], p->shape, y.rank);
         if (n < 0) open = i;
         else known *= n;
         y.dim[i] = n;
     }
+    const int said = y.rank;
     if (y.rank == 0) open = y.rank++; // nothing was said: one dim
     if (open >= 0) y.dim[open] = count / known;
-    TUFF_REQUIRE(tuff_desc_count(&y) == count, SHAPE,
-                 "the shape does not hold x's %lld elements", (long long)count);
+    if (tuff_desc_count(&y) != count) return wrong_count(&c->in[0], p->shape, said);
     out[0] = y;
     return TUFF_OK;
 }
