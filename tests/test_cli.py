@@ -276,6 +276,25 @@ def mistakes_are_named():
     refused_op("Add", [x.astype(np.int64)] * 2, "add: a is i64, expected f32, ")
 
 
+def fixed_point_is_chosen():
+    x = normal(50) * 3
+    file, out = path("x.npy"), path("q.npy")
+    for bits, type_ in ((8, np.int8), (16, np.int32), (32, np.int32)):
+        for kind in (np.float32, np.float16):
+            np.save(file, x.astype(kind))
+            args = ["op", "quantize_fixed", "--input", file, "--output", out, "--attr",
+                    f"bits={bits}"]
+            point, most = tuff_json(*args)["point"], np.abs(x.astype(kind).astype(float)).max()
+            assert most * 2.0**point <= 2**(bits - 1) - 1 < most * 2.0**(point + 1)
+            q = np.load(out)
+            assert q.dtype == type_
+            near(np.ldexp(q.astype(float), -point), x, 2e-2 if bits == 8 else 1e-3)
+            assert f"point={point}" in tuff(*args)[1]
+    assert np.array_equal(op("quantize_fixed", [x], ["point=0"]), np.rint(x))
+    assert "point" not in tuff_json(*args, "--attr", "point=0")
+    refused_op("quantize_fixed", [x], "bits is 5", attributes=["bits=5"])
+
+
 def ignored_labels_are_named():
     x, labels = normal(6, 4), np.array([2, 0, 2, 3, 1, 2])
     log_p = x - np.log(np.exp(x).sum(1, keepdims=True))
@@ -409,7 +428,8 @@ status = run([(case, None) for case in (
     help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops,
     random_is_the_same_everywhere, ops_refuse, types_are_not_changed, attention_takes_bool,
-    mistakes_are_named, ignored_labels_are_named, check_judges, tables_and_arrays)] +
+    mistakes_are_named, ignored_labels_are_named, fixed_point_is_chosen, check_judges,
+    tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

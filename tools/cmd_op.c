@@ -14,6 +14,8 @@ typedef struct job {
     bool onnx;     // `op` is one of ONNX's operators, of version `opset`
     int64_t opset;
     int made;      // outputs that the operator gave
+    bool chosen;   // `point` was chosen, of quantize_fixed
+    int point;
 } job;
 
 static int list_json(void)
@@ -123,10 +125,50 @@ static tuff_dtype type_for(tuff_dtype type, uint32_t dtypes)
     return whole && clear && !(dtypes & floats) ? (tuff_dtype)lowest : type;
 }
 
-// Reads input i of the op from its file; says what is wrong.
-static int read_input(const cli_command *self, tuff_stream *s, const char *path,
-                      const tuff_op_info *op, int i, tuff_tensor **t)
+// The value of an attribute that was given, or NULL.
+static const char *attribute(const job *j, const char *name)
 {
+    const size_t n = strlen(name);
+    for (int i = 0; i < j->attributes.count; i++) {
+        const char *text = j->attributes.item[i];
+        if (strncmp(text, name, n) == 0 && text[n] == '=') return text + n + 1;
+    }
+    return NULL;
+}
+
+// Adds an attribute; `text` must outlive the job.
+static void add_attribute(job *j, const char *text)
+{
+    if (j->attributes.count < CLI_ITEMS) j->attributes.item[j->attributes.count++] = text;
+}
+
+// Where quantize_fixed is not told a point it gets the one with most digits of those with which
+// nothing in x overflows. What is wrong with `bits` the op says.
+static tuff_status choose_point(job *j, const tuff_array *x)
+{
+    static char text[40];
+    const char *bits = attribute(j, "bits");
+    const int n = bits ? atoi(bits) : 8;
+    if (strcmp(j->op, "quantize_fixed") != 0 || attribute(j, "point")) return TUFF_OK;
+    if (n != 8 && n != 16 && n != 32) return TUFF_OK;
+    tuff_array wide = { 0 };
+    tuff_status status = tuff_array_convert(x, TUFF_F32, &wide);
+    if (status == TUFF_OK)
+        status = tuff_fixed_choose(wide.data, (size_t)tuff_desc_count(&x->desc), n, &j->point);
+    tuff_array_clear(&wide);
+    if (status != TUFF_OK) return status;
+    j->chosen = true;
+    snprintf(text, sizeof text, "point=%d", j->point);
+    add_attribute(j, text);
+    cli_note("%s: %s, so that nothing overflows", j->op, text);
+    return TUFF_OK;
+}
+
+// Reads input i of the op from its file; says what is wrong.
+static int read_input(const cli_command *self, tuff_stream *s, job *j, const tuff_op_info *op,
+                      int i, tuff_tensor **t)
+{
+    const char *path = j->inputs.item[i];
     tuff_array file = { 0 }, array = { 0 };
     int status = EXIT_OK;
     if (tuff_npy_read(path, &file) != TUFF_OK) {
@@ -135,7 +177,8 @@ static int read_input(const cli_command *self, tuff_stream *s, const char *path,
                                   &array) != TUFF_OK) {
         status = cli_wrong(self, "%s: %s, %s: %s", op->name, op->input[i], path,
                            tuff_last_error());
-    } else if (tuff_tensor_create(tuff_stream_device(s), array.desc, t) != TUFF_OK ||
+    } else if ((array.desc.dtype & op->input_dtypes[i] && choose_point(j, &array) != TUFF_OK) ||
+               tuff_tensor_create(tuff_stream_device(s), array.desc, t) != TUFF_OK ||
                tuff_tensor_write(s, *t, array.data, tuff_desc_bytes(&array.desc)) != TUFF_OK) {
         status = cli_error(self);
     }
@@ -176,7 +219,7 @@ static int run(const cli_command *self, job *j, const tuff_op_info *op, tuff_dev
     int status = tuff_stream_create(device, &s) == TUFF_OK ? EXIT_OK : cli_error(self);
     for (int i = 0; i < j->inputs.count && status == EXIT_OK; i++)
         if (strcmp(j->inputs.item[i], "-") != 0)
-            status = read_input(self, s, j->inputs.item[i], op, i, &in[i]);
+            status = read_input(self, s, j, op, i, &in[i]);
     if (status == EXIT_OK && apply(j, s, (const tuff_tensor *const *)in, out) != TUFF_OK)
         status = cli_error(self);
     const int wanted = j->outputs.count <= j->made ? j->outputs.count : 0;
@@ -202,11 +245,9 @@ static void add_seed(job *j, const tuff_op_info *op)
     static char text[40];
     bool takes = false;
     for (int i = 0; i < op->attributes; i++) takes |= strcmp(op->attribute[i], "seed") == 0;
-    for (int i = 0; i < j->attributes.count; i++)
-        takes &= strncmp(j->attributes.item[i], "seed=", 5) != 0;
-    if (!takes || j->attributes.count == CLI_ITEMS) return;
+    if (!takes || attribute(j, "seed")) return;
     snprintf(text, sizeof text, "seed=%lld", (long long)cli.seed);
-    j->attributes.item[j->attributes.count++] = text;
+    add_attribute(j, text);
 }
 
 // An operator of ONNX's takes what its own description says; the library knows.
@@ -278,6 +319,7 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     cJSON *json = cJSON_CreateObject(), *written = cJSON_AddArrayToObject(json, "outputs");
     cJSON_AddStringToObject(json, "device", tuff_device_get_info(device)->id);
     status = run(self, &j, &op, device, written);
+    if (j.chosen) cJSON_AddNumberToObject(json, "point", j.point);
     if (status == EXIT_OK && j.made < j.outputs.count)
         status = cli_wrong(self, "%s gives %d output%s here, --output was given %d times", j.op,
                            j.made, j.made == 1 ? "" : "s", j.outputs.count);

@@ -34,7 +34,11 @@ static const cli_command commands[] = {
       cmd_check },
     { "op", "NAME --input A.npy [--input B.npy ...] [--attr KEY=VALUE ...] --output Y.npy",
       "Runs one operator on NumPy files, with ONNX's names for attributes.",
-      "tuff op --list shows every operator with its inputs and attributes.", cmd_op },
+      "tuff op --list prints the operators' names, --docs their inputs and attributes too\n"
+      "(docs/ops.md). Floats are rounded to the floats that an operator takes, i64 becomes\n"
+      "the i32 that it takes, and no other type is changed (tuff op cast does that).\n"
+      "quantize_fixed chooses its point where none is given, and says it.",
+      cmd_op },
 };
 
 static int usage(FILE *out)
