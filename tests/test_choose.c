@@ -352,6 +352,12 @@ static void what_is_avoided(void)
     tuff_vk_choose(&m, "unified", &c);
     EXPECT(!c.caps.unified);
     EXPECT_EQ(c.tensor_type[0], 0);
+
+    EXPECT_OK(tuff_vk_check_avoid(NULL));
+    EXPECT_OK(tuff_vk_check_avoid(" f16,, timeline "));
+    EXPECT_STATUS(tuff_vk_check_avoid("f16 f1"), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "TUFF_AVOID: 'f1' is no feature");
+    EXPECT_HAS(tuff_last_error(), "timeline f16 int8");
 }
 
 // Memory that needs more than this backend does is never chosen.

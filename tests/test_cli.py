@@ -102,6 +102,8 @@ def help_and_usage():
     out, _ = tuff("--help")
     names = "devices train test import predict info check op demo".split()
     assert all(name in out for name in names), out
+    for word in "DEVICE VARIANT AVOID THREADS CACHE_DIR".split():
+        assert "TUFF_" + word in out, f"TUFF_{word} is not in the help"
     for name in names:
         out, _ = tuff(name, "--help")
         assert out.startswith(f"usage: tuff {name}"), out
@@ -199,6 +201,19 @@ def random_is_the_same_everywhere():
     seeded = op("random_uniform", [], extra=["--shape", "1000", "--seed", "7"])
     near(here, seeded, 0)
     assert 0 <= here.min() and here.max() < 1 and abs(here.mean() - 0.5) < 0.05
+
+
+def settings_are_known():
+    fill = ["op", "fill", "--shape", "3", "--output", path("no.npy")]
+    refused(*fill, says="no operator has a kernel named 'nosuch'",
+            env={"TUFF_VARIANT": "nosuch"})
+    tuff(*fill, env={"TUFF_VARIANT": "flash"})  # another operator has it
+    avoid = {"TUFF_AVOID": "limits nonsense"}
+    if tuff_json("op", *fill[1:])["device"] != "cpu":
+        refused(*fill, says="TUFF_AVOID: 'nonsense' is no feature of devices, expected some "
+                "of: timeline f16 ", env=avoid)
+        tuff(*fill, env={"TUFF_AVOID": "limits,f16"})
+    os.remove(path("no.npy"))
 
 
 def ops_refuse():
@@ -426,10 +441,9 @@ def training_refuses():
 
 status = run([(case, None) for case in (
     help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
-    conv_like_loops,
-    random_is_the_same_everywhere, ops_refuse, types_are_not_changed, attention_takes_bool,
-    mistakes_are_named, ignored_labels_are_named, fixed_point_is_chosen, check_judges,
-    tables_and_arrays)] +
+    conv_like_loops, random_is_the_same_everywhere, settings_are_known, ops_refuse,
+    types_are_not_changed, attention_takes_bool, mistakes_are_named, ignored_labels_are_named,
+    fixed_point_is_chosen, check_judges, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

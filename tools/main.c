@@ -47,8 +47,12 @@ static int usage(FILE *out)
                  "Vulkan.\n\nusage: tuff SUBCOMMAND [OPTIONS]\n\n", TUFF_VERSION);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\ntuff SUBCOMMAND --help says more. Environment: TUFF_DEVICE, TUFF_VARIANT, "
-                 "TUFF_THREADS, TUFF_CACHE_DIR.\n");
+    fprintf(out, "\ntuff SUBCOMMAND --help says more. Environment:\n\n"
+                 "  TUFF_DEVICE     the device, where --device does not say\n"
+                 "  TUFF_VARIANT    a kernel by its name, for operators that have it\n"
+                 "  TUFF_AVOID      features to leave alone, in the words of tuff devices\n"
+                 "  TUFF_THREADS    threads of the CPU path\n"
+                 "  TUFF_CACHE_DIR  where compiled kernels are kept\n");
     return out == stdout ? EXIT_OK : EXIT_WRONG;
 }
 

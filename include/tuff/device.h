@@ -37,6 +37,7 @@ typedef struct tuff_device_info {
 // Lists every device in the order of their ids: the CPU path last. Without a Vulkan loader
 // or driver the list holds the CPU path alone and one log line says why.
 // Writes at most `capacity` entries, the number there are to *count.
+// Fails: TUFF_ERR_ARG (TUFF_AVOID, below, has a word that is none), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_device_list(tuff_device_info *list, int capacity,
                                                  int *count);
 
@@ -47,7 +48,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_device_list(tuff_device_info *list, int cap
 // are left alone though the device has them: a way round a driver's bug. The word limits makes
 // of it a device with as little as Vulkan promises (128 invocations, 4 storage buffers, 16 KiB
 // of shared memory, 65,536 texels): a poor one to try things on.
-// Fails: TUFF_ERR_DEVICE (none matches: the sentence lists what there is), TUFF_ERR_MEMORY.
+// Fails: TUFF_ERR_DEVICE (none matches: the sentence lists what there is), TUFF_ERR_ARG
+// (TUFF_AVOID has a word that is none), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_device_open(const char *which, tuff_device **device);
 // Waits for the device's work, then releases it. Tensors, streams and programs of the device
 // must be destroyed before.

@@ -1,4 +1,5 @@
 // Which variant of an op runs a call: the first in its ordered list that plans it.
+#include "base/text.h"
 #include "ops/lower.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -61,8 +62,31 @@ static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, con
     return false;
 }
 
+static bool has_variant(const tuff_op *op, const char *name)
+{
+    for (int i = 0; i < TUFF_OP_VARIANTS && op->variants[i].name; i++)
+        if (strcmp(name, op->variants[i].name) == 0) return true;
+    return false;
+}
+
+// TUFF_VARIANT may name what this op has not, so that one setting can be used for a whole net,
+// but not what no op has.
+static tuff_status check_setting(const char *name)
+{
+    bool known = strcmp(name, "ref") == 0;
+    for (int i = 0; i < tuff_op_count() && !known; i++)
+        known = has_variant(tuff_op_at(i), name);
+    TUFF_REQUIRE(known, ARG, "TUFF_VARIANT: no operator has a kernel named '%s' (tuff op "
+                 "--docs lists them)", tuff_show(name, strlen(name)));
+    return TUFF_OK;
+}
+
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
+    const char *only = forced ? forced : getenv("TUFF_VARIANT");
+    if (only && !*only) only = NULL;
+    const bool known = only && has_variant(c->op, only);
+    if (only && !known && !forced) TUFF_TRY(check_setting(only));
     if (k->cpu) {
         TUFF_REQUIRE(c->op->ref, UNSUPPORTED, "%s: it has no reference in C, and the CPU path "
                      "runs nothing else", c->op->name);
@@ -72,13 +96,7 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
         p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
         return TUFF_OK;
     }
-    const char *only = forced ? forced : getenv("TUFF_VARIANT");
-    if (only && !*only) only = NULL;
-    bool known = false;
-    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++)
-        known |= only && strcmp(only, c->op->variants[i].name) == 0;
-    // A name that no variant of this op has forces nothing, so that one setting can be used
-    // for a whole net; but tuff_variant_force means this call.
+    // tuff_variant_force means this call.
     if (!known && !forced) only = NULL;
     for (int i = 0; i < c->nin; i++) TUFF_TRY(check_size(c, &c->in[i], k));
     for (int i = 0; i < c->nout; i++) TUFF_TRY(check_size(c, &c->out[i], k));

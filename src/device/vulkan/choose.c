@@ -1,6 +1,9 @@
 // Pure decisions about a Vulkan device; declared in choose.h. Every quirk of a driver lives
 // here, with the driver and the versions that have it.
 #include "device/vulkan/choose.h"
+#include "base/status.h"
+#include "base/text.h"
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,9 +112,46 @@ static void choose_memory(const tuff_vk_snapshot *s, bool staged, tuff_vk_choice
 
 // ---- features ----------------------------------------------------------------------------
 
+static void add_word(char *text, size_t size, bool there, const char *word)
+{
+    const size_t n = strlen(text);
+    if (there) snprintf(text + n, size - n, "%s%s", n ? " " : "", word);
+}
+
+// Every word that TUFF_AVOID may hold.
+static const char *const avoidable[] = {
+    "timeline", "f16", "int8", "storage16", "storage8", "dot8", "coopmat", "subgroup-shuffle",
+    "subgroup-arithmetic", "subgroup-control", "memory-budget", "unified", "limits",
+};
+
+enum { AVOIDABLE = sizeof avoidable / sizeof *avoidable };
+
+static bool is_avoidable(const char *word, size_t n)
+{
+    for (int i = 0; i < AVOIDABLE; i++)
+        if (strlen(avoidable[i]) == n && memcmp(avoidable[i], word, n) == 0) return true;
+    return false;
+}
+
+tuff_status tuff_vk_check_avoid(const char *avoid)
+{
+    char list[300] = "";
+    for (int i = 0; i < AVOIDABLE; i++) add_word(list, sizeof list, true, avoidable[i]);
+    for (const char *p = avoid; p && *p;) {
+        p += strspn(p, " ,");
+        const size_t n = strcspn(p, " ,");
+        TUFF_REQUIRE(!n || is_avoidable(p, n), ARG,
+                     "TUFF_AVOID: '%s' is no feature of devices, expected some of: %s",
+                     tuff_show(p, n), list);
+        p += n;
+    }
+    return TUFF_OK;
+}
+
 // Is `word` in the list `avoid`?
 static bool avoided(const char *avoid, const char *word)
 {
+    assert(is_avoidable(word, strlen(word)));
     const size_t n = strlen(word);
     for (const char *p = avoid; p && *p;) {
         p += strspn(p, " ,");
@@ -280,12 +320,6 @@ static void vendor_name(uint32_t id, char *text, size_t size)
     snprintf(text, size, "0x%04x", (unsigned)id);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (names[i].id == id) snprintf(text, size, "%s", names[i].name);
-}
-
-static void add_word(char *text, size_t size, bool there, const char *word)
-{
-    const size_t n = strlen(text);
-    if (there) snprintf(text + n, size - n, "%s%s", n ? " " : "", word);
 }
 
 static void features_text(const tuff_caps *k, char *text, size_t size)

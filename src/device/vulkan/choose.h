@@ -22,6 +22,8 @@ typedef struct tuff_vk_choice {
 // `avoid`: words of tuff_device_info.features, separated by spaces or commas, which are left
 // alone though they are there (the environment's TUFF_AVOID); NULL for none.
 void tuff_vk_choose(const tuff_vk_snapshot *s, const char *avoid, tuff_vk_choice *c);
+// Fails: TUFF_ERR_ARG (a word of `avoid` is none: the sentence names it, and those there are).
+tuff_status tuff_vk_check_avoid(const char *avoid);
 // Fills all but the id.
 void tuff_vk_describe(const tuff_vk_snapshot *s, const tuff_vk_choice *c,
                       tuff_device_info *info);

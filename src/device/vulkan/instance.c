@@ -216,6 +216,7 @@ static tuff_status list_held(tuff_device_info *list, int capacity, int *count)
 tuff_status tuff_vulkan_list(tuff_device_info *list, int capacity, int *count)
 {
     *count = 0;
+    TUFF_TRY(tuff_vk_check_avoid(getenv("TUFF_AVOID")));
     tuff_status status = vk_instance_retain();
     if (status == TUFF_OK) {
         status = list_held(list, capacity, count);
