@@ -357,7 +357,7 @@ static tuff_cost cost(const tuff_call *c)
 
 #define FIELDS                                                                  \
     .params_size = sizeof(tuff_attention_params),                               \
-    .params = { TUFF_FLOAT(tuff_attention_params, scale),                       \
+    .params = { TUFF_FLOAT_TINY(tuff_attention_params, scale),                  \
                 TUFF_BOOLEAN(tuff_attention_params, causal) }
 #define PORT(name_) { .name = name_, .dtypes = TUFF_FLOATS }
 #define MASK_PORT                                                               \

@@ -192,9 +192,11 @@ static bool affordable(const tuff_call *c)
 
 typedef enum outcome { TAKEN, REFUSED, TOO_DEAR, WORDLESS } outcome;
 
-// Infers a changed case again, and prints it.
-static outcome retake(tuff_case *c, char *text, size_t size)
+// Infers a changed case again, and prints it. Text that cannot be read back, a list that may
+// hold no 0 with one beside other numbers, is no case.
+static outcome retake(tuff_case *c, tuff_dtype type, char *text, size_t size)
 {
+    tuff_case read;
     c->call.params = c->params;
     if (tuff_case_print(&c->call, text, size) >= size) return REFUSED;
     for (int i = 0; i < tensors(c); i++) {
@@ -206,7 +208,8 @@ static outcome retake(tuff_case *c, char *text, size_t size)
     }
     if (tuff_call_infer(&c->call) != TUFF_OK)
         return strstr(tuff_last_error(), c->call.op->name) ? REFUSED : WORDLESS;
-    return affordable(&c->call) ? TAKEN : TOO_DEAR;
+    if (!affordable(&c->call)) return TOO_DEAR;
+    return tuff_case_parse(c->call.op, type, text, &read) == TUFF_OK ? TAKEN : REFUSED;
 }
 
 // ---- shrinking -----------------------------------------------------------------------------
@@ -243,7 +246,7 @@ static tuff_status shrink(fuzzer *f, tuff_dtype type, char *text, verdict *v)
     int tries = 0;
     for (int n = 0; tries < SHRINKS && smaller(f->op, type, text, n, &c); n++) {
         verdict w;
-        if (retake(&c, next, sizeof next) != TAKEN || strcmp(next, text) == 0) continue;
+        if (retake(&c, type, next, sizeof next) != TAKEN || strcmp(next, text) == 0) continue;
         tries++;
         TUFF_TRY(judge(f, tuff_dtype_name(type), next, &w));
         if (!w.failed) continue;
@@ -307,7 +310,7 @@ static tuff_status one_case(fuzzer *f)
     if (tuff_case_parse(op, type, op->cases[below(f, (uint32_t)cases)], &c) != TUFF_OK)
         return TUFF_OK;
     for (int n = 1 + (int)below(f, 4); n > 0; n--) change(f, &c);
-    const outcome how = retake(&c, text, sizeof text);
+    const outcome how = retake(&c, type, text, sizeof text);
     verdict v = { .failed = how == WORDLESS };
     if (how == TOO_DEAR) v.failed = !planned_or_refused(f, &c.call);
     if (how != TAKEN) {

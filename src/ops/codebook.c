@@ -312,7 +312,7 @@ const tuff_op tuff_op_codebook_grad = {
             { .name = "indices", .dtypes = TUFF_U32, .no_grad = true } },
     .out = { { .name = "dcodebook" } },
     .params_size = sizeof(tuff_codebook_grad_params),
-    .params = { TUFF_INT(tuff_codebook_grad_params, bits) },
+    .params = { TUFF_POSITIVE(tuff_codebook_grad_params, bits) },
     .infer = infer_grad, .ref = ref_grad, .grad = grad_grad,
     .variants = { TUFF_GPU_KERNEL("group", grad_group), TUFF_KERNEL("plain", grad_plain) },
     // f32 sums of at most a few hundred numbers of one sign or of random ones.

@@ -61,16 +61,21 @@ void tuff_conv_after_ref(const tuff_ref *r, double *sum, int64_t cols, int64_t c
 tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
 
 // The described fields of tuff_conv_params for an op of so many spatial dims.
-#define TUFF_CONV_INTS(dims_, name_, onnx_)                                     \
+#define TUFF_CONV_INTS(dims_, name_, onnx_, ...)                                \
     { .name = #name_, .type = TUFF_FIELD_INTS, .count = (dims_), .onnx = (onnx_), \
-      .offset = offsetof(tuff_conv_params, name_) }
+      .offset = offsetof(tuff_conv_params, name_), __VA_ARGS__ }
+#define TUFF_CONV_COUNTS(dims_, name_, onnx_)                                   \
+    TUFF_CONV_INTS(dims_, name_, onnx_, .range = TUFF_AT_LEAST_1,               \
+                   .length = TUFF_PER_SPATIAL)
+#define TUFF_CONV_PADS(dims_)                                                   \
+    TUFF_CONV_INTS(2 * (dims_), pad, "pads", .length = TUFF_PER_SIDE)
 #define TUFF_CONV_FIELDS(dims)                                                  \
-    TUFF_CONV_INTS(dims, stride, "strides"),                                    \
-        TUFF_CONV_INTS(2 * (dims), pad, "pads"),                                \
-        TUFF_CONV_INTS(dims, dilation, "dilations"),                            \
-        TUFF_INT(tuff_conv_params, group),                                      \
+    TUFF_CONV_COUNTS(dims, stride, "strides"),                                  \
+        TUFF_CONV_PADS(dims),                                                   \
+        TUFF_CONV_COUNTS(dims, dilation, "dilations"),                          \
+        TUFF_POSITIVE(tuff_conv_params, group),                                    \
         TUFF_ENUM(tuff_conv_params, act, tuff_act_names),                       \
-        TUFF_CONV_INTS(dims, kernel, "kernel_shape"),                           \
+        TUFF_CONV_COUNTS(dims, kernel, "kernel_shape"),                         \
         TUFF_ENUM(tuff_conv_params, auto_pad, tuff_auto_pads),                  \
         TUFF_BOOLEAN(tuff_conv_params, fast)
 

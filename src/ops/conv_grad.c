@@ -133,7 +133,7 @@ static tuff_cost dx_cost(const tuff_call *c)
                 { .name = "w", .dtypes = TUFF_FLOATS } },                       \
         .out = { { .name = "dx" } },                                            \
         .params_size = sizeof(tuff_conv_params),                                \
-        .params = { TUFF_CONV_FIELDS(dims), TUFF_CONV_INTS(dims, size, NULL) }, \
+        .params = { TUFF_CONV_FIELDS(dims), TUFF_CONV_COUNTS(dims, size, NULL) }, \
         .infer = dx_infer,                                                      \
         .ref = dx_ref,                                                          \
         .units = units,                                                         \
@@ -255,7 +255,7 @@ static tuff_cost dw_cost(const tuff_call *c)
                 { .name = "dy", .dtypes = TUFF_FLOATS } },                      \
         .out = { { .name = "dw" } },                                            \
         .params_size = sizeof(tuff_conv_params),                                \
-        .params = { TUFF_CONV_FIELDS(dims), TUFF_CONV_INTS(dims, size, NULL) }, \
+        .params = { TUFF_CONV_FIELDS(dims), TUFF_CONV_COUNTS(dims, size, NULL) }, \
         .infer = dw_infer,                                                      \
         .ref = dw_ref,                                                          \
         .units = units,                                                         \

@@ -99,8 +99,9 @@ static tuff_cost cost(const tuff_call *c)
         .out = { { .name = "y", .alias = true, .alias_in = RESIDUAL } },        \
         .params_size = sizeof(tuff_conv_params),                                \
         .params = { TUFF_CONV_FIELDS(dims),                                     \
-                    TUFF_CONV_INTS(dims, output_padding, NULL),                 \
-                    TUFF_CONV_INTS(dims, size, "output_shape") },               \
+                    TUFF_CONV_INTS(dims, output_padding, NULL,                  \
+                                   .length = TUFF_PER_SPATIAL),                 \
+                    TUFF_CONV_COUNTS(dims, size, "output_shape") },             \
         .infer = infer,                                                         \
         .ref = ref,                                                             \
         .units = units,                                                         \

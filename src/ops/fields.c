@@ -1,6 +1,7 @@
 // Params structs <-> text; see fields.h.
 #include "ops/fields.h"
 #include "base/text.h"
+#include <float.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,12 +116,53 @@ static tuff_status turn_axis(const reader *r, int64_t v, int count, int *axis)
 
 static void put(const reader *r, const void *value, size_t size) { memcpy(r->to, value, size); }
 
+// One number that is out of the field's range, in a sentence.
+static tuff_status check_range(const reader *r, int64_t v)
+{
+    const tuff_field *f = r->field;
+    const bool good = f->range == TUFF_AT_LEAST_1 ? v >= 1 : f->range == TUFF_NOT_0 ? v != 0
+                                                                                    : true;
+    TUFF_REQUIRE(good, FORMAT, "'%s': %s is %lld, it must %s", r->word,
+                 field_name(f, r->dialect), (long long)v,
+                 f->range == TUFF_NOT_0 ? "not be 0" : "be at least 1");
+    return TUFF_OK;
+}
+
+// Each of 0 to rank - 1 once.
+static tuff_status check_dims(const reader *r, const int64_t v[], int n)
+{
+    uint32_t seen = 0;
+    bool good = n == r->rank;
+    for (int i = 0; i < n && good; i++) {
+        good = v[i] >= 0 && v[i] < r->rank && !(seen >> v[i] & 1);
+        if (good) seen |= 1u << v[i];
+    }
+    TUFF_REQUIRE(good, FORMAT, "'%s': it must hold each of 0 to %d once", r->word, r->rank - 1);
+    return TUFF_OK;
+}
+
+static tuff_status check_numbers(const reader *r, const int64_t v[], int n)
+{
+    const tuff_field *f = r->field;
+    const int spatial = r->rank - 2;
+    const int want = f->length == TUFF_PER_SPATIAL ? spatial
+                   : f->length == TUFF_PER_SIDE ? 2 * spatial : r->rank;
+    const bool all = f->length != TUFF_PER_DIM && n == 1;
+    if (f->range == TUFF_EACH_DIM) return check_dims(r, v, n);
+    for (int i = 0; i < n; i++) TUFF_TRY(check_range(r, v[i]));
+    if (r->dialect == TUFF_DIALECT_CASE || f->length == TUFF_ANY_LENGTH || all) return TUFF_OK;
+    TUFF_REQUIRE(n == want, FORMAT, "'%s': %s has %d number%s, for %d dims it must have %d",
+                 r->word, field_name(f, r->dialect), n, n == 1 ? "" : "s", r->rank, want);
+    return TUFF_OK;
+}
+
 static tuff_status parse_int(const reader *r)
 {
     const bool counted = r->field->counted && r->dialect == TUFF_DIALECT_ONNX;
     int64_t v;
     TUFF_TRY(read_one(r, INT_MIN, counted ? INT_MAX - 1 : INT_MAX, &v));
     if (counted) v = v < 0 ? 0 : v + 1;
+    TUFF_TRY(check_range(r, v));
     put(r, &(int){ (int)v }, sizeof(int));
     return TUFF_OK;
 }
@@ -157,6 +199,7 @@ static tuff_status parse_float(const reader *r)
     if (!tuff_parse_float(r->value, &v)) return bad(r, "a finite number");
     if (r->field->zero && v == 0) v = TUFF_ZERO;
     if (r->field->minus_zero && v == 0) v = -0.0f;
+    if (r->field->tiny && v == 0) v = FLT_MIN;
     put(r, &v, sizeof v);
     return TUFF_OK;
 }
@@ -191,6 +234,7 @@ static tuff_status parse_ints(const reader *r)
     int64_t v[LONGEST];
     int to[LONGEST] = { 0 }, n;
     TUFF_TRY(read_list(r, r->field->count, v, &n));
+    TUFF_TRY(check_numbers(r, v, n));
     for (int i = 0; i < n; i++) to[i] = (int)v[i];
     for (int i = 1; n == 1 && short_list(r->field) && i < r->field->count; i++) to[i] = to[0];
     put(r, to, (size_t)r->field->count * sizeof(int));
@@ -343,11 +387,13 @@ static void emit_ints(writer *w, const tuff_field *f, const int *v, int rank)
     int n = f->count;
     if (!short_list(f)) {
         while (n > 0 && !v[n - 1]) n--;
-        if (n < rank) n = rank;
+        if (n < rank && f->range != TUFF_AT_LEAST_1) n = rank;
     } else {
         bool equal = true;
         for (int i = 1; i < n; i++) equal &= v[i] == v[0];
         if (equal) n = 1;
+        // One number would stand for all, and what is left out is 0.
+        while (f->range == TUFF_AT_LEAST_1 && n > 2 && !v[n - 1]) n--;
     }
     for (int i = 0; i < n; i++) emit(w, i ? ",%d" : "%d", v[i]);
 }

@@ -254,7 +254,7 @@ const tuff_op tuff_op_one_hot = {
     .out = { { .name = "y", .dtypes = TUFF_MOVABLE } },
     .params_size = sizeof(tuff_one_hot_params),
     .params = { TUFF_NEW_AXIS(tuff_one_hot_params, axis),
-                TUFF_INT(tuff_one_hot_params, depth) },
+                TUFF_POSITIVE(tuff_one_hot_params, depth) },
     .infer = one_hot_infer, .ref = one_hot_ref, .prepare = one_hot_prepare,
     .units = tuff_move_units, .cost = tuff_move_cost, .sample = { -4, 4 },
     .variants = { TUFF_KERNEL("plain", one_hot_plain) },

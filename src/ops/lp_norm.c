@@ -114,7 +114,7 @@ const tuff_op tuff_op_lp_norm = {
     .in = { { .name = "x", .dtypes = TUFF_FLOATS } },
     .out = { { .name = "y", .dtypes = TUFF_FLOATS, .alias = true } },
     .params_size = sizeof(tuff_lp_norm_params),
-    .params = { TUFF_AXIS(tuff_lp_norm_params, axis), TUFF_INT(tuff_lp_norm_params, p) },
+    .params = { TUFF_AXIS(tuff_lp_norm_params, axis), TUFF_POSITIVE(tuff_lp_norm_params, p) },
     .infer = infer, .ref = ref, .units = units, .cost = cost, .grad = grad,
     .variants = { TUFF_KERNEL("row_texel", row_texel), TUFF_GPU_KERNEL("row", row),
                   TUFF_KERNEL("texel", texel), TUFF_GPU_KERNEL("group", group),

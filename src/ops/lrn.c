@@ -201,8 +201,8 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 
 #define PARAMS                                                                  \
     .params_size = sizeof(tuff_lrn_params),                                     \
-    .params = { TUFF_INT(tuff_lrn_params, size), TUFF_FLOAT(tuff_lrn_params, alpha), \
-                TUFF_FLOAT(tuff_lrn_params, beta), TUFF_FLOAT(tuff_lrn_params, bias) }
+    .params = { TUFF_POSITIVE(tuff_lrn_params, size), TUFF_FLOAT_TINY(tuff_lrn_params, alpha), \
+                TUFF_FLOAT_TINY(tuff_lrn_params, beta), TUFF_FLOAT_TINY(tuff_lrn_params, bias) }
 
 const tuff_op tuff_op_lrn = {
     .name = "lrn", .onnx = "LRN", PARAMS,

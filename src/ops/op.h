@@ -214,6 +214,24 @@ typedef enum tuff_field_type {
     TUFF_FIELD_DTYPE  // int, a tuff_dtype; text "f16"
 } tuff_field_type;
 
+// What a number in the text may be, where the struct's 0 would otherwise pass for one that
+// nobody gave.
+typedef enum tuff_field_range {
+    TUFF_ANY_NUMBER,
+    TUFF_AT_LEAST_1,
+    TUFF_NOT_0,
+    TUFF_EACH_DIM // of a list: each dim of the first input once
+} tuff_field_range;
+
+// How many numbers a list in ONNX's text has, or one for all; the rest of a list is no matter
+// of the text.
+typedef enum tuff_field_length {
+    TUFF_ANY_LENGTH,
+    TUFF_PER_DIM,     // of the first input; one number does not stand for all
+    TUFF_PER_SPATIAL, // dim of the first input, which has two more
+    TUFF_PER_SIDE     // the same, twice
+} tuff_field_length;
+
 typedef struct tuff_field {
     const char *name;
     tuff_field_type type;
@@ -226,6 +244,9 @@ typedef struct tuff_field {
     bool minus_zero;          // TUFF_FIELD_FLOAT: 0 in the text is -0 in the struct
     bool counted;             // TUFF_FIELD_INT: 1 + what ONNX's text says, 0 for what is below
                               // 0 there, which is as good as not given
+    bool tiny;                // TUFF_FIELD_FLOAT: 0 in the text is FLT_MIN in the struct
+    tuff_field_range range;   // TUFF_FIELD_INT and _INTS
+    tuff_field_length length; // TUFF_FIELD_INTS
 } tuff_field;
 
 #define TUFF_FIELD_AT(kind, type_, name_)                                       \
@@ -234,6 +255,14 @@ typedef struct tuff_field {
 #define TUFF_COUNTED(type_, name_, onnx_)                                       \
     { .name = #name_, .type = TUFF_FIELD_INT, .offset = offsetof(type_, name_), \
       .onnx = onnx_, .counted = true }
+// A number, or numbers, of which none is 0 or less.
+#define TUFF_POSITIVE(type_, name_)                                                \
+    { .name = #name_, .type = TUFF_FIELD_INT, .offset = offsetof(type_, name_), \
+      .range = TUFF_AT_LEAST_1 }
+#define TUFF_POSITIVES(type_, name_, onnx_)                                        \
+    { .name = #name_, .type = TUFF_FIELD_INTS, .offset = offsetof(type_, name_), \
+      .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)), .onnx = onnx_, \
+      .range = TUFF_AT_LEAST_1 }
 #define TUFF_INT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_INT64, type, name)
 #define TUFF_UINT64(type, name) TUFF_FIELD_AT(TUFF_FIELD_UINT64, type, name)
 #define TUFF_BOOLEAN(type, name) TUFF_FIELD_AT(TUFF_FIELD_BOOL, type, name)
@@ -246,6 +275,10 @@ typedef struct tuff_field {
 #define TUFF_FLOAT_MINUS_ZERO(type_, name_)                                     \
     { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
       .minus_zero = true }
+// The same for numbers that are added to or multiplied by others, where 2^-126 does as 0.
+#define TUFF_FLOAT_TINY(type_, name_)                                           \
+    { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
+      .tiny = true }
 #define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
 #define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
 #define TUFF_NEW_AXIS(type_, name_)                                             \

@@ -336,7 +336,8 @@ const tuff_op tuff_op_lp_pool = {
     .grad = lp_grad,
     .params = { TUFF_POOL_FIELDS,
                 { .name = "power", .type = TUFF_FIELD_INT,
-                  .offset = offsetof(tuff_pool_params, power), .onnx = "p" } },
+                  .offset = offsetof(tuff_pool_params, power), .onnx = "p",
+                  .range = TUFF_AT_LEAST_1 } },
     .cases = TUFF_CASES("1x1x2", "2x3x13x17 kernel=3,2 stride=2,1 pad=1,1,0,0 dilation=2,3",
                         "3x2x5x7x6 kernel=2 stride=1 power=1",
                         "2x3x37 kernel=5 stride=3 power=3 ceil_mode=1"),
@@ -346,7 +347,7 @@ const tuff_op tuff_op_adaptive_max_pool = {
     .name = "adaptive_max_pool", MAX(TUFF_FLOATS),
     .doc = "y = the maximum over output_size windows of nearly equal size along each of x's "
            "last 1, 2 or 3 dims; indices: where it lies",
-    .params = { TUFF_INTS(tuff_pool_params, output_size, NULL), INDICES_FIELDS },
+    .params = { TUFF_POSITIVES(tuff_pool_params, output_size, NULL), INDICES_FIELDS },
     .cases = TUFF_CASES("1x1x2", "2x5x7x7", "2x3x11x13 output_size=4,7 indices=1",
                         "3x2x5x4 output_size=7,4", "1x3x5x6x7 output_size=2,3,3"),
 };
@@ -356,7 +357,7 @@ const tuff_op tuff_op_adaptive_average_pool = {
     .doc = "y = the mean over output_size windows of nearly equal size along each of x's last "
            "1, 2 or 3 dims",
     .grad = mean_grad,
-    .params = { TUFF_INTS(tuff_pool_params, output_size, NULL) },
+    .params = { TUFF_POSITIVES(tuff_pool_params, output_size, NULL) },
     .cases = TUFF_CASES("1x1x2", "2x5x7x7", "2x3x11x13 output_size=4,7",
                         "3x2x5x4 output_size=7,4", "1x3x5x6x7 output_size=2,3,3",
                         "1x1x97x1021"),

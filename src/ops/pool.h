@@ -22,11 +22,17 @@ typedef struct tuff_pool {
 extern const char *const tuff_auto_pads[];
 
 // Described fields of tuff_pool_params, for records.
+#define TUFF_POOL_LIST(name_, onnx_, ...)                                       \
+    { .name = #name_, .type = TUFF_FIELD_INTS, .onnx = onnx_,                   \
+      .count = (int)(sizeof(((tuff_pool_params *)0)->name_) / sizeof(int)),     \
+      .offset = offsetof(tuff_pool_params, name_), __VA_ARGS__ }
+#define TUFF_POOL_COUNTS(name_, onnx_)                                          \
+    TUFF_POOL_LIST(name_, onnx_, .range = TUFF_AT_LEAST_1, .length = TUFF_PER_SPATIAL)
 #define TUFF_POOL_FIELDS                                                        \
-    TUFF_INTS(tuff_pool_params, kernel, "kernel_shape"),                        \
-        TUFF_INTS(tuff_pool_params, stride, "strides"),                         \
-        TUFF_INTS(tuff_pool_params, pad, "pads"),                               \
-        TUFF_INTS(tuff_pool_params, dilation, "dilations"),                     \
+    TUFF_POOL_COUNTS(kernel, "kernel_shape"),                                   \
+        TUFF_POOL_COUNTS(stride, "strides"),                                    \
+        TUFF_POOL_LIST(pad, "pads", .length = TUFF_PER_SIDE),                   \
+        TUFF_POOL_COUNTS(dilation, "dilations"),                                \
         TUFF_ENUM(tuff_pool_params, auto_pad, tuff_auto_pads),                  \
         TUFF_BOOLEAN(tuff_pool_params, ceil_mode)
 

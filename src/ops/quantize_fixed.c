@@ -112,7 +112,7 @@ TUFF_QUANT_PLANS(dequantize)
 
 #define FIELDS                                                                  \
     .params_size = sizeof(tuff_fixed_params),                                   \
-    .params = { TUFF_INT(tuff_fixed_params, bits), TUFF_INT(tuff_fixed_params, point) }
+    .params = { TUFF_POSITIVE(tuff_fixed_params, bits), TUFF_INT(tuff_fixed_params, point) }
 
 const tuff_op tuff_op_quantize_fixed = {
     .name = "quantize_fixed",

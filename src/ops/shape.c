@@ -88,7 +88,8 @@ const tuff_op tuff_op_transpose = {
     .name = "transpose", .onnx = "Transpose", TUFF_MOVE_XY, TUFF_MOVE_COMMON,
     .doc = "y's dim i is x's dim perm[i]",
     .params_size = sizeof(tuff_transpose_params),
-    .params = { TUFF_INTS(tuff_transpose_params, perm, NULL) },
+    .params = { { .name = "perm", .type = TUFF_FIELD_INTS, .count = TUFF_MAX_DIMS,
+                  .offset = offsetof(tuff_transpose_params, perm), .range = TUFF_EACH_DIM } },
     .infer = transpose_infer, .ref = transpose_ref, .grad = transpose_grad,
     .variants = { TUFF_KERNEL("texel", transpose_texel),
                   TUFF_GPU_KERNEL("tile", transpose_tile),
@@ -176,7 +177,7 @@ const tuff_op tuff_op_expand = {
             { .name = "like", .dtypes = TUFF_MOVED, .optional = true, .no_grad = true } },
     .out = { { .name = "y", .dtypes = TUFF_MOVED, .alias = true, .alias_in = 1 } },
     .params_size = sizeof(tuff_expand_params),
-    .params = { TUFF_INTS(tuff_expand_params, shape, NULL) },
+    .params = { TUFF_POSITIVES(tuff_expand_params, shape, NULL) },
     .infer = expand_infer, .ref = expand_ref, .grad = expand_grad,
     .variants = TUFF_MOVE_KERNELS(expand),
     .cases = TUFF_CASES("[] 7", "1 257x13", "11 3x7x11", "13x1 13x8", "6x1x1 2x6x4x8",
@@ -384,7 +385,7 @@ static void to_depth_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
 
 #define BLOCK_PARAMS                                                            \
     .params_size = sizeof(tuff_block_params),                                   \
-    .params = { TUFF_INT(tuff_block_params, blocksize),                         \
+    .params = { TUFF_POSITIVE(tuff_block_params, blocksize),                       \
                 TUFF_ENUM(tuff_block_params, mode, modes) }
 
 const tuff_op tuff_op_depth_to_space = {

@@ -118,7 +118,8 @@ static void slice_backward(tuff_tape *t, const tuff_node *n, const tuff_var dy[]
     .params_size = sizeof(tuff_slice_params),                                   \
     .params = { TUFF_INTS(tuff_slice_params, starts, NULL),                     \
                 TUFF_INTS(tuff_slice_params, ends, NULL),                       \
-                TUFF_INTS(tuff_slice_params, steps, NULL),                      \
+                { .name = "steps", .type = TUFF_FIELD_INTS, .count = TUFF_MAX_DIMS, \
+                  .offset = offsetof(tuff_slice_params, steps), .range = TUFF_NOT_0 }, \
                 TUFF_INTS(tuff_slice_params, size, NULL),                       \
                 TUFF_DIMS(tuff_slice_params, axes) }
 

@@ -244,7 +244,7 @@ const tuff_op tuff_op_top_k = {
     .out = { { .name = "values", .dtypes = TUFF_FLOATS | TUFF_I32 | TUFF_I8 | TUFF_U8 },
              { .name = "indices", .dtypes = TUFF_INDEX, .no_grad = true } },
     .params_size = sizeof(tuff_top_k_params),
-    .params = { TUFF_INT(tuff_top_k_params, k), TUFF_AXIS(tuff_top_k_params, axis),
+    .params = { TUFF_POSITIVE(tuff_top_k_params, k), TUFF_AXIS(tuff_top_k_params, axis),
                 TUFF_BOOLEAN(tuff_top_k_params, smallest) },
     .infer = infer, .ref = ref, .units = units, .cost = cost, .grad = grad,
     .prepare = prepare,
