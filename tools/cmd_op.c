@@ -272,6 +272,9 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
     if (!j->outputs.count || j->outputs.count > op->outputs)
         return cli_wrong(self, "%s has %d output%s: give --output FILE.npy for each", op->name,
                          op->outputs, op->outputs > 1 ? "s" : "");
+    if (j->opset < 1 || j->opset > TUFF_ONNX_LATEST)
+        return cli_wrong(self, "--opset takes 1 to %d, not %lld", TUFF_ONNX_LATEST,
+                         (long long)j->opset);
     if (j->shape && !parse_shape(j->shape, &shape))
         return cli_wrong(self, "--shape takes sizes like 3,4,5, not '%s'", j->shape);
     if (!j->inputs.count && (!op->inputs || op->optional[0]) && !j->shape && !j->onnx)
@@ -281,7 +284,7 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
 
 int cmd_op(const cli_command *self, int argc, char **argv)
 {
-    job j = { 0 };
+    job j = { .opset = TUFF_ONNX_OPSET };
     bool list = false, docs = false;
     const cli_option options[] = {
         { "input", CLI_LIST, &j.inputs, "FILE",

@@ -51,12 +51,13 @@ TUFF_API TUFF_CHECK tuff_status tuff_op_apply(tuff_stream *s, const char *op,
 // One node of an ONNX graph: an operator of ONNX by its op_type, with attributes as text in
 // ONNX's names ("axes=[0,1]", "mode=linear"). Inputs that ONNX has where this library has
 // attributes (ReduceSum's axes, Reshape's shape) are given as tensors, and read back. `opset`
-// is the version of ONNX's operators that the node was written for, up to TUFF_ONNX_OPSET; 0
-// means that one. Outputs as in tuff_op_apply, those that ONNX has in i64 are i64.
+// is the version of ONNX's operators that the node was written for, 1 to TUFF_ONNX_LATEST; 0
+// means TUFF_ONNX_OPSET. Outputs as in tuff_op_apply, those that ONNX has in i64 are i64.
 // *nout holds how many outputs the node has, or 0 (Split needs to know), and receives how many
 // were made.
 // Fails: TUFF_ERR_UNSUPPORTED (no op does that), and as tuff_op_apply.
 #define TUFF_ONNX_OPSET 22
+#define TUFF_ONNX_LATEST 24
 TUFF_API TUFF_CHECK tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
                                                 const tuff_tensor *const in[], int nin,
                                                 const char *const attributes[], int count,

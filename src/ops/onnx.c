@@ -6,67 +6,9 @@
 #include "ops/ops.h"
 #include "tensor/tensor.h"
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// ---- attributes --------------------------------------------------------------------------
-
-static int find(const tuff_onnx_attrs *a, const char *name)
-{
-    const size_t n = strlen(name);
-    for (int i = 0; i < a->count; i++)
-        if (strncmp(a->item[i], name, n) == 0 && a->item[i][n] == '=') return i;
-    return -1;
-}
-
-const char *tuff_onnx_get(const tuff_onnx_attrs *a, const char *name)
-{
-    const int i = find(a, name);
-    return i < 0 ? NULL : a->item[i] + strlen(name) + 1;
-}
-
-void tuff_onnx_drop(tuff_onnx_attrs *a, const char *name)
-{
-    const int i = find(a, name);
-    if (i >= 0) a->item[i] = a->item[--a->count];
-}
-
-tuff_status tuff_onnx_set(tuff_onnx_attrs *a, const char *name, const char *format, ...)
-{
-    va_list args;
-    char *at = a->text + a->used;
-    const size_t left = sizeof a->text - a->used;
-    size_t n = (size_t)snprintf(at, left, "%s=", name);
-    if (n < left) {
-        va_start(args, format);
-        n += (size_t)vsnprintf(at + n, left - n, format, args);
-        va_end(args);
-    }
-    tuff_onnx_drop(a, name);
-    TUFF_REQUIRE(n < left && a->count < TUFF_ONNX_ATTRS, LIMIT, "its attributes are too many");
-    a->item[a->count++] = at;
-    a->used += n + 1;
-    return TUFF_OK;
-}
-
-int tuff_onnx_ints(const char *value, int64_t v[], int most)
-{
-    int n = 0;
-    for (const char *s = value; *s && n < most;) {
-        char *end;
-        if (*s == '[' || *s == ']' || *s == ',' || *s == ' ') {
-            s++;
-            continue;
-        }
-        v[n] = strtoll(s, &end, 10);
-        if (end == s) break;
-        n++;
-        s = end;
-    }
-    return n;
-}
 
 // ---- inputs that are attributes here -----------------------------------------------------
 
@@ -100,14 +42,14 @@ static tuff_status value_text(const tuff_desc *d, const void *data, char *text, 
     return TUFF_OK;
 }
 
-static tuff_status take_input(tuff_stream *s, tuff_onnx_call *c, int input, const char *name)
+static tuff_status take_input(tuff_onnx_call *c, int input, const char *name)
 {
     const tuff_tensor *t = c->in[input];
     char text[2048];
     void *data = tuff_alloc(tuff_desc_bytes(&t->desc), 1);
     tuff_status status = TUFF_ERR_MEMORY;
     if (!data) return status;
-    TUFF_GO(tuff_tensor_read(s, t, data, tuff_desc_bytes(&t->desc)));
+    TUFF_GO(tuff_tensor_read(c->stream, t, data, tuff_desc_bytes(&t->desc)));
     TUFF_GO(value_text(&t->desc, data, text, sizeof text));
     TUFF_GO(tuff_onnx_set(&c->attrs, name, "%s", text));
     c->in[input] = NULL;
@@ -129,18 +71,20 @@ static tuff_status each_word(const char *list, void *user,
     return TUFF_OK;
 }
 
-typedef struct reading {
-    tuff_stream *stream;
-    tuff_onnx_call *call;
-} reading;
-
 static tuff_status on_input(void *user, char *word)
 {
-    reading *r = user;
+    tuff_onnx_call *c = user;
     char *colon = strchr(word, ':');
     const int input = atoi(word);
-    if (input >= r->call->nin || !r->call->in[input]) return TUFF_OK;
-    return take_input(r->stream, r->call, input, colon + 1);
+    if (input >= c->nin || !c->in[input]) return TUFF_OK;
+    return take_input(c, input, colon + 1);
+}
+
+static tuff_status on_need(void *user, char *word)
+{
+    TUFF_REQUIRE(tuff_onnx_get(user, word), ARG, "%s is missing, ONNX has no default for it",
+                 word);
+    return TUFF_OK;
 }
 
 static tuff_status on_default(void *user, char *word)
@@ -165,17 +109,30 @@ static bool answers_to(const tuff_op *op, const char *name)
     return strcmp(op->onnx ? op->onnx : op->name, name) == 0;
 }
 
-// The first record of that operator that takes the call; *said holds what the first one said.
-static tuff_status run_records(tuff_stream *s, const tuff_onnx_call *c, const tuff_desc *shape,
-                               tuff_tensor *out[8], int *nout)
+// False for a record of images of another rank than x's: conv2d takes 4 dims. Where x has none
+// of those ranks the first one says so.
+static bool suits(const tuff_op *op, const tuff_onnx_call *c)
+{
+    const size_t n = strlen(op->name);
+    const int rank = c->nin && c->in[0] ? c->in[0]->desc.rank : 0;
+    if (n < 2 || op->name[n - 1] != 'd' || op->name[n - 2] < '1' || op->name[n - 2] > '3')
+        return true;
+    const int dims = op->name[n - 2] - '0';
+    return rank == 2 + dims || ((rank < 3 || rank > 5) && dims == 1);
+}
+
+tuff_status tuff_onnx_records(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
     char said[512] = "";
     tuff_status first = TUFF_OK;
+    TUFF_REQUIRE(c->nin <= TUFF_OP_IN, ARG, "%s: %d inputs were given, at most %d are taken",
+                 c->op, c->nin, TUFF_OP_IN);
     for (int i = 0; i < tuff_op_count(); i++) {
         const tuff_op *op = tuff_op_at(i);
-        if (!answers_to(op, c->op)) continue;
-        const tuff_status status = tuff_op_apply(s, op->name, c->in, c->nin, c->attrs.item,
-                                                 c->attrs.count, shape, out, nout);
+        if (!answers_to(op, c->op) || !suits(op, c)) continue;
+        const tuff_status status = tuff_op_apply(c->stream, op->name, c->in, c->nin,
+                                                 c->attrs.item, c->attrs.count, c->shape, out,
+                                                 nout);
         if (status == TUFF_OK) return status;
         if (first == TUFF_OK) snprintf(said, sizeof said, "%s", tuff_last_error());
         if (first == TUFF_OK) first = status;
@@ -218,14 +175,53 @@ exit:
     return status;
 }
 
-static tuff_status prepare(tuff_stream *s, tuff_onnx_call *c, const tuff_onnx_rule *rule)
+// The first output as the caller wants to see it.
+static tuff_status reshape(const tuff_onnx_call *c, tuff_tensor **t)
 {
+    tuff_desc d = c->y;
+    tuff_tensor *seen;
+    if (!d.dtype) return TUFF_OK;
+    d.dtype = (*t)->desc.dtype;
+    TUFF_TRY(tuff_onnx_give(*t, d, &seen));
+    tuff_tensor_destroy(t);
+    *t = seen;
+    return TUFF_OK;
+}
+
+static tuff_status prepare(tuff_onnx_call *c, const tuff_onnx_rule *rule)
+{
+    // In opset 1 every operator that could work in place said so.
+    if (c->opset < 6) tuff_onnx_drop(&c->attrs, "consumed_inputs");
     if (!rule) return TUFF_OK;
-    reading r = { s, c };
-    TUFF_TRY(each_word(rule->inputs, &r, on_input));
+    TUFF_TRY(each_word(rule->inputs, c, on_input));
+    TUFF_TRY(each_word(rule->needs, &c->attrs, on_need));
     TUFF_TRY(each_word(rule->defaults, &c->attrs, on_default));
     TUFF_TRY(each_word(rule->dropped, &c->attrs, on_dropped));
-    if (rule->fix) TUFF_TRY(rule->fix(c));
+    return rule->fix ? rule->fix(c) : TUFF_OK;
+}
+
+static tuff_status run_rule(tuff_onnx_call *c, const tuff_onnx_rule *rule, tuff_tensor *out[],
+                            int *nout)
+{
+    const char *op_type = c->op;
+    tuff_status status = prepare(c, rule);
+    if (status == TUFF_OK && rule && rule->as) c->op = rule->as;
+    while (c->nin && !c->in[c->nin - 1]) c->nin--;
+    const bool own = rule && rule->run;
+    if (status == TUFF_OK && own) status = rule->run(c, out, nout);
+    if (status != TUFF_OK) return tuff_fail_prefix(op_type), status;
+    return own ? TUFF_OK : tuff_onnx_records(c, out, nout);
+}
+
+static tuff_status check(tuff_stream *s, const char *op_type, int opset, int nin, int count)
+{
+    TUFF_REQUIRE(s && op_type && nin >= 0 && nin <= TUFF_ONNX_IN, ARG,
+                 "onnx: %d inputs were given, at most %d are taken", nin, TUFF_ONNX_IN);
+    TUFF_REQUIRE(opset >= 0 && opset <= TUFF_ONNX_LATEST, ARG,
+                 "%s: opset is %d, it must be 1 to %d", op_type, opset, TUFF_ONNX_LATEST);
+    TUFF_REQUIRE(count >= 0 && count <= TUFF_ONNX_ATTRS / 2, ARG,
+                 "%s: %d attributes were given, at most %d are taken", op_type, count,
+                 TUFF_ONNX_ATTRS / 2);
     return TUFF_OK;
 }
 
@@ -237,29 +233,24 @@ tuff_status tuff_onnx_apply(tuff_stream *s, const char *op_type, int opset,
     const int asked = *nout;
     memset(out, 0, TUFF_OP_OUT * sizeof *out);
     *nout = 0;
-    TUFF_REQUIRE(s && op_type && nin >= 0 && nin <= TUFF_OP_IN, ARG,
-                 "onnx: %d inputs were given, at most %d are taken", nin, TUFF_OP_IN);
-    TUFF_REQUIRE(count >= 0 && count <= TUFF_ONNX_ATTRS / 2, ARG,
-                 "%s: %d attributes were given, at most %d are taken", op_type, count,
-                 TUFF_ONNX_ATTRS / 2);
+    TUFF_TRY(check(s, op_type, opset, nin, count));
     tuff_status status = TUFF_OK;
     tuff_onnx_call *c = tuff_alloc(1, sizeof *c);
     if (!c) return TUFF_ERR_MEMORY;
-    *c = (tuff_onnx_call){ .op = op_type, .opset = opset ? opset : TUFF_ONNX_OPSET,
-                           .nin = nin, .asked = asked };
+    *c = (tuff_onnx_call){ .stream = s, .op = op_type, .nin = nin, .asked = asked,
+                           .opset = opset ? opset : TUFF_ONNX_OPSET, .shape = shape };
     for (int i = 0; i < nin; i++) c->in[i] = in[i];
     for (int i = 0; i < count; i++) c->attrs.item[c->attrs.count++] = attributes[i];
     const tuff_onnx_rule *rule = tuff_onnx_rule_for(op_type, c->opset);
-    TUFF_GO(prepare(s, c, rule));
-    if (rule && rule->as) c->op = rule->as;
-    while (c->nin && !c->in[c->nin - 1]) c->nin--;
-    TUFF_GO(rule && rule->run ? rule->run(s, c, out, nout)
-                              : run_records(s, c, shape, out, nout));
+    TUFF_GO(run_rule(c, rule, out, nout));
+    TUFF_GO(reshape(c, &out[0]));
     for (int i = 0; i < *nout && rule; i++)
         if (rule->wide >> i & 1) TUFF_GO(widen(s, &out[i]));
 exit:
     for (int i = 0; i < TUFF_OP_OUT && status != TUFF_OK; i++) tuff_tensor_destroy(&out[i]);
     if (status != TUFF_OK) *nout = 0;
+    for (int i = c->count - 1; i >= 0; i--) tuff_tensor_destroy(&c->made[i]);
+    tuff_free(c->made);
     tuff_free(c);
     return status;
 }

@@ -14,61 +14,22 @@
 #include <string.h>
 
 enum { IN_X, IN_W, IN_R, IN_B, IN_LENGTHS, IN_H, IN_C, IN_P };
-enum { MADE = 4096 };
 
 typedef struct net {
-    tuff_stream *s;
-    const tuff_onnx_call *c;
+    tuff_onnx_call *c;
     int gates;                  // 1, 3 or 4
     int64_t t, n, i, h;
     bool reverse, batch_first, before_reset;
     int32_t *lengths;           // [n], or NULL: all t
     const tuff_tensor *w, *r, *x_bias, *h_bias, *p[3];
-    tuff_tensor *made[MADE];    // to be destroyed
-    int count;
 } net;
 
 // ---- ops -----------------------------------------------------------------------------------
 
-static tuff_status keep(net *w, tuff_tensor *t)
-{
-    if (w->count == MADE) {
-        tuff_tensor_destroy(&t);
-        return tuff_fail(TUFF_ERR_LIMIT, "its sequence of %lld steps is too long for one call",
-                         (long long)w->t);
-    }
-    w->made[w->count++] = t;
-    return TUFF_OK;
-}
-
-static tuff_status view(net *w, const tuff_tensor *of, tuff_desc desc, const tuff_tensor **t)
-{
-    tuff_tensor *v;
-    TUFF_TRY(tuff_tensor_view((tuff_tensor *)(uintptr_t)of, 0, desc, &v));
-    *t = v;
-    return keep(w, v);
-}
-
-static tuff_status call(net *w, const tuff_op *op, const tuff_tensor *const in[], int nin,
-                        const void *params, const tuff_tensor *out[])
-{
-    tuff_call c = { .op = op, .nin = nin, .params = params };
-    tuff_tensor *made[TUFF_OP_OUT] = { 0 };
-    for (int i = 0; i < nin; i++)
-        if (in[i]) c.in[i] = in[i]->desc;
-    TUFF_TRY(tuff_call_infer(&c));
-    for (int i = 0; i < c.nout; i++) {
-        TUFF_TRY(tuff_tensor_create(tuff_stream_device(w->s), c.out[i], &made[i]));
-        TUFF_TRY(keep(w, made[i]));
-        out[i] = made[i];
-    }
-    return tuff_run(w->s, op, in, nin, made, c.nout, params);
-}
-
 static tuff_status two(net *w, const tuff_op *op, const tuff_tensor *a, const tuff_tensor *b,
                        const tuff_tensor **y)
 {
-    return call(w, op, (const tuff_tensor *const[]){ a, b }, b ? 2 : 1, NULL, y);
+    return tuff_onnx_op(w->c, op, (const tuff_tensor *const[]){ a, b }, b ? 2 : 1, NULL, y);
 }
 
 // Rows `begin` to `end` of the dim `d` of x.
@@ -78,7 +39,7 @@ static tuff_status cut(net *w, const tuff_tensor *x, int d, int64_t begin, int64
     tuff_slice_params p = { .steps = { 0 } };
     p.starts[d] = (int)begin;
     p.ends[d] = end < x->desc.dim[d] ? (int)end : 0;
-    return call(w, &tuff_op_slice, &x, 1, &p, y);
+    return tuff_onnx_op(w->c, &tuff_op_slice, &x, 1, &p, y);
 }
 
 // a b^T + bias + residual.
@@ -87,8 +48,8 @@ static tuff_status product(net *w, const tuff_tensor *a, const tuff_tensor *b,
                            const tuff_tensor **y)
 {
     const tuff_matmul_params p = { .trans_b = true };
-    return call(w, &tuff_op_matmul, (const tuff_tensor *const[]){ a, b, bias, residual }, 4, &p,
-                y);
+    const tuff_tensor *const in[] = { a, b, bias, residual };
+    return tuff_onnx_op(w->c, &tuff_op_matmul, in, 4, &p, y);
 }
 
 // ---- one step
@@ -131,8 +92,8 @@ static tuff_status lstm_step(net *w, const tuff_tensor *x, const tuff_tensor **h
     const tuff_tensor *gates, *out[2];
     TUFF_TRY(product(w, *h, w->r, w->h_bias, x, &gates));
     if (w->p[0]) return peephole_step(w, gates, h, c);
-    TUFF_TRY(call(w, &tuff_op_lstm_cell, (const tuff_tensor *const[]){ gates, *c }, 2, NULL,
-                  out));
+    const tuff_tensor *const in[] = { gates, *c };
+    TUFF_TRY(tuff_onnx_op(w->c, &tuff_op_lstm_cell, in, 2, NULL, out));
     *h = out[0];
     *c = out[1];
     return TUFF_OK;
@@ -169,7 +130,8 @@ static tuff_status one_step(net *w, const tuff_tensor *x, const tuff_tensor **h,
     if (w->gates == 3 && !w->before_reset) return reset_first_step(w, x, h);
     if (w->gates == 3) {
         TUFF_TRY(product(w, *h, w->r, w->h_bias, NULL, &y));
-        return call(w, &tuff_op_gru_cell, (const tuff_tensor *const[]){ x, y, *h }, 3, NULL, h);
+        const tuff_tensor *const in[] = { x, y, *h };
+        return tuff_onnx_op(w->c, &tuff_op_gru_cell, in, 3, NULL, h);
     }
     TUFF_TRY(product(w, *h, w->r, w->h_bias, x, &y));
     return two(w, &tuff_op_tanh, y, NULL, h);
@@ -189,11 +151,11 @@ static tuff_status mask_of(net *w, int64_t t, const tuff_tensor **mask)
     if (!host) return TUFF_ERR_MEMORY;
     for (int64_t k = 0; k < w->n; k++) host[k] = t < w->lengths[k];
     tuff_tensor *m;
-    tuff_status status = tuff_tensor_create(tuff_stream_device(w->s),
+    tuff_status status = tuff_tensor_create(tuff_stream_device(w->c->stream),
                                             TUFF_SHAPE(TUFF_F32, w->n, 1), &m);
-    if (status == TUFF_OK) status = keep(w, m);
+    if (status == TUFF_OK) status = tuff_onnx_keep(w->c, m);
     if (status == TUFF_OK)
-        status = tuff_tensor_write(w->s, m, host, (size_t)w->n * sizeof *host);
+        status = tuff_tensor_write(w->c->stream, m, host, (size_t)w->n * sizeof *host);
     tuff_free(host);
     *mask = m;
     return status;
@@ -207,7 +169,7 @@ static tuff_status masked(net *w, const tuff_tensor *mask, const tuff_tensor *ol
     const tuff_tensor *kept, *taken, *rest;
     const tuff_affine_params other = { .scale = -1, .shift = 1 };
     if (!mask) return TUFF_OK;
-    TUFF_TRY(call(w, &tuff_op_affine, &mask, 1, &other, &rest));
+    TUFF_TRY(tuff_onnx_op(w->c, &tuff_op_affine, &mask, 1, &other, &rest));
     TUFF_TRY(two(w, &tuff_op_mul, *new, mask, &taken));
     TUFF_TRY(two(w, &tuff_op_mul, old, rest, &kept));
     return two(w, &tuff_op_add, taken, kept, new);
@@ -221,7 +183,7 @@ static tuff_status run_steps(net *w, const tuff_tensor *all, const tuff_tensor *
         const int64_t t = w->reverse ? w->t - 1 - k : k;
         const tuff_tensor *x, *mask, *old_h = h, *old_c = c;
         TUFF_TRY(cut(w, all, 0, t, t + 1, &x));
-        TUFF_TRY(view(w, x, TUFF_SHAPE(TUFF_F32, w->n, w->gates * w->h), &x));
+        TUFF_TRY(tuff_onnx_view(w->c, x, TUFF_SHAPE(TUFF_F32, w->n, w->gates * w->h), &x));
         TUFF_TRY(mask_of(w, t, &mask));
         TUFF_TRY(one_step(w, x, &h, &c));
         y[t] = h;
@@ -241,13 +203,14 @@ static tuff_status join(net *w, const tuff_tensor *y[], const tuff_tensor **all)
     const tuff_concat_params first = { .axis = 2 };
     int64_t count = w->t;
     for (int64_t i = 0; i < count; i++)
-        TUFF_TRY(view(w, y[i], TUFF_SHAPE(TUFF_F32, 1, w->n, w->h), &y[i]));
+        TUFF_TRY(tuff_onnx_view(w->c, y[i], TUFF_SHAPE(TUFF_F32, 1, w->n, w->h), &y[i]));
     while (count > 1) {
         int64_t n = 0;
         for (int64_t i = 0; i < count; i += MOST) {
             const int some = count - i < MOST ? (int)(count - i) : MOST;
             const tuff_tensor *part = y[i];
-            if (some > 1) TUFF_TRY(call(w, &tuff_op_concat, y + i, some, &first, &part));
+            if (some > 1)
+                TUFF_TRY(tuff_onnx_op(w->c, &tuff_op_concat, y + i, some, &first, &part));
             y[n++] = part;
         }
         count = n;
@@ -304,7 +267,7 @@ static tuff_status read_lengths(net *w)
                  "sequence_lens must be i32 [%lld]", (long long)w->n);
     w->lengths = tuff_alloc((size_t)w->n, sizeof *w->lengths);
     if (!w->lengths) return TUFF_ERR_MEMORY;
-    return tuff_tensor_read(w->s, t, w->lengths, (size_t)w->n * sizeof *w->lengths);
+    return tuff_tensor_read(w->c->stream, t, w->lengths, (size_t)w->n * sizeof *w->lengths);
 }
 
 // The weights without their dim of directions, the two biases, the peepholes.
@@ -320,20 +283,20 @@ static tuff_status read_weights(net *w)
                  SHAPE, "W is %s and R is %s, expected [1, %d H, I] and [1, %d H, H] of one "
                  "direction", tuff_desc_print(&weights->desc, tw, sizeof tw),
                  tuff_desc_print(&r->desc, tr, sizeof tr), w->gates, w->gates);
-    TUFF_TRY(view(w, weights, TUFF_SHAPE(TUFF_F32, rows, w->i), &w->w));
-    TUFF_TRY(view(w, r, TUFF_SHAPE(TUFF_F32, rows, w->h), &w->r));
+    TUFF_TRY(tuff_onnx_view(w->c, weights, TUFF_SHAPE(TUFF_F32, rows, w->i), &w->w));
+    TUFF_TRY(tuff_onnx_view(w->c, r, TUFF_SHAPE(TUFF_F32, rows, w->h), &w->r));
     if (b) {
         TUFF_REQUIRE(tuff_desc_count(&b->desc) == 2 * rows, SHAPE,
                      "B is %s, expected [1, %lld]", tuff_desc_print(&b->desc, tw, sizeof tw),
                      (long long)(2 * rows));
-        TUFF_TRY(view(w, b, TUFF_SHAPE(TUFF_F32, 2 * rows), &b));
+        TUFF_TRY(tuff_onnx_view(w->c, b, TUFF_SHAPE(TUFF_F32, 2 * rows), &b));
         TUFF_TRY(cut(w, b, 0, 0, rows, &w->x_bias));
         TUFF_TRY(cut(w, b, 0, rows, 2 * rows, &w->h_bias));
     }
     if (!p) return TUFF_OK;
     TUFF_REQUIRE(tuff_desc_count(&p->desc) == 3 * w->h, SHAPE, "P is %s, expected [1, %lld]",
                  tuff_desc_print(&p->desc, tw, sizeof tw), (long long)(3 * w->h));
-    TUFF_TRY(view(w, p, TUFF_SHAPE(TUFF_F32, 3 * w->h), &p));
+    TUFF_TRY(tuff_onnx_view(w->c, p, TUFF_SHAPE(TUFF_F32, 3 * w->h), &p));
     for (int i = 0; i < 3; i++) TUFF_TRY(cut(w, p, 0, i * w->h, (i + 1) * w->h, &w->p[i]));
     return TUFF_OK;
 }
@@ -348,13 +311,13 @@ static tuff_status read_state(net *w, int at, const tuff_tensor **state)
                      "the initial state is %s, expected [1, %lld, %lld]",
                      tuff_desc_print(&given->desc, text, sizeof text), (long long)w->n,
                      (long long)w->h);
-        return view(w, given, d, state);
+        return tuff_onnx_view(w->c, given, d, state);
     }
     tuff_tensor *zero;
-    TUFF_TRY(tuff_tensor_create(tuff_stream_device(w->s), d, &zero));
-    TUFF_TRY(keep(w, zero));
+    TUFF_TRY(tuff_tensor_create(tuff_stream_device(w->c->stream), d, &zero));
+    TUFF_TRY(tuff_onnx_keep(w->c, zero));
     *state = zero;
-    return tuff_fill(w->s, zero, NULL);
+    return tuff_fill(w->c->stream, zero, NULL);
 }
 
 static tuff_status read_sizes(net *w)
@@ -380,14 +343,7 @@ static tuff_status read_sizes(net *w)
 static tuff_status swap(net *w, const tuff_tensor *x, const tuff_tensor **y)
 {
     const tuff_transpose_params p = { .perm = { 1, 0, 2 } };
-    return call(w, &tuff_op_transpose, &x, 1, &p, y);
-}
-
-// An output of its own, in another shape.
-static tuff_status give(net *w, const tuff_tensor *x, tuff_desc desc, tuff_tensor **out)
-{
-    (void)w;
-    return tuff_tensor_view((tuff_tensor *)(uintptr_t)x, 0, desc, out);
+    return tuff_onnx_op(w->c, &tuff_op_transpose, &x, 1, &p, y);
 }
 
 static tuff_status compute(net *w, tuff_tensor *out[], int *nout)
@@ -414,25 +370,18 @@ static tuff_status compute(net *w, tuff_tensor *out[], int *nout)
                               : TUFF_SHAPE(TUFF_F32, w->t, 1, w->n, w->h);
     const tuff_desc end = b ? TUFF_SHAPE(TUFF_F32, w->n, 1, w->h)
                             : TUFF_SHAPE(TUFF_F32, 1, w->n, w->h);
-    TUFF_TRY(give(w, joined, whole, &out[0]));
-    TUFF_TRY(give(w, last[0], end, &out[1]));
-    if (w->gates == 4) TUFF_TRY(give(w, last[1], end, &out[2]));
+    TUFF_TRY(tuff_onnx_give(joined, whole, &out[0]));
+    TUFF_TRY(tuff_onnx_give(last[0], end, &out[1]));
+    if (w->gates == 4) TUFF_TRY(tuff_onnx_give(last[1], end, &out[2]));
     *nout = w->gates == 4 ? 3 : 2;
     return TUFF_OK;
 }
 
-tuff_status tuff_onnx_recurrent(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
-                                int *nout)
+tuff_status tuff_onnx_recurrent(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
-    net *w = tuff_alloc(1, sizeof *w);
-    if (!w) return TUFF_ERR_MEMORY;
-    w->s = s;
-    w->c = c;
-    w->gates = strcmp(c->op, "LSTM") == 0 ? 4 : strcmp(c->op, "GRU") == 0 ? 3 : 1;
-    const tuff_status status = compute(w, out, nout);
-    if (status != TUFF_OK) tuff_fail_prefix(c->op);
-    for (int i = w->count - 1; i >= 0; i--) tuff_tensor_destroy(&w->made[i]);
-    tuff_free(w->lengths);
-    tuff_free(w);
+    net w = { .c = c };
+    w.gates = strcmp(c->op, "LSTM") == 0 ? 4 : strcmp(c->op, "GRU") == 0 ? 3 : 1;
+    const tuff_status status = compute(&w, out, nout);
+    tuff_free(w.lengths);
     return status;
 }

@@ -8,8 +8,7 @@
 
 static tuff_status fix_batch_norm(tuff_onnx_call *c)
 {
-    const char *training = tuff_onnx_get(&c->attrs, "training_mode");
-    if (training && strcmp(training, "0") != 0) c->op = "batch_norm_train";
+    if (tuff_onnx_flag(c, "training_mode")) c->op = "batch_norm_train";
     tuff_onnx_drop(&c->attrs, "training_mode");
     return TUFF_OK;
 }
@@ -17,8 +16,7 @@ static tuff_status fix_batch_norm(tuff_onnx_call *c)
 // Nothing goes outside of training, whatever the ratio; in training it is 0.5 where not given.
 static tuff_status fix_dropout(tuff_onnx_call *c)
 {
-    const char *training = tuff_onnx_get(&c->attrs, "training_mode");
-    const bool trains = training && strcmp(training, "0") != 0;
+    const bool trains = tuff_onnx_flag(c, "training_mode");
     tuff_onnx_drop(&c->attrs, "training_mode");
     if (!trains) tuff_onnx_drop(&c->attrs, "ratio");
     else if (!tuff_onnx_get(&c->attrs, "ratio"))
@@ -81,47 +79,37 @@ static tuff_status fix_split(tuff_onnx_call *c)
     return tuff_onnx_set(&c->attrs, "num_outputs", "%d", c->asked);
 }
 
-// x, or what it becomes as another type, to be destroyed by the caller.
-static tuff_status as_type(tuff_stream *s, const tuff_tensor *x, tuff_dtype type,
-                           tuff_tensor **to)
+static tuff_status cast_like(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
-    const tuff_cast_params p = { .to = (int)type };
-    tuff_desc d = x->desc;
-    d.dtype = type;
-    TUFF_TRY(tuff_tensor_create(tuff_stream_device(s), d, to));
-    return tuff_cast(s, x, *to, &p);
-}
-
-static tuff_status cast_like(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
-                             int *nout)
-{
-    TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "CastLike has two inputs");
+    const tuff_tensor *y;
+    TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "it has two inputs");
+    TUFF_TRY(tuff_onnx_cast(c, c->in[0], c->in[1]->desc.dtype, &y));
+    TUFF_TRY(y == c->in[0] ? tuff_onnx_op(c, &tuff_op_identity, c->in, 1, NULL, &y) : TUFF_OK);
     *nout = 1;
-    return as_type(s, c->in[0], c->in[1]->desc.dtype, &out[0]);
+    return tuff_onnx_give(y, y->desc, &out[0]);
 }
 
 // The sizes of x from the dim `start` on to before `end`, or their product.
-static tuff_status shape_of(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
-                            int *nout)
+static tuff_status shape_of(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
-    TUFF_REQUIRE(c->nin == 1 && c->in[0], ARG, "%s has one input", c->op);
+    TUFF_REQUIRE(c->nin == 1 && c->in[0], ARG, "it has one input");
     const tuff_desc *x = &c->in[0]->desc;
     const bool size = strcmp(c->op, "Size") == 0;
-    const char *text[2] = { tuff_onnx_get(&c->attrs, "start"),
-                            tuff_onnx_get(&c->attrs, "end") };
-    int64_t end[2] = { 0, x->rank };
+    int64_t end[2];
+    TUFF_TRY(tuff_onnx_int(c, "start", 0, &end[0]));
+    TUFF_TRY(tuff_onnx_int(c, "end", x->rank, &end[1]));
     for (int i = 0; i < 2; i++) {
-        if (text[i]) tuff_onnx_ints(text[i], &end[i], 1);
         if (end[i] < 0) end[i] += x->rank;
         end[i] = end[i] < 0 ? 0 : end[i] > x->rank ? x->rank : end[i];
     }
     const int64_t count = tuff_desc_count(x), n = end[1] - end[0];
-    TUFF_REQUIRE(size || n > 0, SHAPE, "Shape: no dims are asked for, there are no empty "
-                 "tensors here");
+    TUFF_REQUIRE(size || n > 0, SHAPE, "no dims are asked for, there are no empty tensors "
+                 "here");
     const tuff_desc d = size ? TUFF_SCALAR(TUFF_I64) : TUFF_SHAPE(TUFF_I64, n);
-    TUFF_TRY(tuff_tensor_create(tuff_stream_device(s), d, &out[0]));
+    TUFF_TRY(tuff_tensor_create(tuff_stream_device(c->stream), d, &out[0]));
     *nout = 1;
-    return tuff_tensor_write(s, out[0], size ? &count : x->dim + end[0], tuff_desc_bytes(&d));
+    return tuff_tensor_write(c->stream, out[0], size ? &count : x->dim + end[0],
+                             tuff_desc_bytes(&d));
 }
 
 // Whether all elements of x are whole numbers.
@@ -138,32 +126,41 @@ static tuff_status all_whole(tuff_stream *s, const tuff_tensor *x, bool *whole)
 }
 
 // ONNX's exponent may be of another type than the base, which is that of the result.
-static tuff_status pow_of_two_types(tuff_stream *s, const tuff_onnx_call *c, tuff_tensor *out[],
-                                    int *nout)
+static tuff_status pow_of_two_types(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
-    tuff_tensor *in[2] = { NULL }, *y[TUFF_OP_OUT] = { NULL };
-    tuff_status status = TUFF_OK;
-    int made = 0;
-    TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "Pow has two inputs");
+    const tuff_tensor *in[2] = { NULL }, *y;
+    TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "it has two inputs");
+    if (c->opset < 7) TUFF_TRY(tuff_onnx_broadcast(c));
     const tuff_dtype base = c->in[0]->desc.dtype, other = c->in[1]->desc.dtype;
     const tuff_dtype type = base == other ? base
                           : (base | other) & TUFF_FLOATS ? TUFF_F32 : base;
-    for (int i = 0; i < 2; i++) TUFF_GO(as_type(s, c->in[i], type, &in[i]));
-    const tuff_tensor *const both[] = { in[0], in[1] };
-    TUFF_GO(tuff_op_apply(s, "pow", both, 2, NULL, 0, NULL, y, &made));
+    for (int i = 0; i < 2; i++) TUFF_TRY(tuff_onnx_cast(c, c->in[i], type, &in[i]));
+    TUFF_TRY(tuff_onnx_op(c, &tuff_op_pow, in, 2, NULL, &y));
     if (type == TUFF_F32 && !(base & TUFF_FLOATS)) {
         // Whole powers of whole numbers are whole before they lose their fraction.
         bool whole;
-        TUFF_GO(all_whole(s, in[1], &whole));
-        const tuff_tensor *power = y[0];
-        if (whole) TUFF_GO(tuff_run(s, &tuff_op_round, &power, 1, y, 1, NULL));
+        TUFF_TRY(all_whole(c->stream, in[1], &whole));
+        if (whole) TUFF_TRY(tuff_onnx_op(c, &tuff_op_round, &y, 1, NULL, &y));
     }
-    TUFF_GO(as_type(s, y[0], base, &out[0]));
+    TUFF_TRY(tuff_onnx_cast(c, y, base, &y));
     *nout = 1;
-exit:
-    for (int i = 0; i < 2; i++) tuff_tensor_destroy(&in[i]);
-    tuff_tensor_destroy(&y[0]);
-    return status;
+    return tuff_onnx_give(y, y->desc, &out[0]);
+}
+
+// As many dims as the shape has; a 0 is x's dim there unless allowzero says that it is 0.
+static tuff_status fix_reshape(tuff_onnx_call *c)
+{
+    int64_t v[TUFF_MAX_DIMS];
+    const char *text = tuff_onnx_get(&c->attrs, "shape");
+    const int n = tuff_onnx_ints(text, v, TUFF_MAX_DIMS);
+    for (int i = 0; i < n && tuff_onnx_flag(c, "allowzero"); i++)
+        TUFF_REQUIRE(v[i] != 0, UNSUPPORTED, "shape[%d] is 0 with allowzero, there are no "
+                     "empty tensors here", i);
+    tuff_onnx_drop(&c->attrs, "allowzero");
+    if (n) return tuff_onnx_set(&c->attrs, "rank", "%d", n);
+    tuff_onnx_drop(&c->attrs, "shape"); // [] of one element: the op gives it one dim
+    c->y = TUFF_SCALAR(TUFF_F32);
+    return TUFF_OK;
 }
 
 // Its second output is left out where nobody wants it.
@@ -178,53 +175,78 @@ static tuff_status fix_cross_entropy(tuff_onnx_call *c)
     return c->asked == 1 ? TUFF_OK : tuff_onnx_set(&c->attrs, "log_prob", "1");
 }
 
+#define ROWS(op_)                                                               \
+    { .op = op_, .to = 12, .defaults = "axis=1", .fix = tuff_onnx_rows }
+#define PAIR(op_)                                                               \
+    { .op = op_, .to = 6, .fix = tuff_onnx_broadcast }
+#define REDUCE(op_)                                                             \
+    { .op = op_, .inputs = "1:axes", .defaults = "keepdims=1" }
+#define POOL(op_)                                                               \
+    { .op = op_, .needs = "kernel_shape", .defaults = "strides=1" }
+
 static const tuff_onnx_rule rules[] = {
+    ROWS("Softmax"), ROWS("LogSoftmax"), ROWS("Hardmax"),
+    PAIR("Add"), PAIR("Sub"), PAIR("Mul"), PAIR("Div"), PAIR("And"), PAIR("Or"), PAIR("Xor"),
+    PAIR("Equal"), PAIR("Greater"), PAIR("Less"),
+    { .op = "PRelu", .to = 6, .fix = tuff_onnx_old_slope },
+    { .op = "Gemm", .to = 6, .fix = tuff_onnx_old_gemm },
+    { .op = "Selu", .to = 5, .defaults = "alpha=1.6732 gamma=1.0507" },
+    REDUCE("ReduceSum"), REDUCE("ReduceMean"), REDUCE("ReduceMax"), REDUCE("ReduceMin"),
+    REDUCE("ReduceProd"), REDUCE("ReduceL1"), REDUCE("ReduceL2"), REDUCE("ReduceLogSum"),
+    REDUCE("ReduceLogSumExp"), REDUCE("ReduceSumSquare"),
+    { .op = "Cast", .to = 5, .needs = "to", .fix = tuff_onnx_old_cast },
+    { .op = "Cast", .needs = "to", .dropped = "saturate round_mode" },
+    { .op = "LRN", .needs = "size" },
+    { .op = "DepthToSpace", .needs = "blocksize" },
+    { .op = "SpaceToDepth", .needs = "blocksize" },
+    { .op = "BitShift", .needs = "direction" },
+    { .op = "Concat", .to = 3, .defaults = "axis=1" },
+    { .op = "Concat", .needs = "axis" },
     { .op = "QuantizeLinear", .dropped = "saturate precision", .fix = fix_quantize },
     { .op = "DequantizeLinear", .fix = fix_quantize },
-    { .op = "BatchNormalization", .dropped = "spatial", .fix = fix_batch_norm },
-    { .op = "Dropout", .inputs = "1:ratio 2:training_mode",
-      .dropped = "is_test consumed_inputs", .fix = fix_dropout },
+    { .op = "BatchNormalization", .to = 13, .run = tuff_onnx_old_batch_norm },
+    { .op = "BatchNormalization", .fix = fix_batch_norm },
+    { .op = "Dropout", .to = 11, .run = tuff_onnx_old_dropout },
+    { .op = "Dropout", .inputs = "1:ratio 2:training_mode", .fix = fix_dropout },
     { .op = "LayerNormalization", .dropped = "stash_type" },
-    { .op = "GroupNormalization", .dropped = "stash_type" },
+    { .op = "GroupNormalization", .needs = "num_groups", .dropped = "stash_type" },
     { .op = "RMSNormalization", .dropped = "stash_type" },
-    { .op = "ReduceSum", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceMean", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceMax", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceMin", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceProd", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceL1", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceL2", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceLogSum", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceLogSumExp", .inputs = "1:axes", .defaults = "keepdims=1" },
-    { .op = "ReduceSumSquare", .inputs = "1:axes", .defaults = "keepdims=1" },
     { .op = "ArgMax", .defaults = "axis=0 keepdims=1", .wide = 1 },
     { .op = "ArgMin", .defaults = "axis=0 keepdims=1", .wide = 1 },
-    { .op = "TopK", .inputs = "1:k", .dropped = "sorted", .wide = 2, .fix = fix_top_k },
-    { .op = "CumSum", .inputs = "1:axis" },
-    { .op = "Reshape", .inputs = "1:shape" },
-    { .op = "Slice", .inputs = "1:starts 2:ends 3:axes 4:steps" },
-    { .op = "Expand", .inputs = "1:shape" },
-    { .op = "Tile", .inputs = "1:repeats" },
+    { .op = "TopK", .inputs = "1:k", .needs = "k", .dropped = "sorted", .wide = 2,
+      .fix = fix_top_k },
+    { .op = "CumSum", .inputs = "1:axis", .needs = "axis" },
+    { .op = "Reshape", .inputs = "1:shape", .needs = "shape", .fix = fix_reshape },
+    { .op = "Slice", .inputs = "1:starts 2:ends 3:axes 4:steps", .needs = "starts ends" },
+    { .op = "Expand", .inputs = "1:shape", .needs = "shape" },
+    { .op = "Tile", .to = 5, .run = tuff_onnx_old_tile },
+    { .op = "Tile", .inputs = "1:repeats", .needs = "repeats" },
     { .op = "Squeeze", .inputs = "1:axes" },
-    { .op = "Unsqueeze", .inputs = "1:axes" },
-    { .op = "Pad", .inputs = "1:pads 2:constant_value 3:axes" },
+    { .op = "Unsqueeze", .inputs = "1:axes", .needs = "axes" },
+    { .op = "Pad", .to = 10, .fix = tuff_onnx_old_pad },
+    { .op = "Pad", .inputs = "1:pads 2:constant_value 3:axes", .needs = "pads" },
     { .op = "Split", .inputs = "1:split", .defaults = "axis=0", .fix = fix_split },
     { .op = "Trilu", .inputs = "1:k" },
     { .op = "Gather", .defaults = "axis=0" },
-    { .op = "Col2Im", .inputs = "1:image_shape 2:block_shape" },
+    { .op = "Col2Im", .inputs = "1:image_shape 2:block_shape",
+      .needs = "image_shape block_shape" },
     { .op = "GatherElements", .defaults = "axis=0" },
     { .op = "ScatterElements", .defaults = "axis=0" },
     { .op = "Scatter", .defaults = "axis=0", .as = "ScatterElements" },
-    { .op = "OneHot", .inputs = "1:depth", .fix = fix_one_hot },
-    { .op = "MaxPool", .defaults = "strides=1", .wide = 2, .fix = fix_max_pool },
-    { .op = "AveragePool", .defaults = "strides=1" },
-    { .op = "LpPool", .defaults = "strides=1" },
+    { .op = "OneHot", .inputs = "1:depth", .needs = "depth", .fix = fix_one_hot },
+    { .op = "MaxPool", .needs = "kernel_shape", .defaults = "strides=1", .wide = 2,
+      .fix = fix_max_pool },
+    POOL("AveragePool"), POOL("LpPool"),
     { .op = "SoftmaxCrossEntropyLoss", .fix = fix_cross_entropy },
     { .op = "Resize", .to = 10, .inputs = "1:scales",
       .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
     { .op = "Resize", .inputs = "1:roi 2:scales 3:sizes",
       .dropped = "roi extrapolation_value", .fix = fix_resize },
+    { .op = "Upsample", .to = 6, .as = "Resize", .fix = tuff_onnx_old_upsample,
+      .needs = "height_scale width_scale",
+      .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
     { .op = "Upsample", .inputs = "1:scales", .as = "Resize", .fix = fix_resize,
+      .needs = "scales",
       .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
     { .op = "Adagrad", .run = tuff_onnx_update },
     { .op = "Adam", .run = tuff_onnx_update },

@@ -126,19 +126,19 @@ static tuff_status run_one(tuff_stream *stream, const tuff_onnx_call *c, const s
     return s->keep == 1 ? TUFF_OK : tuff_affine(stream, made[0], made[0], &keep);
 }
 
-tuff_status tuff_onnx_update(tuff_stream *stream, const tuff_onnx_call *c, tuff_tensor *out[],
-                             int *nout)
+tuff_status tuff_onnx_update(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
+    tuff_stream *stream = c->stream;
     step s;
     tuff_tensor *hyper = NULL;
     tuff_status status = TUFF_OK;
-    TUFF_REQUIRE(c->nin >= 2, ARG, "%s: inputs R and T are missing", c->op);
+    TUFF_REQUIRE(c->nin >= 2, ARG, "inputs R and T are missing");
     for (int i = 0; i < c->nin; i++)
-        TUFF_REQUIRE(c->in[i], ARG, "%s: input %d is missing", c->op, i);
+        TUFF_REQUIRE(c->in[i], ARG, "input %d is missing", i);
     TUFF_GO(describe(stream, c, &s));
     const int each = 2 + s.states, n = (c->nin - 2) / each;
     TUFF_REQUIRE(n >= 1 && c->nin == 2 + n * each && n * (1 + s.states) <= TUFF_OP_OUT, ARG,
-                 "%s: %d inputs, expected R, T and %d for each tensor", c->op, c->nin, each);
+                 "%d inputs, expected R, T and %d for each tensor", c->nin, each);
     TUFF_GO(tuff_tensor_create(tuff_stream_device(stream), TUFF_SHAPE(TUFF_F32, 8), &hyper));
     TUFF_GO(tuff_tensor_write(stream, hyper, s.hyper, sizeof s.hyper));
     for (int i = 0; i < n; i++) TUFF_GO(run_one(stream, c, &s, i, n, hyper, out));

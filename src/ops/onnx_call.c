@@ -1,0 +1,150 @@
+// An ONNX call's attributes, and the tensors it makes on its way; see onnx.h.
+#include "ops/onnx.h"
+#include "base/alloc.h"
+#include "base/text.h"
+#include "ops/ops.h"
+#include "tensor/tensor.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- attributes --------------------------------------------------------------------------
+
+static int find(const tuff_onnx_attrs *a, const char *name)
+{
+    const size_t n = strlen(name);
+    for (int i = 0; i < a->count; i++)
+        if (strncmp(a->item[i], name, n) == 0 && a->item[i][n] == '=') return i;
+    return -1;
+}
+
+const char *tuff_onnx_get(const tuff_onnx_attrs *a, const char *name)
+{
+    const int i = find(a, name);
+    return i < 0 ? NULL : a->item[i] + strlen(name) + 1;
+}
+
+void tuff_onnx_drop(tuff_onnx_attrs *a, const char *name)
+{
+    const int i = find(a, name);
+    if (i >= 0) a->item[i] = a->item[--a->count];
+}
+
+tuff_status tuff_onnx_set(tuff_onnx_attrs *a, const char *name, const char *format, ...)
+{
+    va_list args;
+    char *at = a->text + a->used;
+    const size_t left = sizeof a->text - a->used;
+    size_t n = (size_t)snprintf(at, left, "%s=", name);
+    if (n < left) {
+        va_start(args, format);
+        n += (size_t)vsnprintf(at + n, left - n, format, args);
+        va_end(args);
+    }
+    tuff_onnx_drop(a, name);
+    TUFF_REQUIRE(n < left && a->count < TUFF_ONNX_ATTRS, LIMIT, "its attributes are too many");
+    a->item[a->count++] = at;
+    a->used += n + 1;
+    return TUFF_OK;
+}
+
+int tuff_onnx_ints(const char *value, int64_t v[], int most)
+{
+    int n = 0;
+    for (const char *s = value; *s && n < most;) {
+        char *end;
+        if (*s == '[' || *s == ']' || *s == ',' || *s == ' ') {
+            s++;
+            continue;
+        }
+        v[n] = strtoll(s, &end, 10);
+        if (end == s) break;
+        n++;
+        s = end;
+    }
+    return n;
+}
+
+tuff_status tuff_onnx_rename(tuff_onnx_attrs *a, const char *from, const char *to)
+{
+    const char *value = tuff_onnx_get(a, from);
+    if (!value) return TUFF_OK;
+    tuff_onnx_drop(a, from);
+    return tuff_onnx_set(a, to, "%s", value);
+}
+
+tuff_status tuff_onnx_int(const tuff_onnx_call *c, const char *name, int64_t otherwise,
+                          int64_t *v)
+{
+    const char *text = tuff_onnx_get(&c->attrs, name);
+    *v = otherwise;
+    TUFF_REQUIRE(!text || tuff_parse_int(text, v), FORMAT, "'%s=%s' is not a whole number",
+                 name, text ? text : "");
+    return TUFF_OK;
+}
+
+bool tuff_onnx_flag(const tuff_onnx_call *c, const char *name)
+{
+    const char *text = tuff_onnx_get(&c->attrs, name);
+    return text && strcmp(text, "0") != 0;
+}
+
+// ---- tensors -------------------------------------------------------------------------------
+
+tuff_status tuff_onnx_keep(tuff_onnx_call *c, tuff_tensor *t)
+{
+    if (c->count == c->room) {
+        const int room = c->room ? 2 * c->room : 16;
+        tuff_tensor **made = tuff_alloc((size_t)room, sizeof *made);
+        if (!made) {
+            tuff_tensor_destroy(&t);
+            return TUFF_ERR_MEMORY;
+        }
+        if (c->count) memcpy(made, c->made, (size_t)c->count * sizeof *made);
+        tuff_free(c->made);
+        c->made = made;
+        c->room = room;
+    }
+    c->made[c->count++] = t;
+    return TUFF_OK;
+}
+
+tuff_status tuff_onnx_give(const tuff_tensor *x, tuff_desc desc, tuff_tensor **out)
+{
+    return tuff_tensor_view((tuff_tensor *)(uintptr_t)x, 0, desc, out);
+}
+
+tuff_status tuff_onnx_view(tuff_onnx_call *c, const tuff_tensor *x, tuff_desc desc,
+                           const tuff_tensor **y)
+{
+    tuff_tensor *v;
+    TUFF_TRY(tuff_onnx_give(x, desc, &v));
+    *y = v;
+    return tuff_onnx_keep(c, v);
+}
+
+tuff_status tuff_onnx_op(tuff_onnx_call *c, const tuff_op *op, const tuff_tensor *const in[],
+                         int nin, const void *params, const tuff_tensor *out[])
+{
+    tuff_call call = { .op = op, .nin = nin, .params = params };
+    tuff_tensor *made[TUFF_OP_OUT] = { 0 };
+    for (int i = 0; i < nin; i++)
+        if (in[i]) call.in[i] = in[i]->desc;
+    TUFF_TRY(tuff_call_infer(&call));
+    for (int i = 0; i < call.nout; i++) {
+        TUFF_TRY(tuff_tensor_create(tuff_stream_device(c->stream), call.out[i], &made[i]));
+        TUFF_TRY(tuff_onnx_keep(c, made[i]));
+    }
+    TUFF_TRY(tuff_run(c->stream, op, in, nin, made, call.nout, params));
+    for (int i = 0; i < call.nout; i++) out[i] = made[i];
+    return TUFF_OK;
+}
+
+tuff_status tuff_onnx_cast(tuff_onnx_call *c, const tuff_tensor *x, tuff_dtype type,
+                           const tuff_tensor **y)
+{
+    const tuff_cast_params p = { .to = (int)type };
+    if (x->desc.dtype == type) return *y = x, TUFF_OK;
+    return tuff_onnx_op(c, &tuff_op_cast, &x, 1, &p, y);
+}

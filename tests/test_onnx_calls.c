@@ -1,0 +1,342 @@
+// ONNX's operators as nodes of every opset write them. A call is a string:
+//
+//   Softmax@11 axis=1 | 2x3x4        an operator, its opset, attributes; inputs
+//
+// and an input is its dims, in f32 or after a type ("f16:2x3", "[]" for none), a list of
+// numbers of one dim ("i64=1,2"), or "-" where it is left out. Elements are the same numbers in
+// the same order whatever the dims; those of an input that ends in "+" are above 0.
+//
+// What a call gives is held against a call that means the same; that each operator computes
+// what it should is test_onnx's and test_ops' matter.
+#include "harness.h"
+#include "base/convert.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static tuff_device *dev;
+static tuff_stream *stream;
+
+enum { INPUTS = 40, OUTPUTS = 8, LONGEST = 4096 };
+
+typedef struct node {
+    char text[1200];
+    char *op;
+    int opset;
+    const char *attribute[16];
+    int attributes;
+    tuff_tensor *in[INPUTS];
+    int nin;
+    tuff_tensor *out[OUTPUTS];
+    int nout;
+} node;
+
+// ---- reading a call ------------------------------------------------------------------------
+
+static float element(int input, int i, bool positive)
+{
+    const float v = (float)((i * 37 + input * 11 + i / 5) % 29 - 14) / 8;
+    return positive ? fabsf(v) + 0.5f : v;
+}
+
+static tuff_dtype type_of(const char *word, size_t n)
+{
+    for (uint32_t t = 1; t; t <<= 1) {
+        const char *name = tuff_dtype_name((tuff_dtype)t);
+        if (name && strlen(name) == n && strncmp(name, word, n) == 0) return (tuff_dtype)t;
+    }
+    return TUFF_F32;
+}
+
+// Fills v with the input's numbers; false where it is left out.
+static bool read_input(const char *word, int index, tuff_desc *d, float *v)
+{
+    const char *list = strchr(word, '='), *colon = strchr(word, ':');
+    const bool positive = word[strlen(word) - 1] == '+';
+    int n = 1;
+    if (strcmp(word, "-") == 0) return false;
+    *d = (tuff_desc){ .dtype = TUFF_F32 };
+    if (list) {
+        d->dtype = type_of(word, (size_t)(list - word));
+        for (n = 0; *list; n++) v[n] = strtof(list + 1, (char **)(uintptr_t)&list);
+        d->dim[d->rank++] = n;
+        return true;
+    }
+    if (colon) d->dtype = type_of(word, (size_t)(colon - word));
+    const char *at = colon ? colon + 1 : word;
+    while (*at >= '0' && *at <= '9') {
+        d->dim[d->rank] = strtol(at, (char **)(uintptr_t)&at, 10);
+        n *= (int)d->dim[d->rank++];
+        if (*at == 'x') at++;
+    }
+    for (int i = 0; i < n && n <= LONGEST; i++) v[i] = element(index, i, positive);
+    return EXPECT(n <= LONGEST);
+}
+
+static bool add_input(node *x, const char *word)
+{
+    static float v[LONGEST];
+    static double data[LONGEST];
+    tuff_desc d;
+    const int k = x->nin++;
+    if (!read_input(word, k, &d, v)) return true;
+    tuff_convert(TUFF_F32, v, d.dtype, data, false, 0, (size_t)tuff_desc_count(&d));
+    return EXPECT_OK(tuff_tensor_create(dev, d, &x->in[k])) &&
+           EXPECT_OK(tuff_tensor_write(stream, x->in[k], data, tuff_desc_bytes(&d)));
+}
+
+static bool read_node(node *x, const char *text)
+{
+    char *rest = NULL;
+    bool inputs = false, ok = true;
+    memset(x, 0, sizeof *x);
+    snprintf(x->text, sizeof x->text, "%s", text);
+    x->op = strtok_r(x->text, " ", &rest);
+    char *at = strchr(x->op, '@');
+    if (at) {
+        x->opset = atoi(at + 1);
+        *at = '\0';
+    }
+    for (char *w = strtok_r(NULL, " ", &rest); w && ok; w = strtok_r(NULL, " ", &rest)) {
+        if (strcmp(w, "|") == 0) inputs = true;
+        else if (inputs) ok = add_input(x, w);
+        else x->attribute[x->attributes++] = w;
+    }
+    return ok;
+}
+
+static tuff_status run_node(node *x, int asked)
+{
+    x->nout = asked;
+    return tuff_onnx_apply(stream, x->op, x->opset, (const tuff_tensor *const *)x->in, x->nin,
+                           x->attribute, x->attributes, NULL, x->out, &x->nout);
+}
+
+static void clear(node *x)
+{
+    for (int i = 0; i < INPUTS; i++) tuff_tensor_destroy(&x->in[i]);
+    for (int i = 0; i < OUTPUTS; i++) tuff_tensor_destroy(&x->out[i]);
+}
+
+// The numbers of a tensor, to be freed.
+static float *numbers(const tuff_tensor *t, int *count)
+{
+    const tuff_desc *d = tuff_tensor_desc(t);
+    *count = (int)tuff_desc_count(d);
+    float *v = malloc((size_t)*count * sizeof *v);
+    void *data = malloc(tuff_desc_bytes(d) + 8);
+    EXPECT_OK(tuff_tensor_read(stream, t, data, tuff_desc_bytes(d)));
+    tuff_convert(d->dtype, data, TUFF_F32, v, false, 0, (size_t)*count);
+    free(data);
+    return v;
+}
+
+// ---- comparing -----------------------------------------------------------------------------
+
+static void compare(const tuff_tensor *got, const tuff_tensor *want, int output)
+{
+    int n, m;
+    float *g = numbers(got, &n), *w = numbers(want, &m);
+    const tuff_dtype type = tuff_tensor_desc(got)->dtype;
+    const float most = type == TUFF_F16 ? 2e-3f : type == TUFF_F32 ? 1e-5f : 0;
+    EXPECT_STR(tuff_dtype_name(type), tuff_dtype_name(tuff_tensor_desc(want)->dtype));
+    if (n != m) FAIL("output %d has %d elements, not %d", output, n, m);
+    for (int i = 0; i < n && n == m; i++) {
+        if (g[i] == w[i] || fabsf(g[i] - w[i]) <= most * (1 + fabsf(w[i]))) continue;
+        FAIL("output %d: [%d] is %.9g, not %.9g", output, i, (double)g[i], (double)w[i]);
+        break;
+    }
+    free(g);
+    free(w);
+}
+
+typedef struct pair {
+    const char *call, *same; // what the second gives is right
+    const char *shape;       // of the first's output; NULL: as the second's
+    int outputs;
+    int part, of;            // not 0: this output alone against that one of the second's
+} pair;
+
+static void same(const pair *p)
+{
+    if (!case_begin("%s", p->call)) return;
+    const int asked = p->outputs, most = p->part ? 1 : asked;
+    const int wanted = p->part ? p->of + 1 : asked;
+    node a, b;
+    char text[96], other[96];
+    const bool read = read_node(&a, p->call) & read_node(&b, p->same);
+    if (read && EXPECT_OK(run_node(&a, asked)) && EXPECT_OK(run_node(&b, wanted)) &&
+        EXPECT(a.nout >= asked && b.nout >= wanted)) {
+        tuff_tensor *const *out = a.out + p->part, *const *want = b.out + p->of;
+        for (int i = 0; i < most; i++) compare(out[i], want[i], i + p->part);
+        tuff_desc_print(tuff_tensor_desc(want[0]), other, sizeof other);
+        EXPECT_STR(tuff_desc_print(tuff_tensor_desc(out[0]), text, sizeof text),
+                   p->shape ? p->shape : other);
+    }
+    clear(&a);
+    clear(&b);
+    case_end();
+}
+
+#define SAME(call, same)          { call, same, NULL, 1, 0, 0 }
+#define SEEN(call, same, shape)   { call, same, shape, 1, 0, 0 }
+#define GIVES(count, call, same)  { call, same, NULL, count, 0, 0 }
+#define PART(part, of, call, same) { call, same, NULL, (part) + 1, part, of }
+
+static const pair pairs[] = {
+    // Softmax and its like saw a matrix about their axis until opset 12.
+    SEEN("Softmax@12 | 2x3x4", "Softmax@13 axis=1 | 2x12", "f32 [2, 3, 4]"),
+    SEEN("Softmax@1 axis=2 | 2x3x4", "Softmax@13 | 6x4", "f32 [2, 3, 4]"),
+    SEEN("Softmax@11 axis=0 | 2x3x4", "Softmax@13 | 24", "f32 [2, 3, 4]"),
+    SEEN("Softmax@11 axis=-2 | 2x3x4", "Softmax@13 | 2x12", "f32 [2, 3, 4]"),
+    SEEN("LogSoftmax@12 | f16:2x3x4", "LogSoftmax@13 | f16:2x12", "f16 [2, 3, 4]"),
+    SEEN("Hardmax@11 | 2x3x4", "Hardmax@13 | 2x12", "f32 [2, 3, 4]"),
+    // Two inputs of which the second was repeated from an axis on.
+    SAME("Add@6 broadcast=1 axis=1 | 2x3x4x5 3x4", "Add | 2x3x4x5 3x4x1"),
+    SAME("Sub@6 broadcast=1 axis=0 | 2x3 2", "Sub | 2x3 2x1"),
+    SAME("Mul@1 broadcast=1 consumed_inputs=0,0 | 2x3x4 3x4", "Mul | 2x3x4 3x4"),
+    SAME("Div@6 broadcast=1 | 2x3 1", "Div | 2x3 []"),
+    SAME("Pow@1 broadcast=1 axis=0 | 2x3+ 2", "Pow | 2x3+ 2x1"),
+    SAME("Greater@1 broadcast=1 axis=1 | 2x3x4 3", "Greater | 2x3x4 3x1"),
+    SAME("And@1 broadcast=1 axis=0 | bool:2x3 bool:2", "And | bool:2x3 bool:2x1"),
+    SAME("Add@6 | 2x3 2x3", "Add | 2x3 2x3"),
+    SAME("PRelu@6 | 2x3x4 3", "PRelu | 2x3x4 3x1"),
+    SAME("PRelu@1 | 2x3 3", "PRelu | 2x3 3"),
+    SAME("Gemm@6 broadcast=1 transB=1 | 2x3 4x3 4", "Gemm transB=1 | 2x3 4x3 4"),
+    SAME("Gemm@6 | 2x3 3x4 2x4", "Gemm | 2x3 3x4 2x4"),
+    SAME("Gemm alpha=0 | 2x3 3x4 4", "Gemm alpha=1e-30 | 2x3 3x4 4"),
+    // Attributes that became inputs, or other attributes.
+    SAME("Selu@1 | 3x5", "Selu alpha=1.6732 gamma=1.0507 | 3x5"),
+    SAME("Cast@1 to=INT32 | 2x3", "Cast to=6 | 2x3"),
+    SAME("Cast@5 to=FLOAT16 | 2x3", "Cast saturate=1 to=10 | 2x3"),
+    SAME("Reshape@1 shape=3,-1 consumed_inputs=0 | 2x3x4", "Reshape | 2x3x4 i64=3,8"),
+    SEEN("Reshape@5 | 2x3x4 i64=2,3,0", "Identity | 2x3x4", "f32 [2, 3, 4]"),
+    SEEN("Reshape@14 | 2x3x4x5 i64=0,0,4,0", "Identity | 2x3x4x5", "f32 [2, 3, 4, 5]"),
+    SEEN("Reshape@14 allowzero=1 | 2x3 i64=3,2", "Identity | 3x2", "f32 [3, 2]"),
+    SEEN("Reshape@1 shape=[] | 1x1", "Identity | []", "f32 []"),
+    SAME("Pad@2 pads=0,1,2,0 value=1.5 | 2x3", "Pad | 2x3 i64=0,1,2,0 f32=1.5"),
+    SAME("Pad@10 pads=0,1,1,0 mode=edge | 2x3", "Pad mode=edge | 2x3 i64=0,1,1,0"),
+    SAME("Pad@1 paddings=0,1,2,0 value=-1 | 2x3", "Pad | 2x3 i64=0,1,2,0 f32=-1"),
+    SAME("Upsample@1 height_scale=2 width_scale=3.5 mode=nearest | 1x2x3x4",
+         "Upsample@9 | 1x2x3x4 f32=1,1,2,3.5"),
+    SAME("Upsample@1 height_scale=2 width_scale=2 mode=bilinear | 1x2x3x4",
+         "Resize@10 mode=linear | 1x2x3x4 f32=1,1,2,2"),
+    SAME("Upsample@7 scales=1,1,2,3 mode=linear | 1x2x3x4",
+         "Upsample@9 mode=linear | 1x2x3x4 f32=1,1,2,3"),
+    SAME("Tile@1 | 2x3 f32=4 f32=1", "Tile | 2x3 i64=1,4"),
+    SAME("Tile@5 | 2x3 i64=4 i64=-2", "Tile | 2x3 i64=4,1"),
+    SAME("Clip@6 min=-0.5 max=0 | 3x5", "Clip | 3x5 f32=-0.5 f32=0"),
+    SAME("Clip@1 max=0.5 consumed_inputs=0 | 3x5", "Clip | 3x5 - f32=0.5"),
+    SAME("Slice@1 starts=1,0 ends=3,2 axes=1,0 | 2x3x4",
+         "Slice | 2x3x4 i64=1,0 i64=3,2 i64=1,0"),
+    SAME("Squeeze@1 axes=1 | 2x1x3", "Squeeze | 2x1x3 i64=1"),
+    SAME("Unsqueeze@11 axes=0,-1 | 2x3", "Unsqueeze | 2x3 i64=0,-1"),
+    SAME("ReduceSum@11 axes=1 keepdims=0 | 2x3x4", "ReduceSum keepdims=0 | 2x3x4 i64=1"),
+    SAME("ReduceMax@1 axes=0,2 | 2x3x4", "ReduceMax@18 | 2x3x4 i64=0,2"),
+    SAME("TopK@1 k=2 axis=0 | 5x3", "TopK axis=0 | 5x3 i64=2"),
+    GIVES(2, "TopK@9 k=2 | 3x5", "TopK | 3x5 i64=2"),
+    GIVES(2, "Split@2 split=1,3 axis=1 | 2x4", "Split axis=1 | 2x4 i64=1,3"),
+    GIVES(3, "Split@1 | 6x2", "Split@18 num_outputs=3 | 6x2"),
+    SAME("Concat@1 | 2x3 2x1", "Concat axis=1 | 2x3 2x1"),
+    SAME("Dropout@7 ratio=0.3 | 2x3", "Identity | 2x3"),
+    SAME("Dropout@1 ratio=0.3 is_test=1 | 2x3", "Identity | 2x3"),
+    SAME("Dropout@1 ratio=0.3 | 7x9", "Dropout | 7x9 f32=0.3 bool=1"),
+    GIVES(2, "Dropout@11 ratio=0.3 | 2x3", "Dropout | 2x3 f32=0.3"),
+    SAME("BatchNormalization@7 | 2x3x4 3 3 3 3+", "BatchNormalization | 2x3x4 3 3 3 3+"),
+    SAME("BatchNormalization@1 is_test=1 spatial=1 consumed_inputs=0,0,0,1,1 | 2x3x4 3 3 3 3+",
+         "BatchNormalization | 2x3x4 3 3 3 3+"),
+    SAME("BatchNormalization@6 | 2x3x4 3 3 3 3+",
+         "BatchNormalization training_mode=1 | 2x3x4 3 3 3 3+"),
+    GIVES(3, "BatchNormalization@9 momentum=0.75 | 2x3x4 3 3 3 3+",
+          "BatchNormalization training_mode=1 momentum=0.75 | 2x3x4 3 3 3 3+"),
+    PART(3, 0, "BatchNormalization@7 momentum=0 | 2x3x4 3 3 3 3+",
+         "ReduceMean axes=0,2 keepdims=0 | 2x3x4"),
+    PART(4, 2, "BatchNormalization@9 momentum=0 epsilon=0 | 2x3x4 3 3 3 3+",
+         "BatchNormalization training_mode=1 momentum=0 | 2x3x4 3 3 3 3+"),
+    // A 0 that is one.
+    SAME("BatchNormalization epsilon=0 | 2x3 3 3 3 3+",
+         "BatchNormalization epsilon=1e-30 | 2x3 3 3 3 3+"),
+    SAME("LRN size=3 alpha=0 bias=2 beta=1 | 1x5x2", "Div | 1x5x2 f32=2"),
+};
+
+typedef struct refusal {
+    const char *call, *says;
+} refusal;
+
+static void refused(const refusal *r)
+{
+    if (!case_begin("refused: %s", r->call)) return;
+    node a;
+    if (read_node(&a, r->call)) {
+        if (run_node(&a, 1) == TUFF_OK) FAIL("it was taken");
+        else EXPECT_HAS(tuff_last_error(), r->says);
+        if (!strstr(tuff_last_error(), ": ")) FAIL("no name before: %s", tuff_last_error());
+    }
+    clear(&a);
+    case_end();
+}
+
+static const refusal refusals[] = {
+    { "Softmax@12 | 4", "Softmax: axis is 1, x has 1 dims" },
+    { "Softmax@11 axis=3 | 2x3x4", "axis is 3" },
+    { "Relu@99 | 4", "Relu: opset is 99, it must be 1 to 24" },
+    { "Relu@-1 | 4", "Relu: opset is -1, it must be 1 to 24" },
+    // What ONNX has no default for.
+    { "MaxPool | 1x1x4x4", "MaxPool: kernel_shape is missing" },
+    { "AveragePool | 1x1x4x4", "AveragePool: kernel_shape is missing" },
+    { "LpPool | 1x1x4x4", "LpPool: kernel_shape is missing" },
+    { "OneHot | i64=1,2 - 2", "OneHot: depth is missing" },
+    { "Unsqueeze | 2x3", "Unsqueeze: axes is missing" },
+    { "Concat | 2x3 2x3", "Concat: axis is missing" },
+    { "TopK | 2x3", "TopK: k is missing" },
+    { "Slice@1 starts=1 | 2x3", "Slice: ends is missing" },
+    { "Pad@1 | 2x3", "Pad: paddings is missing" },
+    { "LRN | 1x5x2", "LRN: size is missing" },
+    { "Upsample@1 width_scale=2 | 1x1x2x2", "Upsample: height_scale is missing" },
+    // Numbers that may not be 0, and lists of another length.
+    { "MaxPool kernel_shape=0,2 | 1x1x4x4", "kernel_shape is 0, it must be at least 1" },
+    { "MaxPool kernel_shape=2,2 strides=0,1 | 1x1x4x4", "strides is 0" },
+    { "MaxPool kernel_shape=2,2 dilations=0,0 | 1x1x4x4", "dilations is 0" },
+    { "MaxPool kernel_shape=2,2,2 | 1x1x4x4", "has 3 numbers, for 4 dims it must have 2" },
+    { "AveragePool kernel_shape=2,2 pads=1,1 | 1x1x4x4", "for 4 dims it must have 4" },
+    { "Conv strides=0,1 | 1x1x4x4 1x1x2x2", "strides is 0" },
+    { "Conv dilations=0,0 | 1x1x4x4 1x1x2x2", "dilations is 0" },
+    { "Conv strides=2,1 | 1x1x4x4x4 1x1x2x2x2", "for 5 dims it must have 3" },
+    { "Conv group=0 | 1x1x4x4 1x1x2x2", "group is 0, it must be at least 1" },
+    { "Conv kernel_shape=2,0 | 1x1x4x4 1x1x2x2", "kernel_shape is 0" },
+    { "Conv | 1x1x4 1x1x5", "the kernel covers 5" },
+    { "Slice | 2x3 i64=0 i64=1 i64=0 i64=0", "steps is 0, it must not be 0" },
+    { "Transpose perm=0,0 | 2x3", "must hold each of 0 to 1 once" },
+    { "Transpose perm=0,0,0 | 2x3", "must hold each of 0 to 1 once" },
+    { "Transpose perm=1 | 2x3", "must hold each of 0 to 1 once" },
+    { "Tile | 2x3 i64=2", "repeats has 1 number, for 2 dims it must have 2" },
+    { "Tile | 2x3 i64=2,0", "repeats is 0, it must be at least 1" },
+    { "Tile@1 | 2x3 i64=0 i64=1", "tiles is 0" },
+    { "OneHot | i64=1,2 i64=0 2", "depth is 0, it must be at least 1" },
+    { "TopK | 2x3 i64=0", "k is 0, it must be at least 1" },
+    { "Expand | 1x3 i64=0,3", "shape is 0, it must be at least 1" },
+    { "Split@2 split=0,4 | 4", "split is 0, it must be at least 1" },
+    { "DepthToSpace blocksize=0 | 1x4x2x2", "blocksize is 0, it must be at least 1" },
+    { "Reshape@14 allowzero=1 | 2x3 i64=0,3", "shape[0] is 0 with allowzero" },
+    // What older opsets had otherwise.
+    { "Add@6 | 2x3 3", "without broadcast=1 opset 6 has them equal" },
+    { "Add@6 broadcast=1 axis=1 | 2x3 2x3", "does not fit it from axis 1 on" },
+    { "Gemm@6 | 2x3 3x4 4", "without broadcast=1 opset 6 has it 2x4" },
+    { "BatchNormalization@7 spatial=0 | 2x3x4 3x4 3x4 3x4 3x4", "spatial is 0" },
+    { "BatchNormalization@9 spatial=1 | 2x3x4 3 3 3 3", "no parameter 'spatial'" },
+    { "Cast@1 to=DOUBLE | 2x3", "'DOUBLE' is none of" },
+    { "Relu consumed_inputs=0 | 2x3", "no parameter 'consumed_inputs'" },
+};
+
+int main(int argc, char **argv)
+{
+    harness_init(argc, argv, NULL, 0);
+    dev = open_device();
+    if (tuff_stream_create(dev, &stream) != TUFF_OK) return 1;
+    for (size_t i = 0; i < COUNT(pairs); i++) same(&pairs[i]);
+    for (size_t i = 0; i < COUNT(refusals); i++) refused(&refusals[i]);
+    tuff_stream_destroy(&stream);
+    tuff_device_close(&dev);
+    return report();
+}
