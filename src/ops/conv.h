@@ -73,7 +73,7 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
     TUFF_CONV_COUNTS(dims, stride, "strides"),                                  \
         TUFF_CONV_PADS(dims),                                                   \
         TUFF_CONV_COUNTS(dims, dilation, "dilations"),                          \
-        TUFF_POSITIVE(tuff_conv_params, group),                                    \
+        TUFF_POSITIVE(tuff_conv_params, group),                                 \
         TUFF_ENUM(tuff_conv_params, act, tuff_act_names),                       \
         TUFF_CONV_COUNTS(dims, kernel, "kernel_shape"),                         \
         TUFF_ENUM(tuff_conv_params, auto_pad, tuff_auto_pads),                  \

@@ -185,10 +185,10 @@ static void col2im_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 
 #define PARAMS                                                                  \
     .params_size = sizeof(tuff_im2col_params),                                  \
-    .params = { TUFF_POSITIVES(tuff_im2col_params, kernel, "block_shape"),         \
-                TUFF_POSITIVES(tuff_im2col_params, stride, "strides"),             \
+    .params = { TUFF_POSITIVES(tuff_im2col_params, kernel, "block_shape"),      \
+                TUFF_POSITIVES(tuff_im2col_params, stride, "strides"),          \
                 TUFF_INTS(tuff_im2col_params, pad, "pads"),                     \
-                TUFF_POSITIVES(tuff_im2col_params, dilation, "dilations"),         \
+                TUFF_POSITIVES(tuff_im2col_params, dilation, "dilations"),      \
                 TUFF_INTS(tuff_im2col_params, size, "image_shape") }
 
 const tuff_op tuff_op_im2col = {

@@ -256,10 +256,10 @@ typedef struct tuff_field {
     { .name = #name_, .type = TUFF_FIELD_INT, .offset = offsetof(type_, name_), \
       .onnx = onnx_, .counted = true }
 // A number, or numbers, of which none is 0 or less.
-#define TUFF_POSITIVE(type_, name_)                                                \
+#define TUFF_POSITIVE(type_, name_)                                             \
     { .name = #name_, .type = TUFF_FIELD_INT, .offset = offsetof(type_, name_), \
       .range = TUFF_AT_LEAST_1 }
-#define TUFF_POSITIVES(type_, name_, onnx_)                                        \
+#define TUFF_POSITIVES(type_, name_, onnx_)                                     \
     { .name = #name_, .type = TUFF_FIELD_INTS, .offset = offsetof(type_, name_), \
       .count = (int)(sizeof(((type_ *)0)->name_) / sizeof(int)), .onnx = onnx_, \
       .range = TUFF_AT_LEAST_1 }

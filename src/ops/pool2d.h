@@ -14,8 +14,8 @@ typedef struct tuff_pool2d {
 
 // Described fields of tuff_pool2d_params, for records.
 #define TUFF_POOL2D_FIELDS                                                      \
-    TUFF_POSITIVES(tuff_pool2d_params, kernel, "kernel_shape"),                    \
-        TUFF_POSITIVES(tuff_pool2d_params, stride, "strides"),                     \
+    TUFF_POSITIVES(tuff_pool2d_params, kernel, "kernel_shape"),                 \
+        TUFF_POSITIVES(tuff_pool2d_params, stride, "strides"),                  \
         TUFF_INTS(tuff_pool2d_params, pad, "pads"),                             \
         TUFF_BOOLEAN(tuff_pool2d_params, count_include_pad)
 

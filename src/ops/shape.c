@@ -385,7 +385,7 @@ static void to_depth_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
 
 #define BLOCK_PARAMS                                                            \
     .params_size = sizeof(tuff_block_params),                                   \
-    .params = { TUFF_POSITIVE(tuff_block_params, blocksize),                       \
+    .params = { TUFF_POSITIVE(tuff_block_params, blocksize),                    \
                 TUFF_ENUM(tuff_block_params, mode, modes) }
 
 const tuff_op tuff_op_depth_to_space = {

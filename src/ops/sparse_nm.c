@@ -87,7 +87,8 @@ static void draw(const tuff_sparse *a, uint32_t *indices)
 
 #define NM_PARAMS(...)                                                          \
     .params_size = sizeof(tuff_nm_params),                                      \
-    .params = { TUFF_POSITIVE(tuff_nm_params, keep), TUFF_COUNT(tuff_nm_params, of), __VA_ARGS__ }
+    .params = { TUFF_POSITIVE(tuff_nm_params, keep),                            \
+                TUFF_POSITIVE(tuff_nm_params, of), __VA_ARGS__ }
 
 // ---- nm_matmul -----------------------------------------------------------------------------
 
