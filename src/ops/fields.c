@@ -326,9 +326,13 @@ tuff_status tuff_field_parse(const tuff_op *op, tuff_dialect dialect, int rank,
     };
     const char *equals = strchr(text, '=');
     TUFF_REQUIRE(equals, FORMAT, "'%s' is no parameter: expected key=value", text);
-    const tuff_field *f = find(op, dialect, text, (size_t)(equals - text));
-    if (!f) return unknown(op, dialect, text, (size_t)(equals - text));
-    const reader r = { .field = f, .dialect = dialect, .rank = rank, .word = text,
+    const size_t len = (size_t)(equals - text);
+    const tuff_field *f = find(op, dialect, text, len);
+    // A case may take ONNX's name, and is then read as ONNX's value too.
+    const tuff_dialect value = f ? dialect : TUFF_DIALECT_ONNX;
+    if (!f) f = find(op, TUFF_DIALECT_ONNX, text, len);
+    if (!f) return unknown(op, dialect, text, len);
+    const reader r = { .field = f, .dialect = value, .rank = rank, .word = text,
                        .value = equals + 1, .to = (unsigned char *)params + f->offset };
     if (field) *field = f;
     return parse[f->type](&r);

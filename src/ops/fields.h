@@ -5,6 +5,8 @@
 //   ONNX  "strides=2,1 axis=-2"     ONNX's names where they differ, axes counted from the
 //                                   outermost, or from the innermost when negative
 //
+// Where ONNX's name differs, a case may say it too ("strides=2,1").
+//
 // Whole numbers and real ones are decimal; booleans are 0 or 1 (also false or true); lists
 // are "1,2,3" (ONNX: also "[1, 2, 3]"). One number stands for a whole list of strides, sizes
 // or pads ("stride=2"); what a list leaves out otherwise stays 0.
