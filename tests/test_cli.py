@@ -8,6 +8,7 @@ import shutil
 import struct
 import sys
 import tempfile
+import time
 import zlib
 
 try:
@@ -334,6 +335,28 @@ def check_judges():
     for row in got["operators"]:
         assert row["op"] == "softmax" and row["error"] <= max(row["tolerance"], 0), row
     refused("check", "--op", "nonesuch", says="nonesuch")
+    conv = "conv2d f32 1x3x8x8 4x3x3x3 "
+    assert tuff_json("check", "--op", conv + "dilation=2,2")["failed"] == 0
+    assert tuff_json("check", "--op", conv + "dilations=2,2")["failed"] == 0
+    refused("check", "--op", conv + "dilatations=2,2", says="did you mean 'dilation'")
+    refused("check", "--op", "softmax f32 3x0", says="'3x0' is no shape")
+
+
+def check_takes_turns():
+    page = path("fuzz.html")
+    begin = time.monotonic()
+    got = tuff_json("check", "--fuzz", 2, "--op", "re*", "--html", page)
+    assert time.monotonic() - begin < 30  # a launch's pipelines take seconds on some drivers
+    assert got["failed"] == 0 and got["passed"] > 5 and len(got["operators"]) > 5, got
+    for key in ("passed", "refused"):
+        assert sum(row[key] for row in got["operators"]) == got[key], key
+    names = [row["op"] for row in got["operators"]]
+    assert len(set(names)) == len(names) and all(name.startswith("re") for name in names)
+    with open(page) as f:
+        text = f.read()
+    assert all(f"<td>{name}</td>" in text for name in names) and "refused" in text
+    out, _ = tuff("check", "--fuzz", 1, "--op", "relu")
+    assert out.splitlines()[1].split()[0] == "relu" and "1 of" in out, out
 
 
 # ---- training --------------------------------------------------------------------------------
@@ -443,7 +466,7 @@ status = run([(case, None) for case in (
     help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops, random_is_the_same_everywhere, settings_are_known, ops_refuse,
     types_are_not_changed, attention_takes_bool, mistakes_are_named, ignored_labels_are_named,
-    fixed_point_is_chosen, check_judges, tables_and_arrays)] +
+    fixed_point_is_chosen, check_judges, check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 // What may fail, and why: `never` is a limit of the device, the rest is debt (harness.h).
 // Names are "device op variant f32 case".
@@ -209,7 +210,7 @@ static verdict judge(tuff_device *dev, const tuff_op *op, const tuff_op *subject
     verdict v = { 0 };
     tuff_check_count n = { 0 };
     const tuff_check_params p = { .filter = filter };
-    EXPECT_OK(tuff_check_op(dev, op, subject, &p, on_verdict, &v, &n));
+    EXPECT_OK(tuff_check_op(dev, op, subject, &p, 0, on_verdict, &v, &n));
     EXPECT(n.run > 0 && n.failed == v.failed);
     return v;
 }
@@ -339,9 +340,36 @@ static void proof_of_other_cases(tuff_device *dev)
     if (!case_begin("proof: a case of no list is judged")) return;
     EXPECT_EQ(judge(dev, &tuff_op_softmax, &tuff_op_softmax, "softmax f32 5x7 axis=1").failed,
               0);
-    const verdict v = judge(dev, &tuff_op_softmax, &tuff_op_softmax, "softmax f32 5x7 axis=2");
-    EXPECT_EQ(v.failed, 1);
-    EXPECT_HAS(v.problem, "axis is 2, x has 2 dims");
+    EXPECT_EQ(judge(dev, &tuff_op_max_pool2d, &tuff_op_max_pool2d,
+                    "max_pool2d f32 1x2x7x9 kernel_shape=3,2 strides=2,2").failed, 0);
+    // Of a type that is only cast to another, few cases of the list are judged, unless asked.
+    const char *last = tuff_op_ceil.cases[0];
+    for (int i = 0; tuff_op_ceil.cases[i]; i++) last = tuff_op_ceil.cases[i];
+    char filter[TUFF_CASE_TEXT];
+    snprintf(filter, sizeof filter, "ceil bf16 %s", last);
+    EXPECT_EQ(judge(dev, &tuff_op_ceil, &tuff_op_ceil, filter).failed, 0);
+    case_end();
+}
+
+// What is no case says nothing of a device.
+static void proof_of_wrong_cases(tuff_device *dev)
+{
+    static const struct { const char *filter, *part; } rows[] = {
+        { "softmax f32 5x7 axis=2", "softmax: axis is 2, x has 2 dims" },
+        { "softmax f32 5x7 axes=1", "'axes'" },
+        { "softmax f32 5x0", "'5x0' is no shape" },
+        { "softmax f32 5x7 5x7", "softmax takes 1 shape" },
+        { "softmax i32 5x7", "no case matches" },
+    };
+    if (!case_begin("proof: what is no case is the caller's mistake")) return;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const tuff_check_params p = { .filter = rows[i].filter };
+        verdict v = { 0 };
+        const tuff_status status = tuff_check_device(dev, &p, on_verdict, &v);
+        EXPECT(status != TUFF_OK && status != TUFF_ERR_CHECK);
+        EXPECT_HAS(tuff_last_error(), rows[i].part);
+        EXPECT_EQ(v.failed, 0);
+    }
     case_end();
 }
 
@@ -401,6 +429,60 @@ static void a_failure_is_shrunk(tuff_device *dev)
     case_end();
 }
 
+// A refusal that says nothing, or of a kind that is not the caller's to mend.
+static tuff_status infer_silent(const tuff_call *c, tuff_desc out[])
+{
+    if (c->in[0].rank == 2 && c->in[0].dim[0] == 7) return infer(c, out);
+    return tuff_fail(TUFF_ERR_SHAPE, "%s", "");
+}
+
+static tuff_status infer_alarmed(const tuff_call *c, tuff_desc out[])
+{
+    if (c->in[0].rank == 2 && c->in[0].dim[0] == 7) return infer(c, out);
+    return tuff_fail(TUFF_ERR_IO, "the disk is full");
+}
+
+static void a_wordless_refusal_is_found(tuff_device *dev)
+{
+    static const char *const start[] = { "7x3 7x3", NULL };
+    tuff_status (*const infers[])(const tuff_call *, tuff_desc *) = { infer_silent,
+                                                                      infer_alarmed };
+    if (!case_begin("proof: a refusal without a reason is found")) return;
+    for (size_t i = 0; i < COUNT(infers); i++) {
+        tuff_op bad = make_op(ref_good);
+        bad.infer = infers[i];
+        bad.cases = start;
+        bad.grad = NULL;
+        tuff_fuzz_result r;
+        EXPECT_OK(tuff_fuzz_op(dev, &bad, &bad, tuff_time_now() + 60, NULL, NULL, NULL, &r));
+        EXPECT_EQ(r.failed, 1);
+        EXPECT_HAS(r.problem, "refused without a sentence");
+    }
+    case_end();
+}
+
+// A reference that takes its time, so that its gradient would be judged for half a minute.
+static void ref_slow(const tuff_ref *r)
+{
+    nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+    ref_good(r);
+}
+
+static void random_cases_end_in_time(tuff_device *dev)
+{
+    static const char *const start[] = { "7x3 7x3", NULL };
+    tuff_op slow = make_op(ref_slow);
+    tuff_fuzz_result r;
+    slow.infer = infer_equal;
+    slow.cases = start;
+    if (!case_begin("proof: random cases end in time")) return;
+    const double begin = tuff_time_now();
+    EXPECT_OK(tuff_fuzz_op(dev, &slow, &slow, begin + 0.5, NULL, NULL, NULL, &r));
+    EXPECT(tuff_time_now() - begin < 3);
+    EXPECT_EQ(r.failed, 0);
+    case_end();
+}
+
 static void special_numbers_are_tried(tuff_device *dev)
 {
     static const char *const start[] = { "400 400", NULL };
@@ -410,14 +492,33 @@ static void special_numbers_are_tried(tuff_device *dev)
     must_fail(dev, "NaN for large numbers", &good, &bad, NULL, "with special numbers");
 }
 
+typedef struct turns {
+    int of[512], judged, refused;
+} turns;
+
+static void on_turn(void *user, const tuff_check_result *r)
+{
+    turns *t = user;
+    t->judged += !r->skipped && !r->refused;
+    t->refused += r->refused;
+    EXPECT(r->passed || r->problem[0]);
+    for (int i = 0; i < tuff_op_count(); i++)
+        if (strcmp(tuff_op_at(i)->name, r->op) == 0) t->of[i]++;
+}
+
+// A round of them: each operator has its turn.
 static void random_cases(tuff_device *dev)
 {
-    const tuff_check_params p = { .seed = 3, .cases = 300 };
+    const tuff_check_params p = { .seed = 3, .cases = tuff_op_count() };
     tuff_fuzz_result r;
+    turns t = { .judged = 0 };
     if (!case_begin("random cases")) return;
-    const tuff_status status = tuff_check_fuzz(dev, 300, &p, NULL, NULL, &r);
+    const tuff_status status = tuff_check_fuzz(dev, 300, &p, on_turn, &t, &r);
     if (status != TUFF_OK) FAIL("%s: %s", tuff_last_error(), r.problem);
     EXPECT(r.run > 50 && r.refused > 0);
+    EXPECT(t.judged == r.run && t.refused == r.refused);
+    for (int i = 0; i < tuff_op_count(); i++)
+        if (t.of[i] == 0) FAIL("%s had no turn", tuff_op_at(i)->name);
     case_end();
 }
 
@@ -434,9 +535,12 @@ int main(int argc, char **argv)
         if (tuff_device_get_info(dev)->type == TUFF_DEVICE_CPU) {
             proof_on_cpu(dev);
             proof_of_other_cases(dev);
+            proof_of_wrong_cases(dev);
             proof_of_gradients(dev);
             if (!quick) every_spoiled_gradient_is_noticed(dev);
             a_failure_is_shrunk(dev);
+            a_wordless_refusal_is_found(dev);
+            random_cases_end_in_time(dev);
             special_numbers_are_tried(dev);
         } else {
             proof_on_gpu(dev);

@@ -277,6 +277,30 @@ static void limits_are_named(void)
     }
 }
 
+// There are no tensors without elements: a call with a dim of 0 anywhere is refused.
+static void no_elements_are_refused(void)
+{
+    for (int o = 0; o < tuff_op_count(); o++) {
+        const tuff_op *op = tuff_op_at(o);
+        const bool out = !op->in[0].name;
+        for (const char *const *text = op->cases; *text; text++) {
+            tuff_case c;
+            if (!EXPECT_OK(tuff_case_parse(op, TUFF_F32, *text, &c))) return;
+            for (int i = 0; i < (out ? 1 : c.call.nin); i++) {
+                tuff_desc *d = out ? &c.call.out[0] : &c.call.in[i];
+                for (int k = 0; k < d->rank && d->dtype; k++) {
+                    const tuff_desc before = *d;
+                    d->dim[k] = 0;
+                    EXPECT_STATUS(tuff_call_infer(&c.call), TUFF_ERR_SHAPE);
+                    EXPECT_HAS(tuff_last_error(), "every dim must be at least 1");
+                    EXPECT_HAS(tuff_last_error(), op->name);
+                    *d = before;
+                }
+            }
+        }
+    }
+}
+
 // What shaders/divide.glsl makes of the constants that plans push.
 static uint32_t divide(uint32_t n, tuff_divide d)
 {
@@ -306,6 +330,7 @@ int main(int argc, char **argv)
     CASE(divides_exactly);
     CASE(what_is_wrong_is_noticed);
     CASE(limits_are_named);
+    CASE(no_elements_are_refused);
     CASE(large_products_are_planned);
     CASE(software_passes_over_gpu_kernels);
     CASE(precision_is_not_lost_unasked);

@@ -14,6 +14,7 @@ check_row check_total(const check_table *t)
         sum.passed += t->rows[i].passed;
         sum.failed += t->rows[i].failed;
         sum.skipped += t->rows[i].skipped;
+        sum.refused += t->rows[i].refused;
     }
     return sum;
 }
@@ -38,6 +39,7 @@ static cJSON *rows_json(const check_table *t)
         cJSON_AddNumberToObject(o, "passed", r->passed);
         cJSON_AddNumberToObject(o, "failed", r->failed);
         cJSON_AddNumberToObject(o, "skipped", r->skipped);
+        if (t->fuzz) cJSON_AddNumberToObject(o, "refused", r->refused);
         add_error(o, "error", r->error);
         cJSON_AddNumberToObject(o, "tolerance", r->tolerance);
         if (r->grad_error >= 0) {
@@ -66,7 +68,7 @@ cJSON *check_json(check_table *t)
     cJSON_AddNumberToObject(json, "passed", sum.passed);
     cJSON_AddNumberToObject(json, "failed", sum.failed);
     cJSON_AddNumberToObject(json, "skipped", sum.skipped);
-    if (t->fuzz) cJSON_AddNumberToObject(json, "refused", (double)t->refused);
+    if (t->fuzz) cJSON_AddNumberToObject(json, "refused", sum.refused);
     cJSON_AddItemToObject(json, "operators", rows_json(t));
     cJSON_AddItemToObject(json, "failures", t->failures);
     t->failures = NULL;
@@ -128,6 +130,10 @@ static void write_head(FILE *f, const check_table *t)
     snprintf(text, sizeof text, "Tuff %s, %s, seed %lld, %.0f s", TUFF_VERSION, t->kind,
              (long long)t->seed, t->seconds);
     fact(f, "Check", text);
+    if (t->fuzz) {
+        snprintf(text, sizeof text, "%d, each with a sentence that says why", sum.refused);
+        fact(f, "Cases refused", text);
+    }
     fact(f, "Date", when);
     fputs("</table>\n<p>Each result of the device is held against the same operator in plain C "
           "with sums in 64-bit floating point. An error is |got &minus; want| / (|want| + "
@@ -162,11 +168,15 @@ static void write_failures(FILE *f, const check_table *t)
     }
 }
 
+static void write_number(FILE *f, int n) { fprintf(f, "<td class=\"n\">%d</td>", n); }
+
 static void write_rows(FILE *f, const check_table *t)
 {
     fputs("<h2>Every operator</h2>\n<table><tr><th>operator</th><th>kernel</th><th>type</th>"
-          "<th class=\"n\">right</th><th class=\"n\">wrong</th><th class=\"n\">not run</th>"
-          "<th class=\"n\">largest error</th><th class=\"n\">tolerance</th><th class=\"n\">"
+          "<th class=\"n\">right</th><th class=\"n\">wrong</th><th class=\"n\">not run</th>",
+          f);
+    if (t->fuzz) fputs("<th class=\"n\">refused</th>", f);
+    fputs("<th class=\"n\">largest error</th><th class=\"n\">tolerance</th><th class=\"n\">"
           "gradient</th><th class=\"n\">tolerance</th></tr>\n", f);
     for (int i = 0; i < t->count; i++) {
         const check_row *r = &t->rows[i];
@@ -174,9 +184,13 @@ static void write_rows(FILE *f, const check_table *t)
         escaped(f, r->op);
         fputs("</td><td>", f);
         escaped(f, r->variant);
-        fprintf(f, "</td><td>%s</td><td class=\"n\">%d</td><td class=\"n\">%d</td>"
-                   "<td class=\"n\">%d</td><td class=\"n\">%.1e</td><td class=\"n\">%.1e</td>",
-                r->type, r->passed, r->failed, r->skipped, r->error, r->tolerance);
+        fprintf(f, "</td><td>%s</td>", r->type);
+        write_number(f, r->passed);
+        write_number(f, r->failed);
+        write_number(f, r->skipped);
+        if (t->fuzz) write_number(f, r->refused);
+        fprintf(f, "<td class=\"n\">%.1e</td><td class=\"n\">%.1e</td>", r->error,
+                r->tolerance);
         if (r->grad_error >= 0)
             fprintf(f, "<td class=\"n\">%.1e</td><td class=\"n\">%.1e</td>", r->grad_error,
                     r->grad_tolerance);

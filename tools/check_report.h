@@ -3,9 +3,9 @@
 #define TUFF_TOOLS_CHECK_REPORT_H
 #include "cli.h"
 
-typedef struct check_row { // an operator's variant in one type
+typedef struct check_row { // an operator's variant in one type; of random cases, all of it
     char op[32], variant[24], type[8];
-    int passed, failed, skipped;
+    int passed, failed, skipped, refused;
     double error, tolerance, grad_error, grad_tolerance;
 } check_row;
 
@@ -15,9 +15,8 @@ typedef struct check_table {
     cJSON *failures;    // op, variant, case, problem, again
     const tuff_device_info *info;
     int64_t seed;
-    double seconds;
-    bool fuzz;          // random cases; `refused` is of those
-    int64_t refused;
+    double start, seconds;
+    bool fuzz;          // random cases: a row is an operator, and has what it refused
     const char *kind;   // "every case", "thorough", "random cases"
 } check_table;
 

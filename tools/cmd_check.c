@@ -6,19 +6,28 @@
 #include <string.h>
 #include <time.h>
 
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 static check_row *row_of(check_table *t, const tuff_check_result *r)
 {
     const int most = (int)(sizeof t->rows / sizeof *t->rows);
+    const char *variant = t->fuzz ? "all" : r->variant;
     char type[8];
     snprintf(type, sizeof type, "%.*s", (int)strcspn(r->text, " "), r->text);
+    if (t->fuzz) strcpy(type, "all");
     for (int i = t->count - 1; i >= 0; i--)
         if (strcmp(t->rows[i].op, r->op) == 0 && strcmp(t->rows[i].type, type) == 0 &&
-            strcmp(t->rows[i].variant, r->variant) == 0)
+            strcmp(t->rows[i].variant, variant) == 0)
             return &t->rows[i];
     check_row *new = &t->rows[t->count < most ? t->count++ : most - 1];
     *new = (check_row){ .grad_error = -1 };
     snprintf(new->op, sizeof new->op, "%s", r->op);
-    snprintf(new->variant, sizeof new->variant, "%s", r->variant);
+    snprintf(new->variant, sizeof new->variant, "%s", variant);
     snprintf(new->type, sizeof new->type, "%s", type);
     return new;
 }
@@ -53,16 +62,25 @@ static void on_result(void *user, const tuff_check_result *r)
 {
     check_table *t = user;
     check_row *line = row_of(t, r);
-    line->passed += r->passed && !r->skipped;
+    line->passed += r->passed && !r->skipped && !r->refused;
+    line->refused += r->refused;
     line->failed += !r->passed && !r->skipped;
     line->skipped += r->skipped;
     line->error = fmax(line->error, r->error);
     line->tolerance = fmax(line->tolerance, r->tolerance);
     line->grad_error = fmax(line->grad_error, r->grad_error);
     line->grad_tolerance = fmax(line->grad_tolerance, r->grad_tolerance);
-    cli_bar((double)op_index(r->op) / t->ops, "%d results, %s %s", ++t->results, r->op,
-            r->text);
+    t->results++;
+    cli_bar(t->fuzz ? (now() - t->start) / t->seconds : (double)op_index(r->op) / t->ops,
+            "%d results, %s %s", t->results, r->op, r->text);
     if (!r->passed && !r->skipped) add_failure(t, r);
+}
+
+static void print_errors(const check_row *r)
+{
+    printf(" %9.1e %9.1e", r->error, r->tolerance);
+    if (r->grad_error >= 0) printf(" %9.1e %9.1e", r->grad_error, r->grad_tolerance);
+    printf("\n");
 }
 
 static void print_table(const check_table *t)
@@ -71,25 +89,37 @@ static void print_table(const check_table *t)
            "failed", "error", "tolerance", "gradient", "tolerance");
     for (int i = 0; i < t->count; i++) {
         const check_row *r = &t->rows[i];
-        printf("%-26s %-12s %-4s %6d %6d %9.1e %9.1e", r->op, r->variant, r->type, r->passed,
-               r->failed, r->error, r->tolerance);
-        if (r->grad_error >= 0) printf(" %9.1e %9.1e", r->grad_error, r->grad_tolerance);
-        printf("\n");
+        printf("%-26s %-12s %-4s %6d %6d", r->op, r->variant, r->type, r->passed, r->failed);
+        print_errors(r);
     }
 }
 
-// Random cases: results are counted by the library, failures alone are told.
+static int by_op(const void *a, const void *b)
+{
+    return op_index(((const check_row *)a)->op) - op_index(((const check_row *)b)->op);
+}
+
+// Random cases: an operator a row.
+static void print_fuzz(const check_table *t)
+{
+    printf("%-26s %6s %6s %7s %7s %9s %9s %9s %9s\n", "operator", "passed", "failed", "refused",
+           "skipped", "error", "tolerance", "gradient", "tolerance");
+    for (int i = 0; i < t->count; i++) {
+        const check_row *r = &t->rows[i];
+        printf("%-26s %6d %6d %7d %7d", r->op, r->passed, r->failed, r->refused, r->skipped);
+        print_errors(r);
+    }
+}
+
 static tuff_status run_fuzz(check_table *t, tuff_device *device, double seconds,
                             const tuff_check_params *p)
 {
     tuff_fuzz_result r;
-    const tuff_status status = tuff_check_fuzz(device, seconds, p, on_result, t, &r);
-    check_row *all = &t->rows[t->count++];
-    *all = (check_row){ .op = "random cases", .variant = "all", .type = "all",
-                        .passed = (int)r.run - r.failed, .grad_error = -1 };
-    t->refused = r.refused;
     t->kind = "random cases";
     t->fuzz = true;
+    t->seconds = seconds;
+    const tuff_status status = tuff_check_fuzz(device, seconds, p, on_result, t, &r);
+    qsort(t->rows, (size_t)t->count, sizeof *t->rows, by_op);
     return status;
 }
 
@@ -102,19 +132,14 @@ static int report(const cli_command *self, check_table *t, const char *html)
     if (html && !check_html(t, html, problem, sizeof problem))
         return cli_wrong(self, "%s", problem);
     if (cli.json) return cli_print_json(check_json(t), status);
-    print_table(t);
+    if (t->fuzz) print_fuzz(t);
+    else print_table(t);
     if (t->fuzz)
-        printf("%lld cases were refused in words, as they should be\n", (long long)t->refused);
+        printf("%d of %d operators; %d cases were refused in words, as they should be\n",
+               t->count, t->ops, sum.refused);
     printf("%s (%s): %d passed, %d failed, %d skipped in %.0f s\n", t->info->name,
            t->info->driver, sum.passed, sum.failed, sum.skipped, t->seconds);
     return status;
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 int cmd_check(const cli_command *self, int argc, char **argv)
@@ -154,11 +179,11 @@ int cmd_check(const cli_command *self, int argc, char **argv)
     t = (check_table){ .failures = cJSON_CreateArray(), .info = tuff_device_get_info(device),
                        .seed = cli.seed, .kind = thorough ? "thorough" : "every case" };
     for (tuff_op_info info; tuff_op_get_info(t.ops, &info);) t.ops++;
-    const double start = now();
+    t.start = now();
     const tuff_status result = cli_given(fuzz)
                              ? run_fuzz(&t, device, fuzz, &params)
                              : tuff_check_device(device, &params, on_result, &t);
-    t.seconds = now() - start;
+    t.seconds = now() - t.start;
     cli_bar_end();
     if (result != TUFF_OK && result != TUFF_ERR_CHECK) status = cli_error(self);
     else if (!t.count) status = cli_wrong(self, "no operator or case matches '%s'", op);

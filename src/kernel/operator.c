@@ -33,7 +33,7 @@ tuff_status tuff_kernel_check(tuff_device *device, const tuff_kernel *kernel,
                  "%s: it has no kernel, only a reference in C that the CPU path runs",
                  op->name);
     tuff_check_count count = { 0 };
-    TUFF_TRY(tuff_check_op(device, op, op, p ? p : &defaults, fn, user, &count));
+    TUFF_TRY(tuff_check_op(device, op, op, p ? p : &defaults, 0, fn, user, &count));
     TUFF_REQUIRE(!count.failed, CHECK, "%s: %d of %d cases failed, the first is \"%s\"",
                  op->name, count.failed, count.run, count.first);
     return TUFF_OK;

@@ -1,6 +1,7 @@
 // tuff_check_device: every op, every case, every variant that the device can run.
 #include "base/glob.h"
 #include "base/thread.h"
+#include "base/time.h"
 #include "ops/check.h"
 #include "ops/lower.h"
 #include "base/alloc.h"
@@ -17,6 +18,7 @@ typedef struct checker {
     void *user;
     tuff_check_count *count;
     const char *device_id;
+    double end;                   // what is not begun by then is left out; 0: nothing is
     tuff_device *cpu_device;      // NULL when the device judged is the CPU path
     tuff_stream *stream, *cpu;
     tuff_dtype type;              // that the ports have which take it
@@ -152,6 +154,8 @@ static bool is_lowered(const checker *k, const tuff_call *c, int index)
     return tuff_call_foreign(c, types) != 0;
 }
 
+static bool late(const checker *k) { return k->end > 0 && tuff_time_now() >= k->end; }
+
 static void check_case(checker *k, const char *text)
 {
     tuff_trial *t = NULL;
@@ -160,6 +164,7 @@ static void check_case(checker *k, const char *text)
     for (int i = 0; variant_at(k, i); i++) {
         tuff_check_result r = { .variant = variant_at(k, i), .grad_error = -1 };
         if (!wanted(k, r.variant, text)) continue;
+        if (late(k)) break;
         bool can = true;
         tuff_status status = TUFF_OK;
         if (!t)
@@ -181,9 +186,9 @@ static void check_case(checker *k, const char *text)
             lowered = false;
             continue;
         }
-        if (status == TUFF_OK && grad) {
+        if (status == TUFF_OK && grad && !late(k)) {
             status = tuff_check_grad(k->op, k->subject, text, k->p->seed, k->stream, k->cpu,
-                                     &r.grad_error, &r.grad_tolerance);
+                                     k->end, &r.grad_error, &r.grad_tolerance);
             grad = false; // a rule is composed of ops, whatever the variant of this one
         }
         r.skipped = !t && status == TUFF_ERR_CHECK && !listed(k, text);
@@ -193,6 +198,8 @@ static void check_case(checker *k, const char *text)
     tuff_trial_destroy(&t);
 }
 
+static bool spelled_out(const char *filter) { return filter && !strpbrk(filter, "*?"); }
+
 // The case that a filter without wildcards spells out, when the op's list has no such case: any
 // string is one. NULL for none.
 static const char *case_of_filter(const checker *k)
@@ -201,10 +208,18 @@ static const char *case_of_filter(const checker *k)
     snprintf(type, sizeof type, " %s ", tuff_dtype_name(k->type));
     const char *filter = k->p->filter, *text = filter ? strstr(filter, type) : NULL;
     const size_t n = strlen(k->op->name);
-    if (!text || strpbrk(filter, "*?") || strncmp(filter, k->op->name, n) != 0 ||
+    if (!text || !spelled_out(filter) || strncmp(filter, k->op->name, n) != 0 ||
         filter[n] != ' ' || strlen(text += strlen(type)) >= TUFF_CASE_TEXT)
         return NULL;
     return listed(k, text) ? NULL : text;
+}
+
+// A filter that spells out what is no case at all is the caller's mistake, not the device's.
+static tuff_status check_filter(const checker *k)
+{
+    tuff_case c;
+    const char *text = case_of_filter(k);
+    return text ? tuff_case_parse(k->op, k->type, text, &c) : TUFF_OK;
 }
 
 enum {
@@ -220,6 +235,7 @@ static void check_cases(checker *k)
     for (int i = 0; i < TUFF_OP_VARIANTS; i++) all |= (k->op->variants[i].types & k->type) != 0;
     int left = all ? INT_MAX : FOREIGN_CASES;
     if (k->p->quick) left = k->main_type ? QUICK_CASES : 0;
+    if (spelled_out(k->p->filter)) left = INT_MAX;
     for (const char *const *text = k->op->cases ? k->op->cases : none; *text && left--;
          text++) {
         if (variant_at(k, 0)) {
@@ -239,13 +255,14 @@ static uint32_t lowest(uint32_t types) { return types & (~types + 1); }
 
 // Every type that a port takes besides others; the lowest comes first. Ports that do not take
 // a type have the lowest of their own.
-static void check_types(checker *k)
+static tuff_status check_types(checker *k)
 {
     const tuff_port *first = k->op->in[0].name ? k->op->in : k->op->out;
     if (first->dtypes == TUFF_BOOL && first[1].name) first++; // a condition comes before data
     // The main type comes first: with it every port has the lowest of its own.
     k->type = (tuff_dtype)(first->dtypes ? lowest(first->dtypes) : TUFF_F32);
     k->main_type = true;
+    TUFF_TRY(check_filter(k));
     check_cases(k);
     const tuff_dtype main_type = k->type;
     k->main_type = false;
@@ -255,25 +272,27 @@ static void check_types(checker *k)
             new |= (p->dtypes & t) && lowest(p->dtypes) != t;
         if (!new || t == main_type) continue;
         k->type = (tuff_dtype)t;
+        TUFF_TRY(check_filter(k));
         check_cases(k);
     }
+    return TUFF_OK;
 }
 
 tuff_status tuff_check_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
-                          const tuff_check_params *p, tuff_check_fn fn, void *user,
+                          const tuff_check_params *p, double end, tuff_check_fn fn, void *user,
                           tuff_check_count *count)
 {
     static const tuff_check_params defaults;
     checker k = { .op = op, .subject = subject, .caps = tuff_device_caps(device),
                   .p = p ? p : &defaults, .fn = fn, .user = user, .count = count,
-                  .device_id = tuff_device_get_info(device)->id };
+                  .device_id = tuff_device_get_info(device)->id, .end = end };
     tuff_status status = TUFF_OK;
     TUFF_GO(tuff_stream_create(device, &k.stream));
     if (!k.caps->cpu && op->grad && !k.p->no_grad) {
         TUFF_GO(tuff_device_open("cpu", &k.cpu_device));
         TUFF_GO(tuff_stream_create(k.cpu_device, &k.cpu));
     }
-    check_types(&k);
+    TUFF_GO(check_types(&k));
 exit:
     tuff_stream_destroy(&k.cpu);
     tuff_device_close(&k.cpu_device);
@@ -287,7 +306,7 @@ tuff_status tuff_check_device(tuff_device *device, const tuff_check_params *p, t
     TUFF_REQUIRE(device, ARG, "check: the device is NULL");
     tuff_check_count count = { 0 };
     for (int i = 0; i < tuff_op_count(); i++)
-        TUFF_TRY(tuff_check_op(device, tuff_op_at(i), tuff_op_at(i), p, fn, user, &count));
+        TUFF_TRY(tuff_check_op(device, tuff_op_at(i), tuff_op_at(i), p, 0, fn, user, &count));
     TUFF_REQUIRE(count.run, ARG, "check: no case matches '%s'",
                  p && p->filter ? p->filter : "*");
     TUFF_REQUIRE(!count.failed, CHECK, "%d of %d checks failed on %s, the first is '%s'",

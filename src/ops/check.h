@@ -84,9 +84,10 @@ tuff_status tuff_eager_grad(const tuff_trial *t, const tuff_op *subject, tuff_st
 // Judges the gradient rule of `subject` on stream's device: against the same rule on the CPU
 // path (`cpu`, NULL when stream is itself on it), and against central differences of the
 // reference of `op` where the case is small enough. *error is the larger of the two relative
-// to its tolerance, with that tolerance; -1 when neither could be done.
+// to its tolerance, with that tolerance; -1 when neither could be done. Differences that are
+// not begun by `end` (as tuff_time_now tells it; 0: whenever) are left out.
 tuff_status tuff_check_grad(const tuff_op *op, const tuff_op *subject, const char *text,
-                            uint64_t seed, tuff_stream *stream, tuff_stream *cpu,
+                            uint64_t seed, tuff_stream *stream, tuff_stream *cpu, double end,
                             double *error, double *tolerance);
 
 // ---- an op ----------------------------------------------------------------------------------
@@ -98,9 +99,11 @@ typedef struct tuff_check_count {
 
 // Judges one op; `subject` is what is run in its place: the op itself, or, to prove that the
 // check can fail, one that is wrong. Calls `fn` (may be NULL) for each result and adds to
-// *count. Fails only when nothing could be judged at all.
+// *count. Variants and gradients that are not begun by `end` (as tuff_time_now tells it; 0:
+// whenever) are left out. Fails only when nothing could be judged at all: the device gives no
+// stream, or the filter spells out what is no case (as tuff_case_parse).
 tuff_status tuff_check_op(tuff_device *device, const tuff_op *op, const tuff_op *subject,
-                          const tuff_check_params *p, tuff_check_fn fn, void *user,
+                          const tuff_check_params *p, double end, tuff_check_fn fn, void *user,
                           tuff_check_count *count);
 
 // Random cases of one op until `end` (as tuff_time_now tells it), or one when it is past;

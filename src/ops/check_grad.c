@@ -14,6 +14,7 @@
 // the gradient that is being judged.
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "base/time.h"
 #include "ops/check.h"
 #include <math.h>
 #include <string.h>
@@ -24,7 +25,7 @@ enum {
     STEPS = 4,                // tried at a place, each a quarter of the one before
     LARGEST = 1 << 18         // elements of a case whose gradient is looked at
 };
-static const double budget = 3e7;      // FLOPs that one input's differences may take
+static const double budget = 3e7;      // steps that one input's differences may take
 static const double noise_of_y = 2e-7; // relative, of a rounded output in a difference
 static const double floor_of_dy = 1e-6;
 
@@ -35,6 +36,7 @@ typedef struct judge {
     void *y[TUFF_OP_OUT]; // outputs of a moved point
     double dy_max, noise, middle; // noise of a difference of L; L where nothing is moved
     double tolerance, error;      // error: the largest by central differences, -1: none yet
+    double end;                   // differences not begun by then are left out; 0: none are
     int input;
     float *saved; // the input's elements where nothing is moved
     double scale; // rms of the differences judged so far in this input
@@ -152,6 +154,8 @@ static bool derivative(judge *j, size_t e, double *difference, double *noise)
     return false;
 }
 
+static bool late(const judge *j) { return j->end > 0 && tuff_time_now() >= j->end; }
+
 // All elements of a small input, some of a large one.
 static void judge_elements(judge *j, int most, tuff_rng *rng)
 {
@@ -160,7 +164,7 @@ static void judge_elements(judge *j, int most, tuff_rng *rng)
     double difference[ELEMENTS], noise[ELEMENTS], sum = 0;
     size_t at[ELEMENTS];
     int judged = 0;
-    for (int k = 0; k < count; k++) {
+    for (int k = 0; k < count && !late(j); k++) {
         const size_t e = n <= (size_t)most ? (size_t)k : tuff_rng_below(rng, (uint32_t)n);
         if (!derivative(j, e, &difference[judged], &noise[judged])) continue;
         sum += difference[judged] * difference[judged];
@@ -213,10 +217,10 @@ static void judge_direction(judge *j, uint64_t seed)
     }
 }
 
-static tuff_status judge_input(judge *j, int input, double flops, uint64_t seed)
+static tuff_status judge_input(judge *j, int input, double work, uint64_t seed)
 {
     const size_t bytes = tuff_desc_bytes(&j->call->in[input]);
-    const double calls = budget / flops;
+    const double calls = budget / work;
     if (calls < 4 * STEPS) return TUFF_OK;
     const int most = calls / (2 * STEPS) < ELEMENTS ? (int)(calls / (2 * STEPS)) : ELEMENTS;
     tuff_rng rng = { .seed = tuff_rng_fork(seed, 200 + (uint64_t)input) };
@@ -225,7 +229,7 @@ static tuff_status judge_input(judge *j, int input, double flops, uint64_t seed)
     if (!j->saved) return TUFF_ERR_MEMORY;
     memcpy(j->saved, j->t->in[input], bytes);
     judge_elements(j, most, &rng);
-    for (int n = 0; n < DIRECTIONS; n++)
+    for (int n = 0; n < DIRECTIONS && !late(j); n++)
         judge_direction(j, tuff_rng_fork(rng.seed, (uint64_t)n));
     tuff_free(j->saved);
     j->saved = NULL;
@@ -241,13 +245,9 @@ static bool differentiable(const tuff_call *c, int input)
 static tuff_status judge_differences(judge *j, uint64_t seed)
 {
     const tuff_call *c = j->call;
-    double flops = 0;
+    const double work = tuff_call_work(c);
     for (int i = 0; i < c->nin; i++)
-        flops += tuff_call_has(c, i) ? (double)tuff_desc_count(&c->in[i]) : 0;
-    for (int o = 0; o < c->nout; o++) flops += 4 * (double)tuff_desc_count(&c->out[o]);
-    if (c->op->cost) flops = fmax(flops, c->op->cost(c).flops);
-    for (int i = 0; i < c->nin; i++)
-        if (differentiable(c, i)) TUFF_TRY(judge_input(j, i, flops, seed));
+        if (differentiable(c, i)) TUFF_TRY(judge_input(j, i, work, seed));
     return TUFF_OK;
 }
 
@@ -304,10 +304,11 @@ static tuff_status check_both(judge *j, const tuff_op *subject, uint64_t seed,
 }
 
 tuff_status tuff_check_grad(const tuff_op *op, const tuff_op *subject, const char *text,
-                            uint64_t seed, tuff_stream *stream, tuff_stream *cpu,
+                            uint64_t seed, tuff_stream *stream, tuff_stream *cpu, double end,
                             double *error, double *tolerance)
 {
-    judge j = { .error = -1, .tolerance = op->grad_tol > 0 ? (double)op->grad_tol : 2e-2 };
+    judge j = { .error = -1, .end = end,
+                .tolerance = op->grad_tol > 0 ? (double)op->grad_tol : 2e-2 };
     tuff_case c;
     *error = -1;
     *tolerance = j.tolerance;

@@ -350,6 +350,8 @@ struct tuff_op {
     // path's, not against differences.
     bool surrogate;
     tuff_cost (*cost)(const tuff_call *c); // NULL: bytes of all tensors, one FLOP an output
+    // Steps that `ref` takes, where they are many more than cost's FLOPs and the elements.
+    double (*work)(const tuff_call *c);
 
     // Fusing (graph/fuse.c): which optional input takes a bias [channels] / a tensor of the
     // output's shape added after it (input index, 0: none), and where the activation that is
@@ -395,6 +397,8 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 void tuff_variant_force(const char *name); // this thread; NULL: none
 // What the variant keeps to that tuff_select would choose: its own tolerance, or the op's.
 double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k);
+// About how many steps the reference takes for a call.
+double tuff_call_work(const tuff_call *c);
 // Records a call whose descriptions are complete and valid into a list. Absent inputs have a
 // NULL buffer. `scratch[i]` must hold plan->scratch[i] bytes.
 tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan,

@@ -4,6 +4,7 @@
 #include "ops/lower.h"
 #include "tensor/tensor.h"
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,6 +61,10 @@ static tuff_status check_inputs(const tuff_call *c)
         }
         if (!(c->in[i].dtype & port->dtypes))
             return not_taken(port->name, c->in[i].dtype, port->dtypes);
+        const tuff_status status = tuff_desc_check(&c->in[i]);
+        if (status == TUFF_OK) continue;
+        tuff_fail_prefix(port->name);
+        return status;
     }
     return check_types(c);
 }
@@ -76,6 +81,17 @@ tuff_status tuff_call_infer(tuff_call *c)
     for (int i = 0; i < c->nout && status == TUFF_OK; i++) status = tuff_desc_check(&c->out[i]);
     if (status != TUFF_OK) tuff_fail_prefix(c->op->name);
     return status;
+}
+
+double tuff_call_work(const tuff_call *c)
+{
+    double steps = 0;
+    for (int i = 0; i < c->nin; i++)
+        steps += tuff_call_has(c, i) ? (double)tuff_desc_count(&c->in[i]) : 0;
+    for (int o = 0; o < c->nout; o++) steps += 4 * (double)tuff_desc_count(&c->out[o]);
+    if (c->op->cost) steps = fmax(steps, c->op->cost(c).flops);
+    if (c->op->work) steps = fmax(steps, c->op->work(c));
+    return steps;
 }
 
 // ---- the CPU path ------------------------------------------------------------------------

@@ -169,6 +169,14 @@ static size_t units(const tuff_call *c, const target *t)
     return (size_t)(tuff_desc_count(&t->into) / s.inner);
 }
 
+// A row looks at all of the indices, an element at those along the axis.
+static double work(const tuff_call *c, const target *t)
+{
+    const tuff_index s = tuff_index_good(t->kind, &t->params, &t->into, &c->in[t->indices]);
+    const double rows = (double)units(c, t);
+    return rows * (double)(t->kind == TUFF_INDEX_ELEMENTS ? s.y.dim[s.axis] : s.picks);
+}
+
 // ---- plan ----------------------------------------------------------------------------------
 
 // y as it is before any update.
@@ -292,6 +300,11 @@ static void prepare(const tuff_call *c, const target *t, void *const in[])
         const target t = of(c, kind_);                                          \
         return units(c, &t);                                                    \
     }                                                                           \
+    static double work_##name(const tuff_call *c)                               \
+    {                                                                           \
+        const target t = of(c, kind_);                                          \
+        return work(c, &t);                                                     \
+    }                                                                           \
     static bool plan_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
     {                                                                           \
         const target t = of(c, kind_);                                          \
@@ -311,8 +324,9 @@ TARGET(scatter_nd, TUFF_INDEX_ND, scatter_target)
 // Sums carry what they lose; products are of few factors.
 #define COMMON(name_)                                                           \
     .infer = infer_##name_, .ref = ref_##name_, .units = units_##name_,         \
-    .prepare = prepare_##name_, .cost = cost, .tol = { .f32 = 1e-6f },          \
-    .sample = { -4, 4 }, .variants = { TUFF_KERNEL("plain", plan_##name_) }
+    .prepare = prepare_##name_, .cost = cost, .work = work_##name_,             \
+    .tol = { .f32 = 1e-6f }, .sample = { -4, 4 },                               \
+    .variants = { TUFF_KERNEL("plain", plan_##name_) }
 
 // ---- gradients of the gathers --------------------------------------------------------------
 
