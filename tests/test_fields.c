@@ -88,6 +88,9 @@ static void reads_case_dialect(void)
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 8, "pads=1,2,3,4,5,6,7,8,9,10").pads[9], 10);
     const all_params o = parse(TUFF_DIALECT_CASE, 4, "order=2,0");
     EXPECT(o.order[0] == 3 && o.order[1] == 1 && o.order[2] == 0);
+    // ONNX's names where they differ, with ONNX's values.
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "strides=[2, 3]").stride[1], 3);
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "label_index=2").label, 3);
 }
 
 static void reads_onnx_dialect(void)
@@ -126,7 +129,8 @@ static void refuses(void)
     refuse(here, "strode=1", "every: there is no parameter 'strode' (did you mean 'stride'?), "
                              "expected count, big, seed, flag, scale, stride, perm, axis, "
                              "axes, kind, pads, order, label");
-    refuse(here, "strides=1", "no parameter 'strides'");
+    refuse(here, "strade=1", "no parameter 'strade'");
+    refuse(here, "strides=[1,2", "a list of whole numbers");
     refuse(onnx, "stride=1", "did you mean 'strides'");
     refuse(here, "=1", "no parameter ''");
     refuse(here, "count", "'count' is no parameter: expected key=value");
