@@ -254,11 +254,77 @@ static const pair pairs[] = {
          "ReduceMean axes=0,2 keepdims=0 | 2x3x4"),
     PART(4, 2, "BatchNormalization@9 momentum=0 epsilon=0 | 2x3x4 3 3 3 3+",
          "BatchNormalization training_mode=1 momentum=0 | 2x3x4 3 3 3 3+"),
+    // Attention by ours: heads in one dim, masks of bools, causal where keys are more than
+    // queries (which stand at the beginning, unless keys are past), lengths, softcaps.
+    SAME("Attention@23 is_causal=1 | 2x6x5x8 2x2x5x8 2x2x5x9",
+         "attention causal=1 | 2x6x5x8 2x2x5x8 2x2x5x9"),
+    SAME("Attention@23 scale=0.25 | f16:1x2x3x4 f16:1x2x5x4 f16:1x2x5x4 f16:3x5",
+         "attention scale=0.25 | f16:1x2x3x4 f16:1x2x5x4 f16:1x2x5x4 f16:3x5"),
+    SEEN("Attention@23 q_num_heads=1 kv_num_heads=1 | 2x3x4 2x5x4 2x5x6",
+         "attention | 2x1x3x4 2x1x5x4 2x1x5x6", "f32 [2, 3, 6]"),
+    SEEN("Attention@23 q_num_heads=4 kv_num_heads=2 | 2x1x12 2x1x6 2x1x10",
+         "attention | 2x4x1x3 2x2x1x3 2x2x1x5", "f32 [2, 1, 20]"),
+    SAME("Attention@23 | 1x2x3x4 1x2x5x4 1x2x5x4 bool=1,0,1,1,0",
+         "attention | 1x2x3x4 1x2x5x4 1x2x5x4 f32=0,-1e30,0,0,-1e30"),
+    SAME("Attention@23 is_causal=1 | 1x2x1x4 1x2x3x4 1x2x3x4",
+         "attention | 1x2x1x4 1x2x3x4 1x2x3x4 f32=0,-1e30,-1e30"),
+    SAME("Attention@24 | 1x2x3x4 1x2x5x4 1x2x5x4 - - - i64=2",
+         "attention | 1x2x3x4 1x2x5x4 1x2x5x4 f32=0,0,-1e30,-1e30,-1e30"),
+    SAME("Attention@24 | 1x2x3x4 1x2x5x4 1x2x5x4 bool=0,0,0,0,0",
+         "Mul | 1x2x3x4 f32=0"),
+    SAME("Attention@23 softcap=1e4 | 2x4x3x4 2x2x5x4 2x2x5x6",
+         "attention | 2x4x3x4 2x2x5x4 2x2x5x6"),
+    PART(3, 0, "Attention@23 qk_matmul_output_mode=3 | 2x4x3x4 2x2x5x4 2x2x5x6 f32=0,1,2,0,-1",
+         "attention_probs | 2x4x3x4 2x2x5x4 f32=0,1,2,0,-1"),
+    SEEN("RotaryEmbedding@23 num_heads=2 interleaved=1 | 3x1x8 5x2 5x2 i64:3x1",
+         "RotaryEmbedding@23 interleaved=1 | 3x2x1x4 5x2 5x2 i64:3x1", "f32 [3, 1, 8]"),
+    SAME("RotaryEmbedding@23 rotary_embedding_dim=4 | 1x2x5x6 1x5x2 1x5x2",
+         "RotaryEmbedding@23 rotary_embedding_dim=4 | 1x2x5x6 5x2 5x2 i64=0,1,2,3,4"),
     // A 0 that is one.
     SAME("BatchNormalization epsilon=0 | 2x3 3 3 3 3+",
          "BatchNormalization epsilon=1e-30 | 2x3 3 3 3 3+"),
     SAME("LRN size=3 alpha=0 bias=2 beta=1 | 1x5x2", "Div | 1x5x2 f32=2"),
 };
+
+// Softcap, past keys, a mask and causal at once, by loops: H heads share one of keys.
+static void attention_by_loops(void)
+{
+    enum { H = 2, T = 2, S = 3, D = 4, PAST = 2, ALL = PAST + S };
+    node a;
+    int n[6];
+    float *in[6], *y, *capped;
+    if (read_node(&a, "Attention@23 is_causal=1 softcap=1.5 scale=0.5 qk_matmul_output_mode=1 "
+                      "| 1x2x2x4 1x1x3x4 1x1x3x4 2x5 1x1x2x4 1x1x2x4") &&
+        EXPECT_OK(run_node(&a, 4)) && EXPECT_EQ(a.nout, 4)) {
+        for (int i = 0; i < 6; i++) in[i] = numbers(a.in[i], &n[i]);
+        y = numbers(a.out[0], n);
+        capped = numbers(a.out[3], n);
+        for (int r = 0; r < H * T; r++) {
+            double part[ALL], sum = 0;
+            for (int j = 0; j < ALL; j++) {
+                const float *key = j < PAST ? in[4] + j * D : in[1] + (j - PAST) * D;
+                double dot = 0;
+                for (int d = 0; d < D; d++) dot += (double)in[0][r * D + d] * (double)key[d];
+                dot = 1.5 * tanh(0.5 * dot / 1.5);
+                EXPECT_NEAR((double)capped[r * ALL + j], dot, 1e-5);
+                const bool asks = j <= r % T + PAST;
+                part[j] = asks ? exp(dot + (double)in[3][r % T * ALL + j]) : 0;
+                sum += part[j];
+            }
+            for (int d = 0; d < D; d++) {
+                double want = 0;
+                for (int j = 0; j < ALL; j++)
+                    want += part[j] / sum *
+                            (double)(j < PAST ? in[5][j * D + d] : in[2][(j - PAST) * D + d]);
+                EXPECT_NEAR((double)y[r * D + d], want, 1e-5);
+            }
+        }
+        for (int i = 0; i < 6; i++) free(in[i]);
+        free(y);
+        free(capped);
+    }
+    clear(&a);
+}
 
 typedef struct refusal {
     const char *call, *says;
@@ -326,6 +392,10 @@ static const refusal refusals[] = {
     { "BatchNormalization@7 spatial=0 | 2x3x4 3x4 3x4 3x4 3x4", "spatial is 0" },
     { "BatchNormalization@9 spatial=1 | 2x3x4 3 3 3 3", "no parameter 'spatial'" },
     { "Cast@1 to=DOUBLE | 2x3", "'DOUBLE' is none of" },
+    { "Attention@23 | 2x3x4 2x5x4 2x5x4", "Q has 3 dims, its number of heads is missing" },
+    { "Attention@23 window=1 | 1x1x1x1 1x1x1x1 1x1x1x1", "it has no attribute 'window'" },
+    { "RotaryEmbedding@23 | 1x5x8 1x5x2 1x5x2", "its number of heads is missing" },
+    { "RotaryEmbedding@23 num_heads=2 | 1x5x8 1x5x4 1x5x4", "must be half of 4" },
     { "Relu consumed_inputs=0 | 2x3", "no parameter 'consumed_inputs'" },
 };
 
@@ -335,6 +405,7 @@ int main(int argc, char **argv)
     dev = open_device();
     if (tuff_stream_create(dev, &stream) != TUFF_OK) return 1;
     for (size_t i = 0; i < COUNT(pairs); i++) same(&pairs[i]);
+    CASE(attention_by_loops);
     for (size_t i = 0; i < COUNT(refusals); i++) refused(&refusals[i]);
     tuff_stream_destroy(&stream);
     tuff_device_close(&dev);

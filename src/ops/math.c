@@ -149,7 +149,7 @@ const tuff_op tuff_op_affine = {
     .in = { { .name = "x", .dtypes = TUFF_FLOATS } },
     .out = { { .name = "y", .dtypes = TUFF_FLOATS, .alias = true } },
     .params_size = sizeof(tuff_affine_params),
-    .params = { TUFF_FLOAT_TINY(tuff_affine_params, scale),
+    .params = { TUFF_FLOAT(tuff_affine_params, scale),
                 TUFF_FLOAT(tuff_affine_params, shift) },
     REAL(grad_affine), .sample = { -4, 4 },
     .cases = TUFF_CASES("1 scale=2 shift=0.5", "257x13 scale=-1.5", "64 shift=3",

@@ -55,6 +55,9 @@ tuff_status tuff_onnx_int(const tuff_onnx_call *c, const char *name, int64_t oth
                           int64_t *v);
 // True when it is given and not 0.
 bool tuff_onnx_flag(const tuff_onnx_call *c, const char *name);
+// Refuses attributes that are not among the words: of rules that run by themselves.
+// Fails: TUFF_ERR_FORMAT.
+tuff_status tuff_onnx_only(const tuff_onnx_call *c, const char *words);
 // The call owns a tensor from here on, also when this fails.
 tuff_status tuff_onnx_keep(tuff_onnx_call *c, tuff_tensor *t);
 // The same elements under another shape. y may be x's variable.
@@ -103,6 +106,9 @@ tuff_status tuff_onnx_old_batch_norm(tuff_onnx_call *c, tuff_tensor *out[], int 
 
 // Adagrad, Adam and Momentum (onnx_train.c).
 tuff_status tuff_onnx_update(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
+// Attention and RotaryEmbedding (onnx_attention.c).
+tuff_status tuff_onnx_attention(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
+tuff_status tuff_onnx_rotary(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 // RNN, GRU and LSTM (onnx_rnn.c).
 tuff_status tuff_onnx_recurrent(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 #endif

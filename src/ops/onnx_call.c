@@ -90,6 +90,21 @@ bool tuff_onnx_flag(const tuff_onnx_call *c, const char *name)
     return text && strcmp(text, "0") != 0;
 }
 
+tuff_status tuff_onnx_only(const tuff_onnx_call *c, const char *words)
+{
+    for (int i = 0; i < c->attrs.count; i++) {
+        const char *item = c->attrs.item[i], *at = words;
+        const size_t n = strcspn(item, "=");
+        while (*at && (strcspn(at, " ") != n || strncmp(at, item, n) != 0)) {
+            at += strcspn(at, " ");
+            at += *at == ' ';
+        }
+        TUFF_REQUIRE(*at, FORMAT, "it has no attribute '%.*s'; it has %s", (int)n, item,
+                     *words ? words : "none");
+    }
+    return TUFF_OK;
+}
+
 // ---- tensors -------------------------------------------------------------------------------
 
 tuff_status tuff_onnx_keep(tuff_onnx_call *c, tuff_tensor *t)

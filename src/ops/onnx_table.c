@@ -251,6 +251,8 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Adagrad", .run = tuff_onnx_update },
     { .op = "Adam", .run = tuff_onnx_update },
     { .op = "Momentum", .run = tuff_onnx_update },
+    { .op = "Attention", .run = tuff_onnx_attention },
+    { .op = "RotaryEmbedding", .run = tuff_onnx_rotary },
     { .op = "RNN", .run = tuff_onnx_recurrent },
     { .op = "GRU", .run = tuff_onnx_recurrent },
     { .op = "LSTM", .run = tuff_onnx_recurrent },
