@@ -329,6 +329,56 @@ def ignored_labels_are_named():
                attributes=["ignore=3"])
 
 
+def save_bf16(file, **arrays):
+    """safetensors, of the upper halves of f32 numbers."""
+    header, body = {}, b""
+    for name, x in arrays.items():
+        part = (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        header[name] = {"dtype": "BF16", "shape": list(x.shape),
+                        "data_offsets": [len(body), len(body) + len(part)]}
+        body += part
+    text = json.dumps(header).encode()
+    with open(file, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text + body)
+
+
+def load_bf16(file, name):
+    with open(file, "rb") as f:
+        whole = f.read()
+    size = struct.unpack("<Q", whole[:8])[0]
+    entry = json.loads(whole[8:8 + size])[name]
+    assert entry["dtype"] == "BF16", entry
+    first, last = entry["data_offsets"]
+    bits = np.frombuffer(whole[8 + size:][first:last], np.uint16).astype(np.uint32) << 16
+    return bits.view(np.float32).reshape(entry["shape"])
+
+
+def bf16_in_safetensors():
+    a, b = np.round(normal(3, 4) * 4), np.round(normal(4, 5) * 4)  # exact in bf16
+    one, two, y = path("one.safetensors"), path("two.safetensors"), path("y.safetensors")
+    save_bf16(one, a=a)
+    save_bf16(two, a=a, b=b)
+    product = ["op", "matmul", "--input", one, "--input", two + ":b", "--output"]
+    assert tuff_json(*product, y)["outputs"][0]["shape"] == "bf16 [3, 5]"
+    near(load_bf16(y, "y"), a @ b, 1e-2)
+    refused(*product, path("no.npy"), says="no.npy: NumPy has no bf16, expected a file "
+            "*.safetensors")
+    refused(*product, y + ":q", says="an output has its own name")
+    relu = ["op", "relu", "--output", path("no.npy"), "--input"]
+    refused(*relu, two, says="two.safetensors has 2 arrays, expected " + two + ":NAME, one of "
+            "a, b")
+    refused(*relu, two + ":c", says="has no array 'c', it has a, b")
+    refused(*relu, path("none.safetensors"), says="none.safetensors")
+    # From NumPy and back.
+    np.save(path("a.npy"), a)
+    tuff("op", "cast", "--input", path("a.npy"), "--attr", "to=bf16", "--output", y)
+    tuff("op", "cast", "--input", y, "--attr", "to=f32", "--output", path("back.npy"))
+    near(np.load(path("back.npy")), a, 0)
+    refused("op", "top_k", "--input", one, "--attr", "k=1", "--output", y, "--output", y,
+            says="is given twice")
+    assert not os.path.exists(path("no.npy"))
+
+
 def check_judges():
     got = tuff_json("check", "--op", "softmax")
     assert got["passed"] > 0 and got["failed"] == 0 and not got["failures"], got
@@ -466,7 +516,8 @@ status = run([(case, None) for case in (
     help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops, random_is_the_same_everywhere, settings_are_known, ops_refuse,
     types_are_not_changed, attention_takes_bool, mistakes_are_named, ignored_labels_are_named,
-    fixed_point_is_chosen, check_judges, check_takes_turns, tables_and_arrays)] +
+    fixed_point_is_chosen, bf16_in_safetensors, check_judges, check_takes_turns,
+    tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

@@ -6,6 +6,7 @@
 #ifndef TUFF_TOOLS_CLI_H
 #define TUFF_TOOLS_CLI_H
 #include <cjson/cJSON.h>
+#include <tuff/format.h>
 #include <tuff/train.h>
 #include <tuff/tuff.h>
 
@@ -96,6 +97,15 @@ double report_difference(const float *a, const float *b, int64_t n);
 // in another order differ by about 1e-6 of their size at each layer, and logits are of size
 // 1 to 30; a wrong kernel differs by far more.
 #define REPORT_TOLERANCE 1e-3
+
+// ---- array_file.c: an array in a file -----------------------------------------------------
+
+// Reads FILE.npy, the one array of FILE.safetensors, or FILE.safetensors:NAME. Prints what is
+// wrong and returns EXIT_WRONG then, else EXIT_OK.
+int array_file_read(const cli_command *self, const char *spec, tuff_array *a);
+// Writes FILE.safetensors with an array of that name, or else an .npy, which knows no bf16.
+int array_file_write(const cli_command *self, const char *path, const char *name,
+                     const tuff_array *a);
 
 // The subcommands, each in a file of its own.
 int cmd_devices(const cli_command *self, int argc, char **argv);

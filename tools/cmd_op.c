@@ -1,9 +1,8 @@
-// tuff op: one operator on NumPy files.
+// tuff op: one operator on files of arrays.
 #include "cli.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <tuff/format.h>
 
 enum { INPUTS = 10, OUTPUTS = 8 };
 
@@ -171,8 +170,8 @@ static int read_input(const cli_command *self, tuff_stream *s, job *j, const tuf
     const char *path = j->inputs.item[i];
     tuff_array file = { 0 }, array = { 0 };
     int status = EXIT_OK;
-    if (tuff_npy_read(path, &file) != TUFF_OK) {
-        status = cli_error(self);
+    if (array_file_read(self, path, &file) != EXIT_OK) {
+        status = EXIT_WRONG;
     } else if (tuff_array_convert(&file, type_for(file.desc.dtype, op->input_dtypes[i]),
                                   &array) != TUFF_OK) {
         status = cli_wrong(self, "%s: %s, %s: %s", op->name, op->input[i], path,
@@ -187,13 +186,16 @@ static int read_input(const cli_command *self, tuff_stream *s, job *j, const tuf
     return status;
 }
 
-static tuff_status write_output(tuff_stream *s, const tuff_tensor *t, const char *path)
+static int write_output(const cli_command *self, tuff_stream *s, const tuff_tensor *t,
+                        const char *path, const char *name)
 {
     tuff_array array = { 0 };
-    tuff_status status = tuff_array_init(&array, *tuff_tensor_desc(t));
-    if (status == TUFF_OK)
-        status = tuff_tensor_read(s, t, array.data, tuff_desc_bytes(&array.desc));
-    if (status == TUFF_OK) status = tuff_npy_write(path, &array);
+    int status;
+    if (tuff_array_init(&array, *tuff_tensor_desc(t)) != TUFF_OK ||
+        tuff_tensor_read(s, t, array.data, tuff_desc_bytes(&array.desc)) != TUFF_OK)
+        status = cli_error(self);
+    else
+        status = array_file_write(self, path, name, &array);
     tuff_array_clear(&array);
     return status;
 }
@@ -225,7 +227,7 @@ static int run(const cli_command *self, job *j, const tuff_op_info *op, tuff_dev
     const int wanted = j->outputs.count <= j->made ? j->outputs.count : 0;
     for (int i = 0; i < wanted && status == EXIT_OK; i++) {
         char text[96];
-        if (write_output(s, out[i], j->outputs.item[i]) != TUFF_OK) status = cli_error(self);
+        status = write_output(self, s, out[i], j->outputs.item[i], op->output[i]);
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "name", op->output[i]);
         cJSON_AddStringToObject(o, "file", j->outputs.item[i]);
@@ -270,11 +272,16 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
         return cli_wrong(self, "%s has %d input%s, %d were given", op->name, op->inputs,
                          op->inputs == 1 ? "" : "s", j->inputs.count);
     if (!j->outputs.count || j->outputs.count > op->outputs)
-        return cli_wrong(self, "%s has %d output%s: give --output FILE.npy for each", op->name,
+        return cli_wrong(self, "%s has %d output%s: give --output FILE for each", op->name,
                          op->outputs, op->outputs > 1 ? "s" : "");
     if (j->opset < 1 || j->opset > TUFF_ONNX_LATEST)
         return cli_wrong(self, "--opset takes 1 to %d, not %lld", TUFF_ONNX_LATEST,
                          (long long)j->opset);
+    for (int i = 1; i < j->outputs.count; i++)
+        for (int k = 0; k < i; k++)
+            if (strcmp(j->outputs.item[i], j->outputs.item[k]) == 0)
+                return cli_wrong(self, "--output %s is given twice, expected a file for each",
+                                 j->outputs.item[i]);
     if (j->shape && !parse_shape(j->shape, &shape))
         return cli_wrong(self, "--shape takes sizes like 3,4,5, not '%s'", j->shape);
     if (!j->inputs.count && (!op->inputs || op->optional[0]) && !j->shape && !j->onnx)
@@ -288,10 +295,12 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     bool list = false, docs = false;
     const cli_option options[] = {
         { "input", CLI_LIST, &j.inputs, "FILE",
-          "an input, in the operator's order; - leaves an optional one out" },
+          "an input, in the operator's order; - leaves an optional one out\n"
+          "(.npy, or .safetensors, with :NAME where it has several arrays)" },
         { "attr", CLI_LIST, &j.attributes, "KEY=VALUE",
           "an attribute, as in ONNX: strides=2,1" },
-        { "output", CLI_LIST, &j.outputs, "FILE", "where an output goes" },
+        { "output", CLI_LIST, &j.outputs, "FILE",
+          "where an output goes (.npy, or .safetensors, which knows bf16)" },
         { "shape", CLI_TEXT, &j.shape, "N,M", "of the output, for operators without inputs" },
         { "opset", CLI_INT, &j.opset, "N",
           "version of ONNX's operators that an ONNX name is of (22)" },

@@ -33,7 +33,7 @@ static const cli_command commands[] = {
       "Exits 1 when a result is wrong; each failure is printed with a string to repeat it.",
       cmd_check },
     { "op", "NAME --input A.npy [--input B.npy ...] [--attr KEY=VALUE ...] --output Y.npy",
-      "Runs one operator on NumPy files, with ONNX's names for attributes.",
+      "Runs one operator on arrays in files, with ONNX's names for attributes.",
       "tuff op --list prints the operators' names, --docs their inputs and attributes too\n"
       "(docs/ops.md). Floats are rounded to the floats that an operator takes, i64 becomes\n"
       "the i32 that it takes, and no other type is changed (tuff op cast does that).\n"

@@ -244,7 +244,7 @@ tuff_status tuff_npy_write(const char *path, const tuff_array *a)
     const struct kind *kind = NULL;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !kind; i++)
         if (kinds[i].dtype == a->desc.dtype) kind = &kinds[i];
-    TUFF_REQUIRE(kind, DTYPE, "%s: %s has no name in NumPy", path,
+    TUFF_REQUIRE(kind, DTYPE, "%s: NumPy has no %s, safetensors has it", path,
                  tuff_dtype_name(a->desc.dtype));
     // Magic, version and length take 10 bytes; with the header, which ends with a newline,
     // they fill a multiple of 64.
