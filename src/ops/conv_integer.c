@@ -233,40 +233,7 @@ static void describe(product *f, const tuff_call *c)
     if (in->y_zero >= 0) describe_requant(f, c, in, &v);
 }
 
-static bool packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_packed(&f.p, k, plan);
-}
-
-static bool dot8(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_tile(&f.p, k, plan, true);
-}
-
-static bool tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_tile(&f.p, k, plan, false);
-}
-
-static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_plain(&f.p, k, plan, true);
-}
-
-static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_plain(&f.p, k, plan, false);
-}
+TUFF_QPRODUCT_PLANS
 
 // A y_scale with which most of y neither saturates nor is the zero point.
 static void make_scales_fit(const tuff_call *c, void *const in[])
@@ -284,9 +251,7 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
     .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
     .params_size = sizeof(tuff_conv_params), .params = { TUFF_CONV_FIELDS(2) }, \
     .infer = infer, .ref = ref, .units = units, .cost = cost,                   \
-    .variants = { TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("dot8", dot8), \
-                  TUFF_GPU_KERNEL("tile", tile), TUFF_KERNEL("texel", texel),   \
-                  TUFF_KERNEL("plain", plain) }
+    .variants = TUFF_QPRODUCT_VARIANTS
 
 const tuff_op tuff_op_conv_integer = {
     .name = "conv_integer", .onnx = "ConvInteger", COMMON,

@@ -253,40 +253,7 @@ static void describe(product *f, const tuff_call *c)
     if (in->y_zero >= 0) describe_requant(f, c, in, &s);
 }
 
-static bool packed(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_packed(&f.p, k, plan);
-}
-
-static bool dot8(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_tile(&f.p, k, plan, true);
-}
-
-static bool tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_tile(&f.p, k, plan, false);
-}
-
-static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_plain(&f.p, k, plan, true);
-}
-
-static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
-{
-    product f;
-    describe(&f, c);
-    return tuff_qproduct_plain(&f.p, k, plan, false);
-}
+TUFF_QPRODUCT_PLANS
 
 // A y_scale with which most of y neither saturates nor is the zero point.
 static void make_scales_fit(const tuff_call *c, void *const in[])
@@ -299,11 +266,6 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
 
 // ---- records -----------------------------------------------------------------------------
 
-#define KERNELS                                                                 \
-    .variants = { TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("dot8", dot8), \
-                  TUFF_GPU_KERNEL("tile", tile), TUFF_KERNEL("texel", texel),   \
-                  TUFF_KERNEL("plain", plain) }
-
 // Rows of a, mixed types, batches that are rows and batches that are not, sums over 2^24 and
 // past a chunk of exact floats, one past a tile, and more terms than an invocation may take.
 const tuff_op tuff_op_matmul_integer = {
@@ -315,7 +277,8 @@ const tuff_op tuff_op_matmul_integer = {
             { .name = "a_zero_point", .dtypes = TUFF_BYTES, .optional = true },
             { .name = "b_zero_point", .dtypes = TUFF_BYTES, .optional = true, .mixed = true } },
     .out = { { .name = "y" } },
-    .infer = infer, .ref = ref, .units = units, .cost = cost, KERNELS,
+    .infer = infer, .ref = ref, .units = units, .cost = cost,
+    .variants = TUFF_QPRODUCT_VARIANTS,
     .cases = TUFF_CASES("1x1 1x1", "7x13 13x5 7 5", "2x3x5x9 9x7 5", "2x1x5x7 3x7x6 - 1",
                         "17x300 i8:300x67 [] i8:67", "65x1031 1031x66 65 66",
                         "3x2x129 129x130", "5x70001 70001x2 1 1")
@@ -335,7 +298,8 @@ const tuff_op tuff_op_qlinear_matmul = {
             { .name = "y_scale", .dtypes = TUFF_F32, .positive = true },
             { .name = "y_zero_point", .dtypes = TUFF_BYTES, .mixed = true } },
     .out = { { .name = "y" } },
-    .infer = infer, .ref = ref, .units = units, .cost = cost, KERNELS,
+    .infer = infer, .ref = ref, .units = units, .cost = cost,
+    .variants = TUFF_QPRODUCT_VARIANTS,
     .prepare = make_scales_fit,
     .cases = TUFF_CASES("1x1 [] [] 1x1 [] [] [] []", "7x13 7 7 13x5 5 5 1 1",
                         "2x3x5x9 5 [] 9x7 1 7 [] []", "2x1x5x7 1 1 i8:3x7x6 6 i8:1 1 i8:1",

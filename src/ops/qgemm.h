@@ -51,6 +51,26 @@ bool tuff_qproduct_packed(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan)
 bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool dot8);
 bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool texel);
 
+// The planners of an op's variants, made of its own type `product`, whose member p is a
+// tuff_qproduct, and describe(product *, const tuff_call *).
+#define TUFF_QPRODUCT_PLAN(name, call)                                          \
+    static bool name(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)   \
+    {                                                                           \
+        product f;                                                              \
+        describe(&f, c);                                                        \
+        return call;                                                            \
+    }
+#define TUFF_QPRODUCT_PLANS                                                     \
+    TUFF_QPRODUCT_PLAN(packed, tuff_qproduct_packed(&f.p, k, plan))             \
+    TUFF_QPRODUCT_PLAN(dot8, tuff_qproduct_tile(&f.p, k, plan, true))           \
+    TUFF_QPRODUCT_PLAN(tile, tuff_qproduct_tile(&f.p, k, plan, false))          \
+    TUFF_QPRODUCT_PLAN(texel, tuff_qproduct_plain(&f.p, k, plan, true))         \
+    TUFF_QPRODUCT_PLAN(plain, tuff_qproduct_plain(&f.p, k, plan, false))
+#define TUFF_QPRODUCT_VARIANTS                                                  \
+    { TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("dot8", dot8),             \
+      TUFF_GPU_KERNEL("tile", tile), TUFF_KERNEL("texel", texel),               \
+      TUFF_KERNEL("plain", plain) }
+
 // The sign that the kernels take for numbers of a type, and how many zero points there are.
 static inline uint32_t tuff_qsign(const tuff_desc *d) { return d->dtype == TUFF_I8 ? 0x80 : 0; }
 static inline uint32_t tuff_qzeros(const tuff_call *c, int zero)
