@@ -24,6 +24,12 @@
     .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("v", 0), TUFF_UPDATE_COPY }
 // Penalties of every kind, over more elements than a workgroup has.
 #define PENALISED "weight_decay=0.1 l1=0.25 clip_value=0.125"
+// What Adam and those made of it have in common.
+#define BETAS                                                                   \
+    .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES, DECOUPLED }
+#define BETA_CASES                                                              \
+    "1 1 8 1 1", "7x11x3 7x11x3 8 7x11x3 7x11x3 beta1=0.5 beta2=0.75 eps=0.01", \
+        "997 997 8 997 997 " PENALISED, "70001 70001 8 70001 70001"
 
 const tuff_op tuff_op_sgd = {
     .name = "sgd",
@@ -120,11 +126,9 @@ const tuff_op tuff_op_adam = {
     .doc = "m = beta1 m + (1 - beta1) g'; v = beta2 v + (1 - beta2) g'^2; "
            "w -= lr (m / bias1) / (sqrt(v / bias2) + eps)",
     MOMENTS,
-    .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES, DECOUPLED },
-    .cases = TUFF_CASES("1 1 8 1 1", "61706 61706 8 61706 61706",
-                        "7x11x3 7x11x3 8 7x11x3 7x11x3 beta1=0.5 beta2=0.75 eps=0.01",
-                        "997 997 8 997 997 " PENALISED, "997 997 8 997 997 beta1=0 copy=f16",
-                        "70001 70001 8 70001 70001"),
+    BETAS,
+    .cases = TUFF_CASES(BETA_CASES, "61706 61706 8 61706 61706",
+                        "997 997 8 997 997 beta1=0 copy=f16"),
     SHARED,
 };
 
@@ -146,7 +150,7 @@ const tuff_op tuff_op_amsgrad = {
             { .name = "x", .dtypes = TUFF_F32, .no_grad = true, .positive = true } },
     .out = { TUFF_UPDATE_WRITE_W, TUFF_UPDATE_WRITE("m", 0), TUFF_UPDATE_WRITE("v", 1),
              TUFF_UPDATE_WRITE("x", 2), TUFF_UPDATE_COPY },
-    .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES, DECOUPLED },
+    BETAS,
     .cases = TUFF_CASES("1 1 8 1 1 1",
                         "7x11x3 7x11x3 8 7x11x3 7x11x3 7x11x3 beta1=0.5 beta2=0.75 eps=0.01",
                         "997 997 8 997 997 997 " PENALISED, "70001 70001 8 70001 70001 70001"),
@@ -158,10 +162,8 @@ const tuff_op tuff_op_adamax = {
     .doc = "m = beta1 m + (1 - beta1) g'; v = max(beta2 v, |g'| + eps); "
            "w -= lr (m / bias1) / v",
     MOMENTS,
-    .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES, DECOUPLED },
-    .cases = TUFF_CASES("1 1 8 1 1",
-                        "7x11x3 7x11x3 8 7x11x3 7x11x3 beta1=0.5 beta2=0.75 eps=0.01",
-                        "997 997 8 997 997 " PENALISED, "70001 70001 8 70001 70001"),
+    BETAS,
+    .cases = TUFF_CASES(BETA_CASES),
     SHARED,
 };
 
@@ -170,10 +172,8 @@ const tuff_op tuff_op_nadam = {
     .doc = "m = beta1 m + (1 - beta1) g'; v = beta2 v + (1 - beta2) g'^2; "
            "w -= lr (first g' + m / bias1) / (sqrt(v / bias2) + eps)",
     MOMENTS,
-    .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES, DECOUPLED },
-    .cases = TUFF_CASES("1 1 8 1 1",
-                        "7x11x3 7x11x3 8 7x11x3 7x11x3 beta1=0.5 beta2=0.75 eps=0.01",
-                        "997 997 8 997 997 " PENALISED, "70001 70001 8 70001 70001"),
+    BETAS,
+    .cases = TUFF_CASES(BETA_CASES),
     SHARED,
 };
 
