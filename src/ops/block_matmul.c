@@ -23,29 +23,13 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
     char a[96], b[96];
     int64_t k;
     TUFF_TRY(tuff_block_check(p->format));
-    TUFF_REQUIRE(p->act >= TUFF_ACT_NONE && p->act <= TUFF_ACT_TANH, ARG,
-                 "act is %d, expected 0 to %d", p->act, TUFF_ACT_TANH);
-    TUFF_REQUIRE(x->rank >= 1, SHAPE, "x has no dims, expected at least 1");
     TUFF_REQUIRE(w->rank == 2, SHAPE, "w is %s, expected 2 dims: rows and their bytes",
                  tuff_desc_print(w, b, sizeof b));
+    TUFF_TRY(tuff_block_infer(c, columns(c), BIAS, RESIDUAL, p->act, out));
     TUFF_TRY(tuff_block_to_numbers(p->format, "w", w, &k));
     TUFF_REQUIRE(inner(c) == k, SHAPE, "x is %s, w is %s: a row of w holds %lld numbers, "
                  "expected %lld", tuff_desc_print(x, a, sizeof a),
                  tuff_desc_print(w, b, sizeof b), (long long)k, (long long)inner(c));
-    tuff_desc y = *x;
-    y.dim[y.rank - 1] = columns(c);
-    if (tuff_call_has(c, BIAS)) {
-        const tuff_desc *bias = &c->in[BIAS];
-        TUFF_REQUIRE(bias->rank == 1 && bias->dim[0] == columns(c), SHAPE,
-                     "bias is %s, expected [%lld]", tuff_desc_print(bias, a, sizeof a),
-                     (long long)columns(c));
-    }
-    if (tuff_call_has(c, RESIDUAL))
-        TUFF_REQUIRE(tuff_desc_equal(&c->in[RESIDUAL], &y), SHAPE,
-                     "residual is %s, y is %s: they must be equal",
-                     tuff_desc_print(&c->in[RESIDUAL], a, sizeof a),
-                     tuff_desc_print(&y, b, sizeof b));
-    out[0] = y;
     return TUFF_OK;
 }
 

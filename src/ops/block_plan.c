@@ -6,6 +6,27 @@ enum {
     SHORTEST_PART = 1024 // products that are worth a part of their own
 };
 
+tuff_status tuff_block_infer(const tuff_call *c, int64_t columns, int bias, int residual,
+                             int act, tuff_desc *y)
+{
+    char a[96], b[96];
+    TUFF_REQUIRE(act >= TUFF_ACT_NONE && act <= TUFF_ACT_TANH, ARG,
+                 "act is %d, expected 0 to %d", act, TUFF_ACT_TANH);
+    TUFF_REQUIRE(c->in[0].rank >= 1, SHAPE, "x has no dims, expected at least 1");
+    *y = c->in[0];
+    y->dim[y->rank - 1] = columns;
+    if (tuff_call_has(c, bias))
+        TUFF_REQUIRE(c->in[bias].rank == 1 && c->in[bias].dim[0] == columns, SHAPE,
+                     "bias is %s, expected [%lld]",
+                     tuff_desc_print(&c->in[bias], a, sizeof a), (long long)columns);
+    if (tuff_call_has(c, residual))
+        TUFF_REQUIRE(tuff_desc_equal(&c->in[residual], y), SHAPE,
+                     "residual is %s, y is %s: they must be equal",
+                     tuff_desc_print(&c->in[residual], a, sizeof a),
+                     tuff_desc_print(y, b, sizeof b));
+    return TUFF_OK;
+}
+
 struct tuff_block_matmul_pc tuff_block_push(const tuff_block_product *b)
 {
     const size_t bytes = (size_t)b->row_bytes * b->p.g.n;

@@ -7,6 +7,11 @@
 
 enum { TUFF_BLOCK_ROWS = 16 }; // of x, beyond which a GPU takes tiles in shared memory
 
+// For infer: y of x (input 0) and a right operand of `columns` rows of blocks, with a bias and
+// a residual where these inputs are given. Fails with a sentence when they do not fit.
+tuff_status tuff_block_infer(const tuff_call *c, int64_t columns, int bias, int residual,
+                             int act, tuff_desc *y);
+
 typedef struct tuff_block_product {
     tuff_product p;     // a: x [m][k]; b: its rows are columns of the product
     uint32_t format;    // TUFF_FORMAT_...

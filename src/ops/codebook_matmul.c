@@ -15,30 +15,14 @@ static int bits_of(const tuff_call *c) { return tuff_codebook_bits(&c->in[CODEBO
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     const tuff_codebook_matmul_params *p = c->params;
-    const tuff_desc *x = &c->in[X], *indices = &c->in[INDICES];
-    char a[96], b[96];
-    TUFF_REQUIRE(p->act >= TUFF_ACT_NONE && p->act <= TUFF_ACT_TANH, ARG,
-                 "act is %d, expected 0 to %d", p->act, TUFF_ACT_TANH);
-    TUFF_REQUIRE(x->rank >= 1, SHAPE, "x has no dims, expected at least 1");
+    const tuff_desc *indices = &c->in[INDICES];
+    char b[96];
+    TUFF_TRY(tuff_block_infer(c, columns(c), BIAS, RESIDUAL, p->act, out));
     TUFF_TRY(tuff_codebook_check(&c->in[CODEBOOK]));
     const long long words = (long long)tuff_codebook_words(bits_of(c), inner(c));
     TUFF_REQUIRE(indices->rank == 2 && indices->dim[1] == words, SHAPE,
                  "indices is %s, expected [N, %lld]: the words of %lld indices of %d bits",
                  tuff_desc_print(indices, b, sizeof b), words, (long long)inner(c), bits_of(c));
-    tuff_desc y = *x;
-    y.dim[y.rank - 1] = columns(c);
-    if (tuff_call_has(c, BIAS)) {
-        const tuff_desc *bias = &c->in[BIAS];
-        TUFF_REQUIRE(bias->rank == 1 && bias->dim[0] == columns(c), SHAPE,
-                     "bias is %s, expected [%lld]", tuff_desc_print(bias, a, sizeof a),
-                     (long long)columns(c));
-    }
-    if (tuff_call_has(c, RESIDUAL))
-        TUFF_REQUIRE(tuff_desc_equal(&c->in[RESIDUAL], &y), SHAPE,
-                     "residual is %s, y is %s: they must be equal",
-                     tuff_desc_print(&c->in[RESIDUAL], a, sizeof a),
-                     tuff_desc_print(&y, b, sizeof b));
-    out[0] = y;
     return TUFF_OK;
 }
 
