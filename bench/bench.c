@@ -7,30 +7,27 @@
 // again and again, and the median is taken. Times are wall-clock, so a busy machine shows.
 #include "base/alloc.h"
 #include "base/status.h"
-#include "base/time.h"
 #include "ops/case.h"
+#include "ops/timing.h"
 #include "tensor/tensor.h"
 #include <tuff/tuff.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 15, MOST_CALLS = 16 };
+enum { RUNS = 15 };
 
 typedef struct work {
     tuff_case c;
-    tuff_plan plan;
     tuff_tensor *in[TUFF_OP_IN], *out[TUFF_OP_OUT];
-    tuff_range scratch[TUFF_PLAN_SCRATCH];
-    tuff_cmd *cmd;
+    tuff_timing timing;
 } work;
 
 static void work_free(work *w)
 {
-    tuff_cmd_destroy(&w->cmd);
+    tuff_timing_free(&w->timing);
     for (int i = 0; i < TUFF_OP_IN; i++) tuff_tensor_destroy(&w->in[i]);
     for (int i = 0; i < TUFF_OP_OUT; i++) tuff_tensor_destroy(&w->out[i]);
-    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) tuff_buffer_release(&w->scratch[i].buffer);
 }
 
 // Real numbers in [-1, 1); indices are all 0; of bytes and words any will do.
@@ -64,11 +61,10 @@ exit:
     return status;
 }
 
-// Allocates everything the call needs and records it `calls` times.
-static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s, int calls)
+// Allocates everything the call needs and records it.
+static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s)
 {
     const tuff_call *c = &w->c.call;
-    const tuff_caps *caps = tuff_device_caps(dev);
     tuff_range in[TUFF_OP_IN] = { 0 }, out[TUFF_OP_OUT] = { 0 };
     for (int i = 0; i < c->nin; i++) {
         if (!tuff_call_has(c, i)) continue;
@@ -81,32 +77,7 @@ static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s, int ca
     }
     TUFF_TRY(fill_inputs(w, s));
     TUFF_TRY(tuff_stream_wait(s));
-    TUFF_TRY(tuff_select(c, caps, &w->plan));
-    for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
-        w->scratch[i].size = w->plan.scratch[i];
-        if (w->plan.scratch[i])
-            TUFF_TRY(tuff_buffer_create(dev, w->plan.scratch[i], &w->scratch[i].buffer));
-    }
-    TUFF_TRY(tuff_cmd_create(dev, true, &w->cmd));
-    for (int i = 0; i < calls; i++)
-        TUFF_TRY(tuff_record(w->cmd, c, &w->plan, in, out, w->scratch));
-    return tuff_cmd_finish(w->cmd);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static tuff_status once(work *w, tuff_device *dev, double *seconds)
-{
-    tuff_ticket ticket;
-    const double start = tuff_time_now();
-    TUFF_TRY(tuff_device_submit(dev, &w->cmd, 1, &ticket));
-    TUFF_TRY(tuff_device_wait(dev, ticket));
-    *seconds = tuff_time_now() - start;
-    return TUFF_OK;
+    return tuff_timing_record(&w->timing, dev, c, in, out);
 }
 
 static tuff_status measure(tuff_device *dev, tuff_stream *s, const char *name, const char *text)
@@ -118,16 +89,14 @@ static tuff_status measure(tuff_device *dev, tuff_stream *s, const char *name, c
     tuff_status status = TUFF_OK;
     TUFF_GO(tuff_case_parse(op, TUFF_F32, text, &w.c));
     const tuff_cost cost = op->cost ? op->cost(&w.c.call) : (tuff_cost){ 0 };
-    const int calls = cost.flops < 1e8 ? MOST_CALLS : 1;
-    TUFF_GO(work_record(&w, dev, s, calls));
-    TUFF_GO(once(&w, dev, &first));
-    for (int i = 0; i < RUNS; i++) TUFF_GO(once(&w, dev, &t[i]));
-    qsort(t, RUNS, sizeof *t, by_value);
-    const double median = t[RUNS / 2] / calls, best = t[0] / calls;
-    const char *variant = tuff_device_caps(dev)->cpu ? "ref" : w.plan.variant;
+    TUFF_GO(work_record(&w, dev, s));
+    TUFF_GO(tuff_timing_run(&w.timing, dev, &first));
+    for (int i = 0; i < RUNS; i++) TUFF_GO(tuff_timing_run(&w.timing, dev, &t[i]));
+    const double median = tuff_timing_median(t, RUNS), best = t[0];
+    const char *variant = tuff_device_caps(dev)->cpu ? "ref" : w.timing.plan.variant;
     printf("%-18s %-10s %9.3f ms  %7.2f GF/s  (best %9.3f ms %7.2f; first %7.1f)  %s\n", name,
            variant, median * 1e3, cost.flops / median * 1e-9, best * 1e3,
-           cost.flops / best * 1e-9, first * 1e3, text);
+           cost.flops / best * 1e-9, first * w.timing.calls * 1e3, text);
 exit:
     work_free(&w);
     return status;
