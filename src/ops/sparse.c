@@ -44,11 +44,6 @@ static tuff_status check_b(const tuff_desc *b, tuff_sparse *a)
     return TUFF_OK;
 }
 
-static tuff_desc y_of(const tuff_sparse *a, tuff_dtype type)
-{
-    return a->linear ? TUFF_SHAPE(type, a->n, a->m) : TUFF_SHAPE(type, a->m, a->n);
-}
-
 static tuff_sparse_data data_of(const void *values, const void *cols, const void *rows)
 {
     return (tuff_sparse_data){ .values = values, .cols = cols, .rows = rows };
@@ -111,7 +106,7 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     tuff_sparse a;
     TUFF_TRY(sparse_of(c, &a));
-    out[0] = y_of(&a, c->in[B].dtype);
+    out[0] = tuff_sparse_y(&a, c->in[B].dtype);
     return TUFF_OK;
 }
 
@@ -131,23 +126,7 @@ static tuff_sparse_plan plan_of(const tuff_call *c)
                                .in = { .values = VALUES, .cols = COLS, .rows = ROWS, .b = B } };
 }
 
-static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_sparse_plan s = plan_of(c);
-    return tuff_sparse_plan_texel(&s, k, p);
-}
-
-static bool group(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_sparse_plan s = plan_of(c);
-    return tuff_sparse_plan_group(&s, k, p);
-}
-
-static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_sparse_plan s = plan_of(c);
-    return tuff_sparse_plan_plain(&s, k, p);
-}
+TUFF_SPARSE_PLANS
 
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
@@ -167,10 +146,7 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 static tuff_cost cost(const tuff_call *c)
 {
     const tuff_sparse a = known(c);
-    tuff_cost k = { .flops = 2.0 * (double)tuff_desc_count(&c->in[VALUES]) * (double)a.n,
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return tuff_sparse_cost(c, &a);
 }
 
 static void prepare(const tuff_call *c, void *const in[])
@@ -188,8 +164,7 @@ static void prepare(const tuff_call *c, void *const in[])
     .out = { { .name = "y" } }, .params_size = sizeof(tuff_sparse_matmul_params), \
     .params = { TUFF_BOOLEAN(tuff_sparse_matmul_params, linear) }, .infer = infer, \
     .ref = ref, .units = units, .grad = grad, .cost = cost, .prepare = prepare, \
-    .variants = { TUFF_KERNEL("texel", texel), TUFF_GPU_KERNEL("group", group), \
-                  TUFF_KERNEL("plain", plain) },                                \
+    .variants = TUFF_SPARSE_VARIANTS,                                           \
     .tol = { .f32 = 1e-5f }, /* as matmul's */                                  \
     .sample = { -1, 1 }
 
@@ -320,7 +295,7 @@ static tuff_status values_of(const tuff_call *c, tuff_sparse *a)
                         .width = p->width ? p->width : 1 };
     TUFF_TRY(check_blocks(NULL, &c->in[OF_COLS], &c->in[OF_ROWS], 0, a));
     TUFF_TRY(check_b(&c->in[OF_B], a));
-    const tuff_desc *dy = &c->in[DY], y = y_of(a, dy->dtype);
+    const tuff_desc *dy = &c->in[DY], y = tuff_sparse_y(a, dy->dtype);
     TUFF_REQUIRE(tuff_desc_equal(dy, &y), SHAPE, "dy is %s, expected %s", text_of(dy, t),
                  text_of(&y, u));
     return TUFF_OK;

@@ -51,6 +51,24 @@ bool tuff_sparse_plan_plain(const tuff_sparse_plan *s, const tuff_caps *k, tuff_
 bool tuff_sparse_plan_dense(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
 bool tuff_sparse_plan_values(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
 
+// The planners of a product, made of the file's own plan_of(const tuff_call *).
+#define TUFF_SPARSE_PLAN(name)                                                  \
+    static bool name(const tuff_call *c, const tuff_caps *k, tuff_plan *p)      \
+    {                                                                           \
+        const tuff_sparse_plan s = plan_of(c);                                  \
+        return tuff_sparse_plan_##name(&s, k, p);                               \
+    }
+#define TUFF_SPARSE_PLANS                                                       \
+    TUFF_SPARSE_PLAN(texel)                                                     \
+    TUFF_SPARSE_PLAN(group)                                                     \
+    TUFF_SPARSE_PLAN(plain)
+#define TUFF_SPARSE_VARIANTS                                                    \
+    { TUFF_KERNEL("texel", texel), TUFF_GPU_KERNEL("group", group),             \
+      TUFF_KERNEL("plain", plain) }
+
+// y of a product, and what one costs whose first input is A's numbers.
+tuff_desc tuff_sparse_y(const tuff_sparse *a, tuff_dtype type);
+tuff_cost tuff_sparse_cost(const tuff_call *c, const tuff_sparse *a);
 // db: A is written out (`dense`) and multiplied.
 tuff_var tuff_sparse_grad_b(tuff_tape *t, tuff_var dense, tuff_var dy, bool linear);
 #endif

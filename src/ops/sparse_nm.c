@@ -60,11 +60,6 @@ static tuff_status check_b(const tuff_desc *b)
     return TUFF_OK;
 }
 
-static tuff_desc y_of(const tuff_sparse *a, tuff_dtype type)
-{
-    return a->linear ? TUFF_SHAPE(type, a->n, a->m) : TUFF_SHAPE(type, a->m, a->n);
-}
-
 static tuff_sparse_data data_of(const void *values, const void *indices)
 {
     return (tuff_sparse_data){ .values = values, .indices = indices };
@@ -113,7 +108,7 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     tuff_sparse a;
     TUFF_TRY(sparse_of(c, &a));
-    out[0] = y_of(&a, c->in[B].dtype);
+    out[0] = tuff_sparse_y(&a, c->in[B].dtype);
     return TUFF_OK;
 }
 
@@ -134,23 +129,7 @@ static tuff_sparse_plan plan_of(const tuff_call *c)
                                        .b = B } };
 }
 
-static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_sparse_plan s = plan_of(c);
-    return tuff_sparse_plan_texel(&s, k, p);
-}
-
-static bool group(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_sparse_plan s = plan_of(c);
-    return tuff_sparse_plan_group(&s, k, p);
-}
-
-static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
-{
-    const tuff_sparse_plan s = plan_of(c);
-    return tuff_sparse_plan_plain(&s, k, p);
-}
+TUFF_SPARSE_PLANS
 
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
@@ -166,10 +145,7 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 static tuff_cost cost(const tuff_call *c)
 {
     const tuff_sparse a = known(c);
-    tuff_cost k = { .flops = 2.0 * (double)a.count * (double)a.n,
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return tuff_sparse_cost(c, &a);
 }
 
 static void prepare(const tuff_call *c, void *const in[])
@@ -187,8 +163,7 @@ const tuff_op tuff_op_nm_matmul = {
     .out = { { .name = "y" } },
     NM_PARAMS(TUFF_BOOLEAN(tuff_nm_params, linear)),
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
-    .variants = { TUFF_KERNEL("texel", texel), TUFF_GPU_KERNEL("group", group),
-                  TUFF_KERNEL("plain", plain) },
+    .variants = TUFF_SPARSE_VARIANTS,
     .tol = { .f32 = 1e-5f }, // as matmul's
     .sample = { -1, 1 },
     .prepare = prepare,
@@ -294,7 +269,7 @@ static tuff_status values_of(const tuff_call *c, tuff_sparse *a)
     TUFF_TRY(check_b(b));
     TUFF_TRY(check(p, b->dim[p->linear], &c->in[OF_INDICES], a));
     a->n = b->dim[!p->linear];
-    const tuff_desc y = y_of(a, c->in[DY].dtype);
+    const tuff_desc y = tuff_sparse_y(a, c->in[DY].dtype);
     TUFF_REQUIRE(tuff_desc_equal(&c->in[DY], &y), SHAPE, "dy is %s, expected %s",
                  tuff_desc_print(&c->in[DY], t, sizeof t), tuff_desc_print(&y, u, sizeof u));
     return TUFF_OK;

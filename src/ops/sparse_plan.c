@@ -288,6 +288,21 @@ bool tuff_sparse_plan_values(const tuff_sparse_plan *s, const tuff_caps *k, tuff
     return for_launches(s, k, p, s->a.n, longest(k, 0), add_values);
 }
 
+// ---- products ------------------------------------------------------------------------------
+
+tuff_desc tuff_sparse_y(const tuff_sparse *a, tuff_dtype type)
+{
+    return a->linear ? TUFF_SHAPE(type, a->n, a->m) : TUFF_SHAPE(type, a->m, a->n);
+}
+
+tuff_cost tuff_sparse_cost(const tuff_call *c, const tuff_sparse *a)
+{
+    tuff_cost k = { .flops = 2.0 * (double)tuff_desc_count(&c->in[0]) * (double)a->n,
+                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
+    for (int i = 0; i < c->nin; i++) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
+    return k;
+}
+
 // ---- gradient ------------------------------------------------------------------------------
 
 tuff_var tuff_sparse_grad_b(tuff_tape *t, tuff_var dense, tuff_var dy, bool linear)
