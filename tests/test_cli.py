@@ -101,7 +101,7 @@ def png(file, pixels):
 
 def help_and_usage():
     out, _ = tuff("--help")
-    names = "devices train test import predict info check op demo".split()
+    names = "devices train test import predict info check op sparse demo".split()
     assert all(name in out for name in names), out
     for word in "DEVICE VARIANT AVOID THREADS CACHE_DIR".split():
         assert "TUFF_" + word in out, f"TUFF_{word} is not in the help"
@@ -133,6 +133,22 @@ def devices():
     refused("devices", "--device", "nonesuch", says="nonesuch")
     refused("check", "--device", "nonesuch", says="nonesuch")
     refused("check", "--device", "vulkan:99", says="vulkan:99")
+
+
+def sparse():
+    shape = ["64x64x3", "--density", "0.25", "--density", "0.1", "--runs", 3]
+    got = tuff_json("sparse", *shape)
+    assert got["shape"] == [64, 64, 3] and got["linear"] is False, got
+    assert set(got["break_even"]) == {"csr", "bsr", "nm"}, got
+    assert all(0 <= x <= 1 for x in got["break_even"].values()), got
+    assert len(got["points"]) == 6, got
+    assert all(p["ms"] > 0 and p["dense_ms"] > 0 for p in got["points"]), got
+    out, _ = tuff("sparse", *shape, "--linear")
+    assert "break-even" in out and "csr" in out, out
+    refused("sparse", says="a shape")
+    refused("sparse", "64x", says="'64x'")
+    refused("sparse", "8x64", says="multiples of 16")
+    refused("sparse", "64x64", "--density", "1.5", says="1.5")
 
 
 def auto_says_what_it_took():
@@ -513,7 +529,7 @@ def training_refuses():
 
 
 status = run([(case, None) for case in (
-    help_and_usage, devices, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
+    help_and_usage, devices, sparse, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops, random_is_the_same_everywhere, settings_are_known, ops_refuse,
     types_are_not_changed, attention_takes_bool, mistakes_are_named, ignored_labels_are_named,
     fixed_point_is_chosen, bf16_in_safetensors, check_judges, check_takes_turns,

@@ -116,5 +116,6 @@ int cmd_test(const cli_command *self, int argc, char **argv);
 int cmd_predict(const cli_command *self, int argc, char **argv);
 int cmd_info(const cli_command *self, int argc, char **argv);
 int cmd_import(const cli_command *self, int argc, char **argv);
+int cmd_sparse(const cli_command *self, int argc, char **argv);
 int cmd_demo(const cli_command *self, int argc, char **argv);
 #endif

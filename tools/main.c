@@ -39,6 +39,10 @@ static const cli_command commands[] = {
       "the i32 that it takes, and no other type is changed (tuff op cast does that).\n"
       "quantize_fixed chooses its point where none is given, and says it.",
       cmd_op },
+    { "sparse", "ROWSxCOLS[xBATCH]",
+      "Measures from which density on a sparse matrix is faster than a dense one.",
+      "A product of a ROWS x COLS matrix by BATCH (1) vectors is timed dense and in each\n"
+      "sparse form, in turns. ROWS and COLS are multiples of 16.", cmd_sparse },
 };
 
 static int usage(FILE *out)

@@ -13,6 +13,7 @@
 #include <tuff/ops/quant.h>
 #include <tuff/ops/reduce.h>
 #include <tuff/ops/sequence.h>
+#include <tuff/ops/sparse.h>
 // Every operation the library has, by family in <tuff/ops/...>. One call records one op on a
 // stream.
 //

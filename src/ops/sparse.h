@@ -3,7 +3,8 @@
 #define TUFF_OPS_SPARSE_H
 #include "ops/op.h"
 #include "abi/sparse.h"
-#include <tuff/ops/block.h>
+#include <tuff/ops/matrix.h>
+#include <tuff/ops/sparse.h>
 
 // A [m, k] of either kind, and n, the other dim of b and y.
 typedef struct tuff_sparse {
@@ -50,6 +51,55 @@ bool tuff_sparse_plan_group(const tuff_sparse_plan *s, const tuff_caps *k, tuff_
 bool tuff_sparse_plan_plain(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
 bool tuff_sparse_plan_dense(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
 bool tuff_sparse_plan_values(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p);
+
+// ---- the form a matrix takes (sparse_form.c, sparse_matrix.c, sparse_measure.c) ------------
+
+enum { TUFF_SPARSE_BLOCK = 4 }; // height and width of the blocks of TUFF_SPARSE_BSR
+
+struct tuff_sparse_matrix {
+    tuff_sparse_form form;
+    int64_t rows, cols;
+    bool linear;
+    int keep, of;         // N:M
+    tuff_tensor *part[3]; // the first inputs of its op; the dense matrix alone
+};
+
+// The op that multiplies by a matrix, and what it is called with.
+typedef struct tuff_sparse_product {
+    const tuff_op *op;
+    const tuff_tensor *in[4];
+    int nin;
+    union {
+        tuff_matmul_params dense;
+        tuff_sparse_matmul_params blocks;
+        tuff_nm_params nm;
+    } params;
+} tuff_sparse_product;
+void tuff_sparse_product_of(const tuff_sparse_matrix *a, const tuff_tensor *b,
+                            tuff_sparse_product *p);
+
+// Encodes x in the form that *a names, with its keep and of; x need not be N:M before.
+tuff_status tuff_sparse_matrix_fill(tuff_stream *s, const float *x, tuff_sparse_matrix *a);
+void tuff_sparse_matrix_clear(tuff_sparse_matrix *a);
+
+// Time in a form over that of dense, at densities that rise; never falls.
+typedef struct tuff_sparse_curve {
+    int count;
+    double density[TUFF_SPARSE_DENSITIES], ratio[TUFF_SPARSE_DENSITIES];
+} tuff_sparse_curve;
+// Makes ratios rise: those that fall are levelled to their mean.
+void tuff_sparse_curve_level(tuff_sparse_curve *c);
+// Below the first density the ratio is the first; beyond the last it grows as the density.
+double tuff_sparse_curve_at(const tuff_sparse_curve *c, double density);
+double tuff_sparse_curve_even(const tuff_sparse_curve *c);
+
+typedef struct tuff_sparse_curves {
+    tuff_sparse_curve of[TUFF_SPARSE_FORMS];
+} tuff_sparse_curves;
+// What stands in for a measurement.
+tuff_sparse_curves tuff_sparse_default(const tuff_caps *k, const tuff_sparse_shape *shape);
+void tuff_sparse_remember(const tuff_device *dev, const tuff_sparse_shape *shape,
+                          const tuff_sparse_curves *curves);
 
 // The planners of a product, made of the file's own plan_of(const tuff_call *).
 #define TUFF_SPARSE_PLAN(name)                                                  \

@@ -2,7 +2,7 @@
 #include "base/status.h"
 #include "ops/codebook.h"
 #include <math.h>
-#include <tuff/ops/block.h>
+#include <tuff/ops/sparse.h>
 
 static bool divides(int64_t rows, int64_t cols, int height, int width)
 {

@@ -1,7 +1,7 @@
 #ifndef TUFF_FAMILY_BLOCK_H
 #define TUFF_FAMILY_BLOCK_H
 #include <tuff/tensor.h>
-// Numbers in blocks, codebooks and sparse matrices.
+// Numbers in blocks and codebooks.
 // What <tuff/ops.h> says of all ops holds for these.
 
 // ---- numbers in blocks -------------------------------------------------------------------
@@ -142,93 +142,4 @@ TUFF_API TUFF_CHECK tuff_status tuff_codebook_grad(tuff_stream *s, const tuff_te
                                                    const tuff_tensor *indices,
                                                    tuff_tensor *dcodebook,
                                                    const tuff_codebook_grad_params *p);
-
-// ---- sparse matrices ---------------------------------------------------------------------
-//
-// A [M, K] beside a dense b. Two layouts of b and y:
-//
-//   y [M, N] = A b        b [K, N]
-//   y [N, M] = b A^T      b [N, K], `linear`: A are the weights of a linear layer
-//
-// Blocked (BSR): A is cut into blocks of height x width numbers. values [blocks, height, width]
-// holds those that are not 0, row of blocks after row of blocks; cols (i32) [blocks] says in
-// which column of blocks each stands, and rows (i32) [M / height + 1] where each row begins:
-// blocks rows[r] <= e < rows[r + 1] belong to row r. CSR is the same with blocks of one number
-// and values [numbers]. Blocks that belong to no row are ignored, columns out of range are
-// taken as the last one, and a row has at most K / width blocks.
-//
-// N:M: of every m neighbours in a row of A, n are kept (2:4 for short). values [M, K n / m]
-// holds them in order, and indices (u32) [M, words] their places among the m, a stream of bits
-// like a codebook's: 2 bits for 4, 3 for 8, 4 for 16.
-
-// On the host: how many blocks of rows x cols numbers are not all 0, at least 1; 0 where
-// height or width does not divide.
-TUFF_API int64_t tuff_sparse_count(const float *x, int64_t rows, int64_t cols, int height,
-                                   int width);
-// Writes those: values, `starts` [rows / height + 1] and `columns`. Where there is none, one of
-// zeros that belongs to no row. Fails: TUFF_ERR_ARG (a NULL, sizes that do not divide).
-TUFF_API TUFF_CHECK tuff_status tuff_sparse_encode(const float *x, int64_t rows, int64_t cols,
-                                                   int height, int width, float *values,
-                                                   int32_t *columns, int32_t *starts);
-
-// N:M: n of m, which is 4, 8 or 16, and below it. 0, 0: 2:4.
-typedef struct tuff_nm_params {
-    int keep, of;
-    bool linear; // of nm_matmul and nm_values_grad
-} tuff_nm_params;
-// Keeps the largest in size, of equal ones the first. Words of a row: tuff_nm_words.
-// Fails: TUFF_ERR_ARG (a NULL, keep and of, or cols that is no multiple of `of`).
-TUFF_API TUFF_CHECK tuff_status tuff_nm_encode(const float *x, int64_t rows, int64_t cols,
-                                               const tuff_nm_params *p, float *values,
-                                               uint32_t *indices);
-// Words of a row of `cols` numbers; 0 where the params or cols do not fit.
-TUFF_API int64_t tuff_nm_words(int64_t cols, const tuff_nm_params *p);
-
-typedef struct tuff_sparse_matmul_params {
-    bool linear;
-} tuff_sparse_matmul_params;
-TUFF_API TUFF_CHECK tuff_status tuff_csr_matmul(tuff_stream *s, const tuff_tensor *values,
-                                                const tuff_tensor *cols,
-                                                const tuff_tensor *rows, const tuff_tensor *b,
-                                                tuff_tensor *y,
-                                                const tuff_sparse_matmul_params *p);
-TUFF_API TUFF_CHECK tuff_status tuff_bsr_matmul(tuff_stream *s, const tuff_tensor *values,
-                                                const tuff_tensor *cols,
-                                                const tuff_tensor *rows, const tuff_tensor *b,
-                                                tuff_tensor *y,
-                                                const tuff_sparse_matmul_params *p);
-TUFF_API TUFF_CHECK tuff_status tuff_nm_matmul(tuff_stream *s, const tuff_tensor *values,
-                                               const tuff_tensor *indices,
-                                               const tuff_tensor *b, tuff_tensor *y,
-                                               const tuff_nm_params *p);
-
-typedef struct tuff_sparse_dense_params {
-    int64_t cols; // K; 0: as many as there are rows
-} tuff_sparse_dense_params;
-// y [M, K] = A, of values [numbers] or [blocks, height, width]; blocks at one place are added.
-TUFF_API TUFF_CHECK tuff_status tuff_sparse_to_dense(tuff_stream *s, const tuff_tensor *values,
-                                                     const tuff_tensor *cols,
-                                                     const tuff_tensor *rows, tuff_tensor *y,
-                                                     const tuff_sparse_dense_params *p);
-TUFF_API TUFF_CHECK tuff_status tuff_nm_to_dense(tuff_stream *s, const tuff_tensor *values,
-                                                 const tuff_tensor *indices, tuff_tensor *y,
-                                                 const tuff_nm_params *p);
-
-typedef struct tuff_sparse_grad_params {
-    int height, width; // of a block; 0, 0: CSR, with dvalues [numbers]
-    bool linear;
-} tuff_sparse_grad_params;
-// dvalues: the gradient of the products above by each number that A keeps, dy being of y's
-// shape.
-TUFF_API TUFF_CHECK tuff_status tuff_sparse_values_grad(tuff_stream *s, const tuff_tensor *dy,
-                                                        const tuff_tensor *b,
-                                                        const tuff_tensor *cols,
-                                                        const tuff_tensor *rows,
-                                                        tuff_tensor *dvalues,
-                                                        const tuff_sparse_grad_params *p);
-TUFF_API TUFF_CHECK tuff_status tuff_nm_values_grad(tuff_stream *s, const tuff_tensor *dy,
-                                                    const tuff_tensor *b,
-                                                    const tuff_tensor *indices,
-                                                    tuff_tensor *dvalues,
-                                                    const tuff_nm_params *p);
 #endif
