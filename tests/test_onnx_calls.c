@@ -280,6 +280,14 @@ static const pair pairs[] = {
          "RotaryEmbedding@23 interleaved=1 | 3x2x1x4 5x2 5x2 i64:3x1", "f32 [3, 1, 8]"),
     SAME("RotaryEmbedding@23 rotary_embedding_dim=4 | 1x2x5x6 1x5x2 1x5x2",
          "RotaryEmbedding@23 rotary_embedding_dim=4 | 1x2x5x6 5x2 5x2 i64=0,1,2,3,4"),
+    // Sequences: clips that bound nothing, and all.
+    GIVES(3, "LSTM@7 clip=1e6 | 3x2x3 1x16x3 1x16x4 1x32 - 1x2x4 1x2x4",
+          "LSTM@14 | 3x2x3 1x16x3 1x16x4 1x32 - 1x2x4 1x2x4"),
+    GIVES(2, "GRU@7 clip=1e6 | 3x2x3 1x12x3 1x12x4 1x24", "GRU@14 | 3x2x3 1x12x3 1x12x4 1x24"),
+    GIVES(2, "GRU@7 linear_before_reset=1 clip=1e6 | 3x2x3 1x12x3 1x12x4 1x24",
+          "GRU@14 linear_before_reset=1 | 3x2x3 1x12x3 1x12x4 1x24"),
+    SAME("RNN@7 clip=1e-20 activations=Tanh output_sequence=1 | 3x2x3 1x4x3 1x4x4 1x8",
+         "Mul | 3x1x2x4 f32=0"),
     // A 0 that is one.
     SAME("BatchNormalization epsilon=0 | 2x3 3 3 3 3+",
          "BatchNormalization epsilon=1e-30 | 2x3 3 3 3 3+"),
@@ -324,6 +332,107 @@ static void attention_by_loops(void)
         free(capped);
     }
     clear(&a);
+}
+
+// Direction `dir` of t dims [.., 2, N, H] (or with N first) against the only one of u.
+static void compare_direction(const tuff_tensor *t, const tuff_tensor *u, int dir, int at)
+{
+    const tuff_desc *d = tuff_tensor_desc(t);
+    int n, m, inner = 1;
+    float *x = numbers(t, &n), *y = numbers(u, &m);
+    for (int i = at + 1; i < d->rank; i++) inner *= (int)d->dim[i];
+    EXPECT_EQ(n, 2 * m);
+    EXPECT_EQ(d->dim[at], 2);
+    for (int i = 0; i < m && n == 2 * m; i++)
+        EXPECT_NEAR((double)x[(i / inner * 2 + dir) * inner + i % inner], (double)y[i], 1e-6);
+    free(x);
+    free(y);
+}
+
+// Each direction of a bidirectional net is what a net of its weights alone gives, in that
+// direction: input k of 2 directions is cut by hand. `n` first: layout 1.
+static void two_directions(const char *op, int gates, int layout, const char *more)
+{
+    enum { T = 3, N = 2, I = 3, H = 4 };
+    if (!case_begin("two directions of %s, layout %d%s", op, layout, more)) return;
+    char text[400];
+    const int a = layout ? N : T, b = layout ? T : N, rows = gates * H;
+    node whole;
+    snprintf(text, sizeof text, "%s@14 direction=bidirectional layout=%d%s | %dx%dx%d 2x%dx%d "
+             "2x%dx%d 2x%d i32=3,2 2x2x4", op, layout, more, a, b, I, rows, I, rows, H,
+             2 * rows);
+    if (read_node(&whole, text) && EXPECT_OK(run_node(&whole, 2))) {
+        for (int dir = 0; dir < 2; dir++) {
+            node one;
+            snprintf(text, sizeof text, "%s@14 direction=%s layout=%d%s | %dx%dx%d 1x%dx%d "
+                     "1x%dx%d 1x%d i32=3,2 %s", op, dir ? "reverse" : "forward", layout, more,
+                     a, b, I, rows, I, rows, H, 2 * rows, layout ? "2x1x4" : "1x2x4");
+            EXPECT(read_node(&one, text));
+            for (int k = 1; k < 6; k++) { // the direction's part of each input
+                int n, m;
+                if (k == 4) continue;
+                float *x = numbers(whole.in[k], &n), *y = numbers(one.in[k], &m);
+                for (int i = 0; i < m; i++)
+                    y[i] = k == 5 && layout ? x[(i / H * 2 + dir) * H + i % H]
+                                            : x[dir * m + i];
+                EXPECT_OK(tuff_tensor_write(stream, one.in[k], y, (size_t)m * sizeof *y));
+                free(x);
+                free(y);
+            }
+            if (EXPECT_OK(run_node(&one, 2))) {
+                compare_direction(whole.out[0], one.out[0], dir, layout ? 2 : 1);
+                compare_direction(whole.out[1], one.out[1], dir, layout ? 1 : 0);
+            }
+            clear(&one);
+        }
+    }
+    clear(&whole);
+    case_end();
+}
+
+// One step of one element: what clip and input_forget do to the gates.
+static void lstm_by_hand(void)
+{
+    node a;
+    int n;
+    if (read_node(&a, "LSTM@14 clip=0.5 input_forget=1 | 1x1x1 1x4x1 1x4x1 - - 1x1x1 1x1x1") &&
+        EXPECT_OK(run_node(&a, 3))) {
+        float *x = numbers(a.in[0], &n), *w = numbers(a.in[1], &n), *r = numbers(a.in[2], &n);
+        float *h = numbers(a.in[5], &n), *c = numbers(a.in[6], &n);
+        float *h1 = numbers(a.out[1], &n), *c1 = numbers(a.out[2], &n);
+        double v[4];
+        for (int k = 0; k < 4; k++)
+            v[k] = fmin(fmax((double)x[0] * w[k] + (double)h[0] * r[k], -0.5), 0.5);
+        const double i = 1 / (1 + exp(-v[0])), o = 1 / (1 + exp(-v[1]));
+        const double next = (1 - i) * c[0] + i * tanh(v[3]);
+        EXPECT_NEAR((double)c1[0], next, 1e-6);
+        EXPECT_NEAR((double)h1[0], o * tanh(next), 1e-6);
+        EXPECT(fabs(v[0]) == 0.5 || fabs(v[1]) == 0.5 || fabs(v[3]) == 0.5);
+        float *const all[] = { x, w, r, h, c, h1, c1 };
+        for (size_t k = 0; k < COUNT(all); k++) free(all[k]);
+    }
+    clear(&a);
+}
+
+// 16-bit numbers: the same net in f32, rounded.
+static void half_sequences(void)
+{
+    node a, b;
+    if (read_node(&a, "GRU@14 | f16:3x2x3 f16:1x12x3 f16:1x12x4") &
+            read_node(&b, "GRU@14 | 3x2x3 1x12x3 1x12x4") &&
+        EXPECT_OK(run_node(&a, 2)) && EXPECT_OK(run_node(&b, 2))) {
+        for (int k = 0; k < 2; k++) {
+            int n, m;
+            float *x = numbers(a.out[k], &n), *y = numbers(b.out[k], &m);
+            EXPECT_STR(tuff_dtype_name(tuff_tensor_desc(a.out[k])->dtype), "f16");
+            for (int i = 0; i < n && n == m; i++)
+                EXPECT_NEAR((double)x[i], (double)y[i], 1e-3);
+            free(x);
+            free(y);
+        }
+    }
+    clear(&a);
+    clear(&b);
 }
 
 typedef struct refusal {
@@ -396,6 +505,13 @@ static const refusal refusals[] = {
     { "Attention@23 window=1 | 1x1x1x1 1x1x1x1 1x1x1x1", "it has no attribute 'window'" },
     { "RotaryEmbedding@23 | 1x5x8 1x5x2 1x5x2", "its number of heads is missing" },
     { "RotaryEmbedding@23 num_heads=2 | 1x5x8 1x5x4 1x5x4", "must be half of 4" },
+    { "LSTM@14 direction=both | 1x1x1 1x4x1 1x4x1", "direction is both, this library computes "
+                                                    "forward, reverse, bidirectional" },
+    { "GRU@14 clip=0 | 1x1x1 1x3x1 1x3x1", "clip is 0, it must be a number above 0" },
+    { "RNN@14 | f16:1x1x1 1x1x1 1x1x1", "and alike" },
+    { "RNN@14 hidden=3 | 1x1x1 1x1x1 1x1x1", "it has no attribute 'hidden'" },
+    { "RNN@14 direction=bidirectional | 1x1x1 1x1x1 1x1x1",
+      "input 1 is f32 [1, 1, 1], expected f32 [1, 1] for each of 2 directions" },
     { "Relu consumed_inputs=0 | 2x3", "no parameter 'consumed_inputs'" },
 };
 
@@ -406,6 +522,14 @@ int main(int argc, char **argv)
     if (tuff_stream_create(dev, &stream) != TUFF_OK) return 1;
     for (size_t i = 0; i < COUNT(pairs); i++) same(&pairs[i]);
     CASE(attention_by_loops);
+    for (int layout = 0; layout < 2; layout++) {
+        two_directions("RNN", 1, layout, "");
+        two_directions("GRU", 3, layout, "");
+        two_directions("GRU", 3, layout, " linear_before_reset=1");
+        two_directions("LSTM", 4, layout, " clip=0.5");
+    }
+    CASE(lstm_by_hand);
+    CASE(half_sequences);
     for (size_t i = 0; i < COUNT(refusals); i++) refused(&refusals[i]);
     tuff_stream_destroy(&stream);
     tuff_device_close(&dev);
