@@ -327,6 +327,15 @@ def fixed_point_is_chosen():
     refused_op("quantize_fixed", [x], "bits is 5", attributes=["bits=5"])
 
 
+def other_names_are_taken():
+    x = normal(1, 2, 5, 4)
+    for ours, other in (("linear", "bilinear"), ("cubic", "bicubic")):
+        both = [op("resize", [x], [f"mode={m}", "sizes=1,2,8,7"]) for m in (ours, other)]
+        assert np.array_equal(*both)
+    refused_op("resize", [x], "'mode=area': 'area' is none of nearest, linear, cubic",
+               attributes=["mode=area", "sizes=1,2,8,7"])
+
+
 def ignored_labels_are_named():
     x, labels = normal(6, 4), np.array([2, 0, 2, 3, 1, 2])
     log_p = x - np.log(np.exp(x).sum(1, keepdims=True))
@@ -531,9 +540,9 @@ def training_refuses():
 status = run([(case, None) for case in (
     help_and_usage, devices, sparse, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
     conv_like_loops, random_is_the_same_everywhere, settings_are_known, ops_refuse,
-    types_are_not_changed, attention_takes_bool, mistakes_are_named, ignored_labels_are_named,
-    fixed_point_is_chosen, bf16_in_safetensors, check_judges, check_takes_turns,
-    tables_and_arrays)] +
+    types_are_not_changed, attention_takes_bool, mistakes_are_named, other_names_are_taken,
+    ignored_labels_are_named, fixed_point_is_chosen, bf16_in_safetensors, check_judges,
+    check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
 shutil.rmtree(FOLDER)

@@ -23,6 +23,7 @@ typedef struct all_params {
 } all_params;
 
 static const char *const kinds[] = { "none", "relu", "tanh", NULL };
+static const char *const other_kinds[] = { "identity", NULL, "bilinear" };
 
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
@@ -41,7 +42,9 @@ static const tuff_op op = {
                 TUFF_UINT64(all_params, seed), TUFF_BOOLEAN(all_params, flag),
                 TUFF_FLOAT(all_params, scale), TUFF_INTS(all_params, stride, "strides"),
                 TUFF_INTS(all_params, perm, NULL), TUFF_AXIS(all_params, axis),
-                TUFF_AXES(all_params, axes), TUFF_ENUM(all_params, kind, kinds),
+                TUFF_AXES(all_params, axes),
+                { .name = "kind", .type = TUFF_FIELD_ENUM, .names = kinds,
+                  .also = other_kinds, .offset = offsetof(all_params, kind) },
                 TUFF_INTS(all_params, pads, NULL), TUFF_DIMS(all_params, order),
                 TUFF_COUNTED(all_params, label, "label_index") },
     .infer = infer,
@@ -85,6 +88,8 @@ static void reads_case_dialect(void)
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "axis=1").axis, 1);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "axes=0,3").axes, 9);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "kind=tanh").kind, 2);
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "kind=bilinear").kind, 2);
+    EXPECT_EQ(parse(TUFF_DIALECT_CASE, 4, "kind=identity").kind, 0);
     EXPECT_EQ(parse(TUFF_DIALECT_CASE, 8, "pads=1,2,3,4,5,6,7,8,9,10").pads[9], 10);
     const all_params o = parse(TUFF_DIALECT_CASE, 4, "order=2,0");
     EXPECT(o.order[0] == 3 && o.order[1] == 1 && o.order[2] == 0);

@@ -39,6 +39,7 @@ static void canonical_text(void)
         { "dwconv 3 pad=1 multiplier=2", "dwconv 3 multiplier=2 pad=1" },
         { "leaky_relu 0.01 | leaky_relu 0.2 | elu | gelu approximate=none | dropout 0.50",
           "leaky_relu | leaky_relu 0.2 | elu | gelu | dropout 0.5" },
+        { "gelu tanh | gelu none", "gelu approximate=tanh | gelu" },
         { "embedding 100 8 | attention 2 causal=yes bias=yes",
           "embedding 100 8 | attention 2 causal=yes" },
     };
@@ -95,6 +96,9 @@ static void errors_point_at_the_word(void)
         { "concat(relu)", "line 1, column 12", "concat takes at least 2 chains" },
         { "2x(relu ; tanh)", "line 1, column 9", "a repeat takes at most 1 chain" },
         { "concat(relu ; )", "line 1, column 15", "expected a layer, found ')'" },
+        { "gelu erf", "line 1, column 6", "expected gelu [approximate=none] (none or tanh)" },
+        { "gelu tanh approximate=tanh", "line 1, column 11", "approximate is given twice" },
+        { "gelu tanh none", "line 1, column 11", "approximate is given twice" },
         { "bn eps=0", "line 1, column 8", "eps is 0, expected 1e-12 to 1" },
         { "bn eps=x", "line 1, column 8", "'x' is no number, expected eps" },
     };

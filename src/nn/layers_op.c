@@ -89,7 +89,7 @@ const tuff_layer_kind tuff_layers_op[] = {
     ALPHA("celu", "1", 1, "x where x >= 0, else ALPHA (exp(x / ALPHA) - 1)."),
     PLAIN("selu", "1.0507 elu(x) with ALPHA 1.6733, which keeps mean and deviation."),
     { .name = "gelu",
-      .usage = "gelu [approximate=none]",
+      .usage = "gelu [approximate=none] (none or tanh)",
       .doc = "x times the chance that a normal number is below x; approximate=tanh is nearly "
              "so.",
       .arg = { { .name = "approximate", .type = TUFF_ARG_CHOICE,

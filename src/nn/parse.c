@@ -182,6 +182,15 @@ static int find_attribute(const parser *p, token t, const tuff_layer_kind *k)
     return -1;
 }
 
+// Index of the attribute of words that has `t` among its choices, or -1: the word says which.
+static int find_choice(const parser *p, token t, const tuff_layer_kind *k)
+{
+    for (int i = 0; k->arg[i].name; i++)
+        for (int c = 0; k->arg[i].choices[c]; c++)
+            if (is_word(p, t, k->arg[i].choices[c])) return i;
+    return -1;
+}
+
 static int find_place(const tuff_layer_kind *k, unsigned given)
 {
     for (int i = 0; k->arg[i].name; i++)
@@ -189,7 +198,7 @@ static int find_place(const tuff_layer_kind *k, unsigned given)
     return -1;
 }
 
-// One argument: a value in its place, or name=value.
+// One argument: a value in its place, name=value, or a word that only one attribute has.
 static tuff_status read_argument(parser *p, tuff_layer *l, unsigned *given)
 {
     const tuff_layer_kind *k = l->kind;
@@ -206,6 +215,9 @@ static tuff_status read_argument(parser *p, tuff_layer *l, unsigned *given)
         t = p->now;
     } else {
         i = find_place(k, *given);
+        if (i < 0) i = find_choice(p, t, k);
+        if (i >= 0 && *given & 1u << i)
+            return complain(p, t, "%s is given twice", k->arg[i].name);
         if (i < 0 && find_attribute(p, t, k) >= 0)
             return complain(p, t, "expected = and a value after %.*s", QUOTE(p, t));
         if (i < 0)

@@ -282,7 +282,8 @@ static tuff_status parse_enum(const reader *r)
 {
     char list[200] = "";
     for (int i = 0; r->field->names[i]; i++) {
-        if (strcmp(r->field->names[i], r->value) == 0) {
+        const char *also = r->field->also ? r->field->also[i] : NULL;
+        if (strcmp(r->field->names[i], r->value) == 0 || (also && !strcmp(also, r->value))) {
             put(r, &i, sizeof i);
             return TUFF_OK;
         }

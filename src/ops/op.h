@@ -238,6 +238,7 @@ typedef struct tuff_field {
     size_t offset;
     int count;                // of TUFF_FIELD_INTS, _FLOATS and _DIMS; at most 16
     const char *const *names; // of TUFF_FIELD_ENUM
+    const char *const *also;  // of TUFF_FIELD_ENUM, as many: other libraries' names, or NULLs
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
     bool added;               // axes: of the output, which has these beside the input's
     bool zero;                // TUFF_FIELD_FLOAT: 0 in the text is TUFF_ZERO in the struct

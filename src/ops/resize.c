@@ -4,6 +4,7 @@
 #include <math.h>
 
 static const char *const modes[] = { "nearest", "linear", "cubic", NULL };
+static const char *const modes_2d[] = { NULL, "bilinear", "bicubic" }; // PyTorch's, old ONNX's
 static const char *const places[] = { "half_pixel", "half_pixel_symmetric",
                                       "pytorch_half_pixel", "align_corners", "asymmetric",
                                       "tf_half_pixel_for_nn", NULL };
@@ -218,7 +219,8 @@ static tuff_cost cost(const tuff_call *c)
     TUFF_INTS(tuff_resize_params, sizes, NULL),                                 \
         TUFF_REALS(tuff_resize_params, scales),                                 \
         TUFF_DIMS(tuff_resize_params, axes),                                    \
-        TUFF_ENUM(tuff_resize_params, mode, modes),                             \
+        { .name = "mode", .type = TUFF_FIELD_ENUM, .names = modes, .also = modes_2d, \
+          .offset = offsetof(tuff_resize_params, mode) },                       \
         { .name = "place", .type = TUFF_FIELD_ENUM, .names = places,            \
           .offset = offsetof(tuff_resize_params, place),                        \
           .onnx = "coordinate_transformation_mode" },                           \
