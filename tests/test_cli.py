@@ -332,6 +332,9 @@ def other_names_are_taken():
     for ours, other in (("linear", "bilinear"), ("cubic", "bicubic")):
         both = [op("resize", [x], [f"mode={m}", "sizes=1,2,8,7"]) for m in (ours, other)]
         assert np.array_equal(*both)
+    table, tokens = normal(7, 3), np.array([[6, 0], [2, 2]])
+    near(op("embedding", [table, tokens]), table[tokens], 0)
+    near(op("embedding", [table, np.array([1, 1])], ["axis=1"]), table[:, [1, 1]], 0)
     refused_op("resize", [x], "'mode=area': 'area' is none of nearest, linear, cubic",
                attributes=["mode=area", "sizes=1,2,8,7"])
 

@@ -17,6 +17,14 @@ typedef struct job {
     int point;
 } job;
 
+// Names that people look for, of an operator with an attribute.
+static const struct {
+    const char *name, *op, *attribute, *key;
+} aliases[] = {
+    { "embedding", "gather", "axis=0", "axis" },
+};
+enum { ALIASES = sizeof aliases / sizeof *aliases };
+
 static int list_json(void)
 {
     tuff_op_info op;
@@ -56,6 +64,9 @@ static void print_section(const tuff_op_info *op)
 {
     printf("## %s\n\n%s%s.\n\n", op->name, op->doc[0] ? "" : "(no text)", op->doc);
     if (op->onnx) printf("- ONNX: `%s`\n", op->onnx);
+    for (int i = 0; i < ALIASES; i++)
+        if (strcmp(aliases[i].op, op->name) == 0)
+            printf("- with `%s`: `tuff op %s`\n", aliases[i].attribute, aliases[i].name);
     for (int i = 0; i < op->inputs; i++) {
         printf("- input `%s`%s: ", op->input[i], op->optional[i] ? " (may be left out)" : "");
         print_types(op->input_dtypes[i]);
@@ -241,6 +252,16 @@ static int run(const cli_command *self, job *j, const tuff_op_info *op, tuff_dev
     return status;
 }
 
+// The operator that an alias stands for, and its attribute where it is not given.
+static void follow_alias(job *j)
+{
+    for (int i = 0; i < ALIASES; i++) {
+        if (strcmp(aliases[i].name, j->op) != 0) continue;
+        j->op = aliases[i].op;
+        if (!attribute(j, aliases[i].key)) add_attribute(j, aliases[i].attribute);
+    }
+}
+
 // --seed goes to an operator that draws numbers, unless an attribute says otherwise.
 static void add_seed(job *j, const tuff_op_info *op)
 {
@@ -317,6 +338,7 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     if (docs) return print_docs(), EXIT_OK;
     if (words.count != 1) return cli_wrong(self, "one operator's name was expected");
     j.op = words.item[0];
+    follow_alias(&j);
     if (!find_op(j.op, &op)) {
         j.onnx = tuff_onnx_has(j.op);
         onnx_info(j.op, &op);
