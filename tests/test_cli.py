@@ -186,8 +186,17 @@ def ops_like_onnx():
     near(op("Slice", [x, np.array([1]), np.array([-1]), np.array([1])]), x[:, 1:-1], 0)
     near(op("Slice", [x], ["starts=1", "ends=3", "axes=1"], extra=["--opset", 1]), x[:, 1:3], 0)
     near(op("Reshape", [x, np.array([5, -1])]), x.reshape(5, -1), 0)
+    near(op("Softmax", [x], extra=["--opset", 12]),
+         op("softmax", [x.reshape(3, 20)]).reshape(x.shape))
+    near(op("Concat", [x] * 23, ["axis=1"]), np.concatenate([x] * 23, 1), 0)
+    near(op("Resize", [x, np.zeros(0, np.float32), np.float32([1, 2, 1])]), x.repeat(2, 1), 0)
     with open(path("a.npy"), "wb") as f:
         np.save(f, x)
+    for opset in (0, -1, 99):
+        refused("op", "Relu", "--opset", opset, "--input", path("a.npy"), "--output",
+                path("y.npy"), says=f"--opset takes 1 to 24, not {opset}")
+    refused("op", "MaxPool", "--input", path("a.npy"), "--output", path("y.npy"),
+            says="kernel_shape")
     refused("op", "Relu", "--input", path("a.npy"), "--output", path("y0.npy"), "--output",
             path("y1.npy"), says="1 output")
     refused("op", "Nonesuch", "--input", path("a.npy"), "--output", path("y0.npy"),

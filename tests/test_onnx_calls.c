@@ -414,6 +414,40 @@ static void lstm_by_hand(void)
     clear(&a);
 }
 
+// More inputs than the record takes, of which one is repeated.
+static void many_inputs(const char *op, const char *more, int count, int rows)
+{
+    enum { COLS = 3 };
+    char text[600];
+    node a;
+    if (!case_begin("%s of %d inputs", op, count)) return;
+    snprintf(text, sizeof text, "%s %s|", op, more);
+    for (int i = 0; i < count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), " %dx%d",
+                 rows && i == 7 ? 1 : 2, COLS);
+    if (read_node(&a, text) && EXPECT_OK(run_node(&a, 1)) && EXPECT_EQ(a.nout, 1)) {
+        int n, m;
+        float *y = numbers(a.out[0], &n), *in[INPUTS];
+        for (int i = 0; i < count; i++) in[i] = numbers(a.in[i], &m);
+        EXPECT_EQ(n, rows ? 2 * COLS : 2 * COLS * count);
+        for (int i = 0; i < n; i++) {
+            double want = rows && op[2] == 'x' ? -1e9 : op[2] == 'n' ? 1e9 : 0;
+            for (int k = 0; rows && k < count; k++) {
+                const double v = (double)in[k][k == 7 ? i % COLS : i];
+                want = op[2] == 'x' ? fmax(want, v) : op[2] == 'n' ? fmin(want, v) : want + v;
+            }
+            if (op[1] == 'e') want /= count;
+            // Rows of all inputs side by side.
+            if (!rows) want = (double)in[i / COLS % count][i / COLS / count * COLS + i % COLS];
+            EXPECT_NEAR((double)y[i], want, rows && op[2] != 'x' && op[2] != 'n' ? 1e-5 : 0);
+        }
+        for (int i = 0; i < count; i++) free(in[i]);
+        free(y);
+    }
+    clear(&a);
+    case_end();
+}
+
 // 16-bit numbers: the same net in f32, rounded.
 static void half_sequences(void)
 {
@@ -512,6 +546,8 @@ static const refusal refusals[] = {
     { "RNN@14 hidden=3 | 1x1x1 1x1x1 1x1x1", "it has no attribute 'hidden'" },
     { "RNN@14 direction=bidirectional | 1x1x1 1x1x1 1x1x1",
       "input 1 is f32 [1, 1, 1], expected f32 [1, 1] for each of 2 directions" },
+    { "Concat axis=2 | 2 2 2 2 2 2 2 2 2 2 2", "there is no axis 2 among 1 dims" },
+    { "Sum | 2 2 2 2 2 2 - 2", "Sum: input 6 is missing" },
     { "Relu consumed_inputs=0 | 2x3", "no parameter 'consumed_inputs'" },
 };
 
@@ -528,6 +564,12 @@ int main(int argc, char **argv)
         two_directions("GRU", 3, layout, " linear_before_reset=1");
         two_directions("LSTM", 4, layout, " clip=0.5");
     }
+    many_inputs("Concat", "axis=1 ", 11, 0);
+    many_inputs("Concat", "axis=-1 ", 37, 0);
+    many_inputs("Max", "", 38, 2);
+    many_inputs("Min", "", 8, 2);
+    many_inputs("Sum", "", 13, 2);
+    many_inputs("Mean", "", 37, 2);
     CASE(lstm_by_hand);
     CASE(half_sequences);
     for (size_t i = 0; i < COUNT(refusals); i++) refused(&refusals[i]);

@@ -174,11 +174,26 @@ static tuff_status choose_point(job *j, const tuff_array *x)
     return TUFF_OK;
 }
 
-// Reads input i of the op from its file; says what is wrong.
+// ONNX's nodes have inputs of no elements in the place of those that they leave out (Resize's
+// roi); NumPy writes such a shape so.
+static bool is_empty(const char *path)
+{
+    char head[256] = "";
+    FILE *file = fopen(path, "rb");
+    const size_t n = file ? fread(head, 1, sizeof head - 1, file) : 0;
+    if (file) fclose(file);
+    for (size_t i = 0; i + 4 <= n && memcmp(head, "\x93NUMPY", 6) == 0; i++)
+        if (memcmp(head + i, "(0,)", 4) == 0) return true;
+    return false;
+}
+
+// Reads input i of the op from its file; says what is wrong. Of ONNX's operators all inputs are
+// described alike.
 static int read_input(const cli_command *self, tuff_stream *s, job *j, const tuff_op_info *op,
                       int i, tuff_tensor **t)
 {
     const char *path = j->inputs.item[i];
+    if (i >= op->inputs) i = op->inputs - 1;
     tuff_array file = { 0 }, array = { 0 };
     int status = EXIT_OK;
     if (array_file_read(self, path, &file) != EXIT_OK) {
@@ -228,10 +243,11 @@ static int run(const cli_command *self, job *j, const tuff_op_info *op, tuff_dev
                cJSON *written)
 {
     tuff_stream *s = NULL;
-    tuff_tensor *in[INPUTS] = { 0 }, *out[OUTPUTS] = { 0 };
+    tuff_tensor *in[CLI_ITEMS] = { 0 }, *out[OUTPUTS] = { 0 };
     int status = tuff_stream_create(device, &s) == TUFF_OK ? EXIT_OK : cli_error(self);
     for (int i = 0; i < j->inputs.count && status == EXIT_OK; i++)
-        if (strcmp(j->inputs.item[i], "-") != 0)
+        if (strcmp(j->inputs.item[i], "-") != 0 &&
+            !(j->onnx && is_empty(j->inputs.item[i])))
             status = read_input(self, s, j, op, i, &in[i]);
     if (status == EXIT_OK && apply(j, s, (const tuff_tensor *const *)in, out) != TUFF_OK)
         status = cli_error(self);
@@ -246,7 +262,7 @@ static int run(const cli_command *self, job *j, const tuff_op_info *op, tuff_dev
                                 tuff_desc_print(tuff_tensor_desc(out[i]), text, sizeof text));
         cJSON_AddItemToArray(written, o);
     }
-    for (int i = 0; i < INPUTS; i++) tuff_tensor_destroy(&in[i]);
+    for (int i = 0; i < CLI_ITEMS; i++) tuff_tensor_destroy(&in[i]);
     for (int i = 0; i < OUTPUTS; i++) tuff_tensor_destroy(&out[i]);
     tuff_stream_destroy(&s);
     return status;
@@ -289,7 +305,7 @@ static void onnx_info(const char *name, tuff_op_info *op)
 static int check_job(const cli_command *self, const job *j, const tuff_op_info *op)
 {
     tuff_desc shape;
-    if (j->inputs.count > op->inputs)
+    if (j->inputs.count > op->inputs && !j->onnx)
         return cli_wrong(self, "%s has %d input%s, %d were given", op->name, op->inputs,
                          op->inputs == 1 ? "" : "s", j->inputs.count);
     if (!j->outputs.count || j->outputs.count > op->outputs)

@@ -92,6 +92,8 @@ typedef struct tuff_onnx_rule {
 // The rule for an operator, or NULL: there is nothing special about it.
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset);
 
+// Concat, Max, Min, Sum and Mean of more inputs than the records take, some at a time.
+tuff_status tuff_onnx_many(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 // What operators of older opsets mean (onnx_old.c).
 tuff_status tuff_onnx_rows(tuff_onnx_call *c);         // Softmax: a matrix about its axis
 tuff_status tuff_onnx_broadcast(tuff_onnx_call *c);    // Add: broadcast and axis

@@ -163,3 +163,51 @@ tuff_status tuff_onnx_cast(tuff_onnx_call *c, const tuff_tensor *x, tuff_dtype t
     if (x->desc.dtype == type) return *y = x, TUFF_OK;
     return tuff_onnx_op(c, &tuff_op_cast, &x, 1, &p, y);
 }
+
+// The groups' results take the inputs' places until one is left. In order, so that Concat is
+// exact.
+static tuff_status chain(tuff_onnx_call *c, const tuff_op *op, int most, int count)
+{
+    while (count > 1) {
+        int n = 0;
+        for (int i = 0; i < count; i += most) {
+            const int some = count - i < most ? count - i : most;
+            tuff_tensor *out[TUFF_OP_OUT];
+            int made;
+            if (some > 1) {
+                TUFF_TRY(tuff_op_apply(c->stream, op->name, c->in + i, some, c->attrs.item,
+                                       c->attrs.count, NULL, out, &made));
+                TUFF_TRY(tuff_onnx_keep(c, out[0]));
+                c->in[i] = out[0];
+            }
+            c->in[n++] = c->in[i];
+        }
+        count = n;
+    }
+    return TUFF_OK;
+}
+
+tuff_status tuff_onnx_many(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
+{
+    const bool mean = strcmp(c->op, "Mean") == 0, sum = strcmp(c->op, "Sum") == 0;
+    const tuff_op *op = mean || sum ? &tuff_op_sum
+                      : strcmp(c->op, "Max") == 0 ? &tuff_op_max
+                      : strcmp(c->op, "Min") == 0 ? &tuff_op_min : &tuff_op_concat;
+    const tuff_affine_params part = { .scale = 1 / (float)(c->nin ? c->nin : 1) };
+    int most = 0;
+    while (op->in[most].name) most++;
+    if (c->nin <= most) return tuff_onnx_records(c, out, nout);
+    const tuff_dtype type = c->in[0] ? c->in[0]->desc.dtype : 0;
+    for (int i = 0; i < c->nin; i++)
+        TUFF_REQUIRE(c->in[i] && c->in[i]->desc.dtype == type, DTYPE,
+                     "input %d is missing, or not %s as input 0 is", i, tuff_dtype_name(type));
+    // What lies between is not rounded to 16 bits.
+    for (int i = 0; (mean || sum) && type & TUFF_FLOATS && i < c->nin; i++)
+        TUFF_TRY(tuff_onnx_cast(c, c->in[i], TUFF_F32, &c->in[i]));
+    TUFF_TRY(chain(c, op, most, c->nin));
+    const tuff_tensor *y = c->in[0];
+    if (mean) TUFF_TRY(tuff_onnx_op(c, &tuff_op_affine, &y, 1, &part, &y));
+    TUFF_TRY(tuff_onnx_cast(c, y, type, &y));
+    *nout = 1;
+    return tuff_onnx_give(y, y->desc, &out[0]);
+}
