@@ -73,7 +73,7 @@ static int scaled(const int8_t *a, const int8_t *b, int64_t k, float a_scale, fl
     tuff_tensor *tb = tensor(OF(I8, k, 1), b);
     tuff_tensor *ty = tensor(OF(I8, 1, 1), NULL);
     const tuff_quantized qa = { ta, s1, z }, qb = { tb, s2, z }, qy = { ty, s3, z };
-    EXPECT_OK(tuff_qlinear_matmul(stream, &qa, &qb, &qy));
+    EXPECT_OK(tuff_qlinear_matmul(stream, &qa, &qb, &qy, NULL));
     read(ty, &y);
     DESTROY(&s1, &s2, &s3, &z, &ta, &tb, &ty);
     return y;

@@ -1,5 +1,6 @@
 // matmul_integer and qlinear_matmul: records and references. Kernels: qgemm.c.
 #include "ops/divide.h"
+#include "ops/gemm.h"
 #include "ops/qgemm.h"
 #include "ops/quantize.h"
 #include <math.h>
@@ -85,6 +86,12 @@ static tuff_status check_type(const tuff_call *c, int input, int zero)
     return TUFF_OK;
 }
 
+static int act_of(const tuff_call *c)
+{
+    const tuff_qmatmul_params *p = c->params;
+    return c->op->params_size ? p->act : TUFF_ACT_NONE;
+}
+
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     const inputs *in = inputs_of(c);
@@ -105,6 +112,9 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
     }
     out[0].dim[dims] = last(a, 1);
     out[0].dim[dims + 1] = last(b, 0);
+    TUFF_REQUIRE(act_of(c) == TUFF_ACT_NONE || act_of(c) == TUFF_ACT_RELU, ARG,
+                 "act is %d, expected %d (none) or %d (relu)", act_of(c), TUFF_ACT_NONE,
+                 TUFF_ACT_RELU);
     TUFF_TRY(check_type(c, in->a, in->a_zero));
     TUFF_TRY(check_type(c, in->b, in->b_zero));
     TUFF_TRY(check_vector(c, in->a_zero, last(a, 1), "rows"));
@@ -161,6 +171,7 @@ static void ref(const tuff_ref *r)
     const tuff_desc *y = &r->call->out[0];
     const int64_t rows = last(&r->call->in[in->a], 1);
     const size_t count = (size_t)tuff_desc_count(y);
+    const bool relu = act_of(r->call) == TUFF_ACT_RELU;
     for (size_t i = 4 * r->begin; i < 4 * r->end && i < count; i++) {
         const int64_t above = (int64_t)i / s.n, col = (int64_t)i % s.n;
         const int32_t sum = sum_of(r, &s, in, above, col);
@@ -171,7 +182,7 @@ static void ref(const tuff_ref *r)
         const double m = tuff_qfactor(scale_at(r, in->a_scale, above % rows),
                                       scale_at(r, in->b_scale, col), r->in[in->y_scale][0]);
         ((uint8_t *)(void *)r->out[0])[i] = (uint8_t)tuff_requant_ref(
-            sum, m, vector_at(r, in->y_zero, 0), y->dtype, false);
+            sum, m, vector_at(r, in->y_zero, 0), y->dtype, relu);
     }
 }
 
@@ -222,7 +233,7 @@ static void describe_requant(product *f, const tuff_call *c, const inputs *in, c
         .left_scale = in->a_scale, .right_scale = in->b_scale, .y_scale = in->y_scale,
         .y_zero = in->y_zero, .bias = -1,
         .pc = { .low = type == TUFF_I8 ? -128 : 0, .high = type == TUFF_I8 ? 127 : 255,
-                .zero_sign = tuff_qsign(&c->out[0]),
+                .relu = act_of(c) == TUFF_ACT_RELU, .zero_sign = tuff_qsign(&c->out[0]),
                 .left_scales = tuff_qzeros(c, in->a_scale),
                 .right_scales = tuff_qzeros(c, in->b_scale),
                 .row_step = tuff_divide_by((size_t)s->n),
@@ -287,7 +298,7 @@ const tuff_op tuff_op_matmul_integer = {
 const tuff_op tuff_op_qlinear_matmul = {
     .name = "qlinear_matmul", .onnx = "QLinearMatMul",
     .doc = "y = saturate(round(acc a_scale b_scale / y_scale) + y_zero_point), ties to even, "
-           "acc = (a - a_zero_point) (b - b_zero_point)",
+           "acc = (a - a_zero_point) (b - b_zero_point); relu: y is y_zero_point or more",
     .native = TUFF_WORDS | TUFF_BYTES,
     .in = { { .name = "a", .dtypes = TUFF_BYTES },
             { .name = "a_scale", .dtypes = TUFF_F32, .positive = true },
@@ -298,13 +309,16 @@ const tuff_op tuff_op_qlinear_matmul = {
             { .name = "y_scale", .dtypes = TUFF_F32, .positive = true },
             { .name = "y_zero_point", .dtypes = TUFF_BYTES, .mixed = true } },
     .out = { { .name = "y" } },
+    .params_size = sizeof(tuff_qmatmul_params),
+    .params = { TUFF_ENUM(tuff_qmatmul_params, act, tuff_act_names) },
     .infer = infer, .ref = ref, .units = units, .cost = cost,
     .variants = TUFF_QPRODUCT_VARIANTS,
     .prepare = make_scales_fit,
     .cases = TUFF_CASES("1x1 [] [] 1x1 [] [] [] []", "7x13 7 7 13x5 5 5 1 1",
                         "2x3x5x9 5 [] 9x7 1 7 [] []", "2x1x5x7 1 1 i8:3x7x6 6 i8:1 1 i8:1",
                         "17x300 [] [] i8:300x67 67 i8:67 [] u8:1",
-                        "65x131 65 65 131x66 66 66 1 1")
+                        "65x131 65 65 131x66 66 66 1 1 act=relu",
+                        "7x13 1 1 i8:13x5 5 i8:1 1 i8:1 act=relu")
 };
 
 // ---- public functions --------------------------------------------------------------------
@@ -318,10 +332,11 @@ tuff_status tuff_matmul_integer(tuff_stream *s, const tuff_tensor *a, const tuff
 }
 
 tuff_status tuff_qlinear_matmul(tuff_stream *s, const tuff_quantized *a,
-                                const tuff_quantized *b, const tuff_quantized *y)
+                                const tuff_quantized *b, const tuff_quantized *y,
+                                const tuff_qmatmul_params *p)
 {
     return tuff_run(s, &tuff_op_qlinear_matmul,
                     TUFF_RUN_IN(a->q, a->scale, a->zero_point, b->q, b->scale, b->zero_point,
                                 y->scale, y->zero_point),
-                    TUFF_RUN_OUT(y->q), NULL);
+                    TUFF_RUN_OUT(y->q), p);
 }

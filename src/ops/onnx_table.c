@@ -253,6 +253,8 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Adagrad", .run = tuff_onnx_update },
     { .op = "Adam", .run = tuff_onnx_update },
     { .op = "Momentum", .run = tuff_onnx_update },
+    { .op = "ConvInteger", .run = tuff_onnx_quant_conv },
+    { .op = "QLinearConv", .run = tuff_onnx_quant_conv },
     { .op = "Attention", .run = tuff_onnx_attention },
     { .op = "RotaryEmbedding", .run = tuff_onnx_rotary },
     { .op = "RNN", .run = tuff_onnx_recurrent },

@@ -52,13 +52,17 @@ typedef struct tuff_quantized {
     tuff_tensor *q;
     const tuff_tensor *scale, *zero_point;
 } tuff_quantized;
+typedef struct tuff_qmatmul_params {
+    int act; // tuff_act: none, or TUFF_ACT_RELU, which keeps y from falling below y_zero_point
+} tuff_qmatmul_params;
 // y = saturate(round(acc m) + y_zero_point), ties to even, with acc as above and
 // m = a_scale b_scale / y_scale (ONNX QLinearMatMul). m has 24 bits, each of its two steps
 // rounded to nearest; acc m is exact, all 32 bits of acc included, and rounded once. Scales are
 // finite and not 0; one, or one for each row of a or column of b, and of y one.
 TUFF_API TUFF_CHECK tuff_status tuff_qlinear_matmul(tuff_stream *s, const tuff_quantized *a,
                                                     const tuff_quantized *b,
-                                                    const tuff_quantized *y);
+                                                    const tuff_quantized *y,
+                                                    const tuff_qmatmul_params *p);
 
 // y = the convolution of x - x_zero_point [N, C, H, W] with w - w_zero_point
 // [O, C / group, kh, kw], i32 sums that wrap round (ONNX ConvInteger); no activation. Outside
