@@ -75,7 +75,10 @@ void main()
     Sum sum = Sum(0.0, 0.0);
     for (uint s = 0; s < pc.s; s++) sum_add(sum, none ? 0.0 : exp_f32(p[at + s] - m));
     const float factor = none ? 0.0 : 1.0 / sum_value(sum);
-    for (uint s = 0; s < pc.s; s++) p[at + s] = none ? 0.0 : exp_f32(p[at + s] - m) * factor;
+    for (uint s = 0; s < pc.s; s++) {
+        // What is hidden has no share, whatever the others are.
+        p[at + s] = none || hidden(row % pc.t, s) ? 0.0 : exp_f32(p[at + s] - m) * factor;
+    }
 }
 #endif
 

@@ -34,7 +34,7 @@ float difference(float d, float r, float its_d, float its_r)
     const float apart = d - its_d, q = probability(its_d, its_r);
     if (is_likely(d, r) && is_likely(its_d, its_r))
         return less_one(d, r) - less_one(its_d, its_r);
-    if (!(abs(apart) < 0.5)) return probability(d, r) - q;
+    if (is_nan(apart) || abs(apart) >= 0.5) return probability(d, r) - q;
     const float k_less_one = (its_r - r) / (1.0 + r);
     return q * ((1.0 + k_less_one) * expm1_f32(apart) + k_less_one);
 }

@@ -55,7 +55,8 @@ vec2 stats_of_part(uint base, uint part)
     Sum sum = Sum(0.0, 0.0);
     for (uint c = part; c < pc.cols; c += pc.parts)
         sum_add(sum, c == at ? 0.0 : exp_f32((x[place(base, c)] - m) * pc.scale));
-    return vec2(m, sum_value(sum));
+    // A softmax with an infinite element has none: all of the row is NaN.
+    return vec2(m, m == POS_INF ? nan() : sum_value(sum));
 }
 
 vec2 stats_of_row(uint row)

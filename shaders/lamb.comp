@@ -24,6 +24,7 @@
 //   spec 0     WG     workgroup size, a power of two
 //   grid       ceil(count / span); segments; ceil(count / WG): folded
 #include "common.glsl"
+#include "math.glsl"
 #include "sum.glsl"
 #include "abi/update.h"
 
@@ -137,7 +138,7 @@ void main()
     }
     const vec2 sum = together(ww, dd);
     if (t != 0) return;
-    const float ratio = sum.x > 0.0 && sum.y > 0.0 ? sqrt(sum.x) / sqrt(sum.y) : 1.0;
+    const float ratio = sum.x > 0.0 && sum.y > 0.0 ? sqrt_f32(sum.x) / sqrt_f32(sum.y) : 1.0;
     table[s] = uvec2(begin, floatBitsToUint(ratio));
 }
 #endif

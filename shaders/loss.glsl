@@ -24,7 +24,7 @@ float loss_of(uint op, float x, float t, float p, float delta)
         return size <= delta ? 0.5 * d * d : delta * (size - 0.5 * delta);
     case TUFF_LOSS_SMOOTH_L1:
         return size <= delta ? 0.5 * d * d / delta : size - 0.5 * delta;
-    case TUFF_LOSS_HINGE: return max(0.0, delta - t * x);
+    case TUFF_LOSS_HINGE: return delta - t * x <= 0.0 ? 0.0 : delta - t * x;
     case TUFF_LOSS_BCE:
         return -(t * max(log_f32(x), -100.0) + (1.0 - t) * max(log_of_rest(x), -100.0));
     case TUFF_LOSS_BCE_LOGITS:

@@ -35,6 +35,9 @@ const float LN2_LOW = -2.12194440e-4;   // ln 2 - 355/512
 
 bool is_nan(float x) { return (floatBitsToUint(x) & 0x7fffffffu) > 0x7f800000u; }
 
+// Built-in square roots are made of 1 / sqrt(x), which has no answer at the ends.
+float sqrt_f32(float x) { return x == 0.0 || floatBitsToUint(x) == 0x7f800000u ? x : sqrt(x); }
+
 float nan() { return uintBitsToFloat(0x7fc00000u); }
 
 // 2^n for -126 <= n <= 127.

@@ -15,9 +15,6 @@ float sign_f32(float x)
     return uintBitsToFloat((bits & 0x80000000u) | 0x3f800000u);
 }
 
-// Built-in square roots are made of 1 / sqrt(x), which has no answer at the ends.
-float sqrt_f32(float x) { return x == 0.0 || x == POS_INF ? x : sqrt(x); }
-
 // x s for 0 <= s <= 1, where s is 0 for x = -infinity.
 float times(float x, float s) { return max(x, -3.40282347e38) * s; }
 

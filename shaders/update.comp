@@ -19,6 +19,7 @@
 //
 // In place is safe: an invocation reads its own element only, before it writes it.
 #include "common.glsl"
+#include "math.glsl"
 #include "abi/update.h"
 
 layout(local_size_x_id = 0) in;

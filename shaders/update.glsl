@@ -22,7 +22,7 @@ float next_v(float v, float g)
     if (OP == TUFF_UPDATE_ADAGRAD) return v + g * g;
     if (OP == TUFF_UPDATE_ADAMAX) {
         const float size = abs(g) + pc.eps, kept = pc.keep_v * v;
-        return kept > size ? kept : size;
+        return kept > size || is_nan(kept) ? kept : size;
     }
     return pc.keep_v * v + pc.add_v * g * g;
 }
@@ -30,16 +30,16 @@ float next_v(float v, float g)
 // `a` is the new v of AMSGrad, g' of centred RMSprop.
 float next_x(float x, float a)
 {
-    if (OP == TUFF_UPDATE_AMSGRAD) return x > a ? x : a;
+    if (OP == TUFF_UPDATE_AMSGRAD) return x > a || is_nan(x) ? x : a;
     return pc.keep_v * x + pc.add_v * a;
 }
 
 // What RMSprop with momentum adds to m, from g' and the new v and x.
 float ratio(float g, float v, float x)
 {
-    if (OP == TUFF_UPDATE_RMSPROP_MOMENTUM) return g / (sqrt(v) + pc.eps);
+    if (OP == TUFF_UPDATE_RMSPROP_MOMENTUM) return g / (sqrt_f32(v) + pc.eps);
     // The variance; rounding may take it below 0.
-    if (OP == TUFF_UPDATE_RMSPROP_CENTERED) return g / (sqrt(max(v - x * x, 0.0)) + pc.eps);
+    if (OP == TUFF_UPDATE_RMSPROP_CENTERED) return g / (sqrt_f32(max(v - x * x, 0.0)) + pc.eps);
     return g;
 }
 
@@ -76,11 +76,11 @@ float denominator(float v)
 {
     switch (OP) {
     case TUFF_UPDATE_ADAGRAD:
-    case TUFF_UPDATE_RMSPROP: return sqrt(v) + pc.eps;
+    case TUFF_UPDATE_RMSPROP: return sqrt_f32(v) + pc.eps;
     case TUFF_UPDATE_ADAM:
     case TUFF_UPDATE_AMSGRAD:
     case TUFF_UPDATE_NADAM:
-    case TUFF_UPDATE_LAMB: return sqrt(v / hyper_at(TUFF_HYPER_BIAS2)) + pc.eps;
+    case TUFF_UPDATE_LAMB: return sqrt_f32(v / hyper_at(TUFF_HYPER_BIAS2)) + pc.eps;
     case TUFF_UPDATE_ADAMAX: return v;
     }
     return 1.0;
@@ -91,5 +91,5 @@ float next_w(float w, float n, float d)
 {
     if (OP == TUFF_UPDATE_LAMB) return n / d + pc.decoupled * w;
     const float lr = hyper_at(TUFF_HYPER_LR);
-    return w - lr * pc.decoupled * w - lr * n / d;
+    return w * (1.0 - lr * pc.decoupled) - lr * n / d;
 }

@@ -21,6 +21,7 @@
 //   spec 2        PART   TUFF_UPDATE_GRADIENT ...
 //   grid          ceil(count / WG), folded
 #include "common.glsl"
+#include "math.glsl"
 #include "abi/update.h"
 
 layout(local_size_x_id = 0) in;

@@ -108,16 +108,22 @@ typedef struct row_of {
     double most, sum;
 } row_of;
 
+static bool hidden(const tuff_ref *r, const row_of *w, size_t s)
+{
+    const tuff_attention_params *params = r->call->params;
+    const size_t S = (size_t)r->call->in[K].dim[2], T = (size_t)r->call->in[Q].dim[2];
+    return params->causal && s + T > w->t + S;
+}
+
 static double score(const tuff_ref *r, const row_of *w, size_t row, size_t s)
 {
     const tuff_call *c = r->call;
-    const tuff_attention_params *params = c->params;
     const tuff_desc *q = &c->in[Q], *k = &c->in[K];
-    const size_t S = (size_t)k->dim[2], D = (size_t)q->dim[3], T = (size_t)q->dim[2];
+    const size_t S = (size_t)k->dim[2], D = (size_t)q->dim[3];
     const float *key = r->in[K] + (w->group * S + s) * D, *asks = r->in[Q] + row * D;
     const float *mask = r->in[mask_of(c)];
     double dot = 0;
-    if (params->causal && s + T > w->t + S) return -INFINITY;
+    if (hidden(r, w, s)) return -INFINITY;
     for (size_t j = 0; j < D; j++) dot += (double)asks[j] * (double)key[j];
     dot *= (double)scale_of(c);
     return mask ? masked(c, mask, (size_t[]){ w->n, w->h, w->t, s }, dot) : dot;
@@ -141,7 +147,8 @@ static row_of find_row(const tuff_ref *r, size_t row)
 
 static double part(const tuff_ref *r, const row_of *w, size_t row, size_t s)
 {
-    return w->most == -INFINITY ? 0 : exp(score(r, w, row, s) - w->most) / w->sum;
+    if (w->most == -INFINITY || hidden(r, w, s)) return 0;
+    return exp(score(r, w, row, s) - w->most) / w->sum;
 }
 
 static void probs_ref(const tuff_ref *r)
@@ -365,7 +372,7 @@ static tuff_cost cost(const tuff_call *c)
       .mixed = true }
 
 const tuff_op tuff_op_attention = {
-    .name = "attention",
+    .name = "attention", .special = TUFF_SPECIAL_FEW,
     .doc = "y = softmax(scale q k^T + mask) v, position by position and head by head",
     .in = { PORT("q"), PORT("k"), PORT("v"), MASK_PORT },
     .out = { { .name = "y", .dtypes = TUFF_FLOATS } }, FIELDS,
@@ -384,7 +391,7 @@ const tuff_op tuff_op_attention = {
 };
 
 const tuff_op tuff_op_attention_probs = {
-    .name = "attention_probs",
+    .name = "attention_probs", .special = TUFF_SPECIAL_FEW,
     .doc = "p = softmax(scale q k^T + mask), position by position and head by head",
     .in = { PORT("q"), PORT("k"), MASK_PORT },
     .out = { { .name = "p", .dtypes = TUFF_FLOATS } }, FIELDS,

@@ -145,7 +145,7 @@ static bool encode_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 }
 
 const tuff_op tuff_op_quantize_blocks = {
-    .name = "quantize_blocks",
+    .name = "quantize_blocks", .special = TUFF_SPECIAL_TINY,
     .doc = "blocks of `format` that hold numbers near x",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true } },
     .out = { { .name = "blocks" } },

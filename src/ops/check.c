@@ -118,7 +118,9 @@ enum { SPECIAL_LEAST = 32 }; // elements of an output that hold some of most spe
 static bool wants_special(const checker *k, const tuff_trial *t)
 {
     const tuff_call *c = &t->c.call;
-    return k->op->special && k->main_type && k->type == TUFF_F32 &&
+    bool real = false;
+    for (int i = 0; i < c->nin; i++) real |= c->in[i].dtype == TUFF_F32;
+    return real && k->op->special != TUFF_SPECIAL_NONE && k->main_type && k->type == TUFF_F32 &&
            tuff_desc_count(&c->out[0]) >= SPECIAL_LEAST &&
            (k->p->thorough || !k->special_done);
 }

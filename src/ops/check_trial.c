@@ -95,8 +95,10 @@ static void draw_integers(const tuff_call *c, int input, tuff_rng *rng, void *v,
 
 // Both zeros, subnormals, the smallest and largest normal numbers, infinities, a NaN, 1 and its
 // neighbours, halves, and where exp, tanh and sigmoid leave their range.
-static void draw_special(tuff_rng *rng, float low, float high, float *v, size_t n)
+static void draw_special(tuff_rng *rng, tuff_special kind, float low, float high, float *v,
+                         size_t n)
 {
+    enum { TINY = 10 }; // the first ones of the pool
     static const float pool[] = {
         0.0f, -0.0f, 1e-45f, -1e-45f, 1e-40f, -3e-39f, 1.17549435e-38f, -1.17549435e-38f,
         1e-30f, -1e-20f, 1e-7f, 0.5f, -0.5f, 1.0f, -1.0f, 1.00000012f, 0.99999994f, 1.5f, 2.5f,
@@ -104,11 +106,15 @@ static void draw_special(tuff_rng *rng, float low, float high, float *v, size_t 
         8388609.0f, 16777217.0f, 1e10f, -1e10f, 1e19f, -1e30f, 3.40282347e38f, -3.40282347e38f,
         INFINITY, -INFINITY, NAN
     };
+    const uint32_t from = kind == TUFF_SPECIAL_ANY ? sizeof pool / sizeof *pool : TINY;
     draw_any(rng, low, high, v, n);
     for (size_t i = 0; i < n; i++) {
         const uint32_t w = tuff_rng_word(rng);
-        if (w & 1) v[i] = pool[(w >> 1) % (sizeof pool / sizeof *pool)];
+        if (w & 1) v[i] = pool[(w >> 1) % from];
     }
+    if (kind != TUFF_SPECIAL_FEW || n < 3) return;
+    v[tuff_rng_below(rng, (uint32_t)(n / 2))] = tuff_rng_word(rng) & 1 ? INFINITY : -INFINITY;
+    v[n / 2 + tuff_rng_below(rng, (uint32_t)(n - n / 2))] = NAN;
 }
 
 static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, float *v, size_t n,
@@ -119,8 +125,11 @@ static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, flo
     tuff_trial_range(c->op, input, &low, &high);
     if (port->whole) draw_whole(rng, low, high, v, n);
     else if (draw == TUFF_DRAW_SPACED) return draw_spaced(rng, low, high, v, n);
-    else if (draw == TUFF_DRAW_SPECIAL && !port->ordinary) draw_special(rng, low, high, v, n);
+    else if (draw == TUFF_DRAW_SPECIAL && !port->ordinary)
+        draw_special(rng, c->op->special, low, high, v, n);
     else draw_any(rng, low, high, v, n);
+    for (size_t i = 0; i < n && port->positive && c->op->special != TUFF_SPECIAL_ANY; i++)
+        v[i] = fabsf(v[i]);
     return TUFF_OK;
 }
 
@@ -343,7 +352,7 @@ double tuff_trial_special_error(const tuff_trial *t, int output, const void *got
         const char *w = (const char *)t->want[output] + i * size;
         const char *f = (const char *)t->flushed[output] + i * size;
         double e = memcmp(g, w, size) && memcmp(g, f, size) ? INFINITY : 0;
-        if (d->dtype == TUFF_F32 && e > 0) {
+        if (d->dtype & TUFF_FLOATS && e > 0) {
             const double x = number_at(d, got, i);
             e = fmin(special_distance(x, number_at(d, t->want[output], i), t->unit[output],
                                       tolerance),

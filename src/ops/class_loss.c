@@ -189,7 +189,8 @@ static double divergence_of(const row *w)
     for (size_t c = 0; c < w->g->cols; c++) {
         const double a = (double)w->x[c * w->g->step] / t - mine;
         const double b = (double)w->target[c * w->g->step] / t - its;
-        sum += exp(b) * (b - a);
+        const double p = exp(b);
+        if (p != 0) sum += p * (b - a);
     }
     return t * t * sum;
 }

@@ -130,11 +130,11 @@ static tuff_cost cost(const tuff_call *c)
 
 #define CONV(name_, dims, ...)                                                  \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_,                                                         \
+        .name = #name_, .special = TUFF_SPECIAL_FEW,                            \
         .doc = "y = act(cross-correlation of x with w + bias + residual)",      \
         .onnx = "Conv",                                                         \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
-                { .name = "w", .dtypes = TUFF_FLOATS },                         \
+                TUFF_CONV_W,                                                    \
                 { .name = "bias", .dtypes = TUFF_FLOATS, .optional = true },    \
                 { .name = "residual", .dtypes = TUFF_FLOATS, .optional = true } }, \
         .out = { { .name = "y", .alias = true, .alias_in = RESIDUAL } },        \

@@ -106,6 +106,10 @@ TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
+// Kernels may multiply a weight with the zeros around x, the reference does not: infinite ones
+// would tell. So it is x that is judged with special numbers.
+#define TUFF_CONV_W { .name = "w", .dtypes = TUFF_FLOATS, .ordinary = true }
+
 #define TUFF_WINOGRAD4 2e-5f // see shaders/winograd.glsl
 #define TUFF_CONV_VARIANTS(kind)                                                \
     { TUFF_KERNEL("slide", tuff_conv_##kind##slide),                            \

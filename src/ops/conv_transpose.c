@@ -89,11 +89,11 @@ static tuff_cost cost(const tuff_call *c)
 
 #define TRANSPOSE(name_, dims, ...)                                             \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_,                                                         \
+        .name = #name_, .special = TUFF_SPECIAL_FEW,                            \
         .doc = "y = act(w times every x, added up where it falls, + bias + residual)", \
         .onnx = "ConvTranspose",                                                \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
-                { .name = "w", .dtypes = TUFF_FLOATS },                         \
+                TUFF_CONV_W,                                                    \
                 { .name = "bias", .dtypes = TUFF_FLOATS, .optional = true },    \
                 { .name = "residual", .dtypes = TUFF_FLOATS, .optional = true } }, \
         .out = { { .name = "y", .alias = true, .alias_in = RESIDUAL } },        \

@@ -264,7 +264,7 @@ static tuff_cost cost(const tuff_call *c)
 }
 
 const tuff_op tuff_op_matmul = {
-    .name = "matmul",
+    .name = "matmul", .special = TUFF_SPECIAL_FEW,
     .doc = "y = act(a b + bias + residual) over the last two dims, leading dims broadcast",
     .onnx = "MatMul",
     .in = { { .name = "a", .dtypes = TUFF_FLOATS },

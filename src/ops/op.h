@@ -324,6 +324,15 @@ typedef struct tuff_cost {
     double flops, bytes;
 } tuff_cost;
 
+// Which numbers beyond its sample range an op is judged with in f32.
+typedef enum tuff_special {
+    TUFF_SPECIAL_ANY,  // a half zeros, tiny, subnormal and huge ones, infinities, NaNs
+    TUFF_SPECIAL_FEW,  // long sums: an infinity and a NaN, a half zeros, tiny and subnormal
+                       // ones; huge ones overflow in one order of adding and not in another
+    TUFF_SPECIAL_TINY, // zeros, tiny and subnormal ones: infinities and NaNs have no rule
+    TUFF_SPECIAL_NONE  // its inputs belong together, and drawn ones would not
+} tuff_special;
+
 struct tuff_op {
     const char *name;
     const char *doc;  // one sentence of mathematics
@@ -366,9 +375,7 @@ struct tuff_op {
     // How it is judged.
     struct { float f32; } tol; // |got - want| <= tol * (|want| + rms(want)); 0: same bits
     struct { float min, max; } sample;
-    // Elements depend on few others, so that huge, tiny and subnormal numbers, infinities and
-    // NaNs among them say something: it is judged with those too.
-    bool special;
+    tuff_special special; // it is judged with such numbers, too
     // Makes inputs that were drawn one by one belong together, where the op assumes it (a y
     // that is the maximum of x). NULL: nothing to do.
     void (*prepare)(const tuff_call *c, void *const in[]);

@@ -133,7 +133,7 @@ static double loss_of(tuff_loss_kind kind, double x, double t, double pos, doubl
     case TUFF_L1: return size;
     case TUFF_HUBER: return size <= delta ? d * d / 2 : delta * (size - delta / 2);
     case TUFF_SMOOTH_L1: return size <= delta ? d * d / (2 * delta) : size - delta / 2;
-    case TUFF_HINGE: return fmax(0, delta - t * x);
+    case TUFF_HINGE: return delta - t * x <= 0 ? 0 : delta - t * x;
     case TUFF_BCE: return -t * clipped_log(x) - (1 - t) * fmax(log1p(-x), -100);
     case TUFF_BCE_WITH_LOGITS: break;
     }
@@ -391,7 +391,7 @@ const tuff_op tuff_op_hinge_loss = {
 };
 
 const tuff_op tuff_op_bce = {
-    .name = "bce", .params = { REDUCTION }, COMMON,
+    .name = "bce", .special = TUFF_SPECIAL_FEW, .params = { REDUCTION }, COMMON,
     .doc = "loss = the mean or sum of -weight (t log x + (1 - t) log(1 - x)), or that of each "
            "element",
     .in = { X_AND_TARGET,
@@ -402,7 +402,7 @@ const tuff_op tuff_op_bce = {
 };
 
 const tuff_op tuff_op_bce_with_logits = {
-    .name = "bce_with_logits", .params = { REDUCTION }, COMMON,
+    .name = "bce_with_logits", .special = TUFF_SPECIAL_FEW, .params = { REDUCTION }, COMMON,
     .doc = "loss = the mean or sum of -weight (pos_weight t log(sigmoid(x)) + (1 - t) log(1 - "
            "sigmoid(x))), or that of each element",
     .in = { X_AND_TARGET,

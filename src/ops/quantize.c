@@ -231,7 +231,6 @@ const tuff_op tuff_op_quantize_linear = {
                   .offset = offsetof(tuff_quantize_params, to), .onnx = "output_dtype" } },
     .infer = infer_quantize, .units = units, .ref = ref_quantize,
     .variants = { TUFF_KERNEL("texel", texel_quantize), TUFF_KERNEL("plain", plain_quantize) },
-    .special = true,
     .sample = { -40, 40 }, // by scales from 0.1 to 40: some of it saturates
     .cases = CASES
 };

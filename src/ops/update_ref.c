@@ -82,17 +82,20 @@ static void adam(const context *c, element *e)
     e->w -= c->lr * (e->m / c->bias1) / (sqrt(e->v / c->bias2) + c->n.eps);
 }
 
+// NaN where either is.
+static double larger(double a, double b) { return a > b || isnan(a) ? a : b; }
+
 static void amsgrad(const context *c, element *e)
 {
     two_moments(c, e);
-    e->x = fmax(e->x, e->v);
+    e->x = larger(e->x, e->v);
     e->w -= c->lr * (e->m / c->bias1) / (sqrt(e->x / c->bias2) + c->n.eps);
 }
 
 static void adamax(const context *c, element *e)
 {
     e->m = c->n.beta1 * e->m + (1 - c->n.beta1) * e->g;
-    e->v = fmax(c->n.beta2 * e->v, fabs(e->g) + c->n.eps);
+    e->v = larger(c->n.beta2 * e->v, fabs(e->g) + c->n.eps);
     e->w -= c->lr * (e->m / c->bias1) / e->v;
 }
 
