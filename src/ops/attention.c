@@ -138,7 +138,7 @@ static row_of find_row(const tuff_ref *r, size_t row)
     w.group = w.n * G + w.h / (H / G);
     for (size_t s = 0; s < S; s++) {
         const double v = score(r, &w, row, s);
-        if (!(v <= w.most)) w.most = v;
+        if (v > w.most || isnan(v)) w.most = v;
     }
     for (size_t s = 0; s < S && w.most != -INFINITY; s++)
         w.sum += exp(score(r, &w, row, s) - w.most);

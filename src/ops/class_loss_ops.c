@@ -57,7 +57,8 @@ static void grad_kl_div(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
     .variants = { TUFF_KERNEL("plain", tuff_class_grad_plan) }
 
 const tuff_op tuff_op_soft_cross_entropy = {
-    .name = "soft_cross_entropy", .special = TUFF_SPECIAL_FEW, LOSS, .grad = grad_soft_cross_entropy,
+    .name = "soft_cross_entropy", LOSS, .grad = grad_soft_cross_entropy,
+    .special = TUFF_SPECIAL_FEW,
     .doc = "loss = the mean or sum over rows of -sum(w target log(softmax(x))), or that of "
            "each row",
     .in = { X(.optional = false), TARGET, WEIGHT },
@@ -119,7 +120,8 @@ const tuff_op tuff_op_nll_loss_grad = {
 };
 
 const tuff_op tuff_op_multi_margin_loss = {
-    .name = "multi_margin_loss", .special = TUFF_SPECIAL_TINY, LOSS, .grad = grad_multi_margin_loss,
+    .name = "multi_margin_loss", LOSS, .grad = grad_multi_margin_loss,
+    .special = TUFF_SPECIAL_TINY,
     .doc = "loss = the mean or sum over rows of the sum over classes c other than the label of "
            "w[label] max(0, margin - x[label] + x[c]) / C, or that of each row",
     .in = { X(.optional = false), LABELS, WEIGHT },

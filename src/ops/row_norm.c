@@ -339,7 +339,8 @@ static void grad_images(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 #define JUDGED .tol = { .f32 = 2e-6f }, .sample = { 6, 10 }
 
 const tuff_op tuff_op_layer_norm = {
-    .name = "layer_norm", .special = TUFF_SPECIAL_TINY, .onnx = "LayerNormalization", KERNELS(layer),
+    .name = "layer_norm", .onnx = "LayerNormalization", KERNELS(layer),
+    .special = TUFF_SPECIAL_TINY,
     .doc = "y = (x - mean) / sqrt(variance + epsilon) scale + B, each over the dims from "
            "`axis` on",
     .in = { IN, PARAM("scale"), PARAM("B") },
@@ -369,7 +370,8 @@ const tuff_op tuff_op_rms_norm = {
 };
 
 const tuff_op tuff_op_group_norm = {
-    .name = "group_norm", .special = TUFF_SPECIAL_TINY, .onnx = "GroupNormalization", KERNELS(group),
+    .name = "group_norm", .onnx = "GroupNormalization", KERNELS(group),
+    .special = TUFF_SPECIAL_TINY,
     .doc = "y = (x - mean) / sqrt(variance + epsilon) scale + B, each image's channels in "
            "num_groups groups that have a mean and a variance each",
     .in = { IN, PARAM("scale"), PARAM("B") },
@@ -385,7 +387,8 @@ const tuff_op tuff_op_group_norm = {
 };
 
 const tuff_op tuff_op_instance_norm = {
-    .name = "instance_norm", .special = TUFF_SPECIAL_TINY, .onnx = "InstanceNormalization", KERNELS(instance),
+    .name = "instance_norm", .onnx = "InstanceNormalization", KERNELS(instance),
+    .special = TUFF_SPECIAL_TINY,
     .doc = "y = (x - mean) / sqrt(variance + epsilon) scale + B, each image's each channel by "
            "itself",
     .in = { IN, PARAM("scale"), PARAM("B") },

@@ -167,14 +167,16 @@ static void grad_log(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff
     .tol = { .f32 = 1e-6f }, .sample = { -8, 8 }
 
 const tuff_op tuff_op_softmax = {
-    .name = "softmax", .special = TUFF_SPECIAL_FEW, .onnx = "Softmax", COMMON(softmax), .ref = ref, .grad = grad,
+    .name = "softmax", .onnx = "Softmax", COMMON(softmax), .ref = ref, .grad = grad,
+    .special = TUFF_SPECIAL_FEW,
     .doc = "y = exp(x - max(x)) / sum(exp(x - max(x))) along one axis",
     .cases = TUFF_CASES("1", "3x257", "70000x3", "5x7x11 axis=1", "13x4096", "13x4097",
                         "2x200003")
 };
 
 const tuff_op tuff_op_log_softmax = {
-    .name = "log_softmax", .special = TUFF_SPECIAL_FEW, .onnx = "LogSoftmax", COMMON(log_softmax), .ref = ref_log,
+    .name = "log_softmax", .onnx = "LogSoftmax", COMMON(log_softmax), .ref = ref_log,
+    .special = TUFF_SPECIAL_FEW,
     .grad = grad_log,
     .doc = "y = x - max(x) - log(sum(exp(x - max(x)))) along one axis",
     .cases = TUFF_CASES("3x2", "5x7x11 axis=2", "64x10", "33x64", "1x70001")

@@ -61,7 +61,7 @@ void tuff_lamb_ref(const tuff_ref *r);
 #define TUFF_UPDATE_PORTS                                                       \
     { .name = "w", .dtypes = TUFF_F32, .no_grad = true },                       \
         { .name = "g", .dtypes = TUFF_F32, .no_grad = true },                   \
-    { .name = "hyper", .dtypes = TUFF_F32, .no_grad = true, .positive = true }
+    { .name = "hyper", .dtypes = TUFF_F32, .no_grad = true, .positive = true, .ordinary = true }
 #define TUFF_UPDATE_READ_M { .name = "m", .dtypes = TUFF_F32, .no_grad = true }
 #define TUFF_UPDATE_READ_V                                                      \
     { .name = "v", .dtypes = TUFF_F32, .no_grad = true, .positive = true }
