@@ -109,7 +109,7 @@ static void lion(const context *c, element *e)
 {
     const double mixed = c->n.beta1 * e->m + (1 - c->n.beta1) * e->g;
     e->m = c->n.beta2 * e->m + (1 - c->n.beta2) * e->g;
-    e->w -= c->lr * ((mixed > 0) - (mixed < 0));
+    e->w -= c->lr * (isnan(mixed) ? mixed : (mixed > 0) - (mixed < 0));
 }
 
 // Lamb's direction in the place of w.
