@@ -20,6 +20,7 @@ typedef struct all_params {
     int pads[2 * TUFF_MAX_DIMS];
     int order[3];
     int label;
+    float part; // whose 0 is a default
 } all_params;
 
 static const char *const kinds[] = { "none", "relu", "tanh", NULL };
@@ -46,7 +47,8 @@ static const tuff_op op = {
                 { .name = "kind", .type = TUFF_FIELD_ENUM, .names = kinds,
                   .also = other_kinds, .offset = offsetof(all_params, kind) },
                 TUFF_INTS(all_params, pads, NULL), TUFF_DIMS(all_params, order),
-                TUFF_COUNTED(all_params, label, "label_index") },
+                TUFF_COUNTED(all_params, label, "label_index"),
+                TUFF_FLOAT_ZERO(all_params, part) },
     .infer = infer,
 };
 
@@ -70,6 +72,24 @@ static all_params parse(tuff_dialect dialect, int rank, const char *text)
     all_params p = { 0 };
     EXPECT_OK(tuff_field_parse(&op, dialect, rank, text, &p, NULL));
     return p;
+}
+
+static void zero_is_asked_for(void)
+{
+    char text[64];
+    all_params p = { 0 };
+    EXPECT(tuff_number(p.part, 0.5) == 0.5);
+    EXPECT_EQ((int)tuff_field_print(&op, 4, &p, text, sizeof text), 0);
+    const char *const zeros[] = { "part=0", "part=-0", "part=0.0" };
+    for (size_t i = 0; i < COUNT(zeros); i++) {
+        p = parse(TUFF_DIALECT_CASE, 4, zeros[i]);
+        EXPECT(p.part == 0 && signbit(p.part) && tuff_number(p.part, 0.5) == 0);
+        tuff_field_print(&op, 4, &p, text, sizeof text);
+        EXPECT(strcmp(text + strspn(text, " "), "part=0") == 0);
+    }
+    EXPECT(tuff_number(parse(TUFF_DIALECT_CASE, 4, "part=-1").part, 0.5) == -1);
+    EXPECT(!signbit(parse(TUFF_DIALECT_CASE, 4, "scale=0").scale));
+    EXPECT(signbit(tuff_or_zero(0)) && tuff_or_zero(0.25) == 0.25f);
 }
 
 static void reads_case_dialect(void)
@@ -323,6 +343,7 @@ static void cut_to_what_fits(void)
 int main(int argc, char **argv)
 {
     harness_init(argc, argv, NULL, 0);
+    CASE(zero_is_asked_for);
     CASE(reads_case_dialect);
     CASE(reads_onnx_dialect);
     CASE(refuses);

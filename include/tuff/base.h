@@ -60,8 +60,9 @@ typedef void (*tuff_log_fn)(void *user, int level, const char *line);
 TUFF_API void tuff_log_set(tuff_log_fn fn, void *user);
 
 // A zeroed params struct is the default. In a number whose comment says "0 = default" this
-// asks for 0 itself; texts ("momentum=0") and the command line say 0.
-#define TUFF_ZERO (-1.0f)
+// asks for 0 itself: it is minus zero, which no other number is taken for. Texts ("momentum=0")
+// and the command line say 0.
+#define TUFF_ZERO (-0.0f)
 
 // The type of a tensor's elements. Values are bits, so that sets of types can be written.
 typedef enum tuff_dtype {

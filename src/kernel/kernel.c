@@ -86,9 +86,9 @@ static tuff_status take_cases(tuff_kernel *k, const tuff_kernel_params *p)
     }
     k->op.cases = k->cases;
     k->op.special = TUFF_SPECIAL_NONE; // nothing is known of what it makes of them
-    TUFF_REQUIRE(p->tolerance == TUFF_ZERO || (p->tolerance >= 0 && p->tolerance < HUGE_VALF),
-                 ARG, "tolerance is %g, expected at least 0", (double)p->tolerance);
-    k->op.tol.f32 = p->tolerance == TUFF_ZERO ? 0 : p->tolerance != 0 ? p->tolerance : 2e-6f;
+    TUFF_REQUIRE(p->tolerance >= 0 && p->tolerance < HUGE_VALF, ARG,
+                 "tolerance is %g, expected at least 0", (double)p->tolerance);
+    k->op.tol.f32 = (float)tuff_number(p->tolerance, 2e-6);
     TUFF_REQUIRE(p->sample_min <= p->sample_max && isfinite(p->sample_min) &&
                      isfinite(p->sample_max),
                  ARG, "samples are from %g to %g", (double)p->sample_min,

@@ -212,10 +212,9 @@ static tuff_var bn_forward(const tuff_emit *e, const tuff_layer *l, const tuff_v
                            const tuff_var param[])
 {
     (void)n;
-    const float kept = 1 - l->real[BN_MOMENTUM];
-    const tuff_batch_norm_params p = { .epsilon = l->real[BN_EPS],
-                                       .momentum = kept > 0 ? kept : 1e-30f,
-                                       .unbiased = true };
+    const double kept = 1 - (double)l->real[BN_MOMENTUM];
+    const tuff_batch_norm_params p = { .epsilon = tuff_or_zero((double)l->real[BN_EPS]),
+                                       .momentum = tuff_or_zero(kept), .unbiased = true };
     const tuff_var in[] = { x[0], param[0], param[1], param[2], param[3] };
     if (!e->training) return tuff_graph_op(e->g, "batch_norm", in, 5, &p);
     tuff_var out[4];
@@ -240,7 +239,8 @@ static tuff_var gn_forward(const tuff_emit *e, const tuff_layer *l, const tuff_v
                            const tuff_var param[])
 {
     (void)n;
-    const tuff_group_norm_params p = { .epsilon = l->real[1], .num_groups = l->arg[0][0] };
+    const tuff_group_norm_params p = { .epsilon = tuff_or_zero((double)l->real[1]),
+                                       .num_groups = l->arg[0][0] };
     const tuff_var in[] = { x[0], param[0], param[1] };
     tuff_var out[3];
     tuff_graph_op_n(e->g, "group_norm", in, 3, &p, out, 3);

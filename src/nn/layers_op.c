@@ -12,12 +12,12 @@ static tuff_var op_forward(const tuff_emit *e, const tuff_layer *l, const tuff_v
 
 // ---- activations with a number -------------------------------------------------------------
 
-// leaky_relu, elu and celu: params that are one alpha. A 0 that is asked for is -0 there.
+// leaky_relu, elu and celu: params that are one alpha.
 static tuff_var alpha_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
                               int n, const tuff_var param[])
 {
     (void)n, (void)param;
-    const tuff_alpha_params p = { .alpha = l->real[0] != 0 ? l->real[0] : -0.0f };
+    const tuff_alpha_params p = { .alpha = tuff_or_zero((double)l->real[0]) };
     return tuff_graph_op(e->g, l->kind->name, x, 1, &p);
 }
 

@@ -241,7 +241,7 @@ static tuff_var norm_forward(const tuff_emit *e, const tuff_layer *l, const tuff
 {
     (void)n;
     const bool bias = strcmp(l->kind->name, "ln") == 0;
-    const tuff_layer_norm_params p = { .epsilon = l->real[0] };
+    const tuff_layer_norm_params p = { .epsilon = tuff_or_zero((double)l->real[0]) };
     const tuff_var in[] = { x[0], param[0], param[1] };
     tuff_var out[3];
     tuff_graph_op_n(e->g, l->kind->op, in, bias ? 3 : 2, &p, out, bias ? 3 : 2);

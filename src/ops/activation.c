@@ -93,13 +93,13 @@ static double hardswish_slope_of(double x)
         p[0] = first;                                                           \
         p[1] = second;                                                          \
     }
-NUMBERS(leaky_relu, tuff_alpha_params, tuff_number(params->alpha, 0.01f), 0)
-NUMBERS(elu, tuff_alpha_params, tuff_number(params->alpha, 1), 0)
-NUMBERS(selu, tuff_selu_params, tuff_number(params->alpha, 1.67326319f),
-        tuff_number(params->gamma, 1.05070102f))
+NUMBERS(leaky_relu, tuff_alpha_params, (float)tuff_number(params->alpha, 0.01f), 0)
+NUMBERS(elu, tuff_alpha_params, (float)tuff_number(params->alpha, 1), 0)
+NUMBERS(selu, tuff_selu_params, (float)tuff_number(params->alpha, 1.67326319f),
+        (float)tuff_number(params->gamma, 1.05070102f))
 NUMBERS(gelu, tuff_gelu_params, params->approximate == TUFF_GELU_TANH, 0)
-NUMBERS(hardsigmoid, tuff_hardsigmoid_params, tuff_number(params->alpha, 0.2f),
-        tuff_number(params->beta, 0.5f))
+NUMBERS(hardsigmoid, tuff_hardsigmoid_params, (float)tuff_number(params->alpha, 0.2f),
+        (float)tuff_number(params->beta, 0.5f))
 
 
 ACTIVATION(relu, RELU, x <= 0 ? 0 : x, x > 0, .whole = relu_whole, .by_y = true)
@@ -161,15 +161,15 @@ static void grad_tanh_grad(tuff_tape *t, const tuff_node *n, const tuff_var g[],
 static const char *const gelu_names[] = { "none", "tanh", NULL };
 
 #define ALPHA .params_size = sizeof(tuff_alpha_params),                         \
-    .params = { TUFF_FLOAT_MINUS_ZERO(tuff_alpha_params, alpha) }
+    .params = { TUFF_FLOAT_ZERO(tuff_alpha_params, alpha) }
 #define SELU .params_size = sizeof(tuff_selu_params),                           \
-    .params = { TUFF_FLOAT_MINUS_ZERO(tuff_selu_params, alpha),                         \
-                TUFF_FLOAT_MINUS_ZERO(tuff_selu_params, gamma) }
+    .params = { TUFF_FLOAT_ZERO(tuff_selu_params, alpha),                         \
+                TUFF_FLOAT_ZERO(tuff_selu_params, gamma) }
 #define GELU .params_size = sizeof(tuff_gelu_params),                           \
     .params = { TUFF_ENUM(tuff_gelu_params, approximate, gelu_names) }
 #define HARDSIGMOID .params_size = sizeof(tuff_hardsigmoid_params),             \
-    .params = { TUFF_FLOAT_MINUS_ZERO(tuff_hardsigmoid_params, alpha),                  \
-                TUFF_FLOAT_MINUS_ZERO(tuff_hardsigmoid_params, beta) }
+    .params = { TUFF_FLOAT_ZERO(tuff_hardsigmoid_params, alpha),                  \
+                TUFF_FLOAT_ZERO(tuff_hardsigmoid_params, beta) }
 
 #define OP(temperature, name_, onnx_, doc_, types_, ...)                        \
     const tuff_op tuff_op_##name_ = {                                           \

@@ -76,7 +76,7 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
 static float scale_of(const tuff_call *c)
 {
     const tuff_attention_params *p = c->params;
-    return p->scale != 0 ? p->scale : (float)(1 / sqrt((double)c->in[Q].dim[3]));
+    return (float)tuff_number(p->scale, 1 / sqrt((double)c->in[Q].dim[3]));
 }
 
 // ---- references ----------------------------------------------------------------------------
@@ -364,7 +364,7 @@ static tuff_cost cost(const tuff_call *c)
 
 #define FIELDS                                                                  \
     .params_size = sizeof(tuff_attention_params),                               \
-    .params = { TUFF_FLOAT_TINY(tuff_attention_params, scale),                  \
+    .params = { TUFF_FLOAT_ZERO(tuff_attention_params, scale),                  \
                 TUFF_BOOLEAN(tuff_attention_params, causal) }
 #define PORT(name_) { .name = name_, .dtypes = TUFF_FLOATS }
 #define MASK_PORT                                                               \

@@ -2,6 +2,7 @@
 // The launches are those of norm.h.
 #include "ops/norm.h"
 #include "ops/compose.h"
+#include <float.h>
 #include <math.h>
 
 enum { X, SCALE, B, MEAN, VAR };            // inputs of both forward ops
@@ -10,16 +11,17 @@ enum { G_X, G_DY, G_SCALE, G_SAVED };       // inputs of batch_norm_grad
 
 // ---- shapes --------------------------------------------------------------------------------
 
+// As small as a normal number may be: a channel of equals must not become 0 / 0.
 static double epsilon_of(const tuff_call *c)
 {
     const tuff_batch_norm_params *p = c->params;
-    return p->epsilon != 0 ? (double)p->epsilon : 1e-5;
+    return fmax(tuff_number(p->epsilon, 1e-5), FLT_MIN);
 }
 
 static double momentum_of(const tuff_call *c)
 {
     const tuff_batch_norm_params *p = c->params;
-    return p->momentum != 0 ? (double)p->momentum : 0.9;
+    return tuff_number(p->momentum, 0.9);
 }
 
 static size_t channels(const tuff_call *c) { return (size_t)c->in[X].dim[1]; }
@@ -347,8 +349,8 @@ const tuff_op tuff_op_batch_norm = {
     INPUTS,
     .out = { { .name = "y", .dtypes = TUFF_FLOATS, .alias = true } },
     .params_size = sizeof(tuff_batch_norm_params),
-    .params = { TUFF_FLOAT_TINY(tuff_batch_norm_params, epsilon),
-                TUFF_FLOAT_TINY(tuff_batch_norm_params, momentum) },
+    .params = { TUFF_FLOAT_ZERO(tuff_batch_norm_params, epsilon),
+                TUFF_FLOAT_ZERO(tuff_batch_norm_params, momentum) },
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel), TUFF_KERNEL("plain", plain) },
     .tol = { .f32 = 1e-6f }, .sample = { -2, 2 }, .cases = CASES
@@ -364,8 +366,8 @@ const tuff_op tuff_op_batch_norm_train = {
              { .name = "running_var", .dtypes = TUFF_FLOATS, .no_grad = true },
              { .name = "saved", .dtypes = TUFF_F32, .no_grad = true } },
     .params_size = sizeof(tuff_batch_norm_params),
-    .params = { TUFF_FLOAT_TINY(tuff_batch_norm_params, epsilon),
-                TUFF_FLOAT_TINY(tuff_batch_norm_params, momentum),
+    .params = { TUFF_FLOAT_ZERO(tuff_batch_norm_params, epsilon),
+                TUFF_FLOAT_ZERO(tuff_batch_norm_params, momentum),
                 TUFF_BOOLEAN(tuff_batch_norm_params, unbiased) },
     .infer = infer_train, .ref = ref_train, .units = units, .grad = grad_train,
     .cost = cost_train,
@@ -376,6 +378,7 @@ const tuff_op tuff_op_batch_norm_train = {
     // deviation: the difference of two means of squares would be seen to be wrong.
     .tol = { .f32 = 2e-6f }, .sample = { 6, 10 },
     .cases = TUFF_CASES("3x1 1 1 1 1", "31x5 5 5 5 5 momentum=0.5 unbiased=1",
+                        "7x5 5 5 5 5 momentum=0",
                         "2x7x13 7 7 7 7 epsilon=0.01", "3x6x4x8 6 6 6 6 unbiased=1",
                         "2x3x2x5x3 3 3 3 3", "5x3x37x29 3 3 3 3", "9x2x64x64 2 2 2 2",
                         "70001x1 1 1 1 1")

@@ -114,7 +114,7 @@ static void ref_mean(const tuff_ref *r)
 {
     const tuff_binarize_params *p = r->call->params;
     const tuff_axis a = axis_of(r->call);
-    const double factor = p->factor != 0 ? (double)p->factor : 1;
+    const double factor = tuff_number(p->factor, 1);
     for (size_t i = r->begin; i < r->end; i++)
         r->out[0][i] = (float)((double)tuff_mean_abs_ref(r, &a, -1, i) * factor);
 }
@@ -134,7 +134,7 @@ static bool plan_mean(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool
     const tuff_binarize_params *params = c->params;
     if (texel && !tuff_texel_floats(k, &c->in[0])) return false;
     const tuff_means f = {
-        .rows = axis_of(c), .limit = -1, .factor = params->factor != 0 ? params->factor : 1,
+        .rows = axis_of(c), .limit = -1, .factor = (float)tuff_number(params->factor, 1),
         .to = { .role = TUFF_ROLE_OUT, .kind = TUFF_BIND_STORAGE, .access = TUFF_WRITE },
         .texel = texel };
     return tuff_mean_abs_add(k, p, &f);
@@ -351,7 +351,7 @@ const tuff_op tuff_op_mean_abs = {
     .out = { { .name = "y" } },
     .params_size = sizeof(tuff_binarize_params),
     .params = { TUFF_POSITIVE(tuff_binarize_params, keep),
-                TUFF_FLOAT_TINY(tuff_binarize_params, factor) },
+                TUFF_FLOAT_ZERO(tuff_binarize_params, factor) },
     .infer = infer_mean, .units = rows, .ref = ref_mean,
     .variants = { TUFF_KERNEL("texel", texel_mean), TUFF_KERNEL("plain", plain_mean) },
     .tol = { .f32 = 5e-7f }, // parts are exact to an ulp; their sum, a quotient and a product

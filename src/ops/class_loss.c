@@ -35,8 +35,8 @@ tuff_class_loss tuff_class_loss_of(const tuff_call *c)
     tuff_class_loss g = { .rows = (size_t)x->dim[0], .cols = (size_t)x->dim[1], .step = 1,
                           .reduction = p->reduction, .ignored = (int64_t)p->ignore - 1,
                           .smoothing = (double)p->label_smoothing,
-                          .margin = p->margin != 0 ? (double)p->margin : 1,
-                          .temperature = p->temperature != 0 ? (double)p->temperature : 1 };
+                          .margin = tuff_number(p->margin, 1),
+                          .temperature = tuff_number(p->temperature, 1) };
     look_up(c, &g);
     for (int i = 2; i < x->rank; i++) g.step *= (size_t)x->dim[i];
     g.rows *= g.step;
@@ -59,11 +59,11 @@ static tuff_status check_params(const tuff_class_loss_params *p)
     TUFF_REQUIRE(p->label_smoothing >= 0 && p->label_smoothing <= 1, ARG,
                  "label_smoothing is %g, it must lie between 0 and 1",
                  (double)p->label_smoothing);
-    TUFF_REQUIRE(p->margin >= 0 && p->margin < HUGE_VALF, ARG,
-                 "margin is %g, it must be above 0 (0 means 1)", (double)p->margin);
-    TUFF_REQUIRE(p->temperature == 0 || (p->temperature >= 1e-3f && p->temperature <= 1e3f),
-                 ARG, "temperature is %g, it must lie between 1e-3 and 1e3 (0 means 1)",
-                 (double)p->temperature);
+    const double margin = tuff_number(p->margin, 1), heat = tuff_number(p->temperature, 1);
+    TUFF_REQUIRE(margin > 0 && margin < HUGE_VAL, ARG, "margin is %g, it must be above 0",
+                 margin);
+    TUFF_REQUIRE(heat >= (double)1e-3f && heat <= 1e3, ARG,
+                 "temperature is %g, it must lie between 1e-3 and 1e3", heat);
     return TUFF_OK;
 }
 

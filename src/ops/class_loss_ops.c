@@ -39,8 +39,8 @@ static void grad_kl_div(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 #define REDUCTION TUFF_ENUM(tuff_class_loss_params, reduction, tuff_loss_reductions)
 #define IGNORE    TUFF_COUNTED(tuff_class_loss_params, ignore, "ignore_index")
 #define SMOOTHING TUFF_FLOAT(tuff_class_loss_params, label_smoothing)
-#define MARGIN    TUFF_FLOAT(tuff_class_loss_params, margin)
-#define HEAT      TUFF_FLOAT(tuff_class_loss_params, temperature)
+#define MARGIN    TUFF_FLOAT_ZERO(tuff_class_loss_params, margin)
+#define HEAT      TUFF_FLOAT_ZERO(tuff_class_loss_params, temperature)
 
 // A few roundings an element, and short sums, or parts of them by trees.
 #define COMMON                                                                  \

@@ -5,7 +5,7 @@
 
 enum { X, LOW, HIGH };
 
-// A plain 0 is no bound, -0 is one at 0.
+// A plain 0 is no bound, TUFF_ZERO is one at 0.
 static bool is_given(float bound) { return bound != 0 || signbit(bound); }
 
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
@@ -139,8 +139,8 @@ const tuff_op tuff_op_clip = {
             { .name = "max", .dtypes = NUMBERS, .optional = true, .no_grad = true } },
     .out = { { .name = "y", .dtypes = NUMBERS, .alias = true } },
     .params_size = sizeof(tuff_clip_params),
-    .params = { TUFF_FLOAT_MINUS_ZERO(tuff_clip_params, min),
-                TUFF_FLOAT_MINUS_ZERO(tuff_clip_params, max) },
+    .params = { TUFF_FLOAT_ZERO(tuff_clip_params, min),
+                TUFF_FLOAT_ZERO(tuff_clip_params, max) },
     .infer = infer, .ref = ref, .units = tuff_elements, .grad = grad,
     .variants = { TUFF_KERNEL("texel", plan_texel), TUFF_KERNEL("plain", plan_plain) },
     .sample = { -4, 4 },

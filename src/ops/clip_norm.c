@@ -6,13 +6,13 @@
 static double max_norm(const tuff_call *c)
 {
     const tuff_clip_norm_params *p = c->params;
-    return p->max_norm != 0 ? p->max_norm : 1;
+    return tuff_number(p->max_norm, 1);
 }
 
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     TUFF_REQUIRE(max_norm(c) > 0 && max_norm(c) < HUGE_VAL, ARG,
-                 "max_norm is %g, it must be above 0 (0 means 1)", max_norm(c));
+                 "max_norm is %g, it must be above 0", max_norm(c));
     out[0] = c->in[0];
     out[1] = TUFF_SCALAR(TUFF_F32);
     return TUFF_OK;
@@ -61,7 +61,7 @@ const tuff_op tuff_op_clip_norm = {
     .out = { { .name = "y", .dtypes = TUFF_F32, .alias = true },
              { .name = "norm", .dtypes = TUFF_F32 } },
     .params_size = sizeof(tuff_clip_norm_params),
-    .params = { TUFF_FLOAT(tuff_clip_norm_params, max_norm) },
+    .params = { TUFF_FLOAT_ZERO(tuff_clip_norm_params, max_norm) },
     .infer = infer,
     .ref = ref,
     .variants = { TUFF_KERNEL("plain", plain) },

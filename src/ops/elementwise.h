@@ -41,12 +41,6 @@ void tuff_slope_ref(const tuff_ref *r);
 bool tuff_slope_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 bool tuff_slope_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 
-// A float of a params struct whose plain 0 means `otherwise`, while -0 means 0.
-static inline float tuff_number(float v, float otherwise)
-{
-    return v != 0 ? v : signbit(v) ? 0 : otherwise;
-}
-
 // ---- two elements ---------------------------------------------------------------------------
 
 // y = f(a, b) by binary.comp, with broadcasting; of bool whole numbers are 0 and 1.

@@ -1,7 +1,6 @@
 // Params structs <-> text; see fields.h.
 #include "ops/fields.h"
 #include "base/text.h"
-#include <float.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -198,8 +197,6 @@ static tuff_status parse_float(const reader *r)
     float v;
     if (!tuff_parse_float(r->value, &v)) return bad(r, "a finite number");
     if (r->field->zero && v == 0) v = TUFF_ZERO;
-    if (r->field->minus_zero && v == 0) v = -0.0f;
-    if (r->field->tiny && v == 0) v = FLT_MIN;
     put(r, &v, sizeof v);
     return TUFF_OK;
 }
@@ -428,7 +425,7 @@ static void emit_value(writer *w, const tuff_field *f, const unsigned char *from
     case TUFF_FIELD_INT64: emit(w, "%lld", (long long)v.i64); break;
     case TUFF_FIELD_UINT64: emit(w, "%llu", (unsigned long long)v.u64); break;
     case TUFF_FIELD_BOOL: emit(w, "1"); break; // a field that is 0 is not written
-    case TUFF_FIELD_FLOAT: emit_float(w, f->zero && v.f == TUFF_ZERO ? 0 : v.f); break;
+    case TUFF_FIELD_FLOAT: emit_float(w, f->zero && v.f == 0 ? 0 : v.f); break;
     case TUFF_FIELD_INTS: emit_ints(w, f, v.list, rank); break;
     case TUFF_FIELD_FLOATS: emit_floats(w, f, v.reals); break;
     case TUFF_FIELD_DIMS:

@@ -49,7 +49,7 @@ static uint32_t after_bits(const tuff_product *p)
            (has(p, p->residual) ? TUFF_AFTER_RESIDUAL : 0);
 }
 
-static float factor(float v) { return v == 0 ? 1 : v; }
+static float factor(float v) { return (float)tuff_number(v, 1); }
 
 // What follows the product is for gemm_sum.comp alone.
 static bool is_apart(const tuff_product *p)

@@ -33,7 +33,7 @@ typedef struct tuff_product {
     uint32_t bias_step;     // element i of y takes bias[i / bias_step % bias_n]
     uint32_t bias_n;
     bool apart;             // ... which is not how the first kernel would index it
-    float alpha, beta;      // factors of the product, and of bias and residual; 0: 1
+    float alpha, beta;      // factors of the product, and of bias and residual; 0 = 1
     bool fast;              // the call allows sums of f16
 } tuff_product;
 

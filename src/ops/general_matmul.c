@@ -7,7 +7,7 @@ enum { A, B, C };
 
 // ---- gemm ----------------------------------------------------------------------------------
 
-static float or_one(float v) { return v == 0 ? 1 : v; }
+static float or_one(float v) { return (float)tuff_number(v, 1); }
 
 static void gemm_shape(const tuff_call *c, tuff_matmul_shape *s)
 {
@@ -148,8 +148,8 @@ const tuff_op tuff_op_gemm = {
                   .offset = offsetof(tuff_gemm_params, trans_a) },
                 { .name = "trans_b", .type = TUFF_FIELD_BOOL, .onnx = "transB",
                   .offset = offsetof(tuff_gemm_params, trans_b) },
-                TUFF_FLOAT_TINY(tuff_gemm_params, alpha),
-                TUFF_FLOAT_TINY(tuff_gemm_params, beta),
+                TUFF_FLOAT_ZERO(tuff_gemm_params, alpha),
+                TUFF_FLOAT_ZERO(tuff_gemm_params, beta),
                 TUFF_BOOLEAN(tuff_gemm_params, fast) },
     .infer = gemm_infer, .ref = gemm_ref, .units = gemm_units, .cost = product_cost,
     .grad = gemm_grad, .variants = TUFF_MATMUL_KERNELS(gemm),
@@ -157,6 +157,7 @@ const tuff_op tuff_op_gemm = {
     .sample = { -1, 1 },
     .cases = TUFF_CASES("1x1 1x1", "33x17 17x29 29", "17x33 29x17 33x29 trans_a=1 trans_b=1",
                         "7x5 5x3 7x1 alpha=0.5 beta=2", "7x5 5x3 alpha=-1.5",
+                        "7x5 5x3 7x1 beta=0",
                         "131x67 67x129 129 beta=0.25", "5x300 300x7 [] trans_a=0",
                         "13x1 13x11 1x11 trans_a=1 alpha=3")
 };

@@ -110,18 +110,14 @@ typedef struct numbers {
     bool nadam;
 } numbers;
 
-static double value_of(float given, double when_zero)
-{
-    return given == TUFF_ZERO ? 0 : given != 0 ? given : when_zero;
-}
-
 static numbers numbers_of(const tuff_call *c)
 {
     const tuff_loss_scale_params *p = c->params;
-    return (numbers){ value_of(p->growth_factor, 2), value_of(p->backoff_factor, 0.5),
+    return (numbers){ tuff_number(p->growth_factor, 2), tuff_number(p->backoff_factor, 0.5),
                       p->growth_interval ? p->growth_interval : 2000,
-                      value_of(p->beta1, 0.9), value_of(p->beta2, 0.999),
-                      value_of(p->momentum_decay, 0), p->momentum_decay != 0 };
+                      tuff_number(p->beta1, 0.9), tuff_number(p->beta2, 0.999),
+                      tuff_number(p->momentum_decay, 0),
+                      p->momentum_decay != 0 || signbit(p->momentum_decay) };
 }
 
 static tuff_status loss_scale_infer(const tuff_call *c, tuff_desc out[])
@@ -230,8 +226,8 @@ const tuff_op tuff_op_loss_scale = {
     .out = { { .name = "after", .dtypes = TUFF_F32, .alias = true, .alias_in = 1 },
              { .name = "hyper", .dtypes = TUFF_F32, .alias = true, .alias_in = 2 } },
     .params_size = sizeof(tuff_loss_scale_params),
-    .params = { TUFF_FLOAT(tuff_loss_scale_params, growth_factor),
-                TUFF_FLOAT(tuff_loss_scale_params, backoff_factor),
+    .params = { TUFF_FLOAT_ZERO(tuff_loss_scale_params, growth_factor),
+                TUFF_FLOAT_ZERO(tuff_loss_scale_params, backoff_factor),
                 TUFF_INT(tuff_loss_scale_params, growth_interval),
                 TUFF_FLOAT_ZERO(tuff_loss_scale_params, beta1),
                 TUFF_FLOAT_ZERO(tuff_loss_scale_params, beta2),

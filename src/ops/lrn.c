@@ -3,6 +3,7 @@
 #include "ops/divide.h"
 #include "ops/ops.h"
 #include "abi/norm.h"
+#include <float.h>
 #include <math.h>
 
 enum { X, DY };
@@ -17,9 +18,9 @@ static numbers numbers_of(const tuff_call *c)
 {
     const tuff_lrn_params *p = c->params;
     const size_t size = p->size ? (size_t)p->size : 5;
-    return (numbers){ size, (p->alpha != 0 ? (double)p->alpha : 1e-4) / (double)size,
-                      p->beta != 0 ? (double)p->beta : 0.75,
-                      p->bias != 0 ? (double)p->bias : 1 };
+    return (numbers){ size, tuff_number(p->alpha, 1e-4) / (double)size,
+                      tuff_number(p->beta, 0.75),
+                      fmax(tuff_number(p->bias, 1), FLT_MIN) };
 }
 
 static tuff_status check(const tuff_call *c)
@@ -29,9 +30,9 @@ static tuff_status check(const tuff_call *c)
                  c->in[X].rank);
     TUFF_REQUIRE(p->size >= 0, ARG, "size is %d, it must be at least 1 (0 means 5)", p->size);
     TUFF_REQUIRE(p->alpha >= 0 && p->alpha < HUGE_VALF, ARG,
-                 "alpha is %g, it must be at least 0 (0 means 1e-4)", (double)p->alpha);
+                 "alpha is %g, it must be at least 0", (double)p->alpha);
     TUFF_REQUIRE(p->bias >= 0 && p->bias < HUGE_VALF, ARG,
-                 "bias is %g, it must be at least 0 (0 means 1)", (double)p->bias);
+                 "bias is %g, it must be at least 0", (double)p->bias);
     return TUFF_OK;
 }
 
@@ -201,8 +202,8 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 
 #define PARAMS                                                                  \
     .params_size = sizeof(tuff_lrn_params),                                     \
-    .params = { TUFF_POSITIVE(tuff_lrn_params, size), TUFF_FLOAT_TINY(tuff_lrn_params, alpha), \
-                TUFF_FLOAT_TINY(tuff_lrn_params, beta), TUFF_FLOAT_TINY(tuff_lrn_params, bias) }
+    .params = { TUFF_POSITIVE(tuff_lrn_params, size), TUFF_FLOAT_ZERO(tuff_lrn_params, alpha), \
+                TUFF_FLOAT_ZERO(tuff_lrn_params, beta), TUFF_FLOAT_ZERO(tuff_lrn_params, bias) }
 
 const tuff_op tuff_op_lrn = {
     .name = "lrn", .onnx = "LRN", PARAMS,

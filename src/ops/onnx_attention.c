@@ -123,7 +123,7 @@ static tuff_status read_attributes(heads *a)
                             "softmax_precision qk_matmul_output_mode"));
     a->causal = tuff_onnx_flag(a->c, "is_causal");
     TUFF_TRY(number(a->c, "scale", 0, &a->scale));
-    if (a->scale == 0 && tuff_onnx_get(&a->c->attrs, "scale")) a->scale = FLT_MIN;
+    if (a->scale == 0 && tuff_onnx_get(&a->c->attrs, "scale")) a->scale = TUFF_ZERO;
     TUFF_TRY(number(a->c, "softcap", 0, &a->cap));
     TUFF_REQUIRE(a->cap >= 0, ARG, "softcap is %g, it must be at least 0", (double)a->cap);
     TUFF_TRY(tuff_onnx_int(a->c, "qk_matmul_output_mode", RAW, &a->mode));
@@ -274,7 +274,7 @@ static tuff_status in_parts(heads *a, const tuff_tensor **y, const tuff_tensor *
 {
     const tuff_dtype type = a->q->desc.dtype;
     const tuff_tensor *q, *k, *v, *stage[4];
-    const float scale = a->scale != 0 ? a->scale : 1 / sqrtf((float)a->q->desc.dim[3]);
+    const float scale = (float)tuff_number(a->scale, 1 / sqrt((double)a->q->desc.dim[3]));
     TUFF_TRY(tuff_onnx_cast(a->c, a->q, TUFF_F32, &q));
     TUFF_TRY(tuff_onnx_cast(a->c, a->k, TUFF_F32, &k));
     TUFF_TRY(tuff_onnx_cast(a->c, a->v, TUFF_F32, &v));

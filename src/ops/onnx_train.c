@@ -44,8 +44,6 @@ static tuff_status read_scalar(tuff_stream *s, const tuff_onnx_call *c, int inpu
     return TUFF_OK;
 }
 
-static float or_zero(double v) { return v == 0 ? TUFF_ZERO : (float)v; }
-
 static tuff_status adagrad(const tuff_onnx_call *c, double rate, double t, step *s)
 {
     double decay, eps;
@@ -54,7 +52,7 @@ static tuff_status adagrad(const tuff_onnx_call *c, double rate, double t, step 
     s->op = "adagrad";
     s->states = 1;
     s->hyper[TUFF_HYPER_LR] = (float)(rate / (1 + t * decay));
-    s->p.eps = or_zero(eps);
+    s->p.eps = tuff_or_zero(eps);
     return TUFF_OK;
 }
 
@@ -72,9 +70,9 @@ static tuff_status adam(const tuff_onnx_call *c, double rate, double t, step *s)
     s->states = 2;
     s->hyper[TUFF_HYPER_LR] = (float)(t > 0 ? corrected : rate);
     s->keep = (float)(1 - post);
-    s->p.beta1 = or_zero(alpha);
-    s->p.beta2 = or_zero(beta);
-    s->p.eps = or_zero(eps);
+    s->p.beta1 = tuff_or_zero(alpha);
+    s->p.beta2 = tuff_or_zero(beta);
+    s->p.eps = tuff_or_zero(eps);
     return TUFF_OK;
 }
 
@@ -91,7 +89,7 @@ static tuff_status momentum(const tuff_onnx_call *c, double rate, double t, step
     s->states = 1;
     s->hyper[TUFF_HYPER_LR] = (float)rate;
     s->hyper[TUFF_HYPER_FIRST] = t == 0;
-    s->p.momentum = or_zero(alpha);
+    s->p.momentum = tuff_or_zero(alpha);
     s->p.dampening = (float)(1 - beta);
     return TUFF_OK;
 }

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "device/backend.h"
 #include "tuff_shaders.h"
+#include <math.h>
 #include <tuff/graph.h>
 
 enum {
@@ -242,13 +243,19 @@ typedef struct tuff_field {
     const char *onnx;         // ONNX's name of the attribute when it differs, else NULL
     bool added;               // axes: of the output, which has these beside the input's
     bool zero;                // TUFF_FIELD_FLOAT: 0 in the text is TUFF_ZERO in the struct
-    bool minus_zero;          // TUFF_FIELD_FLOAT: 0 in the text is -0 in the struct
     bool counted;             // TUFF_FIELD_INT: 1 + what ONNX's text says, 0 for what is below
                               // 0 there, which is as good as not given
-    bool tiny;                // TUFF_FIELD_FLOAT: 0 in the text is FLT_MIN in the struct
     tuff_field_range range;   // TUFF_FIELD_INT and _INTS
     tuff_field_length length; // TUFF_FIELD_INTS
 } tuff_field;
+
+// A number of a params struct whose plain 0 means `otherwise`, while TUFF_ZERO means 0; and the
+// number that stands in such a struct for v.
+static inline double tuff_number(float v, double otherwise)
+{
+    return v != 0 ? (double)v : signbit(v) ? 0 : otherwise;
+}
+static inline float tuff_or_zero(double v) { return v == 0 ? TUFF_ZERO : (float)v; }
 
 #define TUFF_FIELD_AT(kind, type_, name_)                                       \
     { .name = #name_, .type = (kind), .offset = offsetof(type_, name_) }
@@ -269,17 +276,10 @@ typedef struct tuff_field {
 #define TUFF_BOOLEAN(type, name) TUFF_FIELD_AT(TUFF_FIELD_BOOL, type, name)
 #define TUFF_FLOAT(type, name) TUFF_FIELD_AT(TUFF_FIELD_FLOAT, type, name)
 #define TUFF_DTYPE(type, name) TUFF_FIELD_AT(TUFF_FIELD_DTYPE, type, name)
+// A number whose 0 in the struct is a default that is another number (tuff_number).
 #define TUFF_FLOAT_ZERO(type_, name_)                                           \
     { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
       .zero = true }
-// The same for numbers that may be negative, so that no other number is left to ask for 0.
-#define TUFF_FLOAT_MINUS_ZERO(type_, name_)                                     \
-    { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
-      .minus_zero = true }
-// The same for numbers that are added to or multiplied by others, where 2^-126 does as 0.
-#define TUFF_FLOAT_TINY(type_, name_)                                           \
-    { .name = #name_, .type = TUFF_FIELD_FLOAT, .offset = offsetof(type_, name_), \
-      .tiny = true }
 #define TUFF_AXIS(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXIS, type, name)
 #define TUFF_AXES(type, name)  TUFF_FIELD_AT(TUFF_FIELD_AXES, type, name)
 #define TUFF_NEW_AXIS(type_, name_)                                             \

@@ -45,7 +45,7 @@ static tuff_loss_kind kind_of(const tuff_call *c)
 static double delta_of(const tuff_call *c)
 {
     const tuff_pointwise_params *p = c->params;
-    return p->delta != 0 ? (double)p->delta : 1;
+    return tuff_number(p->delta, 1);
 }
 
 static tuff_loss_reduction reduction_of(const tuff_call *c)
@@ -98,8 +98,8 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
                  "reduction is %d, expected 0 to 2", p->reduction);
     TUFF_REQUIRE(p->kind >= 0 && p->kind <= TUFF_BCE_WITH_LOGITS, ARG,
                  "kind is %d, expected 0 to %d", p->kind, TUFF_BCE_WITH_LOGITS);
-    TUFF_REQUIRE(p->delta >= 0 && p->delta < HUGE_VALF, ARG,
-                 "delta is %g, it must be above 0 (0 means 1)", (double)p->delta);
+    TUFF_REQUIRE(delta_of(c) > 0 && delta_of(c) < HUGE_VAL, ARG,
+                 "delta is %g, it must be above 0", delta_of(c));
     TUFF_TRY(same_shape(&c->in[X], &c->in[TARGET], "target"));
     TUFF_TRY(check_weight(c, WEIGHT, "weight"));
     TUFF_TRY(check_weight(c, POS_WEIGHT, "pos_weight"));
@@ -340,7 +340,7 @@ static void prepare(const tuff_call *c, void *const in[])
 #define REDUCTION TUFF_ENUM(tuff_pointwise_params, reduction, tuff_loss_reductions)
 #define DELTA(name_)                                                            \
     { .name = (name_), .type = TUFF_FIELD_FLOAT,                                \
-      .offset = offsetof(tuff_pointwise_params, delta) }
+      .offset = offsetof(tuff_pointwise_params, delta), .zero = true }
 #define X_AND_TARGET                                                            \
     { .name = "x", .dtypes = TUFF_FLOATS },                                     \
     { .name = "target", .dtypes = TUFF_FLOATS, .no_grad = true }

@@ -226,7 +226,7 @@ static tuff_cost cost(const tuff_call *c)
           .onnx = "coordinate_transformation_mode" },                           \
         { .name = "nearest", .type = TUFF_FIELD_ENUM, .names = nearests,        \
           .offset = offsetof(tuff_resize_params, nearest), .onnx = "nearest_mode" }, \
-        TUFF_FLOAT_TINY(tuff_resize_params, cubic_coeff_a),                     \
+        TUFF_FLOAT_ZERO(tuff_resize_params, cubic_coeff_a),                     \
         TUFF_BOOLEAN(tuff_resize_params, exclude_outside)
 
 const tuff_op tuff_op_resize = {

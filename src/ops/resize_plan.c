@@ -149,7 +149,7 @@ tuff_resizing tuff_resize_good(const tuff_resize_params *p, const tuff_desc *x)
 
 float tuff_resize_cubic(const tuff_resize_params *p)
 {
-    return p->cubic_coeff_a != 0 ? p->cubic_coeff_a : -0.75f;
+    return (float)tuff_number(p->cubic_coeff_a, -0.75);
 }
 
 // ---- one axis as a shader sees it ----------------------------------------------------------

@@ -1,6 +1,7 @@
 // layer_norm, rms_norm, group_norm and instance_norm: rows that lie one behind the other are
 // normalised, and what a row is they differ in. Gradients: row_norm_grad.c.
 #include "ops/row_norm.h"
+#include <float.h>
 #include <math.h>
 
 enum { X, SCALE, B };
@@ -81,11 +82,12 @@ static int groups_of(const tuff_call *c)
     return p->num_groups ? p->num_groups : 1;
 }
 
-// All three params structs begin with epsilon.
+// All three params structs begin with epsilon. It is never 0: a row of equals must not become
+// 0 / 0.
 static double epsilon_of(const tuff_call *c)
 {
     const float *epsilon = c->params;
-    return *epsilon != 0 ? (double)*epsilon : 1e-5;
+    return fmax(tuff_number(*epsilon, 1e-5), FLT_MIN);
 }
 
 static tuff_norm layer_of(const tuff_call *c)
@@ -346,7 +348,7 @@ const tuff_op tuff_op_layer_norm = {
     .in = { IN, PARAM("scale"), PARAM("B") },
     .out = { OUT, STAT("mean"), STAT("inv_std_dev") },
     .params_size = sizeof(tuff_layer_norm_params),
-    .params = { TUFF_FLOAT_TINY(tuff_layer_norm_params, epsilon),
+    .params = { TUFF_FLOAT_ZERO(tuff_layer_norm_params, epsilon),
                 TUFF_AXIS(tuff_layer_norm_params, axis) },
     .infer = infer_layer, .ref = ref_layer, .units = units, .cost = cost,
     .grad = grad_layer, JUDGED,
@@ -361,7 +363,7 @@ const tuff_op tuff_op_rms_norm = {
     .doc = "y = x / sqrt(mean of x^2 + epsilon) scale, each over the dims from `axis` on",
     .in = { IN, PARAM("scale") }, .out = { OUT, STAT("inv_rms") },
     .params_size = sizeof(tuff_layer_norm_params),
-    .params = { TUFF_FLOAT_TINY(tuff_layer_norm_params, epsilon),
+    .params = { TUFF_FLOAT_ZERO(tuff_layer_norm_params, epsilon),
                 TUFF_AXIS(tuff_layer_norm_params, axis) },
     .infer = infer_layer, .ref = ref_rms, .units = units, .cost = cost, .grad = grad_rms,
     .tol = { .f32 = 2e-6f }, .sample = { -2, 2 },
@@ -377,7 +379,7 @@ const tuff_op tuff_op_group_norm = {
     .in = { IN, PARAM("scale"), PARAM("B") },
     .out = { OUT, STAT("mean"), STAT("inv_std_dev") },
     .params_size = sizeof(tuff_group_norm_params),
-    .params = { TUFF_FLOAT_TINY(tuff_group_norm_params, epsilon),
+    .params = { TUFF_FLOAT_ZERO(tuff_group_norm_params, epsilon),
                 TUFF_POSITIVE(tuff_group_norm_params, num_groups) },
     .infer = infer_group, .ref = ref_images, .units = units, .cost = cost,
     .grad = grad_images, JUDGED,
@@ -394,7 +396,7 @@ const tuff_op tuff_op_instance_norm = {
     .in = { IN, PARAM("scale"), PARAM("B") },
     .out = { OUT, STAT("mean"), STAT("inv_std_dev") },
     .params_size = sizeof(tuff_instance_norm_params),
-    .params = { TUFF_FLOAT_TINY(tuff_instance_norm_params, epsilon) },
+    .params = { TUFF_FLOAT_ZERO(tuff_instance_norm_params, epsilon) },
     .infer = infer_instance, .ref = ref_images, .units = units, .cost = cost,
     .grad = grad_images,
     JUDGED,

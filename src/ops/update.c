@@ -37,19 +37,14 @@ const tuff_rule *tuff_rule_of(const char *name)
 
 // ---- params --------------------------------------------------------------------------------
 
-static double value_of(float given, double when_zero)
-{
-    return given == TUFF_ZERO ? 0 : given != 0 ? given : when_zero;
-}
-
 tuff_rule_numbers tuff_rule_numbers_of(const tuff_rule *r, const tuff_update_params *p)
 {
     const bool decoupled = r->decoupled || p->decoupled;
     return (tuff_rule_numbers){
-        .momentum = value_of(p->momentum, r->momentum), .dampening = p->dampening,
-        .alpha = value_of(p->alpha, 0.99), .beta1 = value_of(p->beta1, 0.9),
-        .beta2 = value_of(p->beta2, r->beta2), .eps = value_of(p->eps, r->eps),
-        .momentum_decay = value_of(p->momentum_decay, 0.004),
+        .momentum = tuff_number(p->momentum, r->momentum), .dampening = p->dampening,
+        .alpha = tuff_number(p->alpha, 0.99), .beta1 = tuff_number(p->beta1, 0.9),
+        .beta2 = tuff_number(p->beta2, r->beta2), .eps = tuff_number(p->eps, r->eps),
+        .momentum_decay = tuff_number(p->momentum_decay, 0.004),
         .weight_decay = decoupled ? 0 : p->weight_decay,
         .decoupled = decoupled ? p->weight_decay : 0, .l1 = p->l1,
         .clip_value = p->clip_value,
@@ -58,7 +53,7 @@ tuff_rule_numbers tuff_rule_numbers_of(const tuff_rule *r, const tuff_update_par
 
 static tuff_status check_part(const char *name, float value)
 {
-    TUFF_REQUIRE((value >= 0 && value < 1) || value == TUFF_ZERO, ARG,
+    TUFF_REQUIRE(value >= 0 && value < 1, ARG,
                  "%s is %g, it must be at least 0 and below 1", name, (double)value);
     return TUFF_OK;
 }
@@ -76,9 +71,8 @@ static tuff_status check_params(const tuff_rule *r, const tuff_update_params *p)
     TUFF_TRY(check_part("alpha", p->alpha));
     TUFF_TRY(check_part("beta1", p->beta1));
     TUFF_TRY(check_part("beta2", p->beta2));
-    if (p->eps != TUFF_ZERO) TUFF_TRY(check_size("eps", p->eps));
-    if (p->momentum_decay != TUFF_ZERO)
-        TUFF_TRY(check_size("momentum_decay", p->momentum_decay));
+    TUFF_TRY(check_size("eps", p->eps));
+    TUFF_TRY(check_size("momentum_decay", p->momentum_decay));
     TUFF_TRY(check_size("weight_decay", p->weight_decay));
     TUFF_TRY(check_size("l1", p->l1));
     TUFF_TRY(check_size("clip_value", p->clip_value));

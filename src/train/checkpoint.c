@@ -142,7 +142,8 @@ tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_mo
     for (int i = 0; i < NUMBERS; i++) {
         double value;
         TUFF_TRY(tuff_in_float(file, numbers[i].key, &value));
-        *number_of(&all.optimizer, i) = (float)value;
+        // None is below 0: a -1 in a file asks for 0 too.
+        *number_of(&all.optimizer, i) = value == -1 ? TUFF_ZERO : (float)value;
     }
     TUFF_TRY(tuff_in_int(file, "train.decoupled", 0, 1, &decoupled));
     TUFF_TRY(tuff_in_int(file, "train.epochs", 1, 1000000, &epochs));

@@ -71,15 +71,9 @@ static tuff_status check(const char *name, float x, range r)
     return TUFF_OK;
 }
 
-// Likewise a number that TUFF_ZERO may stand in the place of.
-static tuff_status check_or_zero(const char *name, float x, range r)
-{
-    return x == TUFF_ZERO ? TUFF_OK : check(name, x, r);
-}
-
 static void fill(float *x, double standard)
 {
-    if (*x == 0) *x = standard == 0 ? TUFF_ZERO : (float)standard;
+    *x = tuff_or_zero(tuff_number(*x, standard));
 }
 
 static double standard_lr(tuff_optimizer_kind kind)
@@ -109,15 +103,15 @@ tuff_status tuff_optimizer_fill(tuff_optimizer *o)
     fill(&o->momentum_decay, n.momentum_decay);
     fill(&o->eps, n.eps);
     TUFF_TRY(check("lr", o->lr, ABOVE_ZERO));
-    TUFF_TRY(check_or_zero("momentum", o->momentum, BELOW_ONE));
+    TUFF_TRY(check("momentum", o->momentum, BELOW_ONE));
     TUFF_TRY(check("dampening", o->dampening, BELOW_ONE));
     TUFF_REQUIRE(o->dampening == 0 || o->kind == TUFF_MOMENTUM, ARG,
                  "train: dampening is %g, only momentum takes one", (double)o->dampening);
-    TUFF_TRY(check_or_zero("alpha", o->alpha, BELOW_ONE));
-    TUFF_TRY(check_or_zero("beta1", o->beta1, BELOW_ONE));
-    TUFF_TRY(check_or_zero("beta2", o->beta2, BELOW_ONE));
-    TUFF_TRY(check_or_zero("momentum_decay", o->momentum_decay, FROM_ZERO));
-    TUFF_TRY(check_or_zero("eps", o->eps, ABOVE_ZERO));
+    TUFF_TRY(check("alpha", o->alpha, BELOW_ONE));
+    TUFF_TRY(check("beta1", o->beta1, BELOW_ONE));
+    TUFF_TRY(check("beta2", o->beta2, BELOW_ONE));
+    TUFF_TRY(check("momentum_decay", o->momentum_decay, FROM_ZERO));
+    TUFF_TRY(check("eps", o->eps, FROM_ZERO));
     TUFF_TRY(check("weight_decay", o->weight_decay, FROM_ZERO));
     TUFF_TRY(check("l1", o->l1, FROM_ZERO));
     TUFF_TRY(check("clip_value", o->clip_value, FROM_ZERO));

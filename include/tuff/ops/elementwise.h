@@ -140,7 +140,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_affine(tuff_stream *s, const tuff_tensor *x
                                             tuff_tensor *y, const tuff_affine_params *p);
 
 typedef struct tuff_alpha_params {
-    float alpha; // 0: 0.01 in leaky_relu, 1 in the others; -0.0f: 0
+    float alpha; // 0 = 0.01 in leaky_relu, 1 in the others
 } tuff_alpha_params;
 // leaky_relu: x where x >= 0, else alpha x. elu: x, else alpha (e^x - 1). celu: x, else
 // alpha (e^(x / alpha) - 1). thresholded_relu: x where x > alpha, else 0.
@@ -155,7 +155,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_thresholded_relu(tuff_stream *s, const tuff
                                                       const tuff_alpha_params *p);
 
 typedef struct tuff_selu_params {
-    float alpha, gamma; // 0: 1.67326319 and 1.05070102 (Klambauer et al., 2017)
+    float alpha, gamma; // 0 = 1.67326319 and 1.05070102 (Klambauer et al., 2017)
 } tuff_selu_params;
 // y = gamma elu(x, alpha).
 TUFF_API TUFF_CHECK tuff_status tuff_selu(tuff_stream *s, const tuff_tensor *x, tuff_tensor *y,
@@ -171,7 +171,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_gelu(tuff_stream *s, const tuff_tensor *x, 
                                           const tuff_gelu_params *p);
 
 typedef struct tuff_hardsigmoid_params {
-    float alpha, beta; // 0: 0.2 and 0.5; PyTorch has alpha = 1 / 6
+    float alpha, beta; // 0 = 0.2 and 0.5; PyTorch has alpha = 1 / 6
 } tuff_hardsigmoid_params;
 // y = max(0, min(1, alpha x + beta)).
 TUFF_API TUFF_CHECK tuff_status tuff_hardsigmoid(tuff_stream *s, const tuff_tensor *x,
@@ -179,7 +179,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_hardsigmoid(tuff_stream *s, const tuff_tens
                                                  const tuff_hardsigmoid_params *p);
 
 typedef struct tuff_clip_params {
-    float min, max; // 0: no bound; -0.0f: a bound at 0
+    float min, max; // 0 = no bound, TUFF_ZERO a bound at 0
 } tuff_clip_params;
 // y = min(max(x, min), max), of floats, i32, u32, i8 and u8 (bounds of whole numbers are
 // rounded inwards). Bounds are params, or tensors of one element and x's type, of which one may

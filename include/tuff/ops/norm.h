@@ -6,10 +6,10 @@
 // What <tuff/ops.h> says of all ops holds for these.
 
 typedef struct tuff_batch_norm_params {
-    float epsilon;  // added to the variance; 0 means 1e-5
+    float epsilon;  // added to the variance; 0 = 1e-5, TUFF_ZERO as little as 2^-126
     // Training only.
     float momentum; // part of the running statistics that is kept (ONNX's: 1 - PyTorch's);
-                    // 0 means 0.9. To keep nothing, a number too small to matter.
+                    // 0 = 0.9
     bool unbiased;  // running_var takes in the variance times n / (n - 1), as in PyTorch;
                     // ONNX's does not. n: elements of a channel
 } tuff_batch_norm_params;
@@ -40,7 +40,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_batch_norm_grad(
 // ---- rows: each example, or parts of it, by itself -----------------------------------------
 
 typedef struct tuff_layer_norm_params {
-    float epsilon; // 0 means 1e-5
+    float epsilon; // 0 = 1e-5
     int axis;      // first dim of those that are normalised together, counted from the
                    // innermost: 0 = the last alone
 } tuff_layer_norm_params;
@@ -62,8 +62,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_rms_norm(tuff_stream *s, const tuff_tensor 
                                               const tuff_layer_norm_params *p);
 
 typedef struct tuff_group_norm_params {
-    float epsilon;  // 0 means 1e-5
-    int num_groups; // divides C; 0 means 1
+    float epsilon;  // 0 = 1e-5
+    int num_groups; // divides C; 0 = 1
 } tuff_group_norm_params;
 // x [N, C, ...], its channels in num_groups groups of neighbours, each normalised with all its
 // elements of one image (ONNX GroupNormalization; Wu and He, 1803.08494). scale and b [C], or
@@ -76,7 +76,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_group_norm(tuff_stream *s, const tuff_tenso
                                                 const tuff_group_norm_params *p);
 
 typedef struct tuff_instance_norm_params {
-    float epsilon; // 0 means 1e-5
+    float epsilon; // 0 = 1e-5
 } tuff_instance_norm_params;
 // The same with a group a channel (ONNX InstanceNormalization; Ulyanov et al., 1607.08022).
 TUFF_API TUFF_CHECK tuff_status tuff_instance_norm(
@@ -115,9 +115,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_lp_norm(tuff_stream *s, const tuff_tensor *
 
 typedef struct tuff_lrn_params {
     int size;    // channels in a window; 0 means 5
-    float alpha; // 0 means 1e-4
-    float beta;  // 0 means 0.75
-    float bias;  // 0 means 1
+    float alpha; // 0 = 1e-4
+    float beta;  // 0 = 0.75
+    float bias;  // 0 = 1
 } tuff_lrn_params;
 // y = x / (bias + alpha / size (sum of x^2 over the window))^beta; the window of channel c goes
 // from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2) (ONNX LRN; Krizhevsky et al.,
