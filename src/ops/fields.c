@@ -256,6 +256,8 @@ static tuff_status parse_axes(const reader *r)
     TUFF_TRY(read_list(r, TUFF_MAX_DIMS, v, &n));
     for (int i = 0; i < n; i++) {
         TUFF_TRY(turn_axis(r, v[i], n, &axis));
+        TUFF_REQUIRE(!(mask >> axis & 1), FORMAT, "'%s': axis %lld is named twice", r->word,
+                     (long long)v[i]);
         mask |= 1u << axis;
     }
     put(r, &mask, sizeof mask);

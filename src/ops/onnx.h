@@ -35,6 +35,9 @@ tuff_status tuff_onnx_rename(tuff_onnx_attrs *a, const char *from, const char *t
 // Numbers of "[1, -2, 3]" or "1,-2,3"; how many there were, at most `most`.
 int tuff_onnx_ints(const char *value, int64_t v[], int most);
 
+// How many numbers a list has, of any kind; -1 where it is not given.
+int tuff_onnx_length(const tuff_onnx_attrs *a, const char *name);
+
 // A call on its way: the inputs that are still tensors, and the attributes.
 typedef struct tuff_onnx_call {
     tuff_stream *stream;
@@ -100,7 +103,7 @@ tuff_status tuff_onnx_broadcast(tuff_onnx_call *c);    // Add: broadcast and axi
 tuff_status tuff_onnx_old_slope(tuff_onnx_call *c);    // PRelu: a slope a channel
 tuff_status tuff_onnx_old_gemm(tuff_onnx_call *c);     // broadcast
 tuff_status tuff_onnx_old_cast(tuff_onnx_call *c);     // types by their names
-tuff_status tuff_onnx_old_pad(tuff_onnx_call *c);      // paddings, value
+tuff_status tuff_onnx_pad(tuff_onnx_call *c);          // paddings, value
 tuff_status tuff_onnx_old_upsample(tuff_onnx_call *c); // width_scale, height_scale
 tuff_status tuff_onnx_old_tile(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 tuff_status tuff_onnx_old_dropout(tuff_onnx_call *c, tuff_tensor *out[], int *nout);

@@ -66,6 +66,15 @@ int tuff_onnx_ints(const char *value, int64_t v[], int most)
     return n;
 }
 
+int tuff_onnx_length(const tuff_onnx_attrs *a, const char *name)
+{
+    const char *s = tuff_onnx_get(a, name);
+    if (!s) return -1;
+    int n = strcspn(s, "0123456789") < strlen(s);
+    for (; *s; s++) n += *s == ',';
+    return n;
+}
+
 tuff_status tuff_onnx_rename(tuff_onnx_attrs *a, const char *from, const char *to)
 {
     const char *value = tuff_onnx_get(a, from);
@@ -197,6 +206,7 @@ tuff_status tuff_onnx_many(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
     int most = 0;
     while (op->in[most].name) most++;
     if (c->nin <= most) return tuff_onnx_records(c, out, nout);
+    TUFF_TRY(tuff_onnx_only(c, op == &tuff_op_concat ? "axis" : ""));
     const tuff_dtype type = c->in[0] ? c->in[0]->desc.dtype : 0;
     for (int i = 0; i < c->nin; i++)
         TUFF_REQUIRE(c->in[i] && c->in[i]->desc.dtype == type, DTYPE,

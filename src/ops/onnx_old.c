@@ -106,12 +106,18 @@ tuff_status tuff_onnx_old_cast(tuff_onnx_call *c)
     return TUFF_OK; // today's way, or refused with a list of what there is
 }
 
-tuff_status tuff_onnx_old_pad(tuff_onnx_call *c)
+// Until opset 10 all were attributes, in the first one under another name.
+tuff_status tuff_onnx_pad(tuff_onnx_call *c)
 {
-    TUFF_TRY(tuff_onnx_rename(&c->attrs, "paddings", "pads"));
-    TUFF_TRY(tuff_onnx_rename(&c->attrs, "value", "constant_value"));
-    TUFF_REQUIRE(tuff_onnx_get(&c->attrs, "pads"), ARG, "%s is missing, ONNX has no default "
-                 "for it", c->opset < 2 ? "paddings" : "pads");
+    TUFF_TRY(needs(c, 1));
+    if (c->opset < 2) TUFF_TRY(tuff_onnx_rename(&c->attrs, "paddings", "pads"));
+    if (c->opset < 11) TUFF_TRY(tuff_onnx_rename(&c->attrs, "value", "constant_value"));
+    const int axes = tuff_onnx_length(&c->attrs, "axes");
+    const int want = 2 * (axes < 0 ? c->in[0]->desc.rank : axes);
+    const int pads = tuff_onnx_length(&c->attrs, "pads");
+    TUFF_REQUIRE(pads >= 0, ARG, "%s is missing, ONNX has no default for it",
+                 c->opset < 2 ? "paddings" : "pads");
+    TUFF_REQUIRE(pads == want, ARG, "pads has %d numbers, it must have %d", pads, want);
     return TUFF_OK;
 }
 
@@ -148,6 +154,7 @@ tuff_status tuff_onnx_old_tile(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
     tuff_tile_params p = { { 0 } };
     const tuff_tensor *y;
     TUFF_TRY(needs(c, 3));
+    TUFF_TRY(tuff_onnx_only(c, ""));
     TUFF_TRY(scalar(c, 1, "tiles", &tiles));
     TUFF_TRY(scalar(c, 2, "axis", &axis));
     const int rank = c->in[0]->desc.rank;

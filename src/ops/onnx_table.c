@@ -45,6 +45,26 @@ static tuff_status fix_quantize(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
+// Lists of as many numbers as there are axes, or dims; 0 for an end is no way to ask for all.
+static tuff_status fix_slice(tuff_onnx_call *c)
+{
+    static const char *const others[] = { "ends", "axes", "steps" };
+    const int n = tuff_onnx_length(&c->attrs, "starts");
+    int64_t ends[TUFF_MAX_DIMS], steps[TUFF_MAX_DIMS];
+    for (int i = 0; i < 3; i++) {
+        const int m = tuff_onnx_length(&c->attrs, others[i]);
+        TUFF_REQUIRE(m < 0 || m == n, ARG, "starts has %d numbers and %s %d, they must be as "
+                     "many", n, others[i], m);
+    }
+    const char *step = tuff_onnx_get(&c->attrs, "steps");
+    const int read = tuff_onnx_ints(tuff_onnx_get(&c->attrs, "ends"), ends, TUFF_MAX_DIMS);
+    const int given = step ? tuff_onnx_ints(step, steps, TUFF_MAX_DIMS) : 0;
+    for (int i = 0; i < read; i++)
+        TUFF_REQUIRE(ends[i] || (i < given && steps[i] < 0), SHAPE,
+                     "ends[%d] is 0, which leaves nothing: there are no empty tensors here", i);
+    return TUFF_OK;
+}
+
 // Antialiasing is not done here, nor are proportions kept; linear was once bilinear.
 static tuff_status fix_resize(tuff_onnx_call *c)
 {
@@ -57,8 +77,26 @@ static tuff_status fix_resize(tuff_onnx_call *c)
                  "keep_aspect_ratio_policy is %s, only stretch is taken", keep);
     tuff_onnx_drop(&c->attrs, "antialias");
     tuff_onnx_drop(&c->attrs, "keep_aspect_ratio_policy");
+    const int sizes = tuff_onnx_length(&c->attrs, "sizes");
+    const int scales = tuff_onnx_length(&c->attrs, "scales");
+    const int axes = tuff_onnx_length(&c->attrs, "axes");
+    TUFF_REQUIRE(c->nin && c->in[0], ARG, "input 0 is missing");
+    const int want = axes < 0 ? c->in[0]->desc.rank : axes;
+    TUFF_REQUIRE((sizes < 0) != (scales < 0), ARG, "scales and sizes are both %s, one of them "
+                 "must be", sizes < 0 ? "missing" : "given");
+    TUFF_REQUIRE(sizes + scales + 1 == want, ARG, "%s has %d numbers, it must have %d",
+                 sizes < 0 ? "scales" : "sizes", sizes + scales + 1, want);
     if (mode && strcmp(mode, "bilinear") == 0)
         return tuff_onnx_set(&c->attrs, "mode", "linear");
+    return TUFF_OK;
+}
+
+// Scales may be of 16 bits.
+static tuff_status fix_scales(tuff_onnx_call *c)
+{
+    for (int i = 1; i < c->nin; i++)
+        if (c->in[i] && c->in[i]->desc.dtype & (TUFF_F16 | TUFF_BF16))
+            TUFF_TRY(tuff_onnx_cast(c, c->in[i], TUFF_F32, &c->in[i]));
     return TUFF_OK;
 }
 
@@ -83,6 +121,7 @@ static tuff_status cast_like(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
     const tuff_tensor *y;
     TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "it has two inputs");
+    TUFF_TRY(tuff_onnx_only(c, "saturate round_mode"));
     TUFF_TRY(tuff_onnx_cast(c, c->in[0], c->in[1]->desc.dtype, &y));
     TUFF_TRY(y == c->in[0] ? tuff_onnx_op(c, &tuff_op_identity, c->in, 1, NULL, &y) : TUFF_OK);
     *nout = 1;
@@ -93,6 +132,7 @@ static tuff_status cast_like(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 static tuff_status shape_of(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
 {
     TUFF_REQUIRE(c->nin == 1 && c->in[0], ARG, "it has one input");
+    TUFF_TRY(tuff_onnx_only(c, "start end"));
     const tuff_desc *x = &c->in[0]->desc;
     const bool size = strcmp(c->op, "Size") == 0;
     int64_t end[2];
@@ -131,6 +171,7 @@ static tuff_status pow_of_two_types(tuff_onnx_call *c, tuff_tensor *out[], int *
     const tuff_tensor *in[2] = { NULL }, *y;
     TUFF_REQUIRE(c->nin == 2 && c->in[0] && c->in[1], ARG, "it has two inputs");
     if (c->opset < 7) TUFF_TRY(tuff_onnx_broadcast(c));
+    TUFF_TRY(tuff_onnx_only(c, ""));
     const tuff_dtype base = c->in[0]->desc.dtype, other = c->in[1]->desc.dtype;
     const tuff_dtype type = base == other ? base
                           : (base | other) & TUFF_FLOATS ? TUFF_F32 : base;
@@ -219,14 +260,15 @@ static const tuff_onnx_rule rules[] = {
       .fix = fix_top_k },
     { .op = "CumSum", .inputs = "1:axis", .needs = "axis" },
     { .op = "Reshape", .inputs = "1:shape", .needs = "shape", .fix = fix_reshape },
-    { .op = "Slice", .inputs = "1:starts 2:ends 3:axes 4:steps", .needs = "starts ends" },
+    { .op = "Slice", .inputs = "1:starts 2:ends 3:axes 4:steps", .needs = "starts ends",
+      .fix = fix_slice },
     { .op = "Expand", .inputs = "1:shape", .needs = "shape" },
     { .op = "Tile", .to = 5, .run = tuff_onnx_old_tile },
     { .op = "Tile", .inputs = "1:repeats", .needs = "repeats" },
     { .op = "Squeeze", .inputs = "1:axes" },
     { .op = "Unsqueeze", .inputs = "1:axes", .needs = "axes" },
-    { .op = "Pad", .to = 10, .fix = tuff_onnx_old_pad },
-    { .op = "Pad", .inputs = "1:pads 2:constant_value 3:axes", .needs = "pads" },
+    { .op = "Pad", .to = 10, .fix = tuff_onnx_pad },
+    { .op = "Pad", .inputs = "1:pads 2:constant_value 3:axes", .fix = tuff_onnx_pad },
     { .op = "Split", .inputs = "1:split", .defaults = "axis=0", .fix = fix_split },
     { .op = "Trilu", .inputs = "1:k" },
     { .op = "Gather", .defaults = "axis=0" },
@@ -240,7 +282,7 @@ static const tuff_onnx_rule rules[] = {
       .fix = fix_max_pool },
     POOL("AveragePool"), POOL("LpPool"),
     { .op = "SoftmaxCrossEntropyLoss", .fix = fix_cross_entropy },
-    { .op = "Resize", .to = 10, .inputs = "1:scales",
+    { .op = "Resize", .to = 10, .inputs = "1:scales", .fix = fix_resize,
       .defaults = "coordinate_transformation_mode=asymmetric nearest_mode=floor" },
     { .op = "Resize", .inputs = "1:roi 2:scales 3:sizes",
       .dropped = "roi extrapolation_value", .fix = fix_resize },
@@ -255,6 +297,7 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Momentum", .run = tuff_onnx_update },
     { .op = "ConvInteger", .run = tuff_onnx_quant_conv },
     { .op = "QLinearConv", .run = tuff_onnx_quant_conv },
+    { .op = "QLinearMatMul", .fix = fix_scales },
     { .op = "Attention", .run = tuff_onnx_attention },
     { .op = "RotaryEmbedding", .run = tuff_onnx_rotary },
     { .op = "RNN", .run = tuff_onnx_recurrent },
