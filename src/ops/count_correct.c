@@ -1,4 +1,6 @@
 // count_correct: the metric behind an accuracy. The shaders are rows.comp and fold.comp.
+#include "base/alloc.h"
+#include "base/convert.h"
 #include "ops/fold.h"
 
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
@@ -49,21 +51,26 @@ static tuff_cost cost(const tuff_call *c)
 static void prepare(const tuff_call *c, void *const in[])
 {
     const int64_t rows = c->in[0].dim[0], cols = c->in[0].dim[1];
+    const size_t count = (size_t)(rows * cols);
     int32_t *labels = in[1];
+    float *drawn = tuff_alloc(count, sizeof *drawn);
+    if (!drawn) return;
+    tuff_convert(c->in[0].dtype, in[0], TUFF_F32, drawn, false, 0, count);
     for (int64_t i = 0; i < rows; i++) {
-        const float *x = (const float *)in[0] + i * cols;
+        const float *x = drawn + i * cols;
         int64_t first = 0;
         for (int64_t j = 1; j < cols; j++)
             if (x[j] > x[first]) first = j;
         if (i % 2 == 0) labels[i] = (int32_t)first;
         else if (i % 5 == 1) labels[i] = -1;
     }
+    tuff_free(drawn);
 }
 
 const tuff_op tuff_op_count_correct = {
     .name = "count_correct",
     .doc = "n = rows of x whose first largest element is the label's; none with a NaN is",
-    .in = { { .name = "x", .dtypes = TUFF_F32, .no_grad = true, .whole = true }, // ties
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true, .whole = true }, // ties
             { .name = "labels", .dtypes = TUFF_I32, .no_grad = true, .index_below = 1 } },
     .out = { { .name = "n", .dtypes = TUFF_F32 } },
     .infer = infer,

@@ -46,16 +46,16 @@ tuff_pool2d tuff_pool2d_good(const tuff_pool2d_params *p, const tuff_desc *x)
     return g;
 }
 
-tuff_desc tuff_pool2d_y(const tuff_pool2d *g)
+tuff_desc tuff_pool2d_y(const tuff_pool2d *g, const tuff_desc *x)
 {
-    return TUFF_SHAPE(TUFF_F32, g->n, g->c, g->oh, g->ow);
+    return TUFF_SHAPE(x->dtype, g->n, g->c, g->oh, g->ow);
 }
 
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     tuff_pool2d g;
     TUFF_TRY(tuff_pool2d_of(c->params, &c->in[0], "x", &g));
-    out[0] = tuff_pool2d_y(&g);
+    out[0] = tuff_pool2d_y(&g, &c->in[0]);
     return TUFF_OK;
 }
 
@@ -241,8 +241,8 @@ static tuff_cost cost(const tuff_call *c)
 const tuff_op tuff_op_max_pool2d = {
     .name = "max_pool2d",
     .doc = "y[n, c, i, j] = the maximum over a window of x[n, c]",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } },
-    .out = { { .name = "y", .dtypes = TUFF_F32 } },
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS } },
+    .out = { { .name = "y", .dtypes = TUFF_FLOATS } },
     .params_size = sizeof(tuff_pool2d_params),
     .params = { TUFF_POOL2D_FIELDS },
     .infer = infer,
@@ -262,8 +262,8 @@ const tuff_op tuff_op_max_pool2d = {
 const tuff_op tuff_op_average_pool2d = {
     .name = "average_pool2d", .special = TUFF_SPECIAL_FEW,
     .doc = "y[n, c, i, j] = the mean over a window of x[n, c]",
-    .in = { { .name = "x", .dtypes = TUFF_F32 } },
-    .out = { { .name = "y", .dtypes = TUFF_F32 } },
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS } },
+    .out = { { .name = "y", .dtypes = TUFF_FLOATS } },
     .params_size = sizeof(tuff_pool2d_params),
     .params = { TUFF_POOL2D_FIELDS },
     .infer = infer,

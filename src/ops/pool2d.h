@@ -24,7 +24,7 @@ tuff_status tuff_pool2d_of(const tuff_pool2d_params *p, const tuff_desc *x, cons
                            tuff_pool2d *g);
 // As above, of what infer has already found good.
 tuff_pool2d tuff_pool2d_good(const tuff_pool2d_params *p, const tuff_desc *x);
-tuff_desc tuff_pool2d_y(const tuff_pool2d *g);
+tuff_desc tuff_pool2d_y(const tuff_pool2d *g, const tuff_desc *x);
 // The push constants of a launch that sees whole windows; count and dims of the caller's.
 struct tuff_pool_pc tuff_pool2d_pc(const tuff_pool2d *g, size_t count, int64_t rows,
                                    int64_t cols);

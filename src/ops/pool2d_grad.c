@@ -91,7 +91,7 @@ static tuff_status infer_max(const tuff_call *c, tuff_desc out[])
 {
     tuff_pool2d g;
     TUFF_TRY(tuff_pool2d_of(c->params, &c->in[0], "x", &g));
-    const tuff_desc y = tuff_pool2d_y(&g);
+    const tuff_desc y = tuff_pool2d_y(&g, &c->in[0]);
     char want[96], got[96];
     TUFF_REQUIRE(tuff_desc_equal(&c->in[1], &y), SHAPE, "dy must be %s, it is %s",
                  tuff_desc_print(&y, want, sizeof want),
@@ -211,9 +211,9 @@ static tuff_cost cost_max(const tuff_call *c)
 const tuff_op tuff_op_max_pool2d_grad = {
     .name = "max_pool2d_grad",
     .doc = "dx = for each window of x, dy at its first maximum, summed over the windows",
-    .in = { { .name = "x", .dtypes = TUFF_F32, .no_grad = true, .whole = true }, // ties
-            { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = { { .name = "dx", .dtypes = TUFF_F32 } },
+    .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true, .whole = true }, // ties
+            { .name = "dy", .dtypes = TUFF_FLOATS } },
+    .out = { { .name = "dx", .dtypes = TUFF_FLOATS } },
     .params_size = sizeof(tuff_pool2d_params),
     .params = { TUFF_POOL2D_FIELDS },
     .infer = infer_max,
@@ -330,8 +330,8 @@ static void grad_mean(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuf
 const tuff_op tuff_op_average_pool2d_grad = {
     .name = "average_pool2d_grad",
     .doc = "dx = each window's dy shared equally among its elements, summed over the windows",
-    .in = { { .name = "dy", .dtypes = TUFF_F32 } },
-    .out = { { .name = "dx", .dtypes = TUFF_F32 } },
+    .in = { { .name = "dy", .dtypes = TUFF_FLOATS } },
+    .out = { { .name = "dx", .dtypes = TUFF_FLOATS } },
     .params_size = sizeof(tuff_pool2d_params),
     .params = { TUFF_POOL2D_FIELDS, TUFF_INTS(tuff_pool2d_params, size, NULL) },
     .infer = infer_mean,
