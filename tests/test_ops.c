@@ -172,9 +172,10 @@ static void grad_null(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuf
     dx[1] = (tuff_var){ 0 };
 }
 
-static void grad_tenth(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
+static void grad_hundredth(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
+                           tuff_var dx[])
 {
-    const tuff_affine_params p = { .scale = 1.1f };
+    const tuff_affine_params p = { .scale = 1.01f };
     grad_good(t, n, dy, dx);
     dx[0] = TUFF_V(t, &tuff_op_affine, &p, dx[0]);
 }
@@ -277,7 +278,7 @@ static void proof_of_gradients(tuff_device *dev)
     } broken[] = {
         { "a gradient without a term", grad_term },
         { "a gradient that is missing", grad_null },
-        { "a gradient a tenth too large", grad_tenth },
+        { "a gradient a hundredth too large", grad_hundredth },
     };
     for (size_t i = 0; i < COUNT(broken); i++) {
         tuff_op bad = make_op(ref_good);
@@ -286,7 +287,7 @@ static void proof_of_gradients(tuff_device *dev)
     }
 }
 
-// The rules of the library's own ops with one gradient of theirs a tenth too large: the
+// The rules of the library's own ops with one gradient of theirs a hundredth too large: the
 // central differences must be sharp enough to see it for every op and every input.
 static const tuff_op *spoiled;
 static int spoiled_input;
@@ -294,7 +295,7 @@ static bool spoiled_any;
 
 static void grad_spoiled(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
-    const tuff_affine_params p = { .scale = 1.1f };
+    const tuff_affine_params p = { .scale = 1.01f };
     spoiled->grad(t, n, dy, dx);
     if (tuff_var_null(dx[spoiled_input])) return;
     spoiled_any = true;
@@ -309,7 +310,7 @@ static bool straight_through(const tuff_op *op)
 
 static void every_spoiled_gradient_is_noticed(tuff_device *dev)
 {
-    if (!case_begin("proof: every op's gradient a tenth too large is noticed")) return;
+    if (!case_begin("proof: every op's gradient a hundredth too large is noticed")) return;
     for (int o = 0; o < tuff_op_count(); o++) {
         spoiled = tuff_op_at(o);
         tuff_op bad = *spoiled;

@@ -3,15 +3,29 @@
 //
 // With L(x) = sum(dy y(x)), a gradient dx is right when, for a small step h of one element,
 //
-//     (L(x + h) - L(x - h)) / 2h  =  dx
+//     D(h) = (L(x + h) - L(x - h)) / 2h  =  dx + h^2 L'''/6 + ...
 //
 // and for steps h_e of all elements at once, of random signs, L(x + h) - L(x - h) is the sum
-// of 2 h_e dx_e, which sees every element with two calls. The reference rounds to f32, which
-// puts noise of about 2e-7 |dy y| on L and forbids very small steps; a kink (relu, max) or a
-// strong bend forbids large ones. So a step starts large and is divided by four until the
-// differences to both sides agree, and agree with those of the step before; where they never
+// of 2 h_e dx_e, which sees every element with two calls. Two things blur D:
+//
+//   the bend      of two steps the h^2 term is known, and taken away (Richardson):
+//                 D = D(h/4) + (D(h/4) - D(h)) / 15, whose error is of order h^4
+//   the rounding  of y to f32, in every element that has moved: half a unit of its last place
+//                 at either end. Its sum is known too (`noise`), and grows as h shrinks
+//
+// A kink (relu, max) is no bend: there the slopes to both sides differ however small h is,
+// where those of a bend close with it. So a step starts large and is divided by four until
+// both sides agree, or come to, and D agrees with that of the step before; where they never
 // do, the function has a kink there and the place is not judged. That decision never looks at
 // the gradient that is being judged.
+//
+// The tolerance of 1e-4. Two steps agree when they differ by less than a quarter of it, beside
+// their rounding. Of a bend Richardson leaves a fifteenth of that or less; a kink K just inside
+// the step, at h/8, moves D(h/4) by K/4 and tells itself by 3K/16, so one that hides moves D
+// by a third of the tolerance at most. The rest is left to the rounding of dx, that of the ops
+// that it is composed of, of which most keep to 1e-6 and none but Winograd's, which no rule
+// asks for, to more than 1e-5. An rms of D stands beside |D| in the quotient, so that a
+// gradient wrong by 2e-4 of itself is one beyond 1e-4.
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "base/time.h"
@@ -22,19 +36,21 @@
 enum {
     ELEMENTS = 16,            // judged one by one, of each input
     DIRECTIONS = 2,
-    STEPS = 4,                // tried at a place, each a quarter of the one before
+    STEPS = 5,                // tried at a place, each a quarter of the one before
     LARGEST = 1 << 18         // elements of a case whose gradient is looked at
 };
 static const double budget = 3e7;      // steps that one input's differences may take
-static const double noise_of_y = 2e-7; // relative, of a rounded output in a difference
+static const double first_step = 0.02; // of |x|, or of 0.5 where that is more
 static const double floor_of_dy = 1e-6;
+static const double tolerance_of_most = 1e-4;
 
 typedef struct judge {
     tuff_trial *t;
     const tuff_call *call;
     float *dy[TUFF_OP_OUT], *dx[TUFF_OP_IN], *cpu_dx[TUFF_OP_IN];
-    void *y[TUFF_OP_OUT]; // outputs of a moved point
-    double dy_max, noise, middle; // noise of a difference of L; L where nothing is moved
+    void *high[TUFF_OP_OUT], *low[TUFF_OP_OUT]; // outputs of the points to both sides
+    double *slope[TUFF_OP_OUT];                 // dy dy/dx by the last step
+    double dy_max;
     double tolerance, error;      // error: the largest by central differences, -1: none yet
     double end;                   // differences not begun by then are left out; 0: none are
     int input;
@@ -42,38 +58,19 @@ typedef struct judge {
     double scale; // rms of the differences judged so far in this input
 } judge;
 
-// ---- L -------------------------------------------------------------------------------------
-
-static double dot_dy(const judge *j, void *const y[], bool squares)
-{
-    double sum = 0;
-    for (int o = 0; o < j->call->nout; o++) {
-        const size_t n = j->dy[o] ? (size_t)tuff_desc_count(&j->call->out[o]) : 0;
-        for (size_t i = 0; i < n; i++) {
-            const double v = (double)j->dy[o][i] * ((const float *)y[o])[i];
-            sum += squares ? v * v : v;
-        }
-    }
-    return sum;
-}
-
-static double loss(judge *j)
-{
-    tuff_trial_ref(j->call, j->t->in, j->y, 0, tuff_trial_units(j->call));
-    return dot_dy(j, j->y, false);
-}
-
 // Gradients of the outputs: of both signs, none near 0.
 static tuff_status draw_dy(judge *j, uint64_t seed)
 {
     for (int o = 0; o < j->call->nout; o++) {
         const tuff_desc *d = &j->call->out[o];
-        j->y[o] = tuff_alloc(tuff_desc_bytes(d), 1);
-        if (!j->y[o]) return TUFF_ERR_MEMORY;
+        j->high[o] = tuff_alloc(tuff_desc_bytes(d), 1);
+        j->low[o] = tuff_alloc(tuff_desc_bytes(d), 1);
+        if (!j->high[o] || !j->low[o]) return TUFF_ERR_MEMORY;
         if (d->dtype != TUFF_F32 || j->call->op->out[o].no_grad) continue;
         const size_t n = (size_t)tuff_desc_count(d);
         j->dy[o] = tuff_alloc(n, sizeof **j->dy);
-        if (!j->dy[o]) return TUFF_ERR_MEMORY;
+        j->slope[o] = tuff_alloc(n, sizeof **j->slope);
+        if (!j->dy[o] || !j->slope[o]) return TUFF_ERR_MEMORY;
         tuff_rng rng = { .seed = tuff_rng_fork(seed, 100 + (uint64_t)o) };
         for (size_t i = 0; i < n; i++) {
             const float v = 0.5f + tuff_rng_uniform(&rng);
@@ -81,8 +78,6 @@ static tuff_status draw_dy(judge *j, uint64_t seed)
             j->dy_max = fmax(j->dy_max, (double)v);
         }
     }
-    j->middle = dot_dy(j, j->t->want, false);
-    j->noise = noise_of_y * sqrt(dot_dy(j, j->t->want, true));
     return TUFF_OK;
 }
 
@@ -92,7 +87,7 @@ static double step_of(const judge *j, double x, double factor)
 {
     float low, high;
     tuff_trial_range(j->call->op, j->input, &low, &high);
-    return 0.01 * factor * fmax(fabs(x), 0.5) * fmin(1, ((double)high - low) / 2);
+    return first_step * factor * fmax(fabs(x), 0.5) * fmin(1, ((double)high - low) / 2);
 }
 
 static double gradient_at(const judge *j, size_t e)
@@ -100,27 +95,91 @@ static double gradient_at(const judge *j, size_t e)
     return j->dx[j->input] ? (double)j->dx[j->input][e] : 0;
 }
 
-// One step to both sides of the middle: L there, and the noise of a difference of the two
-// relative to the step.
-typedef struct probe {
-    double quotient, noise; // (high - low) / width
-    bool straight;          // both sides agree: no kink between them, no strong bend
-} probe;
-
-static probe probe_of(const judge *j, double high, double low, double width)
+static void run(const judge *j, void *const y[])
 {
-    const double up = high - j->middle, down = j->middle - low;
-    const double most = 0.5 * j->tolerance * fmax(fabs(up), fabs(down));
-    return (probe){ .quotient = (high - low) / width, .noise = j->noise / width,
-                    .straight = fabs(up - down) <= most + 2 * j->noise };
+    tuff_trial_ref(j->call, j->t->in, y, 0, tuff_trial_units(j->call));
 }
 
-// Effects of many kinks on both sides may cancel, so two steps must agree to be believed.
+// One step to both sides of the middle. Sizes are roots of sums of squares over the elements
+// of y, so that what one does to L does not hide what another does, nor is lost among many.
+// Of each, what its rounding may make of it is taken off.
+typedef struct probe {
+    double quotient;  // D(h)
+    double noise;     // of the quotient
+    double size;      // of dy dy/dx
+    double asymmetry; // of the differences between the slopes to both sides
+    double change;    // of the differences from the step before
+} probe;
+
+// The distance from |v| to the next larger number of f32.
+static double spacing(float v)
+{
+    int exponent;
+    frexp((double)v, &exponent);
+    return ldexp(1, exponent - 24 > -149 ? exponent - 24 : -149);
+}
+
+// Of j->high and j->low, the outputs `width` apart. An element's rounding moves the difference
+// by a unit of its last place at most; those of many add up as random numbers do, which five
+// standard deviations (a unit's is 0.41) bound. An element that stays may have moved by less
+// than its rounding shows. Were there many such, some would have shown: four units of the
+// largest stand for all of them.
+static probe probe_of(const judge *j, double width)
+{
+    probe p = { 0 };
+    double most = 0, squares = 0, hidden = 0;
+    int still = 0;
+    for (int o = 0; o < j->call->nout; o++) {
+        const size_t n = j->dy[o] ? (size_t)tuff_desc_count(&j->call->out[o]) : 0;
+        const float *high = j->high[o], *low = j->low[o], *middle = j->t->want[o];
+        for (size_t i = 0; i < n; i++) {
+            const double dy = (double)j->dy[o][i];
+            const double unit = fabs(dy) * spacing(fmaxf(fabsf(high[i]), fabsf(low[i])));
+            const double up = dy * ((double)high[i] - (double)middle[i]);
+            const double down = dy * ((double)middle[i] - (double)low[i]);
+            const double slope = (up + down) / width, before = j->slope[o][i];
+            j->slope[o][i] = slope;
+            p.quotient += slope;
+            const double aside = fmax(0, 2 * fabs(up - down) - 4 * unit) / width;
+            // The step before was four times as wide, or there was none.
+            const double change = fmax(0, fabs(slope - before) - 1.25 * unit / width);
+            p.size += slope * slope;
+            p.asymmetry += aside * aside;
+            p.change += change * change;
+            if (up != 0 || down != 0) {
+                most += unit;
+                squares += unit * unit;
+            } else {
+                hidden = fmax(hidden, unit);
+                still += still < 4;
+            }
+        }
+    }
+    p.size = sqrt(p.size);
+    p.asymmetry = sqrt(p.asymmetry);
+    p.change = sqrt(p.change);
+    p.noise = fmin(most + still * hidden, 2 * sqrt(squares + 4 * hidden * hidden)) / width;
+    return p;
+}
+
+// No kink between the two sides: their slopes agree, or close as the step shrinks.
+static bool is_straight(const judge *j, probe wide, probe narrow)
+{
+    return narrow.asymmetry <= 0.25 * j->tolerance * narrow.size ||
+           narrow.asymmetry <= 0.5 * wide.asymmetry;
+}
+
 static bool agree(const judge *j, probe wide, probe narrow)
 {
-    const double most = 0.25 * j->tolerance * fabs(wide.quotient);
-    return wide.straight && narrow.straight &&
-           fabs(wide.quotient - narrow.quotient) <= most + wide.noise + narrow.noise;
+    return is_straight(j, wide, narrow) && narrow.change <= 0.25 * j->tolerance * narrow.size;
+}
+
+// What two steps that agree make of the derivative, and its noise: that of both, and what a
+// kink hidden in theirs may do to them (see above).
+static double extrapolated(probe wide, probe narrow, double *noise)
+{
+    *noise = (16 * narrow.noise + wide.noise) / 15 + 4 * (narrow.noise + wide.noise) / 3;
+    return narrow.quotient + (narrow.quotient - wide.quotient) / 15;
 }
 
 static void note(judge *j, double difference, double want, double noise, double scale)
@@ -135,20 +194,19 @@ static bool derivative(judge *j, size_t e, double *difference, double *noise)
 {
     float *x = j->t->in[j->input];
     const double middle = (double)x[e];
-    probe wide = { .straight = false };
+    probe wide = { 0 };
     double factor = 1;
     for (int n = 0; n < STEPS; n++, factor /= 4) {
         const double h = step_of(j, middle, factor);
         const float up = (float)(middle + h), down = (float)(middle - h);
         x[e] = up;
-        const double high = loss(j);
+        run(j, j->high);
         x[e] = down;
-        const double low = loss(j);
+        run(j, j->low);
         x[e] = j->saved[e];
-        const probe narrow = probe_of(j, high, low, (double)up - (double)down);
-        *difference = narrow.quotient;
-        *noise = narrow.noise;
-        if (agree(j, wide, narrow)) return true;
+        const probe narrow = probe_of(j, (double)up - (double)down);
+        *difference = extrapolated(wide, narrow, noise);
+        if (n > 0 && agree(j, wide, narrow)) return true;
         wide = narrow;
     }
     return false;
@@ -199,18 +257,20 @@ static double move(judge *j, uint64_t seed, double factor, int way, double *one)
 static void judge_direction(judge *j, uint64_t seed)
 {
     const size_t bytes = tuff_desc_bytes(&j->call->in[j->input]);
-    const double floor = floor_of_dy * j->dy_max * 0.01 * sqrt((double)bytes / sizeof(float));
-    probe wide = { .straight = false };
-    double factor = 0.25, one;
+    const double floor = floor_of_dy * j->dy_max * first_step *
+                         sqrt((double)bytes / sizeof(float));
+    probe wide = { 0 };
+    double factor = 0.25, one, noise;
     for (int n = 0; n < STEPS; n++, factor /= 4) {
         const double want = move(j, seed, factor, 1, &one);
-        const double high = loss(j);
+        run(j, j->high);
         move(j, seed, factor, -1, &one);
-        const double low = loss(j);
+        run(j, j->low);
         memcpy(j->t->in[j->input], j->saved, bytes);
-        const probe narrow = probe_of(j, high, low, factor);
-        if (agree(j, wide, narrow)) {
-            note(j, narrow.quotient, want / factor, narrow.noise + floor, one / factor);
+        const probe narrow = probe_of(j, factor);
+        const double difference = extrapolated(wide, narrow, &noise);
+        if (n > 0 && agree(j, wide, narrow)) {
+            note(j, difference, want / factor, noise + floor, one / factor);
             return;
         }
         wide = narrow;
@@ -270,7 +330,9 @@ static void tear_down(judge *j)
 {
     for (int o = 0; o < TUFF_OP_OUT; o++) {
         tuff_free(j->dy[o]);
-        tuff_free(j->y[o]);
+        tuff_free(j->high[o]);
+        tuff_free(j->low[o]);
+        tuff_free(j->slope[o]);
     }
     for (int i = 0; i < TUFF_OP_IN; i++) {
         tuff_free(j->dx[i]);
@@ -308,7 +370,7 @@ tuff_status tuff_check_grad(const tuff_op *op, const tuff_op *subject, const cha
                             double *error, double *tolerance)
 {
     judge j = { .error = -1, .end = end,
-                .tolerance = op->grad_tol > 0 ? (double)op->grad_tol : 2e-2 };
+                .tolerance = op->grad_tol > 0 ? (double)op->grad_tol : tolerance_of_most };
     tuff_case c;
     *error = -1;
     *tolerance = j.tolerance;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { VALUES = 512 };
+static const double most_work = 1e9; // steps of one op's reference: a few seconds
 
 typedef struct eager {
     tuff_tape tape; // first: the interface is cast back
@@ -49,6 +50,8 @@ static tuff_status run_op(eager *e, const tuff_op *op, const tuff_var in[], int 
         if (x[i]) c.in[i] = *tuff_tensor_desc(x[i]);
     }
     TUFF_TRY(tuff_call_infer(&c));
+    TUFF_REQUIRE(tuff_call_work(&c) <= most_work, LIMIT, "%s takes %.2g steps on the CPU path, "
+                 "too many to be judged", op->name, tuff_call_work(&c));
     for (int o = 0; o < c.nout; o++) {
         TUFF_TRY(new_value(e, &c.out[o], &out[o]));
         y[o] = tensor_of(e, out[o]);

@@ -379,7 +379,7 @@ struct tuff_op {
     // Makes inputs that were drawn one by one belong together, where the op assumes it (a y
     // that is the maximum of x). NULL: nothing to do.
     void (*prepare)(const tuff_call *c, void *const in[]);
-    float grad_tol; // against central differences of the reference; 0: 2e-2
+    float grad_tol; // against central differences of the reference; 0: 1e-4 (check_grad.c)
     const char *const *cases; // see check.c for the grammar; ended by NULL
 };
 
