@@ -270,6 +270,23 @@ static void proof_on_cpu(tuff_device *dev)
     must_fail(dev, "units that are not apart", &pieces, &pieces, "* 7x3*", "in two pieces");
 }
 
+// Subnormal numbers of f16 are whole multiples of 2^-24: their neighbours are as good, those
+// beyond are not, nor is anything but the same bits where that is asked for.
+static void proof_of_small_halves(void)
+{
+    const tuff_desc half = { .dtype = TUFF_F16, .rank = 1, .dim = { 4 } };
+    const tuff_desc brain = { .dtype = TUFF_BF16, .rank = 1, .dim = { 4 } };
+    const uint16_t want[] = { 1, 3, 0x8002, 5 }, near[] = { 2, 2, 0x8001, 5 };
+    const uint16_t far[] = { 1, 3, 0x8002, 7 }, nan[] = { 1, 3, 0x8002, 0x7e00 };
+    if (!case_begin("proof: small numbers of f16 may be their neighbours")) return;
+    EXPECT(tuff_trial_error(&half, near, want, 0, 1e-6) == 0);
+    EXPECT(tuff_trial_error(&half, near, want, 0, 0) > 0);
+    EXPECT(tuff_trial_error(&half, far, want, 0, 1e-6) > 0.1);
+    EXPECT(isinf(tuff_trial_error(&half, nan, want, 0, 1e-6)));
+    EXPECT(tuff_trial_error(&brain, near, want, 0, 1e-6) > 0.1);
+    case_end();
+}
+
 static void proof_of_gradients(tuff_device *dev)
 {
     static const struct {
@@ -537,6 +554,7 @@ int main(int argc, char **argv)
             proof_on_cpu(dev);
             proof_of_other_cases(dev);
             proof_of_wrong_cases(dev);
+            proof_of_small_halves();
             proof_of_gradients(dev);
             if (!quick) every_spoiled_gradient_is_noticed(dev);
             a_failure_is_shrunk(dev);

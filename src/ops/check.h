@@ -53,7 +53,8 @@ double tuff_trial_tolerance(const tuff_desc *d, double tolerance);
 
 // max |got - want| / (|want| + rms(want) + floor) over elements of f32, f16 or bf16, 0 / 0
 // being 0; infinite where got is no number, and for other dtypes where any bit differs. With
-// a tolerance of 0 it is above 0 wherever a bit differs.
+// a tolerance of 0 it is above 0 wherever a bit differs; with another, results of f16 may be
+// its smallest number away.
 double tuff_trial_error(const tuff_desc *d, const void *got, const void *want, double floor,
                         double tolerance);
 
