@@ -79,8 +79,10 @@ tuff_status tuff_trial_run(const tuff_trial *t, const tuff_op *subject, tuff_str
 // Runs the rule of `subject` on a stream's device with gradients dy of the outputs (NULL: of
 // an output that is not f32). dx[i] receives a new array, to be freed with tuff_free, or NULL
 // where no gradient flows. *tolerance receives the sum of the tolerances of the ops used.
+// Fails: TUFF_ERR_LIMIT when an op takes more than `most_work` steps (tuff_call_work).
 tuff_status tuff_eager_grad(const tuff_trial *t, const tuff_op *subject, tuff_stream *stream,
-                            float *const dy[], float *dx[], double *tolerance);
+                            double most_work, float *const dy[], float *dx[],
+                            double *tolerance);
 
 // Judges the gradient rule of `subject` on stream's device: against the same rule on the CPU
 // path (`cpu`, NULL when stream is itself on it), and against central differences of the

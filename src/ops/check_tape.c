@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum { VALUES = 512 };
-static const double most_work = 1e9; // steps of one op's reference: a few seconds
 
 typedef struct eager {
     tuff_tape tape; // first: the interface is cast back
@@ -14,6 +13,7 @@ typedef struct eager {
     tuff_tensor *value[VALUES];      // of variable id - 1
     int count;
     double tolerance; // of all ops run
+    double most_work; // steps of one op's reference
 } eager;
 
 static tuff_var keep(eager *e, tuff_tensor *tensor)
@@ -50,8 +50,8 @@ static tuff_status run_op(eager *e, const tuff_op *op, const tuff_var in[], int 
         if (x[i]) c.in[i] = *tuff_tensor_desc(x[i]);
     }
     TUFF_TRY(tuff_call_infer(&c));
-    TUFF_REQUIRE(tuff_call_work(&c) <= most_work, LIMIT, "%s takes %.2g steps on the CPU path, "
-                 "too many to be judged", op->name, tuff_call_work(&c));
+    TUFF_REQUIRE(tuff_call_work(&c) <= e->most_work, LIMIT, "%s takes %.2g steps on the "
+                 "CPU path, too many to be judged", op->name, tuff_call_work(&c));
     for (int o = 0; o < c.nout; o++) {
         TUFF_TRY(new_value(e, &c.out[o], &out[o]));
         y[o] = tensor_of(e, out[o]);
@@ -136,7 +136,8 @@ static tuff_status backward(eager *e, const tuff_trial *t, float *const dy[], fl
 }
 
 tuff_status tuff_eager_grad(const tuff_trial *t, const tuff_op *subject, tuff_stream *stream,
-                            float *const dy[], float *dx[], double *tolerance)
+                            double most_work, float *const dy[], float *dx[],
+                            double *tolerance)
 {
     memset(dx, 0, TUFF_OP_IN * sizeof *dx);
     eager *e = tuff_alloc(1, sizeof *e);
@@ -145,6 +146,7 @@ tuff_status tuff_eager_grad(const tuff_trial *t, const tuff_op *subject, tuff_st
     e->stream = stream;
     e->oracle = t->c.call.op;
     e->subject = subject;
+    e->most_work = most_work;
     const tuff_status status = backward(e, t, dy, dx);
     *tolerance = e->tolerance;
     for (int i = e->count - 1; i >= 0; i--) tuff_tensor_destroy(&e->value[i]);
