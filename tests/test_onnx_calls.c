@@ -320,6 +320,13 @@ static const pair pairs[] = {
          "QLinearMatMul | u8:3x7*+ f32=1 u8=1 i8:7x5* f32=0.5 i8=0 f32=9 u8=7"),
     SAME("Resize@13 axes=0,1 | 2x3x4 - - i64=4,3", "Resize@13 | 2x3x4 - - i64=4,3,4"),
     SAME("Slice | 5x4 i64=-1 i64=-9 i64=0 i64=-1", "Slice | 5x4 i64=4 i64=-6 i64=0 i64=-1"),
+    // Blocks along an axis as rows of their own.
+    SEEN("QuantizeLinear@21 axis=1 block_size=3 | 2x6 2x2+ u8:2x2*+",
+         "QuantizeLinear@21 axis=0 | 4x3 4+ u8:4*+", "u8 [2, 6]"),
+    SEEN("DequantizeLinear@21 axis=0 block_size=2 | i8:4x1* 2x1 i8:2x1",
+         "DequantizeLinear@21 axis=0 | i8:2x2* 2 i8:2", "f32 [4, 1]"),
+    SAME("DequantizeLinear@21 axis=-2 block_size=1 | i8:2x3x4* 2x3x4",
+         "Mul | f32:2x3x4* 2x3x4"),
     // A 0 that is one.
     SAME("BatchNormalization epsilon=0 | 2x3 3 3 3 3+",
          "BatchNormalization epsilon=1e-30 | 2x3 3 3 3 3+"),
@@ -560,6 +567,7 @@ static const refusal refusals[] = {
     { "Squeeze | 1x1x3 i64=0,-3", "axis -3 is named twice" },
     { "Shape first=1 | 2x3", "Shape: it has no attribute 'first'; it has start end" },
     { "Pow axis=1 | 2x3 2x3", "Pow: it has no attribute 'axis'; it has none" },
+    { "DequantizeLinear@21 axis=1 block_size=4 | i8:2x6 2x2", "with blocks of 4 along dim 1" },
     { "Transpose perm=0,0 | 2x3", "must hold each of 0 to 1 once" },
     { "Transpose perm=0,0,0 | 2x3", "must hold each of 0 to 1 once" },
     { "Transpose perm=1 | 2x3", "must hold each of 0 to 1 once" },

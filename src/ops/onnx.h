@@ -111,6 +111,8 @@ tuff_status tuff_onnx_old_batch_norm(tuff_onnx_call *c, tuff_tensor *out[], int 
 
 // ConvInteger and QLinearConv (onnx_quant.c).
 tuff_status tuff_onnx_quant_conv(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
+// QuantizeLinear and DequantizeLinear (onnx_quant.c).
+tuff_status tuff_onnx_quantize(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 // Adagrad, Adam and Momentum (onnx_train.c).
 tuff_status tuff_onnx_update(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 // Attention and RotaryEmbedding (onnx_attention.c).

@@ -1,4 +1,5 @@
-// ONNX's ConvInteger and QLinearConv of sequences and volumes by ours, which are of images.
+// ONNX's ConvInteger and QLinearConv of sequences and volumes by ours, which are of images, and
+// its QuantizeLinear and DequantizeLinear of blocks by ours of rows.
 //
 //   1 dim    [N, C, L] is [N, C, 1, L]
 //   3 dims   the slices under a kernel become channels, and slices of y become images:
@@ -187,4 +188,73 @@ tuff_status tuff_onnx_quant_conv(tuff_onnx_call *c, tuff_tensor *out[], int *nou
                                              d.dim[2], d.dim[3]), &y));
     TUFF_TRY(tuff_onnx_op(c, &tuff_op_transpose, &y, 1, &order, &y));
     return tuff_onnx_give(y, y->desc, &out[0]);
+}
+
+// ---- blocks --------------------------------------------------------------------------------
+
+// [a, b, c, d] with its last two dims changed over.
+static tuff_status turn(tuff_onnx_call *c, const tuff_tensor *x, tuff_desc as, tuff_desc seen,
+                        const tuff_tensor **y)
+{
+    static const tuff_transpose_params order = { .perm = { 0, 1, 3, 2 } };
+    TUFF_TRY(tuff_onnx_view(c, x, as, &x));
+    TUFF_TRY(tuff_onnx_op(c, &tuff_op_transpose, &x, 1, &order, &x));
+    return tuff_onnx_view(c, x, seen, y);
+}
+
+// A scale for every block of so many elements along the axis: each block becomes a row, and the
+// scales lie along the rows.
+static tuff_status blocks(tuff_onnx_call *c, int64_t block, tuff_tensor *out[], int *nout)
+{
+    int64_t axis, outer = 1, inner = 1;
+    char tx[96], ts[96];
+    TUFF_TRY(tuff_onnx_int(c, "axis", 1, &axis));
+    TUFF_REQUIRE(c->nin >= 2 && c->in[0] && c->in[1], ARG, "it has two inputs or three");
+    const tuff_desc x = c->in[0]->desc;
+    TUFF_REQUIRE(axis >= -x.rank && axis < x.rank, ARG, "axis is %lld, x has %d dims",
+                 (long long)axis, x.rank);
+    if (axis < 0) axis += x.rank;
+    for (int i = 0; i < x.rank; i++) *(i < axis ? &outer : &inner) *= x.dim[i];
+    inner /= x.dim[axis];
+    tuff_desc scales = x;
+    scales.dim[axis] = x.dim[axis] / block;
+    for (int i = 1; i < 3 && i < c->nin; i++) {
+        if (!c->in[i]) continue;
+        scales.dtype = c->in[i]->desc.dtype;
+        TUFF_REQUIRE(x.dim[axis] % block == 0 && tuff_desc_equal(&c->in[i]->desc, &scales),
+                     SHAPE, "x is %s and input %d %s: with blocks of %lld along dim %lld each "
+                     "must have one scale", tuff_desc_print(&x, tx, sizeof tx), i,
+                     tuff_desc_print(&c->in[i]->desc, ts, sizeof ts), (long long)block,
+                     (long long)axis);
+        const tuff_desc line = TUFF_SHAPE(scales.dtype, tuff_desc_count(&scales));
+        TUFF_TRY(tuff_onnx_view(c, c->in[i], line, &c->in[i]));
+    }
+    const int64_t count = x.dim[axis] / block;
+    TUFF_TRY(turn(c, c->in[0], TUFF_SHAPE(x.dtype, outer, count, block, inner),
+                  TUFF_SHAPE(x.dtype, outer * count * inner, block), &c->in[0]));
+    TUFF_TRY(tuff_onnx_set(&c->attrs, "axis", "0"));
+    TUFF_TRY(tuff_onnx_records(c, out, nout));
+    TUFF_TRY(tuff_onnx_keep(c, out[0]));
+    const tuff_tensor *y = out[0];
+    tuff_desc d = x;
+    d.dtype = y->desc.dtype;
+    out[0] = NULL;
+    TUFF_TRY(turn(c, y, TUFF_SHAPE(d.dtype, outer, count, inner, block), d, &y));
+    return tuff_onnx_give(y, d, &out[0]);
+}
+
+// The axis, 1 when absent, means nothing with one scale for the tensor; nor do blocks of 0.
+tuff_status tuff_onnx_quantize(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
+{
+    const bool one = c->nin < 2 || !c->in[1] || tuff_desc_count(&c->in[1]->desc) == 1;
+    int64_t block;
+    TUFF_TRY(tuff_onnx_int(c, "block_size", 0, &block));
+    TUFF_REQUIRE(block >= 0, ARG, "block_size is %lld, it must be at least 0",
+                 (long long)block);
+    tuff_onnx_drop(&c->attrs, "block_size");
+    if (block && !one) return blocks(c, block, out, nout);
+    if (one) tuff_onnx_drop(&c->attrs, "axis");
+    else if (!tuff_onnx_get(&c->attrs, "axis"))
+        TUFF_TRY(tuff_onnx_set(&c->attrs, "axis", "1"));
+    return tuff_onnx_records(c, out, nout);
 }

@@ -33,18 +33,6 @@ static tuff_status fix_one_hot(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
-// The axis, 1 when absent, means nothing with one scale for the tensor; nor do blocks of 0.
-static tuff_status fix_quantize(tuff_onnx_call *c)
-{
-    const bool one = c->nin < 2 || !c->in[1] || tuff_desc_count(&c->in[1]->desc) == 1;
-    const char *axis = tuff_onnx_get(&c->attrs, "axis");
-    const char *block = tuff_onnx_get(&c->attrs, "block_size");
-    if (one) tuff_onnx_drop(&c->attrs, "axis");
-    else if (!axis) TUFF_TRY(tuff_onnx_set(&c->attrs, "axis", "1"));
-    if (block && strcmp(block, "0") == 0) tuff_onnx_drop(&c->attrs, "block_size");
-    return TUFF_OK;
-}
-
 // Lists of as many numbers as there are axes, or dims; 0 for an end is no way to ask for all.
 static tuff_status fix_slice(tuff_onnx_call *c)
 {
@@ -245,8 +233,9 @@ static const tuff_onnx_rule rules[] = {
     { .op = "Concat", .needs = "axis", .run = tuff_onnx_many },
     { .op = "Max", .run = tuff_onnx_many }, { .op = "Min", .run = tuff_onnx_many },
     { .op = "Sum", .run = tuff_onnx_many }, { .op = "Mean", .run = tuff_onnx_many },
-    { .op = "QuantizeLinear", .dropped = "saturate precision", .fix = fix_quantize },
-    { .op = "DequantizeLinear", .fix = fix_quantize },
+    { .op = "QuantizeLinear", .dropped = "saturate precision",
+      .run = tuff_onnx_quantize },
+    { .op = "DequantizeLinear", .run = tuff_onnx_quantize },
     { .op = "BatchNormalization", .to = 13, .run = tuff_onnx_old_batch_norm },
     { .op = "BatchNormalization", .fix = fix_batch_norm },
     { .op = "Dropout", .to = 11, .run = tuff_onnx_old_dropout },
