@@ -212,6 +212,7 @@ static const pair pairs[] = {
     SAME("Gemm alpha=0 | 2x3 3x4 4", "Gemm alpha=1e-30 | 2x3 3x4 4"),
     // Attributes that became inputs, or other attributes.
     SAME("Selu@1 | 3x5", "Selu alpha=1.6732 gamma=1.0507 | 3x5"),
+    SAME("LpPool@1 kernel_shape=2 p=3.0 | 1x2x5", "LpPool kernel_shape=2 p=3 | 1x2x5"),
     SAME("Cast@1 to=INT32 | 2x3", "Cast to=6 | 2x3"),
     SAME("Cast@5 to=FLOAT16 | 2x3", "Cast saturate=1 to=10 | 2x3"),
     SAME("Reshape@1 shape=3,-1 consumed_inputs=0 | 2x3x4", "Reshape | 2x3x4 i64=3,8"),
@@ -568,6 +569,7 @@ static const refusal refusals[] = {
     { "Shape first=1 | 2x3", "Shape: it has no attribute 'first'; it has start end" },
     { "Pow axis=1 | 2x3 2x3", "Pow: it has no attribute 'axis'; it has none" },
     { "DequantizeLinear@21 axis=1 block_size=4 | i8:2x6 2x2", "with blocks of 4 along dim 1" },
+    { "LpPool@1 kernel_shape=2 p=1.5 | 1x1x4", "p is 1.5, only whole numbers" },
     { "Transpose perm=0,0 | 2x3", "must hold each of 0 to 1 once" },
     { "Transpose perm=0,0,0 | 2x3", "must hold each of 0 to 1 once" },
     { "Transpose perm=1 | 2x3", "must hold each of 0 to 1 once" },

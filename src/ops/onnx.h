@@ -104,6 +104,7 @@ tuff_status tuff_onnx_old_slope(tuff_onnx_call *c);    // PRelu: a slope a chann
 tuff_status tuff_onnx_old_gemm(tuff_onnx_call *c);     // broadcast
 tuff_status tuff_onnx_old_cast(tuff_onnx_call *c);     // types by their names
 tuff_status tuff_onnx_pad(tuff_onnx_call *c);          // paddings, value
+tuff_status tuff_onnx_old_lp_pool(tuff_onnx_call *c);  // p
 tuff_status tuff_onnx_old_upsample(tuff_onnx_call *c); // width_scale, height_scale
 tuff_status tuff_onnx_old_tile(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 tuff_status tuff_onnx_old_dropout(tuff_onnx_call *c, tuff_tensor *out[], int *nout);

@@ -121,6 +121,16 @@ tuff_status tuff_onnx_pad(tuff_onnx_call *c)
     return TUFF_OK;
 }
 
+// In opset 1 the power was a real number.
+tuff_status tuff_onnx_old_lp_pool(tuff_onnx_call *c)
+{
+    const char *text = tuff_onnx_get(&c->attrs, "p");
+    float p = 2;
+    TUFF_REQUIRE(!text || (tuff_parse_float(text, &p) && p >= 1 && p < 1e6f && p == (int)p),
+                 UNSUPPORTED, "p is %.40s, only whole numbers of at least 1 are taken", text);
+    return text ? tuff_onnx_set(&c->attrs, "p", "%d", (int)p) : TUFF_OK;
+}
+
 // Of images alone.
 tuff_status tuff_onnx_old_upsample(tuff_onnx_call *c)
 {

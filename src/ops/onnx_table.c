@@ -269,6 +269,8 @@ static const tuff_onnx_rule rules[] = {
     { .op = "OneHot", .inputs = "1:depth", .needs = "depth", .fix = fix_one_hot },
     { .op = "MaxPool", .needs = "kernel_shape", .defaults = "strides=1", .wide = 2,
       .fix = fix_max_pool },
+    { .op = "LpPool", .to = 1, .needs = "kernel_shape", .defaults = "strides=1",
+      .fix = tuff_onnx_old_lp_pool },
     POOL("AveragePool"), POOL("LpPool"),
     { .op = "SoftmaxCrossEntropyLoss", .fix = fix_cross_entropy },
     { .op = "Resize", .to = 10, .inputs = "1:scales", .fix = fix_resize,
