@@ -7,7 +7,8 @@
 enum {
     TEXEL_ROWS = 8,     // rows of a tile of texel.glsl
     FEW_TILES = 16,     // fewer than this leave threads of a CPU idle
-    PACK_WORTH = 48,    // see worth_packing
+    PACK_WORTH = 8,     // see worth_packing
+    GATHER_WORTH = 48,  // the same where packing gathers (convolutions)
     PACK_LEAST = 1 << 22, // products that are worth two more dispatches
     TILE = 64,          // columns of a tile of gemm_tile.glsl, and rows or half of them
     TILE_GROUP = 256,   // invocations for one
@@ -181,11 +182,13 @@ bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scrat
     return true;
 }
 
-// Packing an operand costs about as much as PACK_WORTH / 2 products of each of its elements.
-static bool worth_packing(const tuff_gemm *g)
+// Packing an operand costs about as much as `worth` / 2 products of each of its elements.
+static bool worth_packing(const tuff_gemm *g, const tuff_panels *a, const tuff_panels *b)
 {
     const double m = g->m, n = g->n;
-    return m * n / (m + n) >= PACK_WORTH && m * n * g->k >= PACK_LEAST;
+    const bool copies = a->shader == TUFF_SHADER_pack && b->shader == TUFF_SHADER_pack;
+    const double worth = copies ? PACK_WORTH : GATHER_WORTH;
+    return m * n / (m + n) >= worth && m * n * g->k >= PACK_LEAST;
 }
 
 bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_panels *right,
@@ -194,7 +197,8 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
 {
     const uint32_t w = k->subgroup;
     const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
-    if (!tuff_takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g)) return false;
+    if (!tuff_takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g, left, right))
+        return false;
     if (k->max_loop && p->g.k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
     if (!tuff_product_pack(p, left, 1, k, plan) || !tuff_product_pack(p, right, 2, k, plan))
