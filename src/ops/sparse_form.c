@@ -55,33 +55,36 @@ double tuff_sparse_curve_even(const tuff_sparse_curve *c)
 // ---- what stands in for a measurement ------------------------------------------------------
 //
 // The model: time in a form over that of dense depends on the density and on whether b is a few
-// vectors, which dense products read their matrix once for (matvec.c), or wider; at the
-// densities between it is interpolated. The numbers are those of bench/results/
-// 2026-11-25-sparse.md: the CPU path, and lavapipe, whose break-evens are the lowest of the
-// software drivers (SwiftShader's are at 0.25 to 0.7). No GPU has been measured. There a vector
-// is as slow as its bytes are many, 8 a number in CSR and 4 in N:M and dense, twice that for
-// reading where an index says (blocks, which have no kernel of their own there, are taken to be
-// as slow as CSR); wide products in registers (gemm.h) are taken to run at 20 times the rate of
-// an invocation an output.
+// vectors, which dense products read their matrix once for (matvec.c), or wide, and then on the
+// layout; at densities between those of the table it is interpolated. The numbers are those of
+// bench/results/2026-11-25-sparse.md: the CPU path, where neither matters, and lavapipe, whose
+// break-evens are the lowest of the software drivers (SwiftShader's are at 0.25 to 0.7). No GPU
+// has been measured. There a vector is as slow as its bytes are many, 8 a number in CSR and 4
+// in N:M and dense, twice that for reading where an index says (blocks, which have no kernel of
+// their own there, are taken to be as slow as CSR); wide products in registers (gemm.h) are
+// taken to run at 20 times the rate of an invocation an output.
 
 enum { CPU_PATH, SOFTWARE, GPU, KINDS };
-enum { VECTOR, WIDE, WIDTHS };
+enum { VECTOR, WIDE, WIDE_LINEAR, WIDTHS };
 
 #define CURVE(a, b, c) { .count = 3, .density = { 0.02, 0.1, 0.5 }, .ratio = { a, b, c } }
 #define CURVES(csr, bsr, nm)                                                    \
-    { [TUFF_SPARSE_CSR] = csr, [TUFF_SPARSE_BSR] = bsr, [TUFF_SPARSE_NM] = nm }
+    { { [TUFF_SPARSE_CSR] = csr, [TUFF_SPARSE_BSR] = bsr, [TUFF_SPARSE_NM] = nm } }
+#define ON_CPU_PATH CURVES(CURVE(0.45, 2.4, 10.5), CURVE(0.13, 0.88, 4.0), CURVE(0.6, 3.0, 14))
+#define ON_GPU_WIDE CURVES(CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10))
 
 static const tuff_sparse_curves assumed[KINDS][WIDTHS] = {
-    [CPU_PATH] = { { CURVES(CURVE(0.45, 2.4, 10.5), CURVE(0.13, 0.88, 4.0),
-                            CURVE(0.6, 3.0, 14)) },
-                   { CURVES(CURVE(0.45, 2.4, 10.5), CURVE(0.13, 0.88, 4.0),
-                            CURVE(0.6, 3.0, 14)) } },
-    [SOFTWARE] = { { CURVES(CURVE(0.5, 0.8, 1.9), CURVE(0.7, 1.5, 6.4),
-                            CURVE(0.6, 0.85, 3.8)) },
-                   { CURVES(CURVE(0.2, 0.5, 2.5), CURVE(0.2, 0.5, 3.0),
-                            CURVE(0.3, 0.5, 2.7)) } },
-    [GPU] = { { CURVES(CURVE(0.1, 0.4, 2.0), CURVE(0.1, 0.4, 2.0), CURVE(0.1, 0.25, 1.1)) },
-              { CURVES(CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10)) } },
+    [CPU_PATH] = { ON_CPU_PATH, ON_CPU_PATH, ON_CPU_PATH },
+    [SOFTWARE] = {
+        [VECTOR] = CURVES(CURVE(0.5, 0.8, 1.9), CURVE(0.7, 1.5, 6.5), CURVE(0.8, 1.0, 4.0)),
+        [WIDE] = CURVES(CURVE(0.2, 0.6, 2.5), CURVE(0.2, 0.5, 2.7), CURVE(0.3, 0.6, 2.5)),
+        [WIDE_LINEAR] = CURVES(CURVE(0.3, 0.6, 2.4), CURVE(0.4, 1.3, 6.1),
+                               CURVE(0.6, 0.95, 3.5)),
+    },
+    [GPU] = {
+        [VECTOR] = CURVES(CURVE(0.1, 0.4, 2.0), CURVE(0.1, 0.4, 2.0), CURVE(0.1, 0.25, 1.1)),
+        [WIDE] = ON_GPU_WIDE, [WIDE_LINEAR] = ON_GPU_WIDE,
+    },
 };
 
 // Up to so many vectors; and numbers of a matrix below which launching is what takes time.
@@ -91,8 +94,8 @@ tuff_sparse_curves tuff_sparse_default(const tuff_caps *k, const tuff_sparse_sha
 {
     tuff_sparse_curves c = { 0 };
     const int kind = k->cpu ? CPU_PATH : k->cpu_like ? SOFTWARE : GPU;
-    if (shape->rows * shape->cols >= SMALL)
-        c = assumed[kind][shape->batch > FEW ? WIDE : VECTOR];
+    const int width = shape->batch <= FEW ? VECTOR : shape->linear ? WIDE_LINEAR : WIDE;
+    if (shape->rows * shape->cols >= SMALL) c = assumed[kind][width];
     return c;
 }
 
