@@ -101,7 +101,7 @@ def png(file, pixels):
 
 def help_and_usage():
     out, _ = tuff("--help")
-    names = "devices train test import predict info check op sparse demo".split()
+    names = "devices train test import predict info check bench op sparse demo".split()
     assert all(name in out for name in names), out
     for word in "DEVICE VARIANT AVOID THREADS CACHE_DIR".split():
         assert "TUFF_" + word in out, f"TUFF_{word} is not in the help"

@@ -109,6 +109,7 @@ int array_file_write(const cli_command *self, const char *path, const char *name
 
 // The subcommands, each in a file of its own.
 int cmd_devices(const cli_command *self, int argc, char **argv);
+int cmd_bench(const cli_command *self, int argc, char **argv);
 int cmd_check(const cli_command *self, int argc, char **argv);
 int cmd_op(const cli_command *self, int argc, char **argv);
 int cmd_train(const cli_command *self, int argc, char **argv);

@@ -32,6 +32,14 @@ static const cli_command commands[] = {
       "Judges a device: every operator, case and variant against the CPU path's reference.",
       "Exits 1 when a result is wrong; each failure is printed with a string to repeat it.",
       cmd_check },
+    { "bench", "[CASE ...] [--suite NAME]",
+      "Measures operators, and what part they reach of the most that the device can do.",
+      "A CASE is a string as in tuff check, or a product's M, K and N, such as\n"
+      "    tuff bench 'matmul f32 1024x1024x1024' 'softmax f32 4096x1000'\n"
+      "The roof is the least of what the device's arithmetic and its memory allow, both\n"
+      "measured first. What is read from a cache, and what only reads, may pass the roof of a\n"
+      "copy. Times are wall-clock time: a busy machine shows. A case is left after 3 s.",
+      cmd_bench },
     { "op", "NAME --input A.npy [--input B.npy ...] [--attr KEY=VALUE ...] --output Y.npy",
       "Runs one operator on arrays in files, with ONNX's names for attributes.",
       "tuff op --list prints the operators' names, --docs their inputs and attributes too\n"

@@ -2,6 +2,7 @@
 #define TUFF_TUFF_H
 // The whole library.
 #include <tuff/base.h>
+#include <tuff/bench.h>
 #include <tuff/check.h>
 #include <tuff/data.h>
 #include <tuff/device.h>

@@ -45,6 +45,9 @@ void tuff_trial_destroy(tuff_trial **trial);
 void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], size_t begin,
                     size_t end);
 size_t tuff_trial_units(const tuff_call *call);
+// Draws numbers for the inputs of a call; in[i] is NULL for an absent one. TUFF_ERR_MEMORY.
+tuff_status tuff_trial_draw(const tuff_call *c, void *const in[], uint64_t seed,
+                            tuff_draw draw);
 // The range that an f32 input is drawn from.
 void tuff_trial_range(const tuff_op *op, int input, float *low, float *high);
 

@@ -146,21 +146,20 @@ static tuff_status draw_halves(const tuff_call *c, int input, tuff_rng *rng, voi
     return status;
 }
 
-static tuff_status draw_inputs(tuff_trial *t, uint64_t seed, tuff_draw draw)
+tuff_status tuff_trial_draw(const tuff_call *c, void *const in[], uint64_t seed, tuff_draw draw)
 {
-    const tuff_call *c = &t->c.call;
     for (int i = 0; i < c->nin; i++) {
-        if (!t->in[i]) continue;
+        if (!in[i]) continue;
         const size_t n = (size_t)tuff_desc_count(&c->in[i]);
         tuff_rng rng = { .seed = tuff_rng_fork(seed, (uint64_t)i) };
         if (!(c->in[i].dtype & TUFF_FLOATS))
-            draw_integers(c, i, &rng, t->in[i], n);
+            draw_integers(c, i, &rng, in[i], n);
         else if (c->in[i].dtype == TUFF_F32)
-            TUFF_TRY(draw_floats(c, i, &rng, t->in[i], n, draw));
+            TUFF_TRY(draw_floats(c, i, &rng, in[i], n, draw));
         else
-            TUFF_TRY(draw_halves(c, i, &rng, t->in[i], n, draw));
+            TUFF_TRY(draw_halves(c, i, &rng, in[i], n, draw));
     }
-    if (c->op->prepare) c->op->prepare(c, t->in);
+    if (c->op->prepare) c->op->prepare(c, in);
     return TUFF_OK;
 }
 
@@ -241,7 +240,7 @@ static tuff_status draw_until_it_proves(tuff_trial *t, uint64_t seed, tuff_draw 
     const int most = size <= SMALL ? REDRAW_SMALL : REDRAW_LARGE;
     int zero = -1, bad = -1;
     for (int n = 0; n < most; n++) {
-        TUFF_TRY(draw_inputs(t, tuff_rng_fork(seed, (uint64_t)n), draw));
+        TUFF_TRY(tuff_trial_draw(&t->c.call, t->in, tuff_rng_fork(seed, (uint64_t)n), draw));
         for (int o = 0; o < c->nout; o++) memset(t->want[o], 0xff, tuff_desc_bytes(&c->out[o]));
         TUFF_TRY(reference(t, t->want));
         zero = zero_output(t, &bad);
@@ -299,7 +298,7 @@ static void flush_inputs(tuff_trial *t)
 static tuff_status draw_special_trial(tuff_trial *t, const tuff_trial *ordinary, uint64_t seed)
 {
     const tuff_call *c = &t->c.call;
-    TUFF_TRY(draw_inputs(t, seed, TUFF_DRAW_SPECIAL));
+    TUFF_TRY(tuff_trial_draw(&t->c.call, t->in, seed, TUFF_DRAW_SPECIAL));
     flush_inputs(t);
     for (int o = 0; o < c->nout; o++) {
         t->flushed[o] = tuff_alloc(tuff_desc_bytes(&c->out[o]), 1);
@@ -307,7 +306,7 @@ static tuff_status draw_special_trial(tuff_trial *t, const tuff_trial *ordinary,
         t->unit[o] = rms(&c->out[o], ordinary->want[o]);
     }
     TUFF_TRY(reference(t, t->flushed));
-    TUFF_TRY(draw_inputs(t, seed, TUFF_DRAW_SPECIAL));
+    TUFF_TRY(tuff_trial_draw(&t->c.call, t->in, seed, TUFF_DRAW_SPECIAL));
     return reference(t, t->want);
 }
 

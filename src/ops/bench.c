@@ -1,0 +1,230 @@
+// tuff_bench_case: a case timed, and held against the device's roof.
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "base/time.h"
+#include "ops/check.h"
+#include "ops/timing.h"
+#include "tensor/tensor.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <tuff/bench.h>
+#include <tuff/tensor.h>
+
+enum { RUNS = 15, LEAST_RUNS = 3 };
+static const double SECONDS = 3;
+
+typedef struct work {
+    tuff_case c;
+    tuff_tensor *in[TUFF_OP_IN], *out[TUFF_OP_OUT];
+    tuff_timing timing;
+} work;
+
+static void work_free(work *w)
+{
+    tuff_timing_free(&w->timing);
+    for (int i = 0; i < TUFF_OP_IN; i++) tuff_tensor_destroy(&w->in[i]);
+    for (int i = 0; i < TUFF_OP_OUT; i++) tuff_tensor_destroy(&w->out[i]);
+}
+
+// ---- the string --------------------------------------------------------------------------
+
+// The first word of *text, which moves behind it.
+static size_t word(const char **text, const char **begin)
+{
+    *begin = *text += strspn(*text, " ");
+    const size_t n = strcspn(*text, " ");
+    *text += n;
+    *text += strspn(*text, " ");
+    return n;
+}
+
+static tuff_status find_type(const char *name, size_t n, tuff_dtype *dtype)
+{
+    for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
+        const char *known = tuff_dtype_name((tuff_dtype)t);
+        if (strlen(known) != n || strncmp(known, name, n) != 0) continue;
+        *dtype = (tuff_dtype)t;
+        return TUFF_OK;
+    }
+    return tuff_fail(TUFF_ERR_ARG, "'%s' is no type, expected one such as f32 after the "
+                     "operator's name", tuff_show(name, n));
+}
+
+// The dims of MxKxN and nothing else.
+static bool is_short(const char *text, int64_t dim[3])
+{
+    for (int i = 0; i < 3; i++) {
+        const size_t n = strcspn(text, "x");
+        if (!tuff_parse_i64(text, n, &dim[i]) || dim[i] < 1) return false;
+        text += n;
+        if (*text != (i < 2 ? 'x' : '\0')) return false;
+        text += i < 2;
+    }
+    return true;
+}
+
+// Whether a call is a plain product of two matrices, with nothing said but their dims.
+static bool has_short(const tuff_call *c, const char *text)
+{
+    if (strcmp(c->op->name, "matmul") != 0 || strpbrk(text, "=:")) return false;
+    for (int i = 2; i < c->nin; i++)
+        if (tuff_call_has(c, i)) return false;
+    return c->in[0].rank == 2 && c->in[1].rank == 2;
+}
+
+static tuff_status parse(const char *text, tuff_case *c, char *name, size_t size)
+{
+    const char *op_name, *type;
+    char whole[TUFF_CASE_TEXT], known[64];
+    tuff_dtype dtype = TUFF_F32;
+    int64_t dim[3];
+    TUFF_REQUIRE(text, ARG, "the case is NULL");
+    const size_t n = word(&text, &op_name), m = word(&text, &type);
+    snprintf(known, sizeof known, "%.*s", (int)(n < 63 ? n : 63), op_name);
+    const tuff_op *op = tuff_op_find(known);
+    TUFF_REQUIRE(op, ARG, "there is no operator named '%s'", tuff_show(op_name, n));
+    TUFF_TRY(find_type(type, m, &dtype));
+    if (strcmp(op->name, "matmul") == 0 && is_short(text, dim)) {
+        snprintf(whole, sizeof whole, "%lldx%lld %lldx%lld", (long long)dim[0],
+                 (long long)dim[1], (long long)dim[1], (long long)dim[2]);
+        text = whole;
+    }
+    TUFF_TRY(tuff_case_parse(op, dtype, text, c));
+    const tuff_call *k = &c->call;
+    if (!name) return TUFF_OK;
+    if (has_short(k, text))
+        snprintf(name, size, "matmul %s %lldx%lldx%lld", tuff_dtype_name(dtype),
+                 (long long)k->in[0].dim[0], (long long)k->in[0].dim[1],
+                 (long long)k->in[1].dim[1]);
+    else snprintf(name, size, "%s %s %s", op->name, tuff_dtype_name(dtype), text);
+    return TUFF_OK;
+}
+
+tuff_status tuff_bench_name(const char *text, char *name, size_t size)
+{
+    tuff_case c;
+    return parse(text, &c, name, size);
+}
+
+// ---- what a call costs ---------------------------------------------------------------
+
+static tuff_cost cost_of(const tuff_call *c)
+{
+    if (c->op->cost) return c->op->cost(c);
+    tuff_cost k = { 0 };
+    for (int i = 0; i < c->nin; i++)
+        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
+    for (int o = 0; o < c->nout; o++) {
+        k.bytes += (double)tuff_desc_bytes(&c->out[o]);
+        k.flops += (double)tuff_desc_count(&c->out[o]);
+    }
+    return k;
+}
+
+// The arithmetic that a device could do a call in: whole numbers where an operand is packed in
+// bytes, f16 where all are f16, and always f32.
+static double peak_of(const tuff_call *c, const tuff_bench_roof *roof)
+{
+    bool bytes = false, halves = c->nin > 0;
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i)) continue;
+        bytes |= (c->in[i].dtype & (TUFF_I8 | TUFF_U8)) != 0;
+        halves &= c->in[i].dtype == TUFF_F16;
+    }
+    return fmax(roof->f32, fmax(bytes ? roof->i8 : 0, halves ? roof->f16 : 0));
+}
+
+// ---- a run -------------------------------------------------------------------------------
+
+// Numbers for every input, as the check draws them.
+static tuff_status fill_inputs(work *w, tuff_stream *s)
+{
+    const tuff_call *c = &w->c.call;
+    void *data[TUFF_OP_IN] = { 0 };
+    tuff_status status = TUFF_OK;
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i)) continue;
+        data[i] = tuff_alloc(tuff_desc_bytes(&c->in[i]), 1);
+        if (!data[i]) TUFF_GO(TUFF_ERR_MEMORY);
+    }
+    TUFF_GO(tuff_trial_draw(c, data, 1, TUFF_DRAW_ANY));
+    for (int i = 0; i < c->nin; i++)
+        if (data[i])
+            TUFF_GO(tuff_tensor_write(s, w->in[i], data[i], tuff_desc_bytes(&c->in[i])));
+    TUFF_GO(tuff_stream_wait(s));
+exit:
+    for (int i = 0; i < c->nin; i++) tuff_free(data[i]);
+    return status;
+}
+
+// Allocates everything the call needs and records it.
+static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s)
+{
+    const tuff_call *c = &w->c.call;
+    tuff_range in[TUFF_OP_IN] = { 0 }, out[TUFF_OP_OUT] = { 0 };
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i)) continue;
+        TUFF_TRY(tuff_tensor_create(dev, c->in[i], &w->in[i]));
+        in[i] = tuff_tensor_range(w->in[i]);
+    }
+    for (int i = 0; i < c->nout; i++) {
+        if (!c->out[i].dtype) continue;
+        TUFF_TRY(tuff_tensor_create(dev, c->out[i], &w->out[i]));
+        out[i] = tuff_tensor_range(w->out[i]);
+    }
+    TUFF_TRY(fill_inputs(w, s));
+    return tuff_timing_record(&w->timing, dev, c, in, out);
+}
+
+static tuff_status time_runs(work *w, tuff_device *dev, int runs, double seconds,
+                             tuff_bench_result *r)
+{
+    double *t = tuff_alloc((size_t)runs, sizeof *t), first;
+    if (!t) return TUFF_ERR_MEMORY;
+    tuff_status status = TUFF_OK;
+    TUFF_GO(tuff_timing_run(&w->timing, dev, &first)); // kernels are compiled in it
+    const double start = tuff_time_now();
+    int n = 0;
+    while (n < runs && (n < LEAST_RUNS || tuff_time_now() - start < seconds)) {
+        TUFF_GO(tuff_timing_run(&w->timing, dev, &t[n]));
+        n++;
+    }
+    r->runs = n;
+    r->median = tuff_timing_median(t, n); // sorts them
+    r->min = t[0];
+    r->max = t[n - 1];
+exit:
+    tuff_free(t);
+    return status;
+}
+
+tuff_status tuff_bench_case(tuff_device *device, const char *text, const tuff_bench_roof *roof,
+                            const tuff_bench_params *p, tuff_bench_result *r)
+{
+    static const tuff_bench_params defaults = { 0 };
+    if (!p) p = &defaults;
+    TUFF_REQUIRE(device && roof && r, ARG, "the device, the roof or the result is NULL");
+    work *w = tuff_alloc(1, sizeof *w);
+    if (!w) return TUFF_ERR_MEMORY;
+    tuff_stream *s = NULL;
+    tuff_status status = TUFF_OK;
+    *r = (tuff_bench_result){ 0 };
+    TUFF_GO(parse(text, &w->c, r->text, sizeof r->text));
+    TUFF_GO(tuff_stream_create(device, &s));
+    TUFF_GO(work_record(w, device, s));
+    TUFF_GO(time_runs(w, device, p->runs > 0 ? p->runs : RUNS,
+                      p->seconds > 0 ? p->seconds : SECONDS, r));
+    const tuff_cost cost = cost_of(&w->c.call);
+    r->variant = w->timing.plan.variant;
+    r->flops = cost.flops;
+    r->bytes = cost.bytes;
+    r->peak = peak_of(&w->c.call, roof);
+    r->of_roof = fmax(cost.flops / r->peak, cost.bytes / roof->copy) / r->median;
+exit:
+    work_free(w);
+    tuff_free(w);
+    tuff_stream_destroy(&s);
+    return status;
+}

@@ -1,0 +1,104 @@
+// tuff bench: single operators, held against what the device can do.
+#include "bench_report.h"
+#include "tuff_suites.h"
+#include <stdio.h>
+#include <string.h>
+
+enum { SUITES = (int)(sizeof suites / sizeof *suites) };
+
+typedef struct case_list {
+    const char *text[BENCH_CASES];
+    int count;
+} case_list;
+
+static int add_case(const cli_command *self, case_list *list, const char *text)
+{
+    char name[TUFF_BENCH_TEXT];
+    if (list->count == BENCH_CASES)
+        return cli_wrong(self, "more than %d cases", (int)BENCH_CASES);
+    if (tuff_bench_name(text, name, sizeof name) != TUFF_OK) return cli_error(self);
+    list->text[list->count++] = text;
+    return EXIT_OK;
+}
+
+static int add_suite(const cli_command *self, case_list *list, const char *suite)
+{
+    char known[256] = "all";
+    bool found = false;
+    for (int i = 0; i < SUITES; i++) {
+        const bool new = i == 0 || strcmp(suites[i].suite, suites[i - 1].suite) != 0;
+        const size_t used = strlen(known);
+        if (new) snprintf(known + used, sizeof known - used, ", %s", suites[i].suite);
+        if (strcmp(suite, "all") != 0 && strcmp(suite, suites[i].suite) != 0) continue;
+        found = true;
+        const int status = add_case(self, list, suites[i].text);
+        if (status != EXIT_OK) return status;
+    }
+    if (found) return EXIT_OK;
+    return cli_wrong(self, "there is no suite '%s', expected one of %s", suite, known);
+}
+
+static int measure(const cli_command *self, tuff_device *device, const case_list *list,
+                   const tuff_bench_params *p, bench_table *t)
+{
+    cli_bar(0, "the device's roof");
+    if (tuff_bench_measure_roof(device, &t->roof) != TUFF_OK) return cli_error(self);
+    for (int i = 0; i < list->count; i++) {
+        cli_bar((double)i / list->count, "%s", list->text[i]);
+        const tuff_status status = tuff_bench_case(device, list->text[i], &t->roof, p,
+                                                   &t->result[t->count]);
+        // A device's limit ends neither a suite nor what was measured before.
+        if ((status == TUFF_ERR_LIMIT || status == TUFF_ERR_UNSUPPORTED) && list->count > 1)
+            cli_note("left out: %s: %s", list->text[i], tuff_last_error());
+        else if (status != TUFF_OK) return cli_error(self);
+        else t->count++;
+    }
+    cli_bar_end();
+    return EXIT_OK;
+}
+
+static int report(const cli_command *self, const bench_table *t, const char *html)
+{
+    char problem[4200];
+    if (html && !bench_html(t, html, problem, sizeof problem))
+        return cli_wrong(self, "%s", problem);
+    if (cli.json) return cli_print_json(bench_json(t), EXIT_OK);
+    bench_print(t);
+    return EXIT_OK;
+}
+
+int cmd_bench(const cli_command *self, int argc, char **argv)
+{
+    static bench_table t; // too large for the stack of a small machine
+    static case_list list;
+    const char *suite = NULL, *html = NULL;
+    int64_t runs = 15;
+    const cli_option options[] = {
+        { "suite", CLI_TEXT, &suite, "NAME",
+          "cases that come with tuff: matmul, conv, quant, memory, lenet5,\nsparse, or all" },
+        { "html", CLI_TEXT, &html, "FILE", "write the report as a page, with a drawing" },
+        { "runs", CLI_INT, &runs, "N", "of which the median counts, 3 to 9999; 15" },
+        { NULL, CLI_FLAG, NULL, NULL, NULL },
+    };
+    cli_list words;
+    int status = cli_parse(self, options, argc, argv, &words);
+    if (status >= 0) return status;
+    if (runs < 3 || runs > 9999)
+        return cli_wrong(self, "--runs is %lld, expected 3 to 9999", (long long)runs);
+    for (int i = 0; i < words.count; i++) {
+        status = add_case(self, &list, words.item[i]);
+        if (status != EXIT_OK) return status;
+    }
+    if (suite || !words.count) {
+        status = add_suite(self, &list, suite ? suite : "all");
+        if (status != EXIT_OK) return status;
+    }
+    tuff_device *device = cli_open_device(self);
+    if (!device) return EXIT_WRONG;
+    const tuff_bench_params p = { .runs = (int)runs };
+    t.info = tuff_device_get_info(device);
+    status = measure(self, device, &list, &p, &t);
+    if (status == EXIT_OK) status = report(self, &t, html);
+    tuff_device_close(&device);
+    return status;
+}
