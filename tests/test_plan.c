@@ -34,7 +34,7 @@ static const device devices[] = {
                       .storage_buffers = 4, .max_texels = 65536, .unified = true } },
     { "desktop", { LANES(32), SHUFFLES, GROUP(1024), LARGE, ALIGN(16), .shared = 49152,
                    .storage_buffers = 1 << 20, .max_texels = 1 << 27, .timeline = true,
-                   .subgroup_control = true } },
+                   .subgroup_control = true, .f16 = true, .dot8 = true } },
     { "wide desktop", { LANES(64), SHUFFLES, GROUP(1024), LARGE, ALIGN(4), .shared = 65536,
                         .storage_buffers = 1 << 20, .max_texels = 1 << 27 } },
     { "old software", { LANES(8), SHUFFLES, GROUP(1024), SMALL, ALIGN(16), .shared = 32768,
@@ -151,6 +151,34 @@ static void every_type(const device *d, const tuff_op *op, const char *text)
         const char *type = tuff_dtype_name((tuff_dtype)t);
         if (problem) FAIL("%s as %s: %s", plan.variant, type, problem);
     }
+}
+
+// Whether a case of the op is run by variant number `index`, when that is asked for by name,
+// on some device.
+static bool is_run(const tuff_op *op, int index)
+{
+    static const tuff_dtype types[] = { TUFF_F32, TUFF_F16, TUFF_BF16, TUFF_I8, TUFF_U8 };
+    const tuff_variant *v = &op->variants[index];
+    for (size_t t = 0; t < COUNT(types); t++)
+        for (const char *const *text = op->cases; *text; text++) {
+            tuff_case c;
+            if (tuff_case_parse(op, types[t], *text, &c) != TUFF_OK) continue;
+            tuff_variant_force(v->name);
+            for (size_t d = 0; d < COUNT(devices); d++)
+                if (tuff_select(&c.call, &devices[d].caps, &plan) == TUFF_OK) return true;
+        }
+    return false;
+}
+
+// The check runs every variant: none is listed that no case can choose.
+static void every_variant_has_a_case(void)
+{
+    for (int o = 0; o < tuff_op_count(); o++)
+        for (int i = 0; i < TUFF_OP_VARIANTS && tuff_op_at(o)->variants[i].name; i++)
+            if (!is_run(tuff_op_at(o), i))
+                FAIL("no case of %s runs %s", tuff_op_at(o)->name,
+                     tuff_op_at(o)->variants[i].name);
+    tuff_variant_force(NULL);
 }
 
 // A plan that is good, and then is not: each change must be noticed.
@@ -331,6 +359,7 @@ int main(int argc, char **argv)
     CASE(what_is_wrong_is_noticed);
     CASE(limits_are_named);
     CASE(no_elements_are_refused);
+    CASE(every_variant_has_a_case);
     CASE(large_products_are_planned);
     CASE(software_passes_over_gpu_kernels);
     CASE(precision_is_not_lost_unasked);

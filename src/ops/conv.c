@@ -143,7 +143,7 @@ static tuff_cost cost(const tuff_call *c)
         .infer = infer,                                                         \
         .ref = ref,                                                             \
         .units = units,                                                         \
-        .variants = TUFF_CONV_VARIANTS(),                                       \
+        .variants = TUFF_CONV_VARIANTS_##dims(),                                \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
         .fuse = { .bias = BIAS, .residual = RESIDUAL,                           \
@@ -156,7 +156,8 @@ static tuff_cost cost(const tuff_call *c)
 CONV(conv1d, 1, "1x1x1 1x1x1", "2x3x37 5x3x4 5 pad=2,1 act=relu",
      "2x6x23 9x2x3 - 2x9x10 stride=2 dilation=2 group=3 act=sigmoid",
      "2x7x19 7x1x5 7 auto_pad=SAME_UPPER kernel=5 stride=3 group=7",
-     "1x33x131 65x33x3 65 auto_pad=SAME_LOWER", "1x2x70003 1x2x3 1");
+     "1x33x131 65x33x3 65 auto_pad=SAME_LOWER", "1x2x70003 1x2x3 1",
+     "1x20x19 13x20x5 13 pad=1 act=relu", "2x9x12 19x9x1 19");
 CONV(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 6x1x5x5 6 pad=2,2,2,2 act=relu",
      "2x6x14x14 16x6x5x5 16", "2x3x33x17 5x3x5x3 5 stride=2,1 pad=1,2,0,1",
      "1x5x13x11 7x5x3x3 - 1x7x9x7 dilation=2,2 act=tanh",
@@ -175,7 +176,9 @@ CONV(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 6x1x5x5 6 pad=2,2,2,2 act=relu",
 CONV(conv3d, 3, "1x1x1x1x1 1x1x1x1x1", "2x3x5x7x6 4x3x3x2x3 4 pad=1,0,2,0,1,1 act=relu",
      "1x4x6x7x9 6x2x2x3x3 - 1x6x3x3x4 stride=2,1,2 dilation=1,2,1 group=2 pad=0,0,1 act=tanh",
      "2x5x4x5x6 5x1x3x3x3 5 auto_pad=SAME_UPPER stride=1,2,3 group=5",
-     "1x8x5x13x11 37x8x3x3x3 37 pad=1,1,1,1,1,1", "1x3x9x1x1 2x3x9x1x1");
+     "1x8x5x13x11 37x8x3x3x3 37 pad=1,1,1,1,1,1", "1x3x9x1x1 2x3x9x1x1",
+     "1x5x1x9x11 5x1x1x3x3 5 group=5 act=relu", "1x9x1x11x6 13x9x1x3x3 13 pad=0,1,1,0,1,1",
+     "2x9x2x3x4 19x9x1x1x1 19");
 
 #define FUNCTION(name)                                                          \
     tuff_status tuff_##name(tuff_stream *s, const tuff_tensor *x, const tuff_tensor *w, \

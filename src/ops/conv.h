@@ -111,7 +111,17 @@ TUFF_CONV_PLAN(dw_plain);
 #define TUFF_CONV_W { .name = "w", .dtypes = TUFF_FLOATS, .ordinary = true }
 
 #define TUFF_WINOGRAD4 2e-5f // see shaders/winograd.glsl
-#define TUFF_CONV_VARIANTS(kind)                                                \
+// Of one spatial dim none is 3 x 3, and none slides.
+#define TUFF_CONV_VARIANTS_1(kind)                                              \
+    { TUFF_KERNEL("point", tuff_conv_##kind##point),                            \
+      TUFF_KERNEL("packed", tuff_conv_##kind##packed),                          \
+      TUFF_KERNEL("texel", tuff_conv_##kind##texel),                            \
+      TUFF_GPU_KERNEL("point_tile", tuff_conv_##kind##point_tile),              \
+      TUFF_GPU_KERNEL("direct", tuff_conv_##kind##direct),                      \
+      TUFF_HALF_KERNEL(tuff_conv_##kind##half_tile),                            \
+      TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
+      TUFF_KERNEL("plain", tuff_conv_##kind##plain) }
+#define TUFF_CONV_VARIANTS_2(kind)                                              \
     { TUFF_KERNEL("slide", tuff_conv_##kind##slide),                            \
       TUFF_COARSE_KERNEL("winograd4", tuff_conv_##kind##winograd4, TUFF_WINOGRAD4), \
       TUFF_KERNEL("winograd2", tuff_conv_##kind##winograd2),                    \
@@ -126,4 +136,5 @@ TUFF_CONV_PLAN(dw_plain);
       TUFF_HALF_KERNEL(tuff_conv_##kind##half_tile),                            \
       TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
       TUFF_KERNEL("plain", tuff_conv_##kind##plain) }
+#define TUFF_CONV_VARIANTS_3(kind) TUFF_CONV_VARIANTS_2(kind) // images one deep are flat
 #endif

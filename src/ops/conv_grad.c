@@ -137,7 +137,7 @@ static tuff_cost dx_cost(const tuff_call *c)
         .infer = dx_infer,                                                      \
         .ref = dx_ref,                                                          \
         .units = units,                                                         \
-        .variants = TUFF_CONV_VARIANTS(dx_),                                    \
+        .variants = TUFF_CONV_VARIANTS_##dims(dx_),                             \
         .grad = dx_grad,                                                        \
         .cost = dx_cost,                                                        \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \
@@ -154,7 +154,8 @@ static tuff_cost dx_cost(const tuff_call *c)
 
 INPUT_GRAD(conv1d, 1, "1x1x1 1x1x1", "2x5x37 5x3x4 pad=2,1 size=37",
            "2x9x9 9x2x3 stride=2 dilation=2 group=3 size=22",
-           "2x7x7 7x1x5 auto_pad=SAME_UPPER stride=3 group=7 size=19", "1x70x67 70x33x3")
+           "2x7x7 7x1x5 auto_pad=SAME_UPPER stride=3 group=7 size=19", "1x70x67 70x33x3",
+           "1x20x19 20x13x5 pad=1", "2x9x12 9x19x1")
 INPUT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x6x28x28 6x1x5x5 pad=2,2,2,2",
            "2x16x10x10 16x6x5x5", "2x5x15x18 5x3x5x3 stride=2,1 pad=1,2,0,1 size=33,17",
            "1x7x9x7 7x5x3x3 dilation=2,2",
@@ -173,7 +174,8 @@ INPUT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x6x28x28 6x1x5x5 pad=2,2,2,2",
 INPUT_GRAD(conv3d, 3, "1x1x1x1x1 1x1x1x1x1", "2x4x5x7x6 4x3x3x2x3 pad=1,0,2,0,1,0",
            "1x6x3x3x5 6x2x2x3x3 stride=2,1,2 dilation=1,2,1 group=2 size=7,7,11",
            "2x5x4x3x2 5x1x3x3x3 auto_pad=SAME_UPPER stride=1,2,3 group=5",
-           "1x8x5x13x11 8x37x3x3x3 pad=1,1,1,1,1,1")
+           "1x8x5x13x11 8x37x3x3x3 pad=1,1,1,1,1,1", "1x5x1x9x11 5x1x1x3x3 group=5",
+           "1x9x1x11x6 9x13x1x3x3 pad=0,1,1,0,1,1", "2x9x2x3x4 9x19x1x1x1")
 
 // ---- by w: dw[o, c, t] = sum of dy x over every image and pixel ----------------------------
 
@@ -247,6 +249,22 @@ static tuff_cost dw_cost(const tuff_call *c)
     return tuff_conv_cost(c, &v);
 }
 
+// Of one spatial dim none slides.
+#define DW_VARIANTS_1                                                           \
+    { TUFF_KERNEL("texel", tuff_conv_dw_texel),                                 \
+      TUFF_GPU_KERNEL("direct", tuff_conv_dw_direct),                           \
+      TUFF_HALF_KERNEL(tuff_conv_dw_half_tile),                                 \
+      TUFF_GPU_KERNEL("tile", tuff_conv_dw_tile),                               \
+      TUFF_KERNEL("plain", tuff_conv_dw_plain) }
+#define DW_VARIANTS_2                                                           \
+    { TUFF_KERNEL("slide", tuff_conv_dw_slide),                                 \
+      TUFF_KERNEL("texel", tuff_conv_dw_texel),                                 \
+      TUFF_GPU_KERNEL("direct", tuff_conv_dw_direct),                           \
+      TUFF_HALF_KERNEL(tuff_conv_dw_half_tile),                                 \
+      TUFF_GPU_KERNEL("tile", tuff_conv_dw_tile),                               \
+      TUFF_KERNEL("plain", tuff_conv_dw_plain) }
+#define DW_VARIANTS_3 DW_VARIANTS_2
+
 #define WEIGHT_GRAD(name_, dims, ...)                                           \
     const tuff_op tuff_op_##name_##_weight_grad = {                             \
         .name = #name_ "_weight_grad", .special = TUFF_SPECIAL_FEW,             \
@@ -259,12 +277,7 @@ static tuff_cost dw_cost(const tuff_call *c)
         .infer = dw_infer,                                                      \
         .ref = dw_ref,                                                          \
         .units = units,                                                         \
-        .variants = { TUFF_KERNEL("slide", tuff_conv_dw_slide),                 \
-                      TUFF_KERNEL("texel", tuff_conv_dw_texel),                 \
-                      TUFF_GPU_KERNEL("direct", tuff_conv_dw_direct),           \
-                      TUFF_HALF_KERNEL(tuff_conv_dw_half_tile),                 \
-                      TUFF_GPU_KERNEL("tile", tuff_conv_dw_tile),               \
-                      TUFF_KERNEL("plain", tuff_conv_dw_plain) },               \
+        .variants = DW_VARIANTS_##dims,                                         \
         .grad = dw_grad,                                                        \
         .cost = dw_cost,                                                        \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \
@@ -298,4 +311,5 @@ WEIGHT_GRAD(conv3d, 3, "1x1x1x1x1 1x1x1x1x1",
             "2x3x5x7x6 2x4x5x6x7 pad=1,0,2,1,0,1 size=3,2,3",
             "1x4x7x7x9 1x6x3x3x4 stride=2,1,2 dilation=1,2,1 pad=0,0,1 group=2 size=2,3,3",
             "2x5x4x5x6 2x5x4x3x2 auto_pad=SAME_UPPER stride=1,2,3 group=5 size=3,3,3",
-            "1x8x5x13x11 1x37x5x13x11 pad=1,1,1,1,1,1 size=3,3,3")
+            "1x8x5x13x11 1x37x5x13x11 pad=1,1,1,1,1,1 size=3,3,3",
+            "2x3x1x9x11 2x3x1x7x9 group=3 size=1,3,3")

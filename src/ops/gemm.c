@@ -197,8 +197,8 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
 {
     const uint32_t w = k->subgroup;
     const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
-    if (!tuff_takes_texels(k) || p->g.batches != 1 || !worth_packing(&p->g, left, right))
-        return false;
+    if (!tuff_takes_texels(k) || p->g.batches != 1) return false;
+    if (!plan->forced && !worth_packing(&p->g, left, right)) return false;
     if (k->max_loop && p->g.k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
     if (!tuff_product_pack(p, left, 1, k, plan) || !tuff_product_pack(p, right, 2, k, plan))

@@ -183,7 +183,8 @@ const tuff_op tuff_op_bsr_matmul = {
     .doc = "y = A b, or b A^T where linear; A's blocks [height, width] are values, by rows",
     PRODUCT,
     .cases = TUFF_CASES("1x1x1 1 2 1x1", "13x4x4 13 6 20x7", "29x8x8 29 8 40x12",
-                        "17x2x5 17 9 5x35 linear=1", "11x4x4 11 4 1x24 linear=1")
+                        "17x2x5 17 9 5x35 linear=1", "11x4x4 11 4 1x24 linear=1",
+                        "67x1x1 67 8 5x33 linear=1")
 };
 
 tuff_status tuff_csr_matmul(tuff_stream *s, const tuff_tensor *values, const tuff_tensor *cols,
