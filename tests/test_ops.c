@@ -236,6 +236,21 @@ static void must_pass(tuff_device *dev, const char *what, const tuff_op *op,
     case_end();
 }
 
+static bool takes_all(const tuff_call *c) { return c->nin == 2; }
+
+// Kernels of the CPU path are judged beside the reference, which they do not hide.
+static void proof_of_hosts(tuff_device *dev, const tuff_op *good)
+{
+    tuff_op op = *good;
+    op.hosts[0] = (tuff_host){ .name = "fast", .takes = takes_all, .run = ref_good };
+    must_pass(dev, "a right kernel of the CPU path", &op, &op);
+    op.hosts[0].run = ref_formula;
+    must_fail(dev, "a wrong kernel of the CPU path", &op, &op, "* fast *", "expected");
+    op.hosts[0].run = ref_pieces;
+    must_fail(dev, "units of a kernel that are not apart", &op, &op, "* fast * 7x3*",
+              "of fast are computed in two pieces");
+}
+
 static void proof_on_cpu(tuff_device *dev)
 {
     static const struct {
@@ -268,6 +283,7 @@ static void proof_on_cpu(tuff_device *dev)
     must_fail(dev, "a case that zeros would pass", &zero, &zero, NULL, "proves nothing");
     must_fail(dev, "a reference that leaves NaN", &nothing, &nothing, NULL, "not finite");
     must_fail(dev, "units that are not apart", &pieces, &pieces, "* 7x3*", "in two pieces");
+    proof_of_hosts(dev, &good);
 }
 
 // Subnormal numbers of f16 are whole multiples of 2^-24: their neighbours are as good, those

@@ -83,6 +83,8 @@ static void print_section(const tuff_op_info *op)
     }
     printf("- kernels:");
     for (int i = 0; i < op->variants; i++) printf(" %s", op->variant[i]);
+    if (op->hosts) printf("; on the CPU path");
+    for (int i = 0; i < op->hosts; i++) printf(" %s", op->host[i]);
     printf("\n- %s; ", op->gradient ? "differentiable" : "no gradient");
     if (op->tolerance > 0) printf("tolerance %.1e\n\n", (double)op->tolerance);
     else printf("the same bits on every device\n\n");

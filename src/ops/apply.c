@@ -6,6 +6,8 @@
 
 _Static_assert(sizeof((tuff_op_info *)0)->variant / sizeof(char *) == TUFF_OP_VARIANTS,
                "every variant has a place");
+_Static_assert(sizeof((tuff_op_info *)0)->host / sizeof(char *) == TUFF_OP_HOSTS,
+               "every kernel of the CPU path has a place");
 
 // A switch without a default, so that the compiler names a type that is missing.
 static const char *type_text(const tuff_field *f)
@@ -46,6 +48,8 @@ bool tuff_op_get_info(int index, tuff_op_info *info)
     for (const tuff_variant *v = op->variants; v < op->variants + TUFF_OP_VARIANTS && v->name;
          v++)
         info->variant[info->variants++] = v->name;
+    for (const tuff_host *h = op->hosts; h < op->hosts + TUFF_OP_HOSTS && h->name; h++)
+        info->host[info->hosts++] = h->name;
     info->gradient = op->grad != NULL;
     info->tolerance = op->tol.f32;
     return true;

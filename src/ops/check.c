@@ -40,7 +40,11 @@ static bool wanted(const checker *k, const char *variant, const char *text)
 // Variant number `index` in the order in which they are judged, or NULL.
 static const char *variant_at(const checker *k, int index)
 {
-    if (k->caps->cpu) return index ? NULL : "ref";
+    const tuff_host *hosts = k->subject->hosts;
+    if (k->caps->cpu) {
+        if (index < TUFF_OP_HOSTS && hosts[index].name) return hosts[index].name;
+        return index == 0 || (index <= TUFF_OP_HOSTS && hosts[index - 1].name) ? "ref" : NULL;
+    }
     return index < TUFF_OP_VARIANTS ? k->subject->variants[index].name : NULL;
 }
 
@@ -61,35 +65,45 @@ static void tell(checker *k, tuff_check_result *r, const char *text, tuff_status
     if (k->fn) k->fn(k->user, r);
 }
 
-// The threads that share a reference cut its units anywhere: pieces computed last to first
-// must give the same bits.
-static tuff_status check_pieces(const tuff_trial *t)
+// The threads that share a reference (or a host kernel) cut its units anywhere: pieces computed
+// last to first must give the same bits.
+static tuff_status check_pieces(const tuff_trial *t, const char *name,
+                                void (*run)(const tuff_ref *r))
 {
     const tuff_call *c = &t->c.call;
     const size_t units = tuff_trial_units(c), cut = units - units / 3;
-    void *out[TUFF_OP_OUT] = { 0 };
+    void *out[2][TUFF_OP_OUT] = { 0 };
     tuff_status status = TUFF_OK;
-    for (int o = 0; o < c->nout && status == TUFF_OK; o++) {
-        out[o] = tuff_alloc(tuff_desc_bytes(&c->out[o]), 1);
-        if (!out[o]) status = TUFF_ERR_MEMORY;
+    for (int o = 0; o < 2 * c->nout && status == TUFF_OK; o++) {
+        void **to = &out[o % 2][o / 2];
+        *to = tuff_alloc(tuff_desc_bytes(&c->out[o / 2]), 1);
+        if (!*to) status = TUFF_ERR_MEMORY;
     }
     if (status == TUFF_OK) {
-        tuff_trial_ref(c, t->in, out, cut, units);
-        tuff_trial_ref(c, t->in, out, 0, cut);
+        tuff_trial_units_by(c, run, t->in, out[0], 0, units);
+        tuff_trial_units_by(c, run, t->in, out[1], cut, units);
+        tuff_trial_units_by(c, run, t->in, out[1], 0, cut);
     }
     for (int o = 0; o < c->nout && status == TUFF_OK; o++)
-        if (memcmp(out[o], t->want[o], tuff_desc_bytes(&c->out[o])) != 0)
-            status = tuff_fail(TUFF_ERR_CHECK, "%s has other bits when the reference's %zu "
-                               "units are computed in two pieces", c->op->out[o].name, units);
-    for (int o = 0; o < c->nout; o++) tuff_free(out[o]);
+        if (memcmp(out[0][o], out[1][o], tuff_desc_bytes(&c->out[o])) != 0)
+            status = tuff_fail(TUFF_ERR_CHECK, "%s has other bits when the %zu units of %s are "
+                               "computed in two pieces", c->op->out[o].name, units, name);
+    for (int o = 0; o < 2 * c->nout; o++) tuff_free(out[o % 2][o / 2]);
     return status;
+}
+
+// The host kernel of that name, or NULL: it is "ref".
+static const tuff_host *host_at(const checker *k, const char *variant)
+{
+    for (int i = 0; i < TUFF_OP_HOSTS && k->subject->hosts[i].name; i++)
+        if (strcmp(k->subject->hosts[i].name, variant) == 0) return &k->subject->hosts[i];
+    return NULL;
 }
 
 // Whether the device can run this variant; the last one must.
 static tuff_status plans(const checker *k, const tuff_call *call, int index, bool *can)
 {
     *can = true;
-    if (k->caps->cpu) return TUFF_OK;
     tuff_plan *plan = tuff_alloc(1, sizeof *plan);
     if (!plan) return TUFF_ERR_MEMORY;
     tuff_call c = *call;
@@ -103,13 +117,15 @@ static tuff_status plans(const checker *k, const tuff_call *call, int index, boo
 static tuff_status judge(checker *k, const tuff_trial *t, tuff_check_result *r)
 {
     // On the CPU path the reference judges itself: the same bits whatever threads share it.
-    const bool itself = k->caps->cpu && k->op == k->subject;
+    const tuff_host *host = k->caps->cpu ? host_at(k, r->variant) : NULL;
+    const bool itself = k->caps->cpu && k->op == k->subject && !host;
     const bool native = !tuff_call_foreign(&t->c.call, 0);
     tuff_call c = t->c.call;
     c.op = k->subject;
     const double tolerance = itself ? 0 : tuff_select_tolerance(&c, k->caps);
     r->tolerance = tuff_trial_tolerance(&t->c.call.out[0], tolerance);
-    if (itself && native) TUFF_TRY(check_pieces(t));
+    if (itself && native) TUFF_TRY(check_pieces(t, "the reference", c.op->ref));
+    if (host && native) TUFF_TRY(check_pieces(t, host->name, host->run));
     return tuff_trial_run(t, k->subject, k->stream, tolerance, k->p->repeat, &r->error);
 }
 
@@ -152,8 +168,7 @@ static bool listed(const checker *k, const char *text)
 
 static bool is_lowered(const checker *k, const tuff_call *c, int index)
 {
-    const uint32_t types = k->caps->cpu ? 0 : k->subject->variants[index].types;
-    return tuff_call_foreign(c, types) != 0;
+    return tuff_call_foreign(c, k->subject->variants[index].types) != 0;
 }
 
 static bool late(const checker *k) { return k->end > 0 && tuff_time_now() >= k->end; }
@@ -172,11 +187,11 @@ static void check_case(checker *k, const char *text)
         if (!t)
             status = tuff_trial_create(k->op, k->type, text, k->p->seed, TUFF_DRAW_ANY, &t);
         // What lies between the casts of a lowered call is judged with native types.
-        if (status == TUFF_OK && is_lowered(k, &t->c.call, i)) {
+        if (status == TUFF_OK && !k->caps->cpu && is_lowered(k, &t->c.call, i)) {
             if (lowered) continue;
             lowered = true;
         }
-        if (!k->caps->cpu) tuff_variant_force(r.variant);
+        tuff_variant_force(r.variant);
         if (status == TUFF_OK) status = plans(k, &t->c.call, i, &can);
         if (status == TUFF_OK && can) status = judge(k, t, &r);
         if (status == TUFF_OK && can && (special || wants_special(k, t))) {

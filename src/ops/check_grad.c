@@ -385,7 +385,9 @@ tuff_status tuff_check_grad(const tuff_op *op, const tuff_op *subject, const cha
     if (size > LARGEST || !real) return TUFF_OK;
     TUFF_TRY(tuff_trial_create(op, TUFF_F32, text, seed, TUFF_DRAW_SPACED, &j.t));
     j.call = &j.t->c.call;
+    const bool before = tuff_select_oracle(true);
     const tuff_status status = check_both(&j, subject, seed, stream, cpu, error, tolerance);
+    tuff_select_oracle(before);
     tear_down(&j);
     return status;
 }

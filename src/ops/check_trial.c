@@ -170,13 +170,19 @@ size_t tuff_trial_units(const tuff_call *call)
     return call->op->units ? call->op->units(call) : 1;
 }
 
-void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], size_t begin,
-                    size_t end)
+void tuff_trial_units_by(const tuff_call *call, void (*run)(const tuff_ref *r),
+                         void *const in[], void *const out[], size_t begin, size_t end)
 {
     tuff_ref r = { .call = call, .begin = begin, .end = end };
     for (int i = 0; i < call->nin; i++) r.in[i] = in[i];
     for (int i = 0; i < call->nout; i++) r.out[i] = out[i];
-    call->op->ref(&r);
+    run(&r);
+}
+
+void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], size_t begin,
+                    size_t end)
+{
+    tuff_trial_units_by(call, call->op->ref, in, out, begin, end);
 }
 
 static tuff_status reference(tuff_trial *t, void *const out[])

@@ -135,6 +135,32 @@ void tuff_matmul_sum_row(const tuff_matmul_shape *s, const float *a, const float
     for (int64_t j = 0; j < cols; j++) sum[j] = tuff_dot(b + j * s->b_n, a, s->a_k, s->k);
 }
 
+void tuff_matmul_operands(const tuff_matmul_shape *s, int64_t z, const float **a,
+                          const float **b)
+{
+    for (int i = 0; i < s->dims; i++) {
+        *a += z % s->dim[i] * s->a_step[i];
+        *b += z % s->dim[i] * s->b_step[i];
+        z /= s->dim[i];
+    }
+}
+
+static bool host_takes(const tuff_call *c)
+{
+    tuff_matmul_shape s;
+    tuff_matmul_shape_of(c, &s);
+    return tuff_matmul_host_takes(&s);
+}
+
+static void host_run(const tuff_ref *r)
+{
+    const tuff_matmul_params *p = r->call->params;
+    tuff_matmul_host h = { .bias = r->in[BIAS] ? BIAS : -1,
+                           .residual = r->in[RESIDUAL] ? RESIDUAL : -1, .act = p->act };
+    tuff_matmul_shape_of(r->call, &h.shape);
+    tuff_matmul_host_run(r, &h);
+}
+
 // One unit is one row of y.
 static void ref(const tuff_ref *r)
 {
@@ -143,12 +169,7 @@ static void ref(const tuff_ref *r)
     tuff_matmul_shape_of(r->call, &s);
     for (size_t unit = r->begin; unit < r->end; unit++) {
         const float *a = r->in[s.a] + (int64_t)unit % s.m * s.a_m, *b = r->in[s.b];
-        int64_t z = (int64_t)unit / s.m;
-        for (int i = 0; i < s.dims; i++) {
-            a += z % s.dim[i] * s.a_step[i];
-            b += z % s.dim[i] * s.b_step[i];
-            z /= s.dim[i];
-        }
+        tuff_matmul_operands(&s, (int64_t)unit / s.m, &a, &b);
         for (int64_t n0 = 0; n0 < s.n; n0 += BLOCK) {
             double sum[BLOCK];
             const int64_t cols = s.n - n0 < BLOCK ? s.n - n0 : BLOCK;
@@ -281,6 +302,7 @@ const tuff_op tuff_op_matmul = {
     .ref = ref,
     .units = units,
     .variants = TUFF_MATMUL_KERNELS(matmul),
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host_run } },
     .grad = grad,
     .cost = cost,
     .fuse = { .bias = BIAS, .residual = RESIDUAL, .act = offsetof(tuff_matmul_params, act),

@@ -28,6 +28,19 @@ enum { TUFF_MATMUL_BLOCK = 256 };
 void tuff_matmul_sum_row(const tuff_matmul_shape *s, const float *a, const float *b,
                          int64_t cols, double sum[]);
 
+// Moves both operands to where matrix z of the leading dims begins.
+void tuff_matmul_operands(const tuff_matmul_shape *s, int64_t z, const float **a,
+                          const float **b);
+
+// The CPU path's own kernel (matmul_host.c): a product, and inputs and tuff_act behind it, -1
+// where there is none. A unit is a row of y.
+typedef struct tuff_matmul_host {
+    tuff_matmul_shape shape;
+    int bias, residual, act;
+} tuff_matmul_host;
+bool tuff_matmul_host_takes(const tuff_matmul_shape *s);
+void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_host *h);
+
 // The product of such a shape, without anything behind it.
 void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *s, tuff_product *p,
                          struct tuff_matmul_pc *pc);

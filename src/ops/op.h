@@ -21,6 +21,7 @@ enum {
     TUFF_OP_OUT = 8,      // outputs of one op, those left out included
     TUFF_OP_PARAMS = 24,  // described fields of a params struct
     TUFF_OP_VARIANTS = 13,
+    TUFF_OP_HOSTS = 2,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
     TUFF_PLAN_SCRATCH = 5,
     TUFF_PLAN_LOWERED = 4 // the scratch that lower.c takes: ops have 0 to 3
@@ -83,6 +84,7 @@ typedef struct tuff_plan {
     int count;
     size_t scratch[TUFF_PLAN_SCRATCH]; // bytes; 0: not used
     const char *variant;               // name of the variant that planned (set by select.c)
+    const struct tuff_host *host;      // on the CPU path, what runs the call; NULL: `ref`
     bool forced; // set by select.c: the variant was asked for by name, and plans what it can
                  // run, also where another one is thought to be faster
 } tuff_plan;
@@ -167,6 +169,15 @@ typedef struct tuff_variant {
     {                                                                           \
         return plan_plain(c, k, p, function);                                   \
     }
+
+// A kernel of the CPU path, beside the reference and as fast as a processor is. It is given the
+// native call, and obeys the rules of a reference: units of the same kind, any cut of which
+// gives the same bits. It keeps to the op's tolerance.
+typedef struct tuff_host {
+    const char *name;
+    bool (*takes)(const tuff_call *c);
+    void (*run)(const tuff_ref *r);
+} tuff_host;
 
 // ---- gradient ----------------------------------------------------------------------------
 
@@ -354,6 +365,7 @@ struct tuff_op {
     void (*ref)(const tuff_ref *r);
     size_t (*units)(const tuff_call *c); // parallel units of ref; NULL: one
     tuff_variant variants[TUFF_OP_VARIANTS]; // best first; the last runs everywhere
+    tuff_host hosts[TUFF_OP_HOSTS]; // the CPU path's, best first; then there is `ref`
     // dx[i] stays null where no gradient flows. NULL: not differentiable.
     void (*grad)(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[]);
     // `grad` is by definition not the derivative (straight through): held against the CPU
@@ -400,9 +412,13 @@ tuff_status tuff_registry_add(const tuff_op *op);
 tuff_status tuff_call_infer(tuff_call *c);
 // The first variant of the op that plans this call on such a device; TUFF_VARIANT in the
 // environment (or tuff_variant_force) names the only one to try. On the CPU path the plan has
-// no dispatches and its variant is "ref". Fails: TUFF_ERR_UNSUPPORTED.
+// no dispatches, and the first of the op's `hosts` that takes the call, or "ref".
+// Fails: TUFF_ERR_UNSUPPORTED.
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 void tuff_variant_force(const char *name); // this thread; NULL: none
+// This thread: the CPU path is asked what is right, so that references run where no variant is
+// forced. Returns what it was before.
+bool tuff_select_oracle(bool on);
 // What the variant keeps to that tuff_select would choose: its own tolerance, or the op's.
 double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k);
 // About how many steps the reference takes for a call.

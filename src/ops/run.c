@@ -104,14 +104,22 @@ typedef struct host_call {
     uint64_t params[PARAMS_MAX / 8];
     uint8_t has_in[TUFF_OP_IN];
     bool lowered; // the last range is scratch
+    void (*run)(const tuff_ref *r);
 } host_call;
+
+// What threads share: a call, and what runs its units.
+typedef struct host_work {
+    tuff_ref ref;
+    void (*run)(const tuff_ref *r);
+} host_work;
 
 static void run_units(void *arg, size_t begin, size_t end)
 {
-    tuff_ref r = *(const tuff_ref *)arg;
+    const host_work *w = arg;
+    tuff_ref r = w->ref;
     r.begin = begin;
     r.end = end;
-    r.call->op->ref(&r);
+    w->run(&r);
 }
 
 static void run_host(void *arg, void *const ptr[])
@@ -124,17 +132,19 @@ static void run_host(void *arg, void *const ptr[])
         if (h->has_in[i]) in[i] = ptr[next++];
     for (int i = 0; i < h->call.nout; i++) out[i] = ptr[next++];
     tuff_call low;
-    tuff_ref r;
-    tuff_lower_begin(&h->call, in, out, h->lowered ? ptr[next] : NULL, &low, &r);
+    host_work w = { .run = h->run };
+    tuff_lower_begin(&h->call, in, out, h->lowered ? ptr[next] : NULL, &low, &w.ref);
     const size_t units = low.op->units ? low.op->units(&low) : 1;
-    tuff_parallel_for(units, run_units, &r);
-    tuff_lower_end(&h->call, &r, out);
+    tuff_parallel_for(units, run_units, &w);
+    tuff_lower_end(&h->call, &w.ref, out);
 }
 
-static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_range in[],
-                               const tuff_range out[], const tuff_range *scratch)
+static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_host *host,
+                               const tuff_range in[], const tuff_range out[],
+                               const tuff_range *scratch)
 {
-    host_call h = { .call = *c, .lowered = scratch->buffer != NULL };
+    host_call h = { .call = *c, .lowered = scratch->buffer != NULL,
+                    .run = host ? host->run : c->op->ref };
     memcpy(h.params, c->params, c->op->params_size);
     tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 1];
     int n = 0;
@@ -168,7 +178,8 @@ tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan
                         const tuff_range in[], const tuff_range out[],
                         const tuff_range scratch[])
 {
-    if (!plan->count) return record_host(cmd, c, in, out, &scratch[TUFF_PLAN_LOWERED]);
+    if (!plan->count)
+        return record_host(cmd, c, plan->host, in, out, &scratch[TUFF_PLAN_LOWERED]);
     for (int i = 0; i < plan->count; i++) {
         const tuff_dispatch *d = &plan->d[i];
         tuff_binding b[TUFF_MAX_BINDINGS];

@@ -7,7 +7,16 @@
 
 static _Thread_local const char *forced;
 
+static _Thread_local bool oracle;
+
 void tuff_variant_force(const char *name) { forced = name; }
+
+bool tuff_select_oracle(bool on)
+{
+    const bool was = oracle;
+    oracle = on;
+    return was;
+}
 
 // A kernel sees each tensor through one binding, which has a limit.
 static tuff_status check_size(const tuff_call *c, const tuff_desc *d, const tuff_caps *k)
@@ -52,6 +61,7 @@ static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, con
         const tuff_variant *v = &c->op->variants[i];
         if (only ? strcmp(only, v->name) != 0 : (k->cpu_like && v->gpu) != passed) continue;
         p->count = 0;
+        p->host = NULL;
         memset(p->scratch, 0, sizeof p->scratch);
         p->variant = v->name;
         p->forced = only != NULL;
@@ -66,6 +76,8 @@ static bool has_variant(const tuff_op *op, const char *name)
 {
     for (int i = 0; i < TUFF_OP_VARIANTS && op->variants[i].name; i++)
         if (strcmp(name, op->variants[i].name) == 0) return true;
+    for (int i = 0; i < TUFF_OP_HOSTS && op->hosts[i].name; i++)
+        if (strcmp(name, op->hosts[i].name) == 0) return true;
     return false;
 }
 
@@ -81,21 +93,40 @@ static tuff_status check_setting(const char *name)
     return TUFF_OK;
 }
 
+// The host kernel that runs a call on the CPU path, or NULL: its reference does.
+static const tuff_host *host_of(const tuff_call *c, const char *only)
+{
+    if (!only && oracle) return NULL;
+    tuff_call low;
+    tuff_call_lower(c, &low);
+    for (int i = 0; i < TUFF_OP_HOSTS && c->op->hosts[i].name; i++) {
+        const tuff_host *h = &c->op->hosts[i];
+        if ((!only || strcmp(only, h->name) == 0) && h->takes(&low)) return h;
+    }
+    return NULL;
+}
+
+static tuff_status select_host(const tuff_call *c, const tuff_caps *k, const char *only,
+                               tuff_plan *p)
+{
+    TUFF_REQUIRE(c->op->ref, UNSUPPORTED, "%s: it has no reference in C, and the CPU path runs "
+                 "nothing else", c->op->name);
+    p->count = 0;
+    p->host = host_of(c, only);
+    p->variant = p->host ? p->host->name : "ref";
+    memset(p->scratch, 0, sizeof p->scratch);
+    p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
+    if (forced && strcmp(forced, p->variant) != 0) return none_fits(c, k, forced);
+    return TUFF_OK;
+}
+
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const char *only = forced ? forced : getenv("TUFF_VARIANT");
     if (only && !*only) only = NULL;
     const bool known = only && has_variant(c->op, only);
     if (only && !known && !forced) TUFF_TRY(check_setting(only));
-    if (k->cpu) {
-        TUFF_REQUIRE(c->op->ref, UNSUPPORTED, "%s: it has no reference in C, and the CPU path "
-                     "runs nothing else", c->op->name);
-        p->count = 0;
-        p->variant = "ref";
-        memset(p->scratch, 0, sizeof p->scratch);
-        p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
-        return TUFF_OK;
-    }
+    if (k->cpu) return select_host(c, k, only, p);
     // tuff_variant_force means this call.
     if (!known && !forced) only = NULL;
     for (int i = 0; i < c->nin; i++) TUFF_TRY(check_size(c, &c->in[i], k));

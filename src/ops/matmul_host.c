@@ -1,0 +1,157 @@
+// The fast product of the CPU path, in f32: four to twelve vectors of sums in registers, and
+// the columns of b that they need packed side by side.
+//
+//              COLS columns, K_PART deep: a panel, packed once for BLOCK rows
+//            +--+
+//            |  | K_PART       A step reads one row of the panel and one number of each of
+//            |  |              ROWS rows of a, and adds their products to ROWS x COLS sums.
+//   K_PART   +--+              What a panel of K_PART gives is added to the sums of the panels
+//  +------+  +--+              before it, which bounds the error of an f32 sum as the GPU's
+//  |      |  |  | ROWS         kernels do.
+//  +------+  +--+
+//
+// The order of adding depends on nothing but k, so that any cut between threads gives the same
+// bits. The same code is built for several instruction sets, and the best one of this
+// processor is taken.
+#include "ops/matmul.h"
+#include <string.h>
+
+enum {
+    COLS = 16,
+    ROWS = 6,     // with COLS of 16: twelve registers of eight floats, of the sixteen there are
+    BLOCK = 96,   // rows that a panel serves
+    K_PART = 512, // 32 KiB of a panel
+    FEWEST = 4    // rows of a worth packing b for
+};
+
+typedef float vec __attribute__((vector_size(COLS * sizeof(float))));
+
+// Columns col .. col + COLS of rows k .. k + depth of b; zeros past its last column.
+static void pack(const tuff_matmul_shape *s, const float *b, int64_t k, int64_t depth,
+                 int64_t col, float *panel)
+{
+    const int64_t cols = s->n - col < COLS ? s->n - col : COLS;
+    const float *from = b + k * s->b_k + col * s->b_n;
+    if (cols < COLS) memset(panel, 0, (size_t)depth * COLS * sizeof *panel);
+    if (s->b_n == 1) {
+        for (int64_t i = 0; i < depth; i++)
+            memcpy(panel + i * COLS, from + i * s->b_k, (size_t)cols * sizeof *panel);
+        return;
+    }
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = 0; i < depth; i++)
+            panel[i * COLS + j] = from[i * s->b_k + j * s->b_n];
+}
+
+// sum[r] += a panel's part of row r, for `rows` rows: a constant where this is inlined.
+static inline __attribute__((always_inline)) void
+add_rows(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth, int rows,
+         vec *sum)
+{
+    vec part[ROWS];
+    for (int r = 0; r < rows; r++) part[r] = (vec){ 0 };
+    for (int64_t i = 0; i < depth; i++) {
+        vec b;
+        memcpy(&b, panel + i * COLS, sizeof b);
+        for (int r = 0; r < rows; r++) part[r] += a[r * a_m + i * a_k] * b;
+    }
+    for (int r = 0; r < rows; r++) sum[r] += part[r];
+}
+
+static inline __attribute__((always_inline)) void
+add_block(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth,
+          int64_t rows, vec *sum)
+{
+    for (; rows >= ROWS; rows -= ROWS, a += ROWS * a_m, sum += ROWS)
+        add_rows(a, a_m, a_k, panel, depth, ROWS, sum);
+    for (; rows > 0; rows--, a += a_m, sum++) add_rows(a, a_m, a_k, panel, depth, 1, sum);
+}
+
+typedef void block_fn(const float *a, int64_t a_m, int64_t a_k, const float *panel,
+                      int64_t depth, int64_t rows, vec *sum);
+
+static void block_any(const float *a, int64_t a_m, int64_t a_k, const float *panel,
+                      int64_t depth, int64_t rows, vec *sum)
+{
+    add_block(a, a_m, a_k, panel, depth, rows, sum);
+}
+
+#if defined __x86_64__
+__attribute__((target("avx2,fma"))) static void
+block_avx2(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth,
+           int64_t rows, vec *sum)
+{
+    add_block(a, a_m, a_k, panel, depth, rows, sum);
+}
+
+__attribute__((target("avx512f"))) static void
+block_avx512(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth,
+             int64_t rows, vec *sum)
+{
+    add_block(a, a_m, a_k, panel, depth, rows, sum);
+}
+
+static block_fn *best_block(void)
+{
+    if (__builtin_cpu_supports("avx512f")) return block_avx512;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? block_avx2
+                                                                           : block_any;
+}
+#else
+static block_fn *best_block(void) { return block_any; }
+#endif
+
+// What follows the sums of one row, which begins at element `at` of y.
+static void finish(const tuff_ref *r, const tuff_matmul_host *h, int64_t at, int64_t col,
+                   int64_t cols, const vec *sum)
+{
+    float v[COLS];
+    memcpy(v, sum, sizeof v);
+    const float *bias = h->bias < 0 ? NULL : r->in[h->bias];
+    const float *residual = h->residual < 0 ? NULL : r->in[h->residual];
+    float *y = r->out[0] + at + col;
+    for (int64_t j = 0; j < cols; j++) {
+        float x = v[j];
+        if (bias) x += bias[col + j];
+        if (residual) x += residual[at + col + j];
+        if (h->act == TUFF_ACT_RELU) x = x <= 0 ? 0 : x;
+        else if (h->act != TUFF_ACT_NONE) x = (float)tuff_act_ref((double)x, h->act);
+        y[j] = x;
+    }
+}
+
+// Rows row .. row + rows of one product.
+static void run_block(const tuff_ref *r, const tuff_matmul_host *h, const float *a,
+                      const float *b, int64_t at, int64_t rows, block_fn *block)
+{
+    const tuff_matmul_shape *s = &h->shape;
+    vec sum[BLOCK];
+    float panel[K_PART * COLS] __attribute__((aligned(64)));
+    for (int64_t col = 0; col < s->n; col += COLS) {
+        const int64_t cols = s->n - col < COLS ? s->n - col : COLS;
+        memset(sum, 0, sizeof sum);
+        for (int64_t k = 0; k < s->k; k += K_PART) {
+            const int64_t depth = s->k - k < K_PART ? s->k - k : K_PART;
+            pack(s, b, k, depth, col, panel);
+            block(a + k * s->a_k, s->a_m, s->a_k, panel, depth, rows, sum);
+        }
+        for (int64_t i = 0; i < rows; i++) finish(r, h, at + i * s->n, col, cols, &sum[i]);
+    }
+}
+
+bool tuff_matmul_host_takes(const tuff_matmul_shape *s) { return s->m >= FEWEST; }
+
+void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_host *h)
+{
+    const tuff_matmul_shape *s = &h->shape;
+    block_fn *block = best_block();
+    for (size_t unit = r->begin; unit < r->end;) {
+        const int64_t row = (int64_t)unit % s->m;
+        int64_t rows = s->m - row < BLOCK ? s->m - row : BLOCK;
+        if (rows > (int64_t)(r->end - unit)) rows = (int64_t)(r->end - unit);
+        const float *a = r->in[s->a], *b = r->in[s->b];
+        tuff_matmul_operands(s, (int64_t)unit / s->m, &a, &b);
+        run_block(r, h, a + row * s->a_m, b, (int64_t)unit * s->n, rows, block);
+        unit += (size_t)rows;
+    }
+}
