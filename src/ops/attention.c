@@ -372,7 +372,7 @@ static tuff_cost cost(const tuff_call *c)
       .mixed = true }
 
 const tuff_op tuff_op_attention = {
-    .name = "attention", .special = TUFF_SPECIAL_FEW,
+    .name = "attention",
     .doc = "y = softmax(scale q k^T + mask) v, position by position and head by head",
     .in = { PORT("q"), PORT("k"), PORT("v"), MASK_PORT },
     .out = { { .name = "y", .dtypes = TUFF_FLOATS } }, FIELDS,
@@ -391,7 +391,7 @@ const tuff_op tuff_op_attention = {
 };
 
 const tuff_op tuff_op_attention_probs = {
-    .name = "attention_probs", .special = TUFF_SPECIAL_FEW,
+    .name = "attention_probs",
     .doc = "p = softmax(scale q k^T + mask), position by position and head by head",
     .in = { PORT("q"), PORT("k"), MASK_PORT },
     .out = { { .name = "p", .dtypes = TUFF_FLOATS } }, FIELDS,

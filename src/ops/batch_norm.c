@@ -357,7 +357,7 @@ const tuff_op tuff_op_batch_norm = {
 };
 
 const tuff_op tuff_op_batch_norm_train = {
-    .name = "batch_norm_train", .special = TUFF_SPECIAL_FEW,
+    .name = "batch_norm_train",
     .doc = "y = (x - mean) / sqrt(var + epsilon) scale + B with each channel's own mean and "
            "variance over N and the image; running statistics keep a part `momentum`",
     INPUTS,
@@ -385,7 +385,7 @@ const tuff_op tuff_op_batch_norm_train = {
 };
 
 const tuff_op tuff_op_batch_norm_grad = {
-    .name = "batch_norm_grad", .special = TUFF_SPECIAL_FEW,
+    .name = "batch_norm_grad",
     .doc = "dx, dscale and dbias of batch_norm_train, for the gradient dy of its y",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS },
             { .name = "dy", .dtypes = TUFF_FLOATS },

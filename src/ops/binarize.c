@@ -328,7 +328,7 @@ const tuff_op tuff_op_sign_ste = {
     .out = { { .name = "y", .alias = true } },
     .infer = infer_sign, .units = elements, .ref = ref_sign,
     .variants = { TUFF_KERNEL("plain", plan_sign) },
-    .grad = grad_sign, .surrogate = true,
+    .grad = grad_sign, .surrogate = true, .special = TUFF_SPECIAL_EACH,
     .sample = { -2, 2 }, .cases = TUFF_CASES("1", "3x5x7", "70001")
 };
 
@@ -344,7 +344,7 @@ const tuff_op tuff_op_sign_ste_grad = {
 };
 
 const tuff_op tuff_op_mean_abs = {
-    .name = "mean_abs", .special = TUFF_SPECIAL_FEW,
+    .name = "mean_abs",
     .doc = "y = factor times the mean of |x| over all dims but the first `keep` (0: over the "
            "last one)",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true } },
@@ -375,7 +375,7 @@ const tuff_op tuff_op_binarize = {
 };
 
 const tuff_op tuff_op_binarize_pack = {
-    .name = "binarize_pack", .special = TUFF_SPECIAL_FEW,
+    .name = "binarize_pack",
     .doc = "y = the signs along an axis, which becomes the last, 32 to a word (bit 1: not "
            "below 0; 0 past the end); scale = the mean of |x| along it, or over all dims but "
            "the first `keep`",

@@ -163,7 +163,7 @@ static void prepare(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_block_matmul = {
-    .name = "block_matmul", .special = TUFF_SPECIAL_FEW,
+    .name = "block_matmul",
     .doc = "y = act(x W^T + bias + residual), the rows of W being blocks of `format`",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS },
             { .name = "w", .dtypes = TUFF_U8, .no_grad = true },

@@ -291,7 +291,7 @@ const tuff_op tuff_op_lstm_cell = {
 };
 
 const tuff_op tuff_op_lstm_cell_grad = {
-    .name = "lstm_cell_grad", .special = TUFF_SPECIAL_FEW,
+    .name = "lstm_cell_grad",
     .doc = "the gradients of lstm_cell by its gates and by c",
     .in = { PORT("gates"), PORT("c"), PORT("dh1"), PORT("dc1") },
     .out = { PORT("dgates"), PORT("dc") }, LSTM_FIELDS,

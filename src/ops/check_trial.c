@@ -106,15 +106,13 @@ static void draw_special(tuff_rng *rng, tuff_special kind, float low, float high
         8388609.0f, 16777217.0f, 1e10f, -1e10f, 1e19f, -1e30f, 3.40282347e38f, -3.40282347e38f,
         INFINITY, -INFINITY, NAN
     };
-    const uint32_t from = kind == TUFF_SPECIAL_ANY ? sizeof pool / sizeof *pool : TINY;
+    const uint32_t from = kind == TUFF_SPECIAL_EACH ? sizeof pool / sizeof *pool : TINY;
     draw_any(rng, low, high, v, n);
     for (size_t i = 0; i < n; i++) {
         const uint32_t w = tuff_rng_word(rng);
         if (w & 1) v[i] = pool[(w >> 1) % from];
     }
-    if (kind != TUFF_SPECIAL_FEW || n < 3) return;
-    v[tuff_rng_below(rng, (uint32_t)(n / 2))] = tuff_rng_word(rng) & 1 ? INFINITY : -INFINITY;
-    v[n / 2 + tuff_rng_below(rng, (uint32_t)(n - n / 2))] = NAN;
+    if (kind == TUFF_SPECIAL_NAN) v[tuff_rng_below(rng, (uint32_t)n)] = NAN;
 }
 
 static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, float *v, size_t n,
@@ -128,7 +126,7 @@ static tuff_status draw_floats(const tuff_call *c, int input, tuff_rng *rng, flo
     else if (draw == TUFF_DRAW_SPECIAL && !port->ordinary)
         draw_special(rng, c->op->special, low, high, v, n);
     else draw_any(rng, low, high, v, n);
-    for (size_t i = 0; i < n && port->positive && c->op->special != TUFF_SPECIAL_ANY; i++)
+    for (size_t i = 0; i < n && port->positive && c->op->special != TUFF_SPECIAL_EACH; i++)
         v[i] = fabsf(v[i]);
     return TUFF_OK;
 }

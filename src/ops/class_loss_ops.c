@@ -58,7 +58,6 @@ static void grad_kl_div(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 
 const tuff_op tuff_op_soft_cross_entropy = {
     .name = "soft_cross_entropy", LOSS, .grad = grad_soft_cross_entropy,
-    .special = TUFF_SPECIAL_FEW,
     .doc = "loss = the mean or sum over rows of -sum(w target log(softmax(x))), or that of "
            "each row",
     .in = { X(.optional = false), TARGET, WEIGHT },
@@ -68,7 +67,7 @@ const tuff_op tuff_op_soft_cross_entropy = {
 };
 
 const tuff_op tuff_op_soft_cross_entropy_grad = {
-    .name = "soft_cross_entropy_grad", .special = TUFF_SPECIAL_FEW, LOSS_GRAD,
+    .name = "soft_cross_entropy_grad", LOSS_GRAD,
     .doc = "dx = dloss (sum(w target) softmax(x) - w target), over the rows for a mean",
     .in = { X(.no_grad = true), TARGET, DLOSS, WEIGHT },
     .params = { REDUCTION, SMOOTHING },
@@ -78,7 +77,7 @@ const tuff_op tuff_op_soft_cross_entropy_grad = {
 };
 
 const tuff_op tuff_op_kl_div = {
-    .name = "kl_div", .special = TUFF_SPECIAL_FEW, LOSS, .grad = grad_kl_div,
+    .name = "kl_div", LOSS, .grad = grad_kl_div,
     .doc = "loss = the mean or sum over rows of T^2 KL(softmax(teacher / T) || softmax(x / "
            "T)), or that of each row",
     .in = { X(.optional = false), TEACHER },
@@ -89,7 +88,7 @@ const tuff_op tuff_op_kl_div = {
 };
 
 const tuff_op tuff_op_kl_div_grad = {
-    .name = "kl_div_grad", .special = TUFF_SPECIAL_FEW, LOSS_GRAD,
+    .name = "kl_div_grad", LOSS_GRAD,
     .doc = "dx = dloss T (softmax(x / T) - softmax(teacher / T)), over the rows for a mean",
     .in = { X(.no_grad = true), TEACHER, DLOSS },
     .params = { REDUCTION, HEAT },
@@ -109,7 +108,7 @@ const tuff_op tuff_op_nll_loss = {
 };
 
 const tuff_op tuff_op_nll_loss_grad = {
-    .name = "nll_loss_grad", .special = TUFF_SPECIAL_FEW, LOSS_GRAD,
+    .name = "nll_loss_grad", LOSS_GRAD,
     .doc = "dx = -dloss w[label] onehot(label), over the sum of w[label] for a mean",
     .in = { X(.no_grad = true), LABELS, DLOSS, WEIGHT },
     .params = { REDUCTION, IGNORE },

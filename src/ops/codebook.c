@@ -306,7 +306,7 @@ static void prepare_grad(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_codebook_grad = {
-    .name = "codebook_grad", .special = TUFF_SPECIAL_FEW,
+    .name = "codebook_grad",
     .doc = "dcodebook[i] = sum of dw where indices is i",
     .in = { { .name = "dw", .dtypes = TUFF_FLOATS },
             { .name = "indices", .dtypes = TUFF_U32, .no_grad = true } },

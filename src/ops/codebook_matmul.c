@@ -166,7 +166,7 @@ static void prepare(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_codebook_matmul = {
-    .name = "codebook_matmul", .special = TUFF_SPECIAL_FEW,
+    .name = "codebook_matmul",
     .doc = "y = act(x W^T + bias + residual), W = codebook[indices]",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS },
             { .name = "indices", .dtypes = TUFF_U32, .no_grad = true },

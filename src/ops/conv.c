@@ -130,7 +130,7 @@ static tuff_cost cost(const tuff_call *c)
 
 #define CONV(name_, dims, ...)                                                  \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_, .special = TUFF_SPECIAL_FEW,                            \
+        .name = #name_, .special = TUFF_SPECIAL_TINY,                           \
         .doc = "y = act(cross-correlation of x with w + bias + residual)",      \
         .onnx = "Conv",                                                         \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \

@@ -106,9 +106,9 @@ TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
-// Kernels may multiply a weight with the zeros around x, the reference does not: infinite ones
-// would tell. So it is x that is judged with special numbers.
-#define TUFF_CONV_W { .name = "w", .dtypes = TUFF_FLOATS, .ordinary = true }
+// Winograd's sums mix the pixels of a tile, so that a NaN reaches its neighbours: convolutions
+// are judged with tiny numbers.
+#define TUFF_CONV_W { .name = "w", .dtypes = TUFF_FLOATS }
 
 #define TUFF_WINOGRAD4 2e-5f // see shaders/winograd.glsl
 // Of one spatial dim none is 3 x 3, and none slides.

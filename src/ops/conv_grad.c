@@ -127,7 +127,7 @@ static tuff_cost dx_cost(const tuff_call *c)
 
 #define INPUT_GRAD(name_, dims, ...)                                            \
     const tuff_op tuff_op_##name_##_input_grad = {                              \
-        .name = #name_ "_input_grad", .special = TUFF_SPECIAL_FEW,              \
+        .name = #name_ "_input_grad", .special = TUFF_SPECIAL_TINY,             \
         .doc = "dx = the gradient of " #name_ " by x, for the gradient dy of its output", \
         .in = { { .name = "dy", .dtypes = TUFF_FLOATS },                        \
                 TUFF_CONV_W },                                                  \
@@ -267,7 +267,7 @@ static tuff_cost dw_cost(const tuff_call *c)
 
 #define WEIGHT_GRAD(name_, dims, ...)                                           \
     const tuff_op tuff_op_##name_##_weight_grad = {                             \
-        .name = #name_ "_weight_grad", .special = TUFF_SPECIAL_FEW,             \
+        .name = #name_ "_weight_grad",                                          \
         .doc = "dw = the gradient of " #name_ " by w, for the gradient dy of its output", \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
                 { .name = "dy", .dtypes = TUFF_FLOATS, .ordinary = true } },    \

@@ -89,7 +89,7 @@ static tuff_cost cost(const tuff_call *c)
 
 #define TRANSPOSE(name_, dims, ...)                                             \
     const tuff_op tuff_op_##name_ = {                                           \
-        .name = #name_, .special = TUFF_SPECIAL_FEW,                            \
+        .name = #name_, .special = TUFF_SPECIAL_TINY,                           \
         .doc = "y = act(w times every x, added up where it falls, + bias + residual)", \
         .onnx = "ConvTranspose",                                                \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \

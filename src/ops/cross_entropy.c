@@ -162,7 +162,7 @@ const tuff_op tuff_op_cross_entropy = {
 };
 
 const tuff_op tuff_op_cross_entropy_grad = {
-    .name = "cross_entropy_grad", .special = TUFF_SPECIAL_FEW,
+    .name = "cross_entropy_grad",
     .doc = "dx = dloss w[label] (softmax(x) - onehot(label)), over the sum of w[label] for a "
            "mean",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true },

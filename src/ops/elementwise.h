@@ -78,13 +78,13 @@ uint32_t tuff_element_type(tuff_dtype type);
 // The records' members; `name_` is a tuff_unary or tuff_binary, `temperature` HOT or COLD.
 #define TUFF_UNARY_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_unary_infer, .units = tuff_elements,      \
-    .ref = tuff_unary_ref, TUFF_##temperature(unary)
+    .ref = tuff_unary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(unary)
 #define TUFF_SLOPE_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_slope_infer, .units = tuff_elements,      \
-    .ref = tuff_slope_ref, TUFF_##temperature(slope)
+    .ref = tuff_slope_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(slope)
 #define TUFF_BINARY_OP(name_, temperature)                                      \
     .family = &(name_), .infer = tuff_binary_infer, .units = tuff_elements,     \
-    .ref = tuff_binary_ref, TUFF_##temperature(binary)
+    .ref = tuff_binary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(binary)
 // A function's row, and the references made of its formulas.
 #define TUFF_BINARY_FUNCTION(name, NUMBER, formula, whole_formula)              \
     static double name##_real(double a, double b)                               \

@@ -139,7 +139,7 @@ static void gemm_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuf
 #define PORT(name_) { .name = name_, .dtypes = TUFF_FLOATS }
 
 const tuff_op tuff_op_gemm = {
-    .name = "gemm", .special = TUFF_SPECIAL_FEW, .onnx = "Gemm",
+    .name = "gemm", .onnx = "Gemm",
     .doc = "y = alpha a b + beta c, with c repeated to y's shape",
     .in = { PORT("a"), PORT("b"), { .name = "c", .dtypes = TUFF_FLOATS, .optional = true } },
     .out = { PORT("y") },

@@ -108,7 +108,7 @@ static tuff_cost cost(const tuff_call *c)
 const tuff_op tuff_op_global_max_pool = {
     .name = "global_max_pool", .onnx = "GlobalMaxPool", COMMON,
     .doc = "y = the maximum of each plane of x",
-    .ref = ref_max, .grad = grad_max,
+    .ref = ref_max, .grad = grad_max, .special = TUFF_SPECIAL_EACH,
 };
 
 const tuff_op tuff_op_global_average_pool = {

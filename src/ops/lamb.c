@@ -91,7 +91,7 @@ static void prepare(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_lamb = {
-    .name = "lamb", .special = TUFF_SPECIAL_FEW,
+    .name = "lamb", .special = TUFF_SPECIAL_NONE, // norms of tiny numbers are 0 in f32
     .doc = "m = beta1 m + (1 - beta1) g'; v = beta2 v + (1 - beta2) g'^2; "
            "d = (m / bias1) / (sqrt(v / bias2) + eps) + weight_decay w; "
            "w -= lr (|w| / |d|) d, where the lengths are those of each parameter",

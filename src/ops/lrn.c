@@ -219,7 +219,7 @@ const tuff_op tuff_op_lrn = {
 };
 
 const tuff_op tuff_op_lrn_grad = {
-    .name = "lrn_grad", .special = TUFF_SPECIAL_FEW, PARAMS,
+    .name = "lrn_grad", PARAMS,
     .doc = "dx of lrn, for the gradient dy of its y",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS }, { .name = "dy", .dtypes = TUFF_FLOATS } },
     .out = { { .name = "dx", .dtypes = TUFF_FLOATS } },

@@ -285,7 +285,7 @@ static tuff_cost cost(const tuff_call *c)
 }
 
 const tuff_op tuff_op_matmul = {
-    .name = "matmul", .special = TUFF_SPECIAL_FEW,
+    .name = "matmul",
     .doc = "y = act(a b + bias + residual) over the last two dims, leading dims broadcast",
     .onnx = "MatMul",
     .in = { { .name = "a", .dtypes = TUFF_FLOATS },

@@ -335,12 +335,13 @@ typedef struct tuff_cost {
     double flops, bytes;
 } tuff_cost;
 
-// Which numbers beyond its sample range an op is judged with in f32.
+// Which numbers beyond its sample range an op is judged with in f32. Whatever is drawn, there is
+// one right answer: so no infinities nor huge numbers where they are added up, for what a sum
+// of those is depends on its order.
 typedef enum tuff_special {
-    TUFF_SPECIAL_ANY,  // a half zeros, tiny, subnormal and huge ones, infinities, NaNs
-    TUFF_SPECIAL_FEW,  // long sums: an infinity and a NaN, a half zeros, tiny and subnormal
-                       // ones; huge ones overflow in one order of adding and not in another
-    TUFF_SPECIAL_TINY, // zeros, tiny and subnormal ones: infinities and NaNs have no rule
+    TUFF_SPECIAL_NAN,  // one NaN, and a half zeros, tiny and subnormal ones
+    TUFF_SPECIAL_EACH, // element by element: huge ones, infinities and many NaNs, too
+    TUFF_SPECIAL_TINY, // zeros, tiny and subnormal ones: what becomes of a NaN has no rule
     TUFF_SPECIAL_NONE  // its inputs belong together, and drawn ones would not
 } tuff_special;
 

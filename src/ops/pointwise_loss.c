@@ -391,7 +391,7 @@ const tuff_op tuff_op_hinge_loss = {
 };
 
 const tuff_op tuff_op_bce = {
-    .name = "bce", .special = TUFF_SPECIAL_FEW, .params = { REDUCTION }, COMMON,
+    .name = "bce", .params = { REDUCTION }, COMMON,
     .doc = "loss = the mean or sum of -weight (t log x + (1 - t) log(1 - x)), or that of each "
            "element",
     .in = { X_AND_TARGET,
@@ -402,7 +402,7 @@ const tuff_op tuff_op_bce = {
 };
 
 const tuff_op tuff_op_bce_with_logits = {
-    .name = "bce_with_logits", .special = TUFF_SPECIAL_FEW, .params = { REDUCTION }, COMMON,
+    .name = "bce_with_logits", .params = { REDUCTION }, COMMON,
     .doc = "loss = the mean or sum of -weight (pos_weight t log(sigmoid(x)) + (1 - t) log(1 - "
            "sigmoid(x))), or that of each element",
     .in = { X_AND_TARGET,

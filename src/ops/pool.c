@@ -295,7 +295,7 @@ static tuff_cost cost(const tuff_call *c)
              { .name = "indices", .dtypes = TUFF_INDEX, .optional = true } },   \
     .variants = { TUFF_KERNEL("texel", max_texel), TUFF_KERNEL("plain", max_plain) }, \
     .tol = { .f32 = 0 }, /* a choice among elements: the same bits */           \
-    .sample = { -8, 8 }
+    .sample = { -8, 8 }, .special = TUFF_SPECIAL_EACH
 // Few numbers added in f32: 1e-7 of their magnitudes each; sums of hundreds are cut into rows.
 #define SUMS                                                                    \
     COMMON(TUFF_FLOATS), .infer = infer, .ref = ref_sums,                       \
@@ -317,7 +317,7 @@ const tuff_op tuff_op_max_pool = {
 };
 
 const tuff_op tuff_op_average_pool = {
-    .name = "average_pool", .special = TUFF_SPECIAL_FEW, .onnx = "AveragePool", SUMS,
+    .name = "average_pool", .onnx = "AveragePool", SUMS,
     .doc = "y = the mean over each window of x's last 1, 2 or 3 dims",
     .grad = mean_grad,
     .params = { TUFF_POOL_FIELDS, TUFF_BOOLEAN(tuff_pool_params, count_include_pad) },
@@ -331,7 +331,7 @@ const tuff_op tuff_op_average_pool = {
 };
 
 const tuff_op tuff_op_lp_pool = {
-    .name = "lp_pool", .special = TUFF_SPECIAL_FEW, .onnx = "LpPool", SUMS,
+    .name = "lp_pool", .onnx = "LpPool", SUMS,
     .doc = "y = (sum of |x|^power over each window of x's last 1, 2 or 3 dims)^(1 / power)",
     .grad = lp_grad,
     .params = { TUFF_POOL_FIELDS,
@@ -353,7 +353,7 @@ const tuff_op tuff_op_adaptive_max_pool = {
 };
 
 const tuff_op tuff_op_adaptive_average_pool = {
-    .name = "adaptive_average_pool", .special = TUFF_SPECIAL_FEW, SUMS,
+    .name = "adaptive_average_pool", SUMS,
     .doc = "y = the mean over output_size windows of nearly equal size along each of x's last "
            "1, 2 or 3 dims",
     .grad = mean_grad,

@@ -260,7 +260,7 @@ const tuff_op tuff_op_max_pool2d = {
 };
 
 const tuff_op tuff_op_average_pool2d = {
-    .name = "average_pool2d", .special = TUFF_SPECIAL_FEW,
+    .name = "average_pool2d",
     .doc = "y[n, c, i, j] = the mean over a window of x[n, c]",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS } },
     .out = { { .name = "y", .dtypes = TUFF_FLOATS } },

@@ -123,7 +123,7 @@ const tuff_op tuff_op_quantize_fixed = {
     FIELDS,
     .infer = infer_quantize, .units = units, .ref = ref_quantize,
     .variants = { TUFF_KERNEL("texel", texel_quantize), TUFF_KERNEL("plain", plain_quantize) },
-    .sample = { -3, 3 },
+    .special = TUFF_SPECIAL_EACH, .sample = { -3, 3 },
     .cases = TUFF_CASES("1 point=4", "257 point=1", "3x5x7 point=6", "13x11 bits=16 point=14",
                         "2x2x9 bits=32 point=30", "101 bits=32 point=40",
                         "70001 bits=16 point=9")

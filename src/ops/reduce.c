@@ -410,7 +410,6 @@ const tuff_op tuff_op_reduce_l1 = {
 
 const tuff_op tuff_op_reduce_l2 = {
     .name = "reduce_l2", .onnx = "ReduceL2", COMMON(l2, TUFF_FLOATS),
-    .special = TUFF_SPECIAL_FEW,
     .doc = "y = root of the sum of x^2 over some dims",
     .grad = grad_l2,
     .tol = { .f32 = 1e-6f }, .sample = { -2, 2 }, .cases = FEW_CASES
@@ -432,7 +431,6 @@ const tuff_op tuff_op_reduce_log_sum = {
 
 const tuff_op tuff_op_reduce_log_sum_exp = {
     .name = "reduce_log_sum_exp", .onnx = "ReduceLogSumExp", COMMON(lse, TUFF_FLOATS),
-    .special = TUFF_SPECIAL_FEW,
     .doc = "y = log of the sum of exp(x) over some dims",
     .grad = grad_lse,
     .tol = { .f32 = 1e-6f }, .sample = { -8, 8 }, .cases = FEW_CASES

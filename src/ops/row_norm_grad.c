@@ -243,7 +243,7 @@ const tuff_op tuff_op_norm_grad = {
 };
 
 const tuff_op tuff_op_norm_param_grad = {
-    .name = "norm_param_grad", .special = TUFF_SPECIAL_FEW, PARAMS,
+    .name = "norm_param_grad", PARAMS,
     .doc = "dscale = sum of dy (x - mean) inv, dbias = sum of dy, over all elements with that "
            "scale",
     .in = { FLOATS("x"), FLOATS("dy"), INV_PORT,

@@ -120,7 +120,7 @@ static void rotary_prepare(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_rotary = {
-    .name = "rotary", .special = TUFF_SPECIAL_FEW, .onnx = "RotaryEmbedding",
+    .name = "rotary", .onnx = "RotaryEmbedding",
     .doc = "y = x with pairs of numbers turned by the angles of their position",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS },
             { .name = "cos", .dtypes = TUFF_FLOATS, .no_grad = true },

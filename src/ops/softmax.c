@@ -168,7 +168,6 @@ static void grad_log(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff
 
 const tuff_op tuff_op_softmax = {
     .name = "softmax", .onnx = "Softmax", COMMON(softmax), .ref = ref, .grad = grad,
-    .special = TUFF_SPECIAL_FEW,
     .doc = "y = exp(x - max(x)) / sum(exp(x - max(x))) along one axis",
     .cases = TUFF_CASES("1", "3x257", "70000x3", "5x7x11 axis=1", "13x4096", "13x4097",
                         "2x200003")
@@ -176,7 +175,6 @@ const tuff_op tuff_op_softmax = {
 
 const tuff_op tuff_op_log_softmax = {
     .name = "log_softmax", .onnx = "LogSoftmax", COMMON(log_softmax), .ref = ref_log,
-    .special = TUFF_SPECIAL_FEW,
     .grad = grad_log,
     .doc = "y = x - max(x) - log(sum(exp(x - max(x)))) along one axis",
     .cases = TUFF_CASES("3x2", "5x7x11 axis=2", "64x10", "33x64", "1x70001")

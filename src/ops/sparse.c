@@ -169,7 +169,7 @@ static void prepare(const tuff_call *c, void *const in[])
     .sample = { -1, 1 }
 
 const tuff_op tuff_op_csr_matmul = {
-    .name = "csr_matmul", .special = TUFF_SPECIAL_FEW,
+    .name = "csr_matmul",
     .doc = "y = A b, or b A^T where linear; A's numbers are values, by rows",
     PRODUCT,
     // A row over the limit of loops; more rows than the weakest device has texels.
@@ -179,7 +179,7 @@ const tuff_op tuff_op_csr_matmul = {
 };
 
 const tuff_op tuff_op_bsr_matmul = {
-    .name = "bsr_matmul", .special = TUFF_SPECIAL_FEW,
+    .name = "bsr_matmul",
     .doc = "y = A b, or b A^T where linear; A's blocks [height, width] are values, by rows",
     PRODUCT,
     .cases = TUFF_CASES("1x1x1 1 2 1x1", "13x4x4 13 6 20x7", "29x8x8 29 8 40x12",
@@ -344,7 +344,7 @@ static void prepare_values(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_sparse_values_grad = {
-    .name = "sparse_values_grad", .special = TUFF_SPECIAL_FEW,
+    .name = "sparse_values_grad",
     .doc = "dvalues = sum over n of dy b for every number that A keeps",
     .in = { { .name = "dy", .dtypes = TUFF_FLOATS, .no_grad = true },
             { .name = "b", .dtypes = TUFF_FLOATS, .no_grad = true },

@@ -155,7 +155,7 @@ static void prepare(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_nm_matmul = {
-    .name = "nm_matmul", .special = TUFF_SPECIAL_FEW,
+    .name = "nm_matmul",
     .doc = "y = A b, or b A^T where linear; of every `of` neighbours in a row A keeps `keep`",
     .in = { { .name = "values", .dtypes = TUFF_FLOATS },
             { .name = "indices", .dtypes = TUFF_U32, .no_grad = true },
@@ -315,7 +315,7 @@ static void prepare_values(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_nm_values_grad = {
-    .name = "nm_values_grad", .special = TUFF_SPECIAL_FEW,
+    .name = "nm_values_grad",
     .doc = "dvalues = sum over n of dy b for every number that A keeps",
     .in = { { .name = "dy", .dtypes = TUFF_FLOATS, .no_grad = true },
             { .name = "b", .dtypes = TUFF_FLOATS, .no_grad = true },

@@ -66,7 +66,7 @@ const tuff_op tuff_op_nesterov = {
 };
 
 const tuff_op tuff_op_adagrad = {
-    .name = "adagrad", .special = TUFF_SPECIAL_FEW,
+    .name = "adagrad",
     .doc = "v += g'^2; w -= lr g' / (sqrt(v) + eps)",
     ONE_SIZE,
     .params = { PART(eps), PENALTIES, DECOUPLED },
@@ -76,7 +76,7 @@ const tuff_op tuff_op_adagrad = {
 };
 
 const tuff_op tuff_op_rmsprop = {
-    .name = "rmsprop", .special = TUFF_SPECIAL_FEW,
+    .name = "rmsprop",
     .doc = "v = alpha v + (1 - alpha) g'^2; w -= lr g' / (sqrt(v) + eps)",
     ONE_SIZE,
     .params = { PART(alpha), PART(eps), PENALTIES, DECOUPLED },
@@ -86,7 +86,7 @@ const tuff_op tuff_op_rmsprop = {
 };
 
 const tuff_op tuff_op_rmsprop_momentum = {
-    .name = "rmsprop_momentum", .special = TUFF_SPECIAL_FEW,
+    .name = "rmsprop_momentum",
     .doc = "v = alpha v + (1 - alpha) g'^2; m = momentum m + g' / (sqrt(v) + eps); w -= lr m",
     MOMENTS,
     .params = { PART(alpha), PART(momentum), PART(eps), PENALTIES, DECOUPLED },
@@ -106,7 +106,7 @@ static void prepare_centered(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_rmsprop_centered = {
-    .name = "rmsprop_centered", .special = TUFF_SPECIAL_FEW,
+    .name = "rmsprop_centered",
     .doc = "v = alpha v + (1 - alpha) g'^2; x = alpha x + (1 - alpha) g'; "
            "m = momentum m + g' / (sqrt(v - x^2) + eps); w -= lr m",
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_M, TUFF_UPDATE_READ_V,
@@ -122,7 +122,7 @@ const tuff_op tuff_op_rmsprop_centered = {
 };
 
 const tuff_op tuff_op_adam = {
-    .name = "adam", .special = TUFF_SPECIAL_FEW,
+    .name = "adam",
     .doc = "m = beta1 m + (1 - beta1) g'; v = beta2 v + (1 - beta2) g'^2; "
            "w -= lr (m / bias1) / (sqrt(v / bias2) + eps)",
     MOMENTS,
@@ -133,7 +133,7 @@ const tuff_op tuff_op_adam = {
 };
 
 const tuff_op tuff_op_adamw = {
-    .name = "adamw", .special = TUFF_SPECIAL_FEW,
+    .name = "adamw",
     .doc = "adam, where w is first scaled by 1 - lr weight_decay and g' is without it",
     MOMENTS,
     .params = { PART(beta1), PART(beta2), PART(eps), PENALTIES },
@@ -143,7 +143,7 @@ const tuff_op tuff_op_adamw = {
 };
 
 const tuff_op tuff_op_amsgrad = {
-    .name = "amsgrad", .special = TUFF_SPECIAL_FEW,
+    .name = "amsgrad",
     .doc = "m = beta1 m + (1 - beta1) g'; v = beta2 v + (1 - beta2) g'^2; x = max(x, v); "
            "w -= lr (m / bias1) / (sqrt(x / bias2) + eps)",
     .in = { TUFF_UPDATE_PORTS, TUFF_UPDATE_READ_M, TUFF_UPDATE_READ_V,
@@ -158,7 +158,7 @@ const tuff_op tuff_op_amsgrad = {
 };
 
 const tuff_op tuff_op_adamax = {
-    .name = "adamax", .special = TUFF_SPECIAL_FEW,
+    .name = "adamax",
     .doc = "m = beta1 m + (1 - beta1) g'; v = max(beta2 v, |g'| + eps); "
            "w -= lr (m / bias1) / v",
     MOMENTS,
@@ -168,7 +168,7 @@ const tuff_op tuff_op_adamax = {
 };
 
 const tuff_op tuff_op_nadam = {
-    .name = "nadam", .special = TUFF_SPECIAL_FEW,
+    .name = "nadam",
     .doc = "m = beta1 m + (1 - beta1) g'; v = beta2 v + (1 - beta2) g'^2; "
            "w -= lr (first g' + m / bias1) / (sqrt(v / bias2) + eps)",
     MOMENTS,
@@ -195,7 +195,7 @@ static void prepare_lion(const tuff_call *c, void *const in[])
 }
 
 const tuff_op tuff_op_lion = {
-    .name = "lion", .special = TUFF_SPECIAL_FEW,
+    .name = "lion",
     .doc = "w -= lr (sign(beta1 m + (1 - beta1) g') + weight_decay w); "
            "m = beta2 m + (1 - beta2) g'",
     ONE_MOMENT,

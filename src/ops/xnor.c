@@ -358,7 +358,7 @@ static tuff_cost cost(const tuff_call *c)
 }
 
 const tuff_op tuff_op_binary_matmul = {
-    .name = "binary_matmul", .special = TUFF_SPECIAL_FEW,
+    .name = "binary_matmul",
     .doc = "y = a_scale b_scale (k - 2 bits(a xor b)): the product of rows of k signs, which "
            "binarize_pack has packed",
     .in = { { .name = "a", .dtypes = TUFF_U32, .high = INT32_MAX },
