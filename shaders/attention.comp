@@ -92,11 +92,12 @@ void main()
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
     if (i >= pc.n * pc.h * pc.t * pc.e) return;
     const uint row = quotient(i, pc.e), j = i - row * pc.e;
-    const uint nh = quotient(row, pc.t);
+    const uint nh = quotient(row, pc.t), t = row - nh * pc.t;
     const uint n = quotient(nh, pc.h), h = nh - n * pc.h;
     const uint from = (n * pc.g + quotient(h, pc.h / pc.g)) * pc.s * pc.e + j;
     Sum sum = Sum(0.0, 0.0);
-    for (uint s = 0; s < pc.s; s++) sum_add(sum, p[row * pc.s + s] * v[from + s * pc.e]);
+    for (uint s = 0; s < pc.s && !hidden(t, s); s++)
+        sum_add(sum, p[row * pc.s + s] * v[from + s * pc.e]);
     y[i] = sum_value(sum);
 }
 #endif

@@ -85,6 +85,9 @@ static double hardswish_slope_of(double x)
     return x < -3 ? 0 : x > 3 ? 1 : x / 3 + 0.5;
 }
 
+// Whether hardsigmoid does, of what it clips; rounded as a device rounds it.
+static bool rises(float v) { return v > 0 && v < 1; }
+
 // Numbers that have another default than 0.
 #define NUMBERS(name, type, first, second)                                      \
     static void name##_numbers(const tuff_call *c, float p[2])                  \
@@ -119,7 +122,7 @@ ACTIVATION(silu, SILU, times(x, sigmoid_of(x)), silu_slope_of(x), .numbers = NUL
 ACTIVATION(hardswish, HARDSWISH, times(x, within(x / 6 + 0.5)), hardswish_slope_of(x),
            .numbers = NULL)
 ACTIVATION(hardsigmoid, HARDSIGMOID, within((double)p[0] * x + (double)p[1]),
-           fabs((double)p[0] * x + (double)p[1] - 0.5) < 0.5 ? (double)p[0] : 0,
+           rises((float)((double)p[0] * x + (double)p[1])) ? (double)p[0] : 0,
            .numbers = hardsigmoid_numbers)
 ACTIVATION(softplus, SOFTPLUS, softplus_of(x), sigmoid_of(x), .numbers = NULL)
 ACTIVATION(mish, MISH, times(x, tanh(softplus_of(x))), mish_slope_of(x), .numbers = NULL)

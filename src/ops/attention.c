@@ -172,6 +172,7 @@ static void ref(const tuff_ref *r)
             const size_t n = E - first < CHUNK ? E - first : CHUNK;
             double sum[CHUNK] = { 0 };
             for (size_t s = 0; s < S; s++) {
+                if (hidden(r, &w, s)) continue; // whatever it holds
                 const double p = part(r, &w, row, s);
                 for (size_t j = 0; j < n; j++) sum[j] += p * (double)values[s * E + first + j];
             }

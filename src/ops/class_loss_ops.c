@@ -30,10 +30,11 @@ static void grad_kl_div(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
     { .name = "target", .dtypes = TUFF_FLOATS, .no_grad = true, .positive = true }
 #define TEACHER { .name = "teacher", .dtypes = TUFF_FLOATS, .no_grad = true }
 #define DLOSS                                                                   \
-    { .name = "dloss", .dtypes = TUFF_FLOATS, .no_grad = true, .positive = true }
+    { .name = "dloss", .dtypes = TUFF_FLOATS, .no_grad = true, .positive = true, \
+      .ordinary = true }
 #define WEIGHT                                                                  \
     { .name = "weight", .dtypes = TUFF_FLOATS, .optional = true, .no_grad = true, \
-      .positive = true }
+      .positive = true, .ordinary = true }
 #define X(...) { .name = "x", .dtypes = TUFF_FLOATS, __VA_ARGS__ }
 
 #define REDUCTION TUFF_ENUM(tuff_class_loss_params, reduction, tuff_loss_reductions)

@@ -108,7 +108,8 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 }
 
 const tuff_op tuff_op_lp_norm = {
-    .name = "lp_norm", .special = TUFF_SPECIAL_TINY, .onnx = "LpNormalization",
+    .name = "lp_norm", .special = TUFF_SPECIAL_NONE, // a norm of tiny numbers is 0 in f32
+    .onnx = "LpNormalization",
     .doc = "y = x / its length along one axis: the root of the sum of x^2, or with p = 1 the "
            "sum of |x|; 0 where that is 0",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS } },
