@@ -335,9 +335,9 @@ typedef struct tuff_cost {
     double flops, bytes;
 } tuff_cost;
 
-// Which numbers beyond its sample range an op is judged with in f32. Whatever is drawn, there is
-// one right answer: so no infinities nor huge numbers where they are added up, for what a sum
-// of those is depends on its order.
+// Which numbers beyond its sample range an op is judged with in f32. Whatever is drawn, one
+// answer is right: so no infinities nor huge numbers where they are added up, for what a sum of
+// those is depends on its order.
 typedef enum tuff_special {
     TUFF_SPECIAL_NAN,  // one NaN, and a half zeros, tiny and subnormal ones
     TUFF_SPECIAL_EACH, // element by element: huge ones, infinities and many NaNs, too

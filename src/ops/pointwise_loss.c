@@ -421,7 +421,7 @@ const tuff_op tuff_op_pointwise_loss_grad = {
     .doc = "dx = dloss times weight times the slope by x of a loss of each element of x",
     .in = { { .name = "x", .dtypes = TUFF_FLOATS, .no_grad = true },
             { .name = "target", .dtypes = TUFF_FLOATS, .no_grad = true },
-            { .name = "dloss", .dtypes = TUFF_FLOATS, .no_grad = true },
+            { .name = "dloss", .dtypes = TUFF_FLOATS, .no_grad = true, .ordinary = true },
             { .name = "weight", .dtypes = TUFF_FLOATS, .optional = true, .no_grad = true },
             { .name = "pos_weight", .dtypes = TUFF_FLOATS, .optional = true,
               .no_grad = true } },
