@@ -170,14 +170,21 @@ static bool is_run(const tuff_op *op, int index)
     return false;
 }
 
+// Some kernels need tools that know their instructions, or Vulkan at all.
+static bool is_built(const char *variant)
+{
+    return strcmp(variant, "dot8") != 0 || tuff_shader_at(TUFF_SHADER_qgemm_dot)->words;
+}
+
 // The check runs every variant: none is listed that no case can choose.
 static void every_variant_has_a_case(void)
 {
     for (int o = 0; o < tuff_op_count(); o++)
-        for (int i = 0; i < TUFF_OP_VARIANTS && tuff_op_at(o)->variants[i].name; i++)
-            if (!is_run(tuff_op_at(o), i))
-                FAIL("no case of %s runs %s", tuff_op_at(o)->name,
-                     tuff_op_at(o)->variants[i].name);
+        for (int i = 0; i < TUFF_OP_VARIANTS && tuff_op_at(o)->variants[i].name; i++) {
+            const char *variant = tuff_op_at(o)->variants[i].name;
+            if (is_built(variant) && !is_run(tuff_op_at(o), i))
+                FAIL("no case of %s runs %s", tuff_op_at(o)->name, variant);
+        }
     tuff_variant_force(NULL);
 }
 
