@@ -12,3 +12,12 @@ tuff_device *open_device(void)
     printf("%s\n0 passed, 1 failed, 0 skipped, 0 known\n", tuff_last_error());
     exit(1);
 }
+
+tuff_tensor *new_tensor(tuff_device *device, tuff_stream *stream, tuff_desc d,
+                        const void *data)
+{
+    tuff_tensor *t = NULL;
+    if (EXPECT_OK(tuff_tensor_create(device, d, &t)) && data)
+        EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&d)));
+    return t;
+}

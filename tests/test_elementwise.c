@@ -14,11 +14,7 @@ static tuff_stream *stream;
 
 static tuff_tensor *tensor(tuff_dtype type, int64_t n, const void *data)
 {
-    tuff_tensor *t = NULL;
-    const tuff_desc d = TUFF_SHAPE(type, n);
-    EXPECT_OK(tuff_tensor_create(dev, d, &t));
-    if (data) EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&d)));
-    return t;
+    return new_tensor(dev, stream, TUFF_SHAPE(type, n), data);
 }
 
 static void take(tuff_tensor **t, void *data)

@@ -35,10 +35,7 @@ static bool load(const char *name, const char *tensor, tuff_array *a)
 
 static tuff_tensor *to_device(const tuff_array *a)
 {
-    tuff_tensor *t = NULL;
-    if (EXPECT_OK(tuff_tensor_create(dev, a->desc, &t)))
-        EXPECT_OK(tuff_tensor_write(stream, t, a->data, tuff_desc_bytes(&a->desc)));
-    return t;
+    return new_tensor(dev, stream, a->desc, a->data);
 }
 
 static tuff_tensor *tensor_of(const char *name, const char *tensor)

@@ -22,10 +22,7 @@ static void fill(float *x, int n, uint32_t seed)
 
 static tuff_tensor *tensor_of(tuff_desc desc, const float *data)
 {
-    tuff_tensor *t = NULL;
-    EXPECT_OK(tuff_tensor_create(device, desc, &t));
-    if (t) EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&desc)));
-    return t;
+    return new_tensor(device, stream, desc, data);
 }
 
 static float read_one(tuff_tensor *t)

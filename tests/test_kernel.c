@@ -89,10 +89,7 @@ static tuff_kernel *create(const tuff_kernel_params *p)
 
 static tuff_tensor *tensor(tuff_desc d, const void *data)
 {
-    tuff_tensor *t = NULL;
-    if (EXPECT_OK(tuff_tensor_create(dev, d, &t)) && data)
-        EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&d)));
-    return t;
+    return new_tensor(dev, stream, d, data);
 }
 
 enum { N = 300 };

@@ -12,10 +12,7 @@ static tuff_stream *stream;
 
 static tuff_tensor *tensor(tuff_desc d, const float *data)
 {
-    tuff_tensor *t = NULL;
-    EXPECT_OK(tuff_tensor_create(dev, d, &t));
-    if (data) EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&d)));
-    return t;
+    return new_tensor(dev, stream, d, data);
 }
 
 static void take(tuff_tensor **t, float *data)

@@ -21,10 +21,7 @@ static tuff_stream *stream;
 
 static tuff_tensor *make(tuff_desc desc, const void *data)
 {
-    tuff_tensor *t = NULL;
-    if (EXPECT_OK(tuff_tensor_create(dev, desc, &t)) && data)
-        EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&desc)));
-    return t;
+    return new_tensor(dev, stream, desc, data);
 }
 
 // All that an update may take, whatever the optimizer.

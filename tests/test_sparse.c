@@ -12,10 +12,7 @@ static tuff_stream *stream;
 
 static tuff_tensor *tensor_of(tuff_desc desc, const void *data)
 {
-    tuff_tensor *t = NULL;
-    if (EXPECT_OK(tuff_tensor_create(dev, desc, &t)) && data)
-        EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&desc)));
-    return t;
+    return new_tensor(dev, stream, desc, data);
 }
 
 // Numbers of both signs, of which `zeros` of 8 blocks are 0.

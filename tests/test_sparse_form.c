@@ -33,10 +33,7 @@ static void thin(float *x, int rows, int cols, int step, int keep)
 
 static tuff_tensor *tensor_of(tuff_desc desc, const void *data)
 {
-    tuff_tensor *t = NULL;
-    if (EXPECT_OK(tuff_tensor_create(dev, desc, &t)) && data)
-        EXPECT_OK(tuff_tensor_write(stream, t, data, tuff_desc_bytes(&desc)));
-    return t;
+    return new_tensor(dev, stream, desc, data);
 }
 
 // y = A b, or b A^T, by hand.

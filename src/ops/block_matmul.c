@@ -68,13 +68,9 @@ static size_t units(const tuff_call *c) { return (size_t)columns(c); }
 static tuff_block_product product_of(const tuff_call *c)
 {
     const tuff_block_matmul_params *p = c->params;
-    const uint32_t k = (uint32_t)inner(c), n = (uint32_t)columns(c);
-    const tuff_product product = { .call = c, .a = X, .b = W, .bias = BIAS,
-                                   .residual = RESIDUAL, .act = p->act, .bias_step = 1,
-                                   .bias_n = n,
-                                   .g = { .m = (uint32_t)(tuff_desc_count(&c->in[X]) / k),
-                                          .n = n, .k = k, .batches = 1 } };
-    return (tuff_block_product){ .p = product, .format = (uint32_t)p->format, .codebook = -1,
+    return (tuff_block_product){ .p = tuff_block_product_of(c, columns(c), BIAS, RESIDUAL,
+                                                            p->act),
+                                 .format = (uint32_t)p->format, .codebook = -1,
                                  .unit = (uint32_t)tuff_block_kinds[p->format].count,
                                  .row_bytes = (uint32_t)tuff_block_row(p->format, inner(c)) };
 }

@@ -27,6 +27,17 @@ tuff_status tuff_block_infer(const tuff_call *c, int64_t columns, int bias, int 
     return TUFF_OK;
 }
 
+tuff_product tuff_block_product_of(const tuff_call *c, int64_t columns, int bias, int residual,
+                                   int act)
+{
+    const tuff_desc *x = &c->in[0];
+    const uint32_t n = (uint32_t)columns, k = (uint32_t)x->dim[x->rank - 1];
+    return (tuff_product){ .call = c, .a = 0, .b = 1, .bias = bias, .residual = residual,
+                           .act = act, .bias_step = 1, .bias_n = n,
+                           .g = { .m = (uint32_t)(tuff_desc_count(x) / k), .n = n, .k = k,
+                                  .batches = 1 } };
+}
+
 struct tuff_block_matmul_pc tuff_block_push(const tuff_block_product *b)
 {
     const size_t bytes = (size_t)b->row_bytes * b->p.g.n;

@@ -20,6 +20,10 @@ typedef struct tuff_block_product {
     int codebook;       // input that b's indices look into; -1: b holds numbers
 } tuff_block_product;
 
+// The product of such a call: x is input 0, the right operand 1.
+tuff_product tuff_block_product_of(const tuff_call *c, int64_t columns, int bias, int residual,
+                                   int act);
+
 // What the kernels are pushed, once p.g is complete.
 struct tuff_block_matmul_pc tuff_block_push(const tuff_block_product *b);
 

@@ -60,13 +60,9 @@ static size_t units(const tuff_call *c) { return (size_t)columns(c); }
 static tuff_block_product product_of(const tuff_call *c)
 {
     const tuff_codebook_matmul_params *p = c->params;
-    const uint32_t k = (uint32_t)inner(c), n = (uint32_t)columns(c);
-    const tuff_product product = { .call = c, .a = X, .b = INDICES, .bias = BIAS,
-                                   .residual = RESIDUAL, .act = p->act, .bias_step = 1,
-                                   .bias_n = n,
-                                   .g = { .m = (uint32_t)(tuff_desc_count(&c->in[X]) / k),
-                                          .n = n, .k = k, .batches = 1 } };
-    return (tuff_block_product){ .p = product, .codebook = CODEBOOK, .unit = 32,
+    return (tuff_block_product){ .p = tuff_block_product_of(c, columns(c), BIAS, RESIDUAL,
+                                                            p->act),
+                                 .codebook = CODEBOOK, .unit = 32,
                                  .format = TUFF_FORMAT_CODEBOOK + (uint32_t)bits_of(c),
                                  .row_bytes = 4 * (uint32_t)c->in[INDICES].dim[1] };
 }

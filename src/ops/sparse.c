@@ -95,22 +95,7 @@ static tuff_status sparse_of(const tuff_call *c, tuff_sparse *a)
     return check_b(&c->in[B], a);
 }
 
-static tuff_sparse known(const tuff_call *c)
-{
-    tuff_sparse a;
-    (void)(sparse_of(c, &a) == TUFF_OK); // infer has seen it
-    return a;
-}
-
-static tuff_status infer(const tuff_call *c, tuff_desc out[])
-{
-    tuff_sparse a;
-    TUFF_TRY(sparse_of(c, &a));
-    out[0] = tuff_sparse_y(&a, c->in[B].dtype);
-    return TUFF_OK;
-}
-
-static size_t units(const tuff_call *c) { return (size_t)known(c).m; }
+TUFF_SPARSE_SHAPES
 
 static void ref(const tuff_ref *r)
 {
@@ -141,12 +126,6 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
     const tuff_var dense = TUFF_V(t, &tuff_op_sparse_to_dense, &whole, n->in[VALUES],
                                   n->in[COLS], n->in[ROWS]);
     dx[B] = tuff_sparse_grad_b(t, dense, dy[0], a.linear);
-}
-
-static tuff_cost cost(const tuff_call *c)
-{
-    const tuff_sparse a = known(c);
-    return tuff_sparse_cost(c, &a);
 }
 
 static void prepare(const tuff_call *c, void *const in[])

@@ -101,6 +101,29 @@ tuff_sparse_curves tuff_sparse_default(const tuff_caps *k, const tuff_sparse_sha
 void tuff_sparse_remember(const tuff_device *dev, const tuff_sparse_shape *shape,
                           const tuff_sparse_curves *curves);
 
+// A product's shapes, made of the file's own `static tuff_status sparse_of(call, tuff_sparse *)`
+// and its input B.
+#define TUFF_SPARSE_SHAPES                                                      \
+    static tuff_sparse known(const tuff_call *c)                                \
+    {                                                                           \
+        tuff_sparse a;                                                          \
+        (void)(sparse_of(c, &a) == TUFF_OK); /* infer has seen it */            \
+        return a;                                                               \
+    }                                                                           \
+    static tuff_status infer(const tuff_call *c, tuff_desc out[])               \
+    {                                                                           \
+        tuff_sparse a;                                                          \
+        TUFF_TRY(sparse_of(c, &a));                                             \
+        out[0] = tuff_sparse_y(&a, c->in[B].dtype);                             \
+        return TUFF_OK;                                                         \
+    }                                                                           \
+    static size_t units(const tuff_call *c) { return (size_t)known(c).m; }      \
+    static tuff_cost cost(const tuff_call *c)                                   \
+    {                                                                           \
+        const tuff_sparse a = known(c);                                         \
+        return tuff_sparse_cost(c, &a);                                         \
+    }
+
 // The planners of a product, made of the file's own plan_of(const tuff_call *).
 #define TUFF_SPARSE_PLAN(name)                                                  \
     static bool name(const tuff_call *c, const tuff_caps *k, tuff_plan *p)      \

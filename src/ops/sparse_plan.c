@@ -136,21 +136,31 @@ static bool for_launches(const tuff_sparse_plan *s, const tuff_caps *k, tuff_pla
     return true;
 }
 
+// A dispatch of a kernel that goes through A: `nm` where A is N:M, else `sparse`. `first` is the
+// input of its first binding, `b` that of its third, -1: it has none.
+static tuff_dispatch *add_kernel(const tuff_sparse_plan *s, tuff_plan *p, int nm, int sparse,
+                                 int first, int b, bool again, uint32_t wg,
+                                 const struct tuff_sparse_pc *pc)
+{
+    tuff_dispatch *d = tuff_plan_add(p, s->a.of ? nm : sparse);
+    tuff_bind_in(d, first);
+    tuff_bind_in(d, s->in.cols);
+    if (b >= 0) tuff_bind_in(d, b);
+    bind_y(d, again);
+    bind_starts(s, d, pc->first, pc->rows);
+    tuff_spec(d, wg);
+    tuff_spec(d, (uint32_t)s->a.bits);
+    TUFF_PUSH(d, *pc);
+    return d;
+}
+
 static void add_plain(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p,
                       const struct tuff_sparse_pc *pc)
 {
     const uint32_t wg = tuff_group_size(k);
-    tuff_dispatch *d = tuff_plan_add(p, s->a.of ? TUFF_SHADER_nm_matmul
-                                                : TUFF_SHADER_sparse_matmul);
-    tuff_bind_in(d, s->in.values);
-    tuff_bind_in(d, s->in.cols);
-    tuff_bind_in(d, s->in.b);
-    bind_y(d, pc->begin > 0);
-    bind_starts(s, d, pc->first, pc->rows);
-    tuff_spec(d, wg);
-    tuff_spec(d, (uint32_t)s->a.bits);
+    tuff_dispatch *d = add_kernel(s, p, TUFF_SHADER_nm_matmul, TUFF_SHADER_sparse_matmul,
+                                  s->in.values, s->in.b, pc->begin > 0, wg, pc);
     tuff_spec(d, s->a.linear);
-    TUFF_PUSH(d, *pc);
     tuff_grid(d, ((uint64_t)pc->rows * pc->height * pc->n + wg - 1) / wg, k);
 }
 
@@ -212,16 +222,8 @@ bool tuff_sparse_plan_plain(const tuff_sparse_plan *s, const tuff_caps *k, tuff_
 static void add_group(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *p,
                       const struct tuff_sparse_pc *pc)
 {
-    tuff_dispatch *d = tuff_plan_add(p, s->a.of ? TUFF_SHADER_nm_group
-                                                : TUFF_SHADER_sparse_group);
-    tuff_bind_in(d, s->in.values);
-    tuff_bind_in(d, s->in.cols);
-    tuff_bind_in(d, s->in.b);
-    bind_y(d, false);
-    bind_starts(s, d, pc->first, pc->rows);
-    tuff_spec(d, 0);
-    tuff_spec(d, (uint32_t)s->a.bits);
-    TUFF_PUSH(d, *pc);
+    tuff_dispatch *d = add_kernel(s, p, TUFF_SHADER_nm_group, TUFF_SHADER_sparse_group,
+                                  s->in.values, s->in.b, false, 0, pc);
     tuff_grid(d, (uint64_t)((pc->rows + 3) / 4) * ((pc->n + 3) / 4), k);
 }
 
@@ -241,15 +243,8 @@ static void add_dense(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan *
                       const struct tuff_sparse_pc *pc)
 {
     const uint32_t wg = tuff_group_size(k);
-    tuff_dispatch *d = tuff_plan_add(p, s->a.of ? TUFF_SHADER_nm_dense
-                                                : TUFF_SHADER_sparse_dense);
-    tuff_bind_in(d, s->in.values);
-    tuff_bind_in(d, s->in.cols);
-    bind_y(d, true);
-    bind_starts(s, d, pc->first, pc->rows);
-    tuff_spec(d, wg);
-    tuff_spec(d, (uint32_t)s->a.bits);
-    TUFF_PUSH(d, *pc);
+    tuff_dispatch *d = add_kernel(s, p, TUFF_SHADER_nm_dense, TUFF_SHADER_sparse_dense,
+                                  s->in.values, -1, true, wg, pc);
     tuff_grid(d, ((uint64_t)pc->rows * pc->height + wg - 1) / wg, k);
 }
 
@@ -269,17 +264,9 @@ static void add_values(const tuff_sparse_plan *s, const tuff_caps *k, tuff_plan 
                        const struct tuff_sparse_pc *pc)
 {
     const uint32_t wg = tuff_group_size(k);
-    tuff_dispatch *d = tuff_plan_add(p, s->a.of ? TUFF_SHADER_nm_values
-                                                : TUFF_SHADER_sparse_values);
-    tuff_bind_in(d, s->in.dy);
-    tuff_bind_in(d, s->in.cols);
-    tuff_bind_in(d, s->in.b);
-    bind_y(d, pc->begin > 0);
-    bind_starts(s, d, pc->first, pc->rows);
-    tuff_spec(d, wg);
-    tuff_spec(d, (uint32_t)s->a.bits);
+    tuff_dispatch *d = add_kernel(s, p, TUFF_SHADER_nm_values, TUFF_SHADER_sparse_values,
+                                  s->in.dy, s->in.b, pc->begin > 0, wg, pc);
     tuff_spec(d, s->a.linear);
-    TUFF_PUSH(d, *pc);
     tuff_grid(d, ((uint64_t)pc->count * pc->height * pc->width + wg - 1) / wg, k);
 }
 
