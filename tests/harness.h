@@ -100,8 +100,8 @@ int report(void);
 // The device that the environment's TUFF_DEVICE names, else the CPU path. Ends the program
 // with a summary that says so when it cannot be opened.
 tuff_device *open_device(void);
-// A tensor that holds `data`, or anything where that is NULL. NULL where there is none: that was
-// recorded.
+// A tensor that holds `data`, or anything where that is NULL. NULL where there is none, which
+// was recorded.
 tuff_tensor *new_tensor(tuff_device *device, tuff_stream *stream, tuff_desc d,
                         const void *data);
 

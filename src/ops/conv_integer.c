@@ -189,17 +189,13 @@ static void describe_requant(product *f, const tuff_call *c, const inputs *in,
                              const tuff_conv *v)
 {
     const tuff_conv_params *p = c->params;
-    const tuff_dtype type = c->out[0].dtype;
     const size_t plane = (size_t)(v->y[1] * v->y[2]);
-    f->requant = (tuff_requant){
-        .left_scale = in->w_scale, .right_scale = in->x_scale, .y_scale = in->y_scale,
-        .y_zero = in->y_zero, .bias = in->bias,
-        .pc = { .low = type == TUFF_I8 ? -128 : 0, .high = type == TUFF_I8 ? 127 : 255,
-                .relu = p->act == TUFF_ACT_RELU, .zero_sign = tuff_qsign(&c->out[0]),
-                .left_scales = tuff_qzeros(c, in->w_scale), .right_scales = 1,
-                .row_step = tuff_divide_by(plane), .rows = tuff_divide_by((size_t)v->o),
-                .cols = tuff_divide_by(1) },
-    };
+    f->requant = tuff_requant_of(c, in->w_scale, in->x_scale, in->y_scale, in->y_zero,
+                                 p->act == TUFF_ACT_RELU);
+    f->requant.bias = in->bias;
+    f->requant.pc.row_step = tuff_divide_by(plane);
+    f->requant.pc.rows = tuff_divide_by((size_t)v->o);
+    f->requant.pc.cols = tuff_divide_by(1);
     f->requant.shared = f->requant.pc.left_scales == 1 || plane % 4 == 0;
     f->p.requant = &f->requant;
 }

@@ -228,18 +228,11 @@ static void describe_plain(product *f, const tuff_call *c, const inputs *in, con
 
 static void describe_requant(product *f, const tuff_call *c, const inputs *in, const shape *s)
 {
-    const tuff_dtype type = c->out[0].dtype;
-    f->requant = (tuff_requant){
-        .left_scale = in->a_scale, .right_scale = in->b_scale, .y_scale = in->y_scale,
-        .y_zero = in->y_zero, .bias = -1,
-        .pc = { .low = type == TUFF_I8 ? -128 : 0, .high = type == TUFF_I8 ? 127 : 255,
-                .relu = act_of(c) == TUFF_ACT_RELU, .zero_sign = tuff_qsign(&c->out[0]),
-                .left_scales = tuff_qzeros(c, in->a_scale),
-                .right_scales = tuff_qzeros(c, in->b_scale),
-                .row_step = tuff_divide_by((size_t)s->n),
-                .rows = tuff_divide_by((size_t)last(&c->in[in->a], 1)),
-                .cols = tuff_divide_by((size_t)s->n) },
-    };
+    f->requant = tuff_requant_of(c, in->a_scale, in->b_scale, in->y_scale, in->y_zero,
+                                 act_of(c) == TUFF_ACT_RELU);
+    f->requant.pc.row_step = tuff_divide_by((size_t)s->n);
+    f->requant.pc.rows = tuff_divide_by((size_t)last(&c->in[in->a], 1));
+    f->requant.pc.cols = tuff_divide_by((size_t)s->n);
     f->requant.shared = f->requant.pc.left_scales == 1 && f->requant.pc.right_scales == 1;
     f->p.requant = &f->requant;
 }

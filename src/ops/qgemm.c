@@ -242,6 +242,20 @@ static bool zeros_fit(const tuff_qproduct *p, int zero, const tuff_caps *k)
     return !is_there(p, zero) || words(&p->call->in[zero]) <= k->max_texels;
 }
 
+tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale, int y_scale,
+                             int y_zero, bool relu)
+{
+    const bool is_signed = c->out[0].dtype == TUFF_I8;
+    return (tuff_requant){
+        .left_scale = left_scale, .right_scale = right_scale, .y_scale = y_scale,
+        .y_zero = y_zero, .bias = -1,
+        .pc = { .low = is_signed ? -128 : 0, .high = is_signed ? 127 : 255, .relu = relu,
+                .zero_sign = tuff_qsign(&c->out[0]),
+                .left_scales = tuff_qzeros(c, left_scale),
+                .right_scales = tuff_qzeros(c, right_scale) },
+    };
+}
+
 bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool dot8)
 {
     const packing as = { 1, false, ceil_div(p->k, 4) };

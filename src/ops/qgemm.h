@@ -32,6 +32,9 @@ typedef struct tuff_requant {
     struct tuff_requant_pc pc;
     bool shared; // four neighbours have the same scales
 } tuff_requant;
+// To the type of the call's output, by these inputs; without a bias, and not yet for any shape.
+tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale, int y_scale,
+                             int y_zero, bool relu);
 
 typedef struct tuff_qproduct {
     const tuff_call *call;

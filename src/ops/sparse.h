@@ -101,8 +101,8 @@ tuff_sparse_curves tuff_sparse_default(const tuff_caps *k, const tuff_sparse_sha
 void tuff_sparse_remember(const tuff_device *dev, const tuff_sparse_shape *shape,
                           const tuff_sparse_curves *curves);
 
-// A product's shapes, made of the file's own `static tuff_status sparse_of(call, tuff_sparse *)`
-// and its input B.
+// A product's shapes, made of the file's own `static tuff_status sparse_of(call, a)` and its
+// input B.
 #define TUFF_SPARSE_SHAPES                                                      \
     static tuff_sparse known(const tuff_call *c)                                \
     {                                                                           \

@@ -136,8 +136,8 @@ static bool for_launches(const tuff_sparse_plan *s, const tuff_caps *k, tuff_pla
     return true;
 }
 
-// A dispatch of a kernel that goes through A: `nm` where A is N:M, else `sparse`. `first` is the
-// input of its first binding, `b` that of its third, -1: it has none.
+// A dispatch of a kernel that goes through A: `nm` where A is N:M, else `sparse`. `first` is
+// the input of its first binding, `b` that of its third, -1: it has none.
 static tuff_dispatch *add_kernel(const tuff_sparse_plan *s, tuff_plan *p, int nm, int sparse,
                                  int first, int b, bool again, uint32_t wg,
                                  const struct tuff_sparse_pc *pc)
