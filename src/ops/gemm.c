@@ -106,7 +106,7 @@ static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bin
     if (there) return;
     // Three elements if there are: some drivers build a kernel anew for texel buffers whose
     // size is a power of two.
-    const bool three = tuff_desc_count(&p->call->in[0]) >= 3;
+    const bool three = tuff_desc_bytes(&p->call->in[0]) >= 3 * sizeof(float);
     d->slot[d->nslot - 1].size = (three ? 3 : 1) * sizeof(float);
 }
 
@@ -275,7 +275,9 @@ bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes, b
     const bool halves = c->in[p->a].dtype == TUFF_F16 && c->in[p->b].dtype == TUFF_F16;
     // What saturates leaves the error of a sum and takes its size.
     const bool saturates = p->act == TUFF_ACT_SIGMOID || p->act == TUFF_ACT_TANH;
-    return k->f16 && halves && !saturates && (p->fast || plan->forced) &&
+    // A single number is too little to bind in place of what is not there.
+    const bool bound = tuff_desc_bytes(&c->in[0]) >= sizeof(float);
+    return k->f16 && halves && bound && !saturates && (p->fast || plan->forced) &&
            tuff_product_tile(p, shader, pc, pc_bytes, a_long_k, b_long_k, k, plan);
 }
 

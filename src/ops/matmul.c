@@ -135,16 +135,6 @@ void tuff_matmul_sum_row(const tuff_matmul_shape *s, const float *a, const float
     for (int64_t j = 0; j < cols; j++) sum[j] = tuff_dot(b + j * s->b_n, a, s->a_k, s->k);
 }
 
-void tuff_matmul_operands(const tuff_matmul_shape *s, int64_t z, const float **a,
-                          const float **b)
-{
-    for (int i = 0; i < s->dims; i++) {
-        *a += z % s->dim[i] * s->a_step[i];
-        *b += z % s->dim[i] * s->b_step[i];
-        z /= s->dim[i];
-    }
-}
-
 static bool host_takes(const tuff_call *c)
 {
     tuff_matmul_shape s;
@@ -169,7 +159,12 @@ static void ref(const tuff_ref *r)
     tuff_matmul_shape_of(r->call, &s);
     for (size_t unit = r->begin; unit < r->end; unit++) {
         const float *a = r->in[s.a] + (int64_t)unit % s.m * s.a_m, *b = r->in[s.b];
-        tuff_matmul_operands(&s, (int64_t)unit / s.m, &a, &b);
+        int64_t z = (int64_t)unit / s.m;
+        for (int i = 0; i < s.dims; i++) {
+            a += z % s.dim[i] * s.a_step[i];
+            b += z % s.dim[i] * s.b_step[i];
+            z /= s.dim[i];
+        }
         for (int64_t n0 = 0; n0 < s.n; n0 += BLOCK) {
             double sum[BLOCK];
             const int64_t cols = s.n - n0 < BLOCK ? s.n - n0 : BLOCK;

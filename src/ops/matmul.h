@@ -28,10 +28,6 @@ enum { TUFF_MATMUL_BLOCK = 256 };
 void tuff_matmul_sum_row(const tuff_matmul_shape *s, const float *a, const float *b,
                          int64_t cols, double sum[]);
 
-// Moves both operands to where matrix z of the leading dims begins.
-void tuff_matmul_operands(const tuff_matmul_shape *s, int64_t z, const float **a,
-                          const float **b);
-
 // The CPU path's own kernel (matmul_host.c): a product, and inputs and tuff_act behind it, -1
 // where there is none. A unit is a row of y.
 typedef struct tuff_matmul_host {

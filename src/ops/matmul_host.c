@@ -14,6 +14,7 @@
 // bits. The same code is built for several instruction sets, and the best one of this
 // processor is taken.
 #include "ops/matmul.h"
+#include <math.h>
 #include <string.h>
 
 enum {
@@ -101,6 +102,16 @@ static block_fn *best_block(void)
 static block_fn *best_block(void) { return block_any; }
 #endif
 
+static float activated(float x, int act)
+{
+    switch (act) {
+    case TUFF_ACT_RELU: return x <= 0 ? 0 : x;
+    case TUFF_ACT_SIGMOID: return 1 / (1 + expf(-x));
+    case TUFF_ACT_TANH: return tanhf(x);
+    default: return x;
+    }
+}
+
 // What follows the sums of one row, which begins at element `at` of y.
 static void finish(const tuff_ref *r, const tuff_matmul_host *h, int64_t at, int64_t col,
                    int64_t cols, const vec *sum)
@@ -114,9 +125,7 @@ static void finish(const tuff_ref *r, const tuff_matmul_host *h, int64_t at, int
         float x = v[j];
         if (bias) x += bias[col + j];
         if (residual) x += residual[at + col + j];
-        if (h->act == TUFF_ACT_RELU) x = x <= 0 ? 0 : x;
-        else if (h->act != TUFF_ACT_NONE) x = (float)tuff_act_ref((double)x, h->act);
-        y[j] = x;
+        y[j] = activated(x, h->act);
     }
 }
 
@@ -150,7 +159,10 @@ void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_host *h)
         int64_t rows = s->m - row < BLOCK ? s->m - row : BLOCK;
         if (rows > (int64_t)(r->end - unit)) rows = (int64_t)(r->end - unit);
         const float *a = r->in[s->a], *b = r->in[s->b];
-        tuff_matmul_operands(s, (int64_t)unit / s->m, &a, &b);
+        for (int64_t i = 0, z = (int64_t)unit / s->m; i < s->dims; z /= s->dim[i++]) {
+            a += z % s->dim[i] * s->a_step[i];
+            b += z % s->dim[i] * s->b_step[i];
+        }
         run_block(r, h, a + row * s->a_m, b, (int64_t)unit * s->n, rows, block);
         unit += (size_t)rows;
     }

@@ -171,31 +171,6 @@ static tuff_status pad_grad_infer(const tuff_call *c, tuff_desc out[])
     return framed(c, -1, &out[0]);
 }
 
-// The places along a dim of dy, which has m, that are padding of (or are) coordinate t of dx's
-// n: those from each first[k] on that lie before `end`, `step` apart.
-typedef struct places {
-    int64_t first[2], end, step;
-    int count;
-} places;
-
-static places places_of(int mode, int64_t t, int64_t n, int64_t m, int64_t before)
-{
-    places s = { .first = { t + before, before - t }, .end = m, .step = 1, .count = 1 };
-    if (mode == TUFF_PAD_CONSTANT || mode == TUFF_PAD_EDGE) {
-        if (mode == TUFF_PAD_CONSTANT || t < n - 1) s.end = t + before + 1;
-        if (s.first[0] < 0 || (mode == TUFF_PAD_EDGE && t == 0)) s.first[0] = 0;
-        if (s.end > m) s.end = m;
-        return s;
-    }
-    s.step = mode == TUFF_PAD_WRAP ? n : n > 1 ? 2 * n - 2 : 1;
-    if (mode == TUFF_PAD_REFLECT && t > 0 && t < n - 1) s.count = 2;
-    for (int k = 0; k < 2; k++) {
-        s.first[k] %= s.step;
-        if (s.first[k] < 0) s.first[k] += s.step;
-    }
-    return s;
-}
-
 // The sum over the elements of dy from `at` on whose coordinates, from dim d on, are padding of
 // (or are) those of dx whose index has `left` behind dim d; `rest` elements of dx lie there.
 static double gather(const tuff_ref *r, const frame *f, int d, size_t at, size_t left,
@@ -204,14 +179,24 @@ static double gather(const tuff_ref *r, const frame *f, int d, size_t at, size_t
     const tuff_pad_params *p = r->call->params;
     const tuff_desc *dy = &r->call->in[0], *dx = &r->call->out[0];
     if (d == dx->rank) return r->in[0][at];
-    const int64_t n = dx->dim[d], m = dy->dim[d];
+    const int64_t n = dx->dim[d];
     double sum = 0;
     rest /= (size_t)n;
-    const places s = places_of(p->mode, (int64_t)(left / rest), n, m, f->before[d]);
-    for (int k = 0; k < s.count; k++)
-        for (int64_t i = s.first[k]; i < s.end; i += s.step)
-            sum += gather(r, f, d + 1, at * (size_t)m + (size_t)i, left % rest, rest);
+    for (int64_t i = 0; i < dy->dim[d]; i++)
+        if (inside(i - f->before[d], n, p->mode) == (int64_t)(left / rest))
+            sum += gather(r, f, d + 1, at * (size_t)dy->dim[d] + (size_t)i, left % rest, rest);
     return sum;
+}
+
+// Each element goes over the places along every dim that it is found in.
+static double pad_grad_work(const tuff_call *c)
+{
+    double places = 0, found = 1;
+    for (int d = 0; d < c->in[0].rank; d++) {
+        places += found * (double)c->in[0].dim[d];
+        found *= fmax(1, (double)c->in[0].dim[d] / (double)c->out[0].dim[d]);
+    }
+    return (double)tuff_desc_count(&c->out[0]) * places;
 }
 
 static void pad_grad_ref(const tuff_ref *r)
@@ -321,7 +306,8 @@ const tuff_op tuff_op_pad_grad = {
     .doc = "dx = the sums of dy over the elements that pad made of each of x's",
     .in = { { .name = "dy", .dtypes = TUFF_FLOATS } },
     .out = { { .name = "dx", .dtypes = TUFF_FLOATS } },
-    .infer = pad_grad_infer, .ref = pad_grad_ref, .grad = pad_grad_backward,
+    .infer = pad_grad_infer, .ref = pad_grad_ref, .work = pad_grad_work,
+    .grad = pad_grad_backward,
     .variants = { TUFF_KERNEL("plain", pad_grad_plain) },
     // Sums carry what they lose; a cut one is added to once more a part, and an axis.
     .tol = { .f32 = 1e-6f }, .sample = { -4, 4 },

@@ -346,7 +346,7 @@ const tuff_op tuff_op_average_pool2d_grad = {
                         "1x7x3x5 kernel=3 stride=2 pad=1,1,1,1 count_include_pad=1",
                         "1x7x3x5 kernel=3 stride=2 pad=1,2,2,1 size=5,9",
                         "1x2x3x3 kernel=2,1 stride=3,4 size=9,11", "2x5x1x1 kernel=7",
-                        "1x1x182x182 kernel=182 stride=1 pad=181,181,181,181"),
+                        "1x1x257x257 kernel=257 stride=1 pad=256,256,256,256"),
 };
 
 tuff_status tuff_average_pool2d_grad(tuff_stream *s, const tuff_tensor *dy, tuff_tensor *dx,

@@ -167,8 +167,7 @@ static tuff_binding resolve(const tuff_slot *s, const tuff_range in[], const tuf
     const tuff_range *of = s->role == TUFF_ROLE_IN ? in
                          : s->role == TUFF_ROLE_OUT ? out : scratch;
     tuff_range r = of[s->index];
-    // What is bound in place of a missing operand is a word: a tensor owns its last one whole.
-    assert(r.buffer && s->offset + s->size <= (r.size + 3) / 4 * 4);
+    assert(r.buffer && s->offset + s->size <= r.size);
     r.offset += s->offset;
     r.size = s->size ? s->size : r.size - s->offset;
     return (tuff_binding){ r, s->kind, s->access };
