@@ -147,6 +147,7 @@ def sparse():
     assert "break-even" in out and "csr" in out, out
     refused("sparse", says="a shape")
     refused("sparse", "64x", says="'64x'")
+    refused("sparse", "64x64", "more", says="'more' is too much")
     refused("sparse", "8x64", says="multiples of 16")
     refused("sparse", "64x64", "--density", "1.5", says="1.5")
 
@@ -240,6 +241,10 @@ def settings_are_known():
                 "of: timeline f16 ", env=avoid)
         tuff(*fill, env={"TUFF_AVOID": "limits,f16"})
     os.remove(path("no.npy"))
+    refused("check", "--op", "relu", says="TUFF_VARIANT is 'plain'",
+            env={"TUFF_VARIANT": "plain"})
+    refused("devices", says="TUFF_THREADS is 'many'", env={"TUFF_THREADS": "many"})
+    refused("check", "--op", "nosuch", says="there is no operator in 'nosuch'")
 
 
 def ops_refuse():
@@ -249,6 +254,13 @@ def ops_refuse():
     refused("op", "matmul", "--input", path("a.npy"), "--input", path("b.npy"), *out, says="4")
     refused("op", "nonesuch", *out, says="nonesuch")
     refused("op", "relu", "--input", path("missing.npy"), *out, says="missing.npy")
+    relu = "op", "relu", "--input", path("a.npy"), "--output"
+    refused(*relu, path("y.txt"), says="expected a file *.npy or *.safetensors")
+    refused(*relu, path("nowhere/y.npy"), says="could not be written")
+    refused("op", "--list", "relu", says="'relu' is too much")
+    tuff("op", "--docs", "--json", expect=2)
+    refused("op", "LeakyRelu", "--input", path("a.npy"), "--attr", "alpha=0.1", "--attr",
+            "alpha=0.2", *out, says="--attr alpha is given twice")
     refused("op", "softmax", "--input", path("a.npy"), "--attr", "axis=7", *out, says="axis")
     refused("op", "softmax", "--input", path("a.npy"), "--attr", "axes=0", *out, says="axes")
     with open(path("a.npy"), "rb") as f:

@@ -1,9 +1,11 @@
 // Arrays in files as the command line names them: FILE.npy, FILE.safetensors, and NAME in it.
 #include "cli.h"
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tuff/format.h>
+#include <unistd.h>
 
 static const char ending[] = ".safetensors";
 
@@ -64,6 +66,21 @@ int array_file_read(const cli_command *self, const char *spec, tuff_array *a)
     tuff_safetensors_destroy(&file);
     free(path);
     return status;
+}
+
+int array_file_check(const cli_command *self, const char *path)
+{
+    const char *inner = NULL, *slash = strrchr(path, '/');
+    const size_t n = strlen(path);
+    char folder[4096] = ".";
+    if (safetensors_path(path, &inner) == 0 && (n < 4 || strcmp(path + n - 4, ".npy") != 0))
+        return cli_wrong(self, "%s: expected a file *.npy or *%s", path, ending);
+    if (slash && (size_t)(slash - path) < sizeof folder)
+        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (access(folder, W_OK | X_OK) != 0)
+        return cli_wrong(self, "%s could not be written: %s: %s", path, folder,
+                         strerror(errno));
+    return EXIT_OK;
 }
 
 int array_file_write(const cli_command *self, const char *path, const char *name,

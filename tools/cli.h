@@ -103,6 +103,9 @@ double report_difference(const float *a, const float *b, int64_t n);
 // Reads FILE.npy, the one array of FILE.safetensors, or FILE.safetensors:NAME. Prints what is
 // wrong and returns EXIT_WRONG then, else EXIT_OK.
 int array_file_read(const cli_command *self, const char *spec, tuff_array *a);
+// Whether `path` names such a file, in a folder that can be written to: asked of all before the
+// first is written. EXIT_OK, or EXIT_WRONG with what is wrong printed.
+int array_file_check(const cli_command *self, const char *path);
 // Writes FILE.safetensors with an array of that name, or else an .npy, which knows no bf16.
 int array_file_write(const cli_command *self, const char *path, const char *name,
                      const tuff_array *a);

@@ -142,6 +142,17 @@ static int report(const cli_command *self, check_table *t, const char *html)
     return status;
 }
 
+// Whether --op begins with an operator's name, or a pattern that may match one.
+static bool names_operator(const char *op)
+{
+    const size_t n = strcspn(op, " ");
+    if (n && strcspn(op, "*?") < n) return true;
+    tuff_op_info info;
+    for (int i = 0; n && tuff_op_get_info(i, &info); i++)
+        if (strlen(info.name) == n && memcmp(info.name, op, n) == 0) return true;
+    return false;
+}
+
 int cmd_check(const cli_command *self, int argc, char **argv)
 {
     static check_table t; // too large for the stack of a small machine
@@ -169,6 +180,13 @@ int cmd_check(const cli_command *self, int argc, char **argv)
         return cli_wrong(self, "--repeat is %lld, expected 2 to 1000000", (long long)repeat);
     if (cli_given(fuzz) && !(fuzz > 0 && fuzz < 1e7))
         return cli_wrong(self, "--fuzz is %g, expected seconds above 0", fuzz);
+    const char *variant = getenv("TUFF_VARIANT");
+    if (variant && *variant)
+        return cli_wrong(self, "TUFF_VARIANT is '%s', but a check runs every kernel: unset it",
+                         variant);
+    if (op && !names_operator(op))
+        return cli_wrong(self, "there is no operator in '%.60s' (tuff op --list shows them)",
+                         op);
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     char filter[700];

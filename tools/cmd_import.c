@@ -61,6 +61,11 @@ static int set_norm(const cli_command *self, const settings *s, tuff_model *mode
              w = strtok_r(NULL, ",", &rest))
             class_name[classes++] = w;
     }
+    const tuff_desc *out = tuff_model_output(model);
+    const int64_t outputs = tuff_desc_count(out);
+    if (classes && classes != outputs)
+        return cli_wrong(self, "--classes has %d names, the net has %lld outputs", classes,
+                         (long long)outputs);
     const tuff_model_data d = { n, std, mean, classes, classes ? class_name : NULL };
     return tuff_model_set_data(model, &d) == TUFF_OK ? EXIT_OK : cli_error(self);
 }

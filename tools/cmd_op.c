@@ -321,6 +321,18 @@ static int check_job(const cli_command *self, const job *j, const tuff_op_info *
             if (strcmp(j->outputs.item[i], j->outputs.item[k]) == 0)
                 return cli_wrong(self, "--output %s is given twice, expected a file for each",
                                  j->outputs.item[i]);
+    for (int i = 0; i < j->outputs.count; i++) {
+        const int status = array_file_check(self, j->outputs.item[i]);
+        if (status != EXIT_OK) return status;
+    }
+    for (int i = 1; i < j->attributes.count; i++)
+        for (int k = 0; k < i; k++) {
+            const char *a = j->attributes.item[i], *b = j->attributes.item[k];
+            const size_t n = strcspn(a, "=");
+            if (strcspn(b, "=") == n && strncmp(a, b, n) == 0)
+                return cli_wrong(self, "--attr %.*s is given twice: %s and %s", (int)n, a, b,
+                                 a);
+        }
     if (j->shape && !parse_shape(j->shape, &shape))
         return cli_wrong(self, "--shape takes sizes like 3,4,5, not '%s'", j->shape);
     if (!j->inputs.count && (!op->inputs || op->optional[0]) && !j->shape && !j->onnx)
@@ -351,6 +363,9 @@ int cmd_op(const cli_command *self, int argc, char **argv)
     tuff_op_info op;
     int status = cli_parse(self, options, argc, argv, &words);
     if (status >= 0) return status;
+    if ((list || docs) && words.count)
+        return cli_wrong(self, "'%s' is too much", words.item[0]);
+    if (docs && cli.json) return cli_wrong(self, "--docs is Markdown, --list is JSON as well");
     if (list && cli.json) return list_json();
     if (list) return print_names(), EXIT_OK;
     if (docs) return print_docs(), EXIT_OK;

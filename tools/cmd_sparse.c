@@ -65,7 +65,9 @@ static void print_table(const tuff_sparse_times *t)
     }
     printf("break-even:");
     for (tuff_sparse_form f = TUFF_SPARSE_CSR; f < TUFF_SPARSE_FORMS; f++)
-        printf("  %s %.3f", tuff_sparse_form_name(f), t->break_even[f]);
+        if (t->break_even[f] > 0)
+            printf("  %s %.3f", tuff_sparse_form_name(f), t->break_even[f]);
+        else printf("  %s never", tuff_sparse_form_name(f));
     printf("  (below it the form is faster than dense)\n");
 }
 
@@ -85,8 +87,8 @@ int cmd_sparse(const cli_command *self, int argc, char **argv)
     int status = cli_parse(self, options, argc, argv, &words), wrong = 0;
     tuff_sparse_shape shape = { 0 };
     if (status >= 0) return status;
-    if (words.count != 1)
-        return cli_wrong(self, "a shape was expected, such as 1024x1024x64");
+    if (!words.count) return cli_wrong(self, "a shape was expected, such as 1024x1024x64");
+    if (words.count > 1) return cli_wrong(self, "'%s' is too much", words.item[1]);
     if (!parse_shape(words.item[0], &shape))
         return cli_wrong(self, "'%s' is no shape such as 1024x1024x64", words.item[0]);
     shape.linear = linear;

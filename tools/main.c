@@ -1,6 +1,7 @@
 // The command line: `tuff SUBCOMMAND ...`.
 #include "cli.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const cli_command commands[] = {
@@ -68,8 +69,21 @@ static int usage(FILE *out)
     return out == stdout ? EXIT_OK : EXIT_WRONG;
 }
 
+// The library takes what is no number for 1, having nobody to tell.
+static bool threads_are_a_number(void)
+{
+    const char *text = getenv("TUFF_THREADS");
+    char *end = NULL;
+    return !text || !*text || (strtol(text, &end, 10) >= 1 && !*end);
+}
+
 int main(int argc, char **argv)
 {
+    if (!threads_are_a_number()) {
+        fprintf(stderr, "tuff: TUFF_THREADS is '%s', expected a number of threads, 1 or more\n",
+                getenv("TUFF_THREADS"));
+        return EXIT_WRONG;
+    }
     if (argc < 2) return usage(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) return usage(stdout);
     if (strcmp(argv[1], "--version") == 0) return printf("tuff %s\n", TUFF_VERSION) < 0;

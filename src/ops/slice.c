@@ -125,7 +125,8 @@ static void slice_backward(tuff_tape *t, const tuff_node *n, const tuff_var dy[]
 
 const tuff_op tuff_op_slice = {
     .name = "slice", .onnx = "Slice", TUFF_MOVE_COMMON, SLICE_PARAMS,
-    .doc = "y = x[starts : ends : steps], dim by dim",
+    .doc = "y = x[starts : ends : steps], dim by dim; an end of 0 before a step above 0 is x's "
+           "end",
     TUFF_MOVE_XY,
     .infer = slice_infer, .ref = slice_ref, .grad = slice_backward,
     .variants = TUFF_MOVE_KERNELS(slice),

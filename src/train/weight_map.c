@@ -72,7 +72,8 @@ static bool begins(const char *name, const char *part)
     return strncmp(name, part, n) == 0 && (name[n] == '\0' || name[n] == '.');
 }
 
-static void translate(map *m, const char *ours, char *theirs, size_t size)
+// Returns whether a line of the map names it, or what it belongs to.
+static bool translate(map *m, const char *ours, char *theirs, size_t size)
 {
     pair *best = NULL;
     for (int i = 0; i < m->count; i++)
@@ -82,6 +83,7 @@ static void translate(map *m, const char *ours, char *theirs, size_t size)
     if (best) best->used = true;
     snprintf(theirs, size, "%s%s", best ? best->theirs : "",
              best ? ours + strlen(best->ours) : ours);
+    return best != NULL;
 }
 
 static tuff_status fill(tuff_model *model, const tuff_safetensors *file, map *m,
@@ -91,8 +93,10 @@ static tuff_status fill(tuff_model *model, const tuff_safetensors *file, map *m,
         tuff_param_info p;
         char name[NAME];
         (void)tuff_model_param(model, i, &p);
-        translate(m, p.name, name, sizeof name);
+        const bool mapped = translate(m, p.name, name, sizeof name);
         const tuff_array *a = tuff_safetensors_find(file, name);
+        TUFF_REQUIRE(a || mapped, FORMAT, "the file has no %s, and no line of %s says what it "
+                     "is called there", p.name, path);
         TUFF_REQUIRE(a, FORMAT, "the file has no %s, which the map makes of %s", name, p.name);
         TUFF_TRY(tuff_in_param(a, &p, name, flat));
     }
