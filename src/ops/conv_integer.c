@@ -33,32 +33,6 @@ static tuff_conv conv_of(const tuff_call *c)
 
 // ---- shapes ------------------------------------------------------------------------------
 
-// One number, or with `channels` one for each of those.
-static tuff_status check_vector(const tuff_call *c, int input, int64_t channels)
-{
-    if (input < 0 || !tuff_call_has(c, input)) return TUFF_OK;
-    const tuff_desc *d = &c->in[input];
-    const int64_t count = tuff_desc_count(d);
-    if (!channels)
-        TUFF_REQUIRE(count == 1, SHAPE, "%s has %lld elements, expected 1",
-                     c->op->in[input].name, (long long)count);
-    else
-        TUFF_REQUIRE(count == 1 || (d->rank == 1 && count == channels), SHAPE,
-                     "%s has %lld elements in %d dims, expected 1 or one for each of %lld "
-                     "channels", c->op->in[input].name, (long long)count, d->rank,
-                     (long long)channels);
-    return TUFF_OK;
-}
-
-static tuff_status check_type(const tuff_call *c, int input, int zero)
-{
-    if (!tuff_call_has(c, zero)) return TUFF_OK;
-    TUFF_REQUIRE(c->in[zero].dtype == c->in[input].dtype, DTYPE, "%s is %s, %s is %s: they "
-                 "must be equal", c->op->in[zero].name, tuff_dtype_name(c->in[zero].dtype),
-                 c->op->in[input].name, tuff_dtype_name(c->in[input].dtype));
-    return TUFF_OK;
-}
-
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     const inputs *in = inputs_of(c);
@@ -68,14 +42,14 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
     TUFF_REQUIRE(p->act == TUFF_ACT_NONE || (p->act == TUFF_ACT_RELU && in->y_zero >= 0), ARG,
                  "act is %s, expected %s", tuff_act_names[p->act],
                  in->y_zero >= 0 ? "none or relu" : "none");
-    TUFF_TRY(check_type(c, in->x, in->x_zero));
-    TUFF_TRY(check_type(c, in->w, in->w_zero));
-    TUFF_TRY(check_vector(c, in->x_scale, 0));
-    TUFF_TRY(check_vector(c, in->x_zero, 0));
-    TUFF_TRY(check_vector(c, in->w_scale, v.o));
-    TUFF_TRY(check_vector(c, in->w_zero, v.o));
-    TUFF_TRY(check_vector(c, in->y_scale, 0));
-    TUFF_TRY(check_vector(c, in->y_zero, 0));
+    TUFF_TRY(tuff_quant_same_type(c, in->x, in->x_zero));
+    TUFF_TRY(tuff_quant_same_type(c, in->w, in->w_zero));
+    TUFF_TRY(tuff_quant_vector(c, in->x_scale, 0, ""));
+    TUFF_TRY(tuff_quant_vector(c, in->x_zero, 0, ""));
+    TUFF_TRY(tuff_quant_vector(c, in->w_scale, v.o, "channels"));
+    TUFF_TRY(tuff_quant_vector(c, in->w_zero, v.o, "channels"));
+    TUFF_TRY(tuff_quant_vector(c, in->y_scale, 0, ""));
+    TUFF_TRY(tuff_quant_vector(c, in->y_zero, 0, ""));
     if (in->bias >= 0 && tuff_call_has(c, in->bias))
         TUFF_REQUIRE(c->in[in->bias].rank == 1 && c->in[in->bias].dim[0] == v.o, SHAPE,
                      "bias has %lld elements in %d dims, expected [%lld]",

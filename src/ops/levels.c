@@ -78,18 +78,6 @@ static bool is_ternary(const tuff_call *c) { return c->in[W].dtype == TUFF_U32; 
 
 static int64_t inner(const tuff_call *c) { return c->in[X].dim[c->in[X].rank - 1]; }
 
-// One for the tensor, or one a row of w.
-static tuff_status check_vector(const tuff_call *c, int input)
-{
-    if (!tuff_call_has(c, input)) return TUFF_OK;
-    const tuff_desc *d = &c->in[input];
-    const int64_t n = c->in[W].dim[0], count = tuff_desc_count(d);
-    TUFF_REQUIRE(count == 1 || (d->rank == 1 && count == n), SHAPE,
-                 "%s has %lld elements in %d dims, expected 1 or one for each row of w, %lld",
-                 c->op->in[input].name, (long long)count, d->rank, (long long)n);
-    return TUFF_OK;
-}
-
 static tuff_status infer_product(const tuff_call *c, tuff_desc out[])
 {
     const tuff_desc *x = &c->in[X], *w = &c->in[W];
@@ -105,12 +93,9 @@ static tuff_status infer_product(const tuff_call *c, tuff_desc out[])
         TUFF_REQUIRE(w->rank == 2 && w->dim[1] == inner(c), SHAPE,
                      "w has %d dims and rows of %lld, expected 2 and x's %lld", w->rank,
                      (long long)w->dim[w->rank ? w->rank - 1 : 0], (long long)inner(c));
-    TUFF_TRY(check_vector(c, SCALE));
-    TUFF_TRY(check_vector(c, ZERO));
-    if (tuff_call_has(c, ZERO))
-        TUFF_REQUIRE(c->in[ZERO].dtype == w->dtype, DTYPE, "zero_point is %s, w is %s: they "
-                     "must be equal", tuff_dtype_name(c->in[ZERO].dtype),
-                     tuff_dtype_name(w->dtype));
+    TUFF_TRY(tuff_quant_vector(c, SCALE, w->dim[0], "rows of w"));
+    TUFF_TRY(tuff_quant_vector(c, ZERO, w->dim[0], "rows of w"));
+    TUFF_TRY(tuff_quant_same_type(c, W, ZERO));
     out[0] = *x;
     out[0].dim[x->rank - 1] = w->dim[0];
     return TUFF_OK;

@@ -62,30 +62,6 @@ static shape shape_of(const tuff_call *c)
 
 // ---- shapes ------------------------------------------------------------------------------
 
-// A scale or a zero point: one for the tensor, or one for each of the `n` rows (columns).
-static tuff_status check_vector(const tuff_call *c, int input, int64_t n, const char *of)
-{
-    if (input < 0 || !tuff_call_has(c, input)) return TUFF_OK;
-    const tuff_desc *d = &c->in[input];
-    const bool fits = tuff_desc_count(d) == 1 || (d->rank == 1 && d->dim[0] == n && n);
-    if (n)
-        TUFF_REQUIRE(fits, SHAPE, "%s has %lld elements in %d dims, expected 1 or one for each "
-                     "of %lld %s", c->op->in[input].name, (long long)tuff_desc_count(d),
-                     d->rank, (long long)n, of);
-    TUFF_REQUIRE(fits, SHAPE, "%s has %lld elements, expected 1", c->op->in[input].name,
-                 (long long)tuff_desc_count(d));
-    return TUFF_OK;
-}
-
-static tuff_status check_type(const tuff_call *c, int input, int zero)
-{
-    if (!tuff_call_has(c, zero)) return TUFF_OK;
-    TUFF_REQUIRE(c->in[zero].dtype == c->in[input].dtype, DTYPE, "%s is %s, %s is %s: they "
-                 "must be equal", c->op->in[zero].name, tuff_dtype_name(c->in[zero].dtype),
-                 c->op->in[input].name, tuff_dtype_name(c->in[input].dtype));
-    return TUFF_OK;
-}
-
 static int act_of(const tuff_call *c)
 {
     const tuff_qmatmul_params *p = c->params;
@@ -115,14 +91,14 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
     TUFF_REQUIRE(act_of(c) == TUFF_ACT_NONE || act_of(c) == TUFF_ACT_RELU, ARG,
                  "act is %d, expected %d (none) or %d (relu)", act_of(c), TUFF_ACT_NONE,
                  TUFF_ACT_RELU);
-    TUFF_TRY(check_type(c, in->a, in->a_zero));
-    TUFF_TRY(check_type(c, in->b, in->b_zero));
-    TUFF_TRY(check_vector(c, in->a_zero, last(a, 1), "rows"));
-    TUFF_TRY(check_vector(c, in->b_zero, last(b, 0), "columns"));
-    TUFF_TRY(check_vector(c, in->a_scale, last(a, 1), "rows"));
-    TUFF_TRY(check_vector(c, in->b_scale, last(b, 0), "columns"));
-    TUFF_TRY(check_vector(c, in->y_scale, 0, ""));
-    return check_vector(c, in->y_zero, 0, "");
+    TUFF_TRY(tuff_quant_same_type(c, in->a, in->a_zero));
+    TUFF_TRY(tuff_quant_same_type(c, in->b, in->b_zero));
+    TUFF_TRY(tuff_quant_vector(c, in->a_zero, last(a, 1), "rows"));
+    TUFF_TRY(tuff_quant_vector(c, in->b_zero, last(b, 0), "columns"));
+    TUFF_TRY(tuff_quant_vector(c, in->a_scale, last(a, 1), "rows"));
+    TUFF_TRY(tuff_quant_vector(c, in->b_scale, last(b, 0), "columns"));
+    TUFF_TRY(tuff_quant_vector(c, in->y_scale, 0, ""));
+    return tuff_quant_vector(c, in->y_zero, 0, "");
 }
 
 // ---- reference ---------------------------------------------------------------------------

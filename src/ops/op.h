@@ -43,9 +43,10 @@ typedef struct tuff_call {
     const void *params; // never NULL here
 } tuff_call;
 
+// Whether an input is there; -1 is none.
 static inline bool tuff_call_has(const tuff_call *c, int input)
 {
-    return input < c->nin && c->in[input].dtype != 0;
+    return input >= 0 && input < c->nin && c->in[input].dtype != 0;
 }
 
 // ---- reference ---------------------------------------------------------------------------

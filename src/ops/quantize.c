@@ -33,6 +33,30 @@ tuff_status tuff_quant_axis_of(const tuff_call *c, int scale, int zero, int axis
     return TUFF_OK;
 }
 
+tuff_status tuff_quant_vector(const tuff_call *c, int input, int64_t n, const char *of)
+{
+    if (!tuff_call_has(c, input)) return TUFF_OK;
+    const tuff_desc *d = &c->in[input];
+    const int64_t count = tuff_desc_count(d);
+    const bool fits = count == 1 || (n && d->rank == 1 && count == n);
+    if (n)
+        TUFF_REQUIRE(fits, SHAPE, "%s has %lld elements in %d dims, expected 1 or one for each "
+                     "of %lld %s", c->op->in[input].name, (long long)count, d->rank,
+                     (long long)n, of);
+    TUFF_REQUIRE(fits, SHAPE, "%s has %lld elements, expected 1", c->op->in[input].name,
+                 (long long)count);
+    return TUFF_OK;
+}
+
+tuff_status tuff_quant_same_type(const tuff_call *c, int input, int zero)
+{
+    if (!tuff_call_has(c, zero)) return TUFF_OK;
+    TUFF_REQUIRE(c->in[zero].dtype == c->in[input].dtype, DTYPE, "%s is %s, %s is %s: they "
+                 "must be equal", c->op->in[zero].name, tuff_dtype_name(c->in[zero].dtype),
+                 c->op->in[input].name, tuff_dtype_name(c->in[input].dtype));
+    return TUFF_OK;
+}
+
 static tuff_dtype quantized_type(const tuff_call *c)
 {
     const tuff_quantize_params *p = c->params;

@@ -17,6 +17,12 @@ typedef struct tuff_quant_axis {
 tuff_status tuff_quant_axis_of(const tuff_call *c, int scale, int zero, int axis,
                                tuff_quant_axis *a);
 
+// Checks of infer. A scale or a zero point, if it is there: one element, or with `n` not 0 one
+// for each of the n rows (columns, channels: `of` says what they are). `input` may be -1.
+tuff_status tuff_quant_vector(const tuff_call *c, int input, int64_t n, const char *of);
+// A zero point, if it is there, is of its input's type.
+tuff_status tuff_quant_same_type(const tuff_call *c, int input, int zero);
+
 // Element i of i8, u8 or i32 numbers.
 static inline int64_t tuff_whole_at(tuff_dtype type, const void *v, size_t i)
 {
