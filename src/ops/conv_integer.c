@@ -50,7 +50,7 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
     TUFF_TRY(tuff_quant_vector(c, in->w_zero, v.o, "channels"));
     TUFF_TRY(tuff_quant_vector(c, in->y_scale, 0, ""));
     TUFF_TRY(tuff_quant_vector(c, in->y_zero, 0, ""));
-    if (in->bias >= 0 && tuff_call_has(c, in->bias))
+    if (tuff_call_has(c, in->bias))
         TUFF_REQUIRE(c->in[in->bias].rank == 1 && c->in[in->bias].dim[0] == v.o, SHAPE,
                      "bias has %lld elements in %d dims, expected [%lld]",
                      (long long)tuff_desc_count(&c->in[in->bias]), c->in[in->bias].rank,

@@ -217,7 +217,7 @@ static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     // Panels hold rows of one group; backwards its rows lie apart from those of the next.
     if (g->batches > 1 && (g->m % w != 0 || pc.w_ch != 1)) return false;
     if (!plan->forced && (double)g->m * g->n * g->k * g->batches < POINT_LEAST) return false;
-    if (p->residual >= 0 && tuff_call_has(c, p->residual)) return false;
+    if (tuff_call_has(c, p->residual)) return false;
     if (!tuff_product_direct(p, k) || !tuff_fits_texel(k, &c->in[p->b], 16)) return false;
     if (k->max_loop && g->k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(&f->p, k, 1, 4, true)) return false;

@@ -30,7 +30,7 @@ typedef struct winograd {
 
 static bool has(const winograd *g, int input)
 {
-    return input >= 0 && tuff_call_has(g->p->call, input);
+    return tuff_call_has(g->p->call, input);
 }
 
 static bool is_for(const tuff_product *p, const struct tuff_conv_pc *c)
@@ -161,17 +161,9 @@ static void end(const winograd *g, tuff_dispatch *d, uint64_t invocations)
     tuff_grid(d, tuff_ceil_div(invocations, wg), g->k);
 }
 
-// Binds an input where the kernel needs one that it never reads.
-static void bind_any(const winograd *g, tuff_dispatch *d, tuff_bind_kind how)
+static void bind_or(const winograd *g, tuff_dispatch *d, int input, tuff_bind_kind how)
 {
-    tuff_bind(d, TUFF_ROLE_IN, g->p->a, how, TUFF_READ);
-    d->slot[d->nslot - 1].size = 3 * sizeof(float);
-}
-
-static void bind_or_any(const winograd *g, tuff_dispatch *d, int input, tuff_bind_kind how)
-{
-    if (has(g, input)) tuff_bind(d, TUFF_ROLE_IN, input, how, TUFF_READ);
-    else bind_any(g, d, how);
+    tuff_bind_or_word(g->p->call, d, input, g->p->a, how);
 }
 
 static void transform_w(const winograd *g, tuff_plan *plan)
@@ -205,7 +197,7 @@ static void multiply_panels(const winograd *g, tuff_plan *plan, uint32_t tiles)
     tuff_bind(d, TUFF_ROLE_SCRATCH, U, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, V, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, TUFF_BIND_STORAGE, TUFF_WRITE);
-    bind_any(g, d, TUFF_BIND_TEXEL_F32);
+    bind_or(g, d, -1, TUFF_BIND_TEXEL_F32);
     tuff_spec(d, g->k->subgroup);
     TUFF_PUSH(d, (struct tuff_point_pc){ .g = product_of(g, tiles),
                                          .plane = pitch(g, tiles) });
@@ -225,8 +217,8 @@ static void multiply_tile(const winograd *g, tuff_plan *plan, uint32_t tiles)
     tuff_bind(d, TUFF_ROLE_SCRATCH, U, TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, V, TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, TUFF_BIND_STORAGE, TUFF_WRITE);
-    bind_any(g, d, TUFF_BIND_TEXEL_F32);
-    bind_any(g, d, TUFF_BIND_STORAGE);
+    bind_or(g, d, -1, TUFF_BIND_TEXEL_F32);
+    bind_or(g, d, -1, TUFF_BIND_STORAGE);
     const bool tall = g->rows > TILE;
     tuff_spec(d, tall);
     tuff_spec(d, false); // neighbours lie along rows and columns, not along k
@@ -243,8 +235,8 @@ static void transform_out(const winograd *g, tuff_plan *plan, struct tuff_winogr
     pc.part = g->batches * g->rows * pc.pitch;
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, kind(g, TUFF_BIND_TEXEL_F32X4), TUFF_READ);
     tuff_bind_out(d, 0);
-    bind_or_any(g, d, g->p->bias, kind(g, TUFF_BIND_TEXEL_F32));
-    if (g->tile) bind_or_any(g, d, g->p->residual, TUFF_BIND_STORAGE);
+    bind_or(g, d, g->p->bias, kind(g, TUFF_BIND_TEXEL_F32));
+    if (g->tile) bind_or(g, d, g->p->residual, TUFF_BIND_STORAGE);
     TUFF_PUSH(d, pc);
     end(g, d, (uint64_t)g->rows * many);
 }

@@ -164,27 +164,16 @@ static uint32_t format_of(const tuff_call *c)
     return is_ternary(c) ? TUFF_LEVELS_TERNARY : TUFF_LEVELS_BYTES;
 }
 
-// Binds an input, or in its place a word of x that is never read.
-static void bind_or_x(const tuff_call *c, tuff_dispatch *d, int input, tuff_bind_kind kind)
-{
-    const bool there = tuff_call_has(c, input);
-    tuff_bind(d, TUFF_ROLE_IN, there ? input : X, kind, TUFF_READ);
-    if (!there) d->slot[d->nslot - 1].size = 4;
-}
-
 static bool fits_texel(const tuff_call *c, const tuff_caps *k, int input)
 {
-    return !tuff_call_has(c, input) ||
-           (tuff_desc_bytes(&c->in[input]) + 3) / 4 <= k->max_texels;
+    return !tuff_call_has(c, input) || tuff_fits_words(k, &c->in[input]);
 }
 
 static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const uint32_t w = k->subgroup;
     const struct tuff_levels_pc pc = describe(c);
-    if (!k->cpu_like || !k->subgroup_basic || !k->subgroup_shuffle ||
-        !(w == 4 || w == 8 || w == 16))
-        return false;
+    if (!tuff_takes_texels(k)) return false;
     for (int i = X; i <= ZERO; i++)
         if (!fits_texel(c, k, i)) return false;
     const bool wide = !is_ternary(c) && pc.k % 16 == 0;
@@ -199,8 +188,8 @@ static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     tuff_bind(d, TUFF_ROLE_IN, W, wide ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
               TUFF_READ);
     tuff_bind_out(d, 0);
-    bind_or_x(c, d, SCALE, TUFF_BIND_TEXEL_F32);
-    bind_or_x(c, d, ZERO, TUFF_BIND_TEXEL_U32);
+    tuff_bind_or_word(c, d, SCALE, X, TUFF_BIND_TEXEL_F32);
+    tuff_bind_or_word(c, d, ZERO, X, TUFF_BIND_TEXEL_U32);
     tuff_grid(d, (uint64_t)tuff_ceil_div(pc.n, 2 * w) * tuff_ceil_div(pc.m, row_count), k);
     TUFF_PUSH(d, pc);
     return true;
@@ -218,8 +207,8 @@ static bool storage(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool g
     tuff_bind_in(d, X);
     tuff_bind_in(d, W);
     tuff_bind_out(d, 0);
-    bind_or_x(c, d, SCALE, TUFF_BIND_STORAGE);
-    bind_or_x(c, d, ZERO, TUFF_BIND_TEXEL_U32);
+    tuff_bind_or_word(c, d, SCALE, X, TUFF_BIND_STORAGE);
+    tuff_bind_or_word(c, d, ZERO, X, TUFF_BIND_TEXEL_U32);
     tuff_grid(d, group ? (uint64_t)tuff_ceil_div(pc.n, GROUP_COLS) *
                              tuff_ceil_div(pc.m, GROUP_ROWS)
                        : tuff_ceil_div((uint64_t)pc.m * pc.n, wg), k);

@@ -106,7 +106,7 @@ bool tuff_matmul_matvec(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
     const uint32_t w = k->subgroup, rows = v.vecs == 8 ? 4 : 8, blocks = v.vecs == 1 ? 4 : 1;
     const uint32_t tile = v.long_k ? rows : 4 * w * blocks;
     const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, tile) * p->g.batches;
-    const bool residual = p->residual >= 0 && tuff_call_has(c, p->residual);
+    const bool residual = tuff_call_has(c, p->residual);
     if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY_LANES), 4,
                           tuff_product_direct(p, k) && !residual))
         return false;

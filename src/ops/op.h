@@ -98,6 +98,10 @@ static inline void tuff_bind_in(tuff_dispatch *d, int i)
 {
     tuff_bind(d, TUFF_ROLE_IN, i, TUFF_BIND_STORAGE, TUFF_READ);
 }
+// Binds an input of a call, or where it is not there (-1 is none) a few bytes of input `other`
+// that the kernel never reads.
+void tuff_bind_or_word(const tuff_call *c, tuff_dispatch *d, int input, int other,
+                       tuff_bind_kind kind);
 static inline void tuff_bind_out(tuff_dispatch *d, int i)
 {
     tuff_bind(d, TUFF_ROLE_OUT, i, TUFF_BIND_STORAGE, TUFF_WRITE);

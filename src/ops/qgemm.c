@@ -1,6 +1,7 @@
 // Plans of integer products; see qgemm.h.
 #include "ops/qgemm.h"
 #include "ops/divide.h"
+#include "ops/gemm.h"
 #include "ops/quantize.h"
 #include <math.h>
 #include <string.h>
@@ -16,13 +17,9 @@ enum {
     CHUNK_BYTES = 4 << 20 // of packed columns, more where there would be too many chunks
 };
 
-static uint32_t ceil_div(uint64_t a, uint64_t b) { return (uint32_t)((a + b - 1) / b); }
-
-static size_t words(const tuff_desc *d) { return (tuff_desc_bytes(d) + 3) / 4; }
-
 static bool is_there(const tuff_qproduct *p, int input)
 {
-    return input >= 0 && tuff_call_has(p->call, input);
+    return tuff_call_has(p->call, input);
 }
 
 // ---- the sums' way to y ------------------------------------------------------------------
@@ -35,15 +32,10 @@ static void bind_sums(tuff_dispatch *d, bool direct)
     else tuff_bind(d, TUFF_ROLE_SCRATCH, SUMS, TUFF_BIND_STORAGE, TUFF_WRITE);
 }
 
-static void bind_texel(tuff_dispatch *d, int input, tuff_bind_kind kind)
-{
-    tuff_bind(d, TUFF_ROLE_IN, input, kind, TUFF_READ);
-}
-
 // An input as texels of which none is read, or the first alone: as few as there can be.
 static void bind_word(const tuff_qproduct *p, tuff_dispatch *d, int input, tuff_bind_kind kind)
 {
-    bind_texel(d, input, kind);
+    tuff_bind(d, TUFF_ROLE_IN, input, kind, TUFF_READ);
     if (tuff_desc_bytes(&p->call->in[input]) >= 4) d->slot[d->nslot - 1].size = 4;
 }
 
@@ -83,7 +75,7 @@ static void finish(const tuff_qproduct *p, const tuff_caps *k, uint32_t splits, 
     bind_word(p, d, r ? r->y_scale : p->left.input, TUFF_BIND_TEXEL_F32);
     bind_word(p, d, r ? r->y_zero : p->left.input, TUFF_BIND_TEXEL_U32);
     bind_word(p, d, r ? r->right_scale : p->left.input, TUFF_BIND_TEXEL_F32);
-    tuff_grid(d, ceil_div(count, 4 * (uint64_t)wg), k);
+    tuff_grid(d, tuff_ceil_div(count, 4 * (uint64_t)wg), k);
     TUFF_PUSH(d, pc);
 }
 
@@ -97,7 +89,7 @@ typedef struct packing {
 
 static size_t panel_bytes(const packing *as, uint32_t rows)
 {
-    return (size_t)ceil_div(rows, as->w) * as->w * as->quads * (as->floats ? 16 : 4);
+    return (size_t)tuff_ceil_div(rows, as->w) * as->w * as->quads * (as->floats ? 16 : 4);
 }
 
 static void add_pack(const tuff_qproduct *p, const tuff_qoperand *o, const packing *as,
@@ -105,7 +97,7 @@ static void add_pack(const tuff_qproduct *p, const tuff_qoperand *o, const packi
                      tuff_plan *plan)
 {
     const uint32_t wg = tuff_group_size_flat(k);
-    const uint64_t items = (uint64_t)ceil_div(rows, as->w) * as->w * as->quads;
+    const uint64_t items = (uint64_t)tuff_ceil_div(rows, as->w) * as->w * as->quads;
     tuff_dispatch *d = tuff_plan_add(plan, as->floats ? TUFF_SHADER_qpack_floats
                                                       : TUFF_SHADER_qpack);
     struct tuff_qpack_pc pc = o->pc;
@@ -122,7 +114,7 @@ static void add_pack(const tuff_qproduct *p, const tuff_qoperand *o, const packi
               TUFF_READ);
     tuff_bind_in(d, is_there(p, o->zero) ? o->zero : o->input);
     tuff_bind(d, TUFF_ROLE_SCRATCH, scratch, TUFF_BIND_STORAGE, TUFF_WRITE);
-    tuff_grid(d, ceil_div(items, wg), k);
+    tuff_grid(d, tuff_ceil_div(items, wg), k);
     TUFF_PUSH(d, pc);
 }
 
@@ -135,12 +127,12 @@ static uint32_t chunk_of(const tuff_qproduct *p, const packing *as, uint32_t uni
     uint64_t most = k->max_storage_range;
     if (as->floats && most > k->max_texels * 16) most = k->max_texels * 16;
     uint64_t cols = CHUNK_BYTES / column;
-    const uint64_t least = ceil_div(p->n, CHUNKS);
+    const uint64_t least = tuff_ceil_div(p->n, CHUNKS);
     if (cols < least) cols = least;
     cols = (cols + unit - 1) / unit * unit;
     if (cols * column > most) cols = most / column / unit * unit;
     if (cols > p->n) cols = (p->n + unit - 1) / unit * unit;
-    return !cols || ceil_div(p->n, cols) > CHUNKS + 4 ? 0 : (uint32_t)cols;
+    return !cols || tuff_ceil_div(p->n, cols) > CHUNKS + 4 ? 0 : (uint32_t)cols;
 }
 
 // Packs the left operand, and the right one by chunks, each followed by `multiply`.
@@ -188,23 +180,24 @@ static void multiply_packed(const tuff_qproduct *p, const struct tuff_qgemm_pc *
     tuff_bind(d, TUFF_ROLE_SCRATCH, LEFT, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, right, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     bind_sums(d, direct);
-    tuff_grid(d, (uint64_t)ceil_div(pc->m, ROWS) * ceil_div(pc->n, 4 * (uint64_t)k->subgroup),
-              k);
+    const uint64_t cols = tuff_ceil_div(pc->n, 4 * (uint64_t)k->subgroup);
+    tuff_grid(d, tuff_ceil_div(pc->m, ROWS) * cols, k);
     tuff_push(d, pc, sizeof *pc);
+}
+
+static bool fits_words(const tuff_qproduct *p, const tuff_qoperand *o, const tuff_caps *k)
+{
+    return tuff_fits_words(k, &p->call->in[o->input]);
 }
 
 bool tuff_qproduct_packed(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan)
 {
     const uint32_t w = k->subgroup;
-    const packing as = { w, true, ceil_div(p->k, 4) };
-    if (!k->cpu_like || !k->subgroup_basic || !k->subgroup_shuffle ||
-        !(w == 4 || w == 8 || w == 16) || p->batches)
-        return false;
+    const packing as = { w, true, tuff_ceil_div(p->k, 4) };
+    if (!tuff_takes_texels(k) || p->batches) return false;
     if (p->m < FEW || p->n < FEW || (double)p->m * p->n * p->k < PACK_LEAST) return false;
     if (k->max_loop && as.quads + as.quads / 32 + 64 > k->max_loop) return false;
-    if (words(&p->call->in[p->left.input]) > k->max_texels ||
-        words(&p->call->in[p->right.input]) > k->max_texels)
-        return false;
+    if (!fits_words(p, &p->left, k) || !fits_words(p, &p->right, k)) return false;
     return add_chunks(p, &as, 4 * w, multiply_packed, k, plan);
 }
 
@@ -215,12 +208,9 @@ static void multiply_tile(const tuff_qproduct *p, const struct tuff_qgemm_pc *pc
     tuff_bind(d, TUFF_ROLE_SCRATCH, LEFT, TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, right, TUFF_BIND_STORAGE, TUFF_READ);
     bind_sums(d, direct);
-    const tuff_qoperand *const operand[] = { &p->left, &p->right };
-    for (int i = 0; i < 2; i++) {
-        if (is_there(p, operand[i]->zero)) bind_texel(d, operand[i]->zero, TUFF_BIND_TEXEL_U32);
-        else bind_word(p, d, operand[i]->input, TUFF_BIND_TEXEL_U32);
-    }
-    tuff_grid(d, (uint64_t)ceil_div(pc->m, TILE) * ceil_div(pc->n, TILE), k);
+    tuff_bind_or_word(p->call, d, p->left.zero, p->left.input, TUFF_BIND_TEXEL_U32);
+    tuff_bind_or_word(p->call, d, p->right.zero, p->right.input, TUFF_BIND_TEXEL_U32);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(pc->m, TILE) * tuff_ceil_div(pc->n, TILE), k);
     tuff_push(d, pc, sizeof *pc);
 }
 
@@ -239,7 +229,7 @@ static void multiply_floats(const tuff_qproduct *p, const struct tuff_qgemm_pc *
 // Zero points that a kernel reads as texels.
 static bool zeros_fit(const tuff_qproduct *p, int zero, const tuff_caps *k)
 {
-    return !is_there(p, zero) || words(&p->call->in[zero]) <= k->max_texels;
+    return !is_there(p, zero) || tuff_fits_words(k, &p->call->in[zero]);
 }
 
 tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale, int y_scale,
@@ -258,7 +248,7 @@ tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale
 
 bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool dot8)
 {
-    const packing as = { 1, false, ceil_div(p->k, 4) };
+    const packing as = { 1, false, tuff_ceil_div(p->k, 4) };
     if (dot8 && (!k->dot8 || !tuff_shader_codes[TUFF_SHADER_qgemm_dot].words)) return false;
     if (k->max_group < TILE_GROUP || k->max_group_size[0] < TILE_GROUP ||
         k->shared < TILE_SHARED || p->batches)
@@ -275,12 +265,12 @@ bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, 
 {
     const tuff_call *c = p->call;
     if (!zeros_fit(p, p->right.zero, k)) return false;
-    if (texel && (!k->cpu_like || words(&c->in[p->left.input]) > k->max_texels ||
-                  words(&c->in[p->right.input]) > k->max_texels))
+    if (texel &&
+        (!k->cpu_like || !fits_words(p, &p->left, k) || !fits_words(p, &p->right, k)))
         return false;
     // A quarter of the iterations is left to what is not the sum.
     const uint32_t most = k->max_loop ? k->max_loop / 4 * 3 : INT32_MAX;
-    *p->splits = ceil_div(p->k, most);
+    *p->splits = tuff_ceil_div(p->k, most);
     *p->k_step = *p->splits > 1 ? most : p->k;
     bool direct;
     if (!place_sums(p, k, *p->splits, plan, &direct)) return false;
@@ -292,10 +282,9 @@ bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, 
     tuff_bind(d, TUFF_ROLE_IN, p->right.input, kind, TUFF_READ);
     bind_sums(d, direct);
     tuff_bind_in(d, is_there(p, p->left.zero) ? p->left.zero : p->left.input);
-    if (is_there(p, p->right.zero)) bind_texel(d, p->right.zero, TUFF_BIND_TEXEL_U32);
-    else bind_word(p, d, p->right.input, TUFF_BIND_TEXEL_U32);
+    tuff_bind_or_word(c, d, p->right.zero, p->right.input, TUFF_BIND_TEXEL_U32);
     const uint64_t count = (uint64_t)tuff_desc_count(&c->out[0]) * *p->splits;
-    tuff_grid(d, ceil_div(count, wg), k);
+    tuff_grid(d, tuff_ceil_div(count, wg), k);
     tuff_push(d, p->pc, p->pc_bytes);
     finish(p, k, *p->splits, plan);
     return true;

@@ -162,6 +162,18 @@ void tuff_bind(tuff_dispatch *d, tuff_role role, int index, tuff_bind_kind kind,
                                        .kind = (uint8_t)kind, .access = (uint8_t)access };
 }
 
+void tuff_bind_or_word(const tuff_call *c, tuff_dispatch *d, int input, int other,
+                       tuff_bind_kind kind)
+{
+    const bool there = tuff_call_has(c, input);
+    tuff_bind(d, TUFF_ROLE_IN, there ? input : other, kind, TUFF_READ);
+    if (there) return;
+    // Three words if there are: some drivers build a kernel anew for texel buffers whose size
+    // is a power of two.
+    const size_t bytes = tuff_desc_bytes(&c->in[other]);
+    d->slot[d->nslot - 1].size = bytes >= 12 ? 12 : bytes >= 4 ? 4 : 0;
+}
+
 void tuff_spec(tuff_dispatch *d, uint32_t value)
 {
     assert(d->launch.nspec < TUFF_MAX_SPEC);
