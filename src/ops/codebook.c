@@ -25,6 +25,14 @@ static tuff_status check_host(int bits, const void *a, const void *b, int64_t ro
     return TUFF_OK;
 }
 
+void tuff_codebook_put(int bits, uint32_t *row, int64_t k, uint32_t v)
+{
+    const int64_t bit = k * bits;
+    uint32_t *w = row + bit / 32;
+    w[0] |= v << bit % 32;
+    if (bit % 32 + bits > 32) w[1] |= v >> (32 - bit % 32);
+}
+
 tuff_status tuff_codebook_pack(int bits, const uint8_t *indices, int64_t rows, int64_t cols,
                                uint32_t *words)
 {
@@ -36,10 +44,7 @@ tuff_status tuff_codebook_pack(int bits, const uint8_t *indices, int64_t rows, i
             const uint32_t v = indices[row * cols + k];
             TUFF_REQUIRE(v >> bits == 0, ARG, "codebook: index %lld of row %lld is %u, "
                          "expected below %d", (long long)k, (long long)row, v, 1 << bits);
-            const int64_t bit = k * bits;
-            uint32_t *w = words + row * step + bit / 32;
-            w[0] |= v << bit % 32;
-            if (bit % 32 + bits > 32) w[1] |= v >> (32 - bit % 32);
+            tuff_codebook_put(bits, words + row * step, k, v);
         }
     return TUFF_OK;
 }
@@ -242,11 +247,11 @@ static void ref_grad(const tuff_ref *r)
     for (int i = 0; i < 1 << bits; i++) r->out[0][i] = (float)sum[i];
 }
 
-static struct tuff_codebook_pc parts_of(const tuff_call *c, uint32_t shortest)
+static struct tuff_codebook_pc parts_of(const tuff_call *c)
 {
     const uint32_t count = (uint32_t)tuff_desc_count(&c->in[DW]);
     uint32_t span = (count + MOST_PARTS - 1) / MOST_PARTS;
-    if (span < shortest) span = shortest;
+    if (span < SHORTEST_SPAN) span = SHORTEST_SPAN;
     return (struct tuff_codebook_pc){ .cols = last_dim(&c->in[DW]),
                                       .words = last_dim(&c->in[OF]), .count = count,
                                       .span = span, .parts = (count + span - 1) / span };
@@ -282,14 +287,14 @@ static bool plan_parts(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int
 static bool grad_group(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     if (k->max_group < GROUP || k->max_group_size[0] < GROUP) return false;
-    const struct tuff_codebook_pc pc = parts_of(c, SHORTEST_SPAN);
+    const struct tuff_codebook_pc pc = parts_of(c);
     return plan_parts(c, k, p, TUFF_SHADER_codebook_grad_group, GROUP, pc.parts, &pc);
 }
 
 static bool grad_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const uint32_t wg = tuff_group_size(k);
-    const struct tuff_codebook_pc pc = parts_of(c, SHORTEST_SPAN);
+    const struct tuff_codebook_pc pc = parts_of(c);
     return plan_parts(c, k, p, TUFF_SHADER_codebook_grad, wg, (pc.parts + wg - 1) / wg, &pc);
 }
 

@@ -12,6 +12,8 @@ int tuff_codebook_bits(const tuff_desc *codebook);
 tuff_status tuff_codebook_check(const tuff_desc *codebook);
 // Index k of a row.
 uint32_t tuff_codebook_index(int bits, const uint32_t *row, int64_t k);
+// Makes v, which has no more bits, index k of a row whose words were 0.
+void tuff_codebook_put(int bits, uint32_t *row, int64_t k, uint32_t v);
 // Makes drawn words into ones with all kinds of indices.
 void tuff_codebook_draw(const tuff_desc *indices, uint32_t *words);
 #endif

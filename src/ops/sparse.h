@@ -16,6 +16,10 @@ typedef struct tuff_sparse {
     bool linear;
 } tuff_sparse;
 
+// A matrix of N:M without its sizes, with what is not given being 2 of 4. False where there is
+// no such kind.
+bool tuff_sparse_nm(const tuff_nm_params *p, tuff_sparse *a);
+
 // A matrix in host memory, for references.
 typedef struct tuff_sparse_data {
     const float *values;

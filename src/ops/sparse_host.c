@@ -1,8 +1,8 @@
 // Dense matrices to sparse ones, on the host.
 #include "base/status.h"
 #include "ops/codebook.h"
+#include "ops/sparse.h"
 #include <math.h>
-#include <tuff/ops/sparse.h>
 
 static bool divides(int64_t rows, int64_t cols, int height, int width)
 {
@@ -74,22 +74,20 @@ tuff_status tuff_nm_encode(const float *x, int64_t rows, int64_t cols, const tuf
     TUFF_REQUIRE(x && values && indices, ARG, "N:M: a pointer is NULL");
     TUFF_REQUIRE(words > 0, ARG, "N:M: keep, of or cols, which is %lld, do not fit",
                  (long long)cols);
-    const bool given = p && (p->keep || p->of);
-    const int keep = given ? p->keep : 2, of = given ? p->of : 4;
-    const int bits = of == 4 ? 2 : of == 8 ? 3 : 4;
+    static const tuff_nm_params two_of_four;
+    tuff_sparse a;
+    (void)tuff_sparse_nm(p ? p : &two_of_four, &a); // as tuff_nm_words has seen
     for (int64_t row = 0; row < rows; row++) {
         uint32_t *to = indices + row * words;
         for (int64_t w = 0; w < words; w++) to[w] = 0;
-        int64_t bit = 0;
-        for (int64_t c = 0; c < cols; c += of) {
+        int64_t next = 0;
+        for (int64_t c = 0; c < cols; c += a.of) {
             int place[16];
             const float *from = x + row * cols + c;
-            largest(from, keep, of, place);
-            for (int i = 0; i < keep; i++, bit += bits) {
+            largest(from, a.keep, a.of, place);
+            for (int i = 0; i < a.keep; i++) {
                 *values++ = from[place[i]];
-                to[bit / 32] |= (uint32_t)place[i] << bit % 32;
-                if (bit % 32 + bits > 32)
-                    to[bit / 32 + 1] |= (uint32_t)place[i] >> (32 - bit % 32);
+                tuff_codebook_put(a.bits, to, next++, (uint32_t)place[i]);
             }
         }
     }

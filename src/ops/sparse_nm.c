@@ -5,7 +5,7 @@
 
 enum { VALUES, INDICES, B };
 
-static bool shape_of(const tuff_nm_params *p, tuff_sparse *a)
+bool tuff_sparse_nm(const tuff_nm_params *p, tuff_sparse *a)
 {
     const bool given = p->keep || p->of;
     *a = (tuff_sparse){ .keep = given ? p->keep : 2, .of = given ? p->of : 4,
@@ -18,7 +18,7 @@ int64_t tuff_nm_words(int64_t cols, const tuff_nm_params *p)
 {
     static const tuff_nm_params two_of_four;
     tuff_sparse a;
-    if (!shape_of(p ? p : &two_of_four, &a) || cols < 1 || cols % a.of) return 0;
+    if (!tuff_sparse_nm(p ? p : &two_of_four, &a) || cols < 1 || cols % a.of) return 0;
     return tuff_codebook_words(a.bits, cols / a.of * a.keep);
 }
 
@@ -27,8 +27,8 @@ static tuff_status check(const tuff_nm_params *p, int64_t k, const tuff_desc *in
                          tuff_sparse *a)
 {
     char t[96];
-    TUFF_REQUIRE(shape_of(p, a), ARG, "keep is %d, of is %d: of is 4, 8 or 16, and keep is at "
-                 "least 1 and below it", p->keep, p->of);
+    TUFF_REQUIRE(tuff_sparse_nm(p, a), ARG, "keep is %d, of is %d: of is 4, 8 or 16, and keep "
+                 "is at least 1 and below it", p->keep, p->of);
     TUFF_REQUIRE(k % a->of == 0, SHAPE, "K is %lld, expected a multiple of %d", (long long)k,
                  a->of);
     a->k = k;
@@ -73,10 +73,7 @@ static void draw(const tuff_sparse *a, uint32_t *indices)
         for (int64_t i = 0; i < a->length; i++) {
             const int64_t g = i / a->keep, room = a->of - a->keep;
             const int64_t place = i % a->keep + (g * 7 + row * 3) % (room + 1);
-            const int64_t bit = i * a->bits;
-            uint32_t *w = indices + row * a->words + bit / 32;
-            w[0] |= (uint32_t)place << bit % 32;
-            if (bit % 32 + a->bits > 32) w[1] |= (uint32_t)place >> (32 - bit % 32);
+            tuff_codebook_put(a->bits, indices + row * a->words, i, (uint32_t)place);
         }
 }
 
@@ -167,11 +164,11 @@ static tuff_status dense_of(const tuff_call *c, tuff_sparse *a)
     char t[96];
     TUFF_REQUIRE(values->rank == 2, SHAPE, "values is %s, expected 2 dims",
                  tuff_desc_print(values, t, sizeof t));
-    const int64_t keep = p->keep || p->of ? p->keep : 2, of = p->keep || p->of ? p->of : 4;
-    TUFF_REQUIRE(keep > 0 && values->dim[1] % keep == 0, SHAPE, "values is %s: %lld is no "
-                 "multiple of keep, which is %lld", tuff_desc_print(values, t, sizeof t),
-                 (long long)values->dim[1], (long long)keep);
-    TUFF_TRY(check(p, values->dim[1] / keep * of, &c->in[INDICES], a));
+    (void)tuff_sparse_nm(p, a); // `check` says so
+    TUFF_REQUIRE(a->keep > 0 && values->dim[1] % a->keep == 0, SHAPE, "values is %s: %lld is "
+                 "no multiple of keep, which is %d", tuff_desc_print(values, t, sizeof t),
+                 (long long)values->dim[1], a->keep);
+    TUFF_TRY(check(p, values->dim[1] / a->keep * a->of, &c->in[INDICES], a));
     a->n = 1;
     return check_values(values, a);
 }
