@@ -11,6 +11,7 @@
 // what it should is test_onnx's and test_ops' matter.
 #include "harness.h"
 #include "base/convert.h"
+#include "base/dtype.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,11 +44,8 @@ static float element(int input, int i, bool positive, bool whole)
 
 static tuff_dtype type_of(const char *word, size_t n)
 {
-    for (uint32_t t = 1; t; t <<= 1) {
-        const char *name = tuff_dtype_name((tuff_dtype)t);
-        if (name && strlen(name) == n && strncmp(name, word, n) == 0) return (tuff_dtype)t;
-    }
-    return TUFF_F32;
+    const tuff_dtype type = tuff_dtype_find(word, n);
+    return type ? type : TUFF_F32;
 }
 
 // Fills v with the input's numbers; false where it is left out.

@@ -1,5 +1,5 @@
 // Types of elements and descriptions of tensors; declared in <tuff/base.h>.
-#include <tuff/base.h>
+#include "base/dtype.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -25,6 +25,14 @@ const char *tuff_dtype_name(tuff_dtype dtype)
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (types[i].dtype == dtype) return types[i].name;
     return "?";
+}
+
+tuff_dtype tuff_dtype_find(const char *name, size_t n)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strlen(types[i].name) == n && memcmp(types[i].name, name, n) == 0)
+            return types[i].dtype;
+    return (tuff_dtype)0;
 }
 
 int64_t tuff_desc_count(const tuff_desc *d)

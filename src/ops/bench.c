@@ -1,5 +1,6 @@
 // tuff_bench_case: a case timed, and held against the device's roof.
 #include "base/alloc.h"
+#include "base/dtype.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "base/time.h"
@@ -40,18 +41,6 @@ static size_t word(const char **text, const char **begin)
     return n;
 }
 
-static tuff_status find_type(const char *name, size_t n, tuff_dtype *dtype)
-{
-    for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
-        const char *known = tuff_dtype_name((tuff_dtype)t);
-        if (strlen(known) != n || strncmp(known, name, n) != 0) continue;
-        *dtype = (tuff_dtype)t;
-        return TUFF_OK;
-    }
-    return tuff_fail(TUFF_ERR_ARG, "'%s' is no type, expected one such as f32 after the "
-                     "operator's name", tuff_show(name, n));
-}
-
 // The dims of MxKxN and nothing else.
 static bool is_short(const char *text, int64_t dim[3])
 {
@@ -78,14 +67,15 @@ static tuff_status parse(const char *text, tuff_case *c, char *name, size_t size
 {
     const char *op_name, *type;
     char whole[TUFF_CASE_TEXT], known[64];
-    tuff_dtype dtype = TUFF_F32;
     int64_t dim[3];
     TUFF_REQUIRE(text, ARG, "the case is NULL");
     const size_t n = word(&text, &op_name), m = word(&text, &type);
     snprintf(known, sizeof known, "%.*s", (int)(n < 63 ? n : 63), op_name);
     const tuff_op *op = tuff_op_find(known);
     TUFF_REQUIRE(op, ARG, "there is no operator named '%s'", tuff_show(op_name, n));
-    TUFF_TRY(find_type(type, m, &dtype));
+    const tuff_dtype dtype = tuff_dtype_find(type, m);
+    TUFF_REQUIRE(dtype, ARG, "'%s' is no type, expected one such as f32 after the operator's "
+                 "name", tuff_show(type, m));
     if (strcmp(op->name, "matmul") == 0 && is_short(text, dim)) {
         snprintf(whole, sizeof whole, "%lldx%lld %lldx%lld", (long long)dim[0],
                  (long long)dim[1], (long long)dim[1], (long long)dim[2]);

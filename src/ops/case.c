@@ -1,5 +1,6 @@
 // Case strings <-> calls; the grammar is in case.h.
 #include "ops/case.h"
+#include "base/dtype.h"
 #include "base/text.h"
 #include "ops/fields.h"
 #include "tensor/tensor.h"
@@ -35,15 +36,10 @@ static const char *after_type(const char *word, const tuff_port *port, tuff_dtyp
 {
     const char *colon = strchr(word, ':');
     if (!colon) return word;
-    for (uint32_t t = 1; t <= TUFF_I64; t <<= 1) {
-        const char *name = tuff_dtype_name((tuff_dtype)t);
-        if (!(port->dtypes & t) || strlen(name) != (size_t)(colon - word) ||
-            strncmp(name, word, strlen(name)) != 0)
-            continue;
-        *dtype = (tuff_dtype)t;
-        return colon + 1;
-    }
-    return word;
+    const tuff_dtype type = tuff_dtype_find(word, (size_t)(colon - word));
+    if (!(port->dtypes & type)) return word;
+    *dtype = type;
+    return colon + 1;
 }
 
 static tuff_dtype port_dtype(const tuff_port *port, tuff_dtype dtype)

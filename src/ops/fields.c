@@ -1,5 +1,6 @@
 // Params structs <-> text; see fields.h.
 #include "ops/fields.h"
+#include "base/dtype.h"
 #include "base/text.h"
 #include <limits.h>
 #include <stdarg.h>
@@ -300,16 +301,13 @@ static tuff_status parse_dtype(const reader *r)
         { TUFF_U8, "2" },   { TUFF_BOOL, "9" }, { TUFF_I64, "7" },
     };
     char list[200] = "";
+    tuff_dtype found = tuff_dtype_find(r->value, strlen(r->value));
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        const char *name = tuff_dtype_name(types[i].dtype);
-        const bool number = r->dialect == TUFF_DIALECT_ONNX &&
-                            strcmp(types[i].onnx, r->value) == 0;
-        if (number || strcmp(name, r->value) == 0) {
-            put(r, &(int){ (int)types[i].dtype }, sizeof(int));
-            return TUFF_OK;
-        }
-        append(list, sizeof list, name);
+        if (r->dialect == TUFF_DIALECT_ONNX && strcmp(types[i].onnx, r->value) == 0)
+            found = types[i].dtype;
+        append(list, sizeof list, tuff_dtype_name(types[i].dtype));
     }
+    if (found) return put(r, &(int){ (int)found }, sizeof(int)), TUFF_OK;
     return tuff_fail(TUFF_ERR_FORMAT, "'%s': '%s' is none of %s", r->word, r->value, list);
 }
 
