@@ -5,9 +5,6 @@
 
 enum { X, LOW, HIGH };
 
-// A plain 0 is no bound, TUFF_ZERO is one at 0.
-static bool is_given(float bound) { return bound != 0 || signbit(bound); }
-
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
     const tuff_clip_params *p = c->params;
@@ -17,7 +14,7 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
         TUFF_REQUIRE(tuff_desc_count(&c->in[i]) == 1, SHAPE,
                      "%s is %s, it must hold one element", c->op->in[i].name,
                      tuff_desc_print(&c->in[i], text, sizeof text));
-        TUFF_REQUIRE(!is_given(p->min) && !is_given(p->max), ARG,
+        TUFF_REQUIRE(!tuff_given(p->min) && !tuff_given(p->max), ARG,
                      "bounds are given as inputs and as attributes, they must be one of both");
     }
     out[0] = c->in[X];
@@ -29,7 +26,7 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
 static double bound_real(const tuff_ref *r, int input, float attribute, double none)
 {
     if (tuff_call_has(r->call, input)) return (double)r->in[input][0];
-    return is_given(attribute) ? (double)attribute : none;
+    return tuff_given(attribute) ? (double)attribute : none;
 }
 
 static int64_t bound_whole(const tuff_ref *r, int input, double attribute)
@@ -54,8 +51,9 @@ static void ref_real(const tuff_ref *r, const tuff_clip_params *p)
 static void ref_whole(const tuff_ref *r, const tuff_clip_params *p)
 {
     const bool is_signed = r->call->in[X].dtype == TUFF_I32;
-    const int64_t low = bound_whole(r, LOW, is_given(p->min) ? ceil((double)p->min) : -1e10);
-    const int64_t high = bound_whole(r, HIGH, is_given(p->max) ? floor((double)p->max) : 1e10);
+    const double least = tuff_given(p->min) ? ceil((double)p->min) : -1e10;
+    const double most = tuff_given(p->max) ? floor((double)p->max) : 1e10;
+    const int64_t low = bound_whole(r, LOW, least), high = bound_whole(r, HIGH, most);
     const uint32_t *x = (const uint32_t *)(const void *)r->in[X];
     uint32_t *words = (uint32_t *)(void *)r->out[0];
     for (size_t i = r->begin; i < r->end; i++) {
@@ -92,8 +90,8 @@ static bool plan_attributes(const tuff_call *c, const tuff_caps *k, tuff_plan *p
 {
     const tuff_clip_params *v = c->params;
     const tuff_dtype type = c->in[X].dtype;
-    double low = is_given(v->min) ? (double)v->min : (double)-INFINITY;
-    double high = is_given(v->max) ? (double)v->max : (double)INFINITY;
+    double low = tuff_given(v->min) ? (double)v->min : (double)-INFINITY;
+    double high = tuff_given(v->max) ? (double)v->max : (double)INFINITY;
     if (type != TUFF_F32) {
         low = ceil(low);
         high = floor(high);

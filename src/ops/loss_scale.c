@@ -117,7 +117,7 @@ static numbers numbers_of(const tuff_call *c)
                       p->growth_interval ? p->growth_interval : 2000,
                       tuff_number(p->beta1, 0.9), tuff_number(p->beta2, 0.999),
                       tuff_number(p->momentum_decay, 0),
-                      p->momentum_decay != 0 || signbit(p->momentum_decay) };
+                      tuff_given(p->momentum_decay) };
 }
 
 static tuff_status loss_scale_infer(const tuff_call *c, tuff_desc out[])

@@ -271,6 +271,8 @@ static inline double tuff_number(float v, double otherwise)
 {
     return v != 0 ? (double)v : signbit(v) ? 0 : otherwise;
 }
+// Whether such a number is given, 0 or not.
+static inline bool tuff_given(float v) { return v != 0 || signbit(v); }
 static inline float tuff_or_zero(double v) { return v == 0 ? TUFF_ZERO : (float)v; }
 
 #define TUFF_FIELD_AT(kind, type_, name_)                                       \
