@@ -6,38 +6,17 @@
 
 const char *const tuff_loss_reductions[] = { "mean", "sum", "none", NULL };
 
-static const struct { const tuff_op *op; uint32_t kind; bool grad; } losses[] = {
-    { &tuff_op_cross_entropy, TUFF_CLASS_CROSS_ENTROPY, false },
-    { &tuff_op_cross_entropy_grad, TUFF_CLASS_CROSS_ENTROPY, true },
-    { &tuff_op_soft_cross_entropy, TUFF_CLASS_SOFT, false },
-    { &tuff_op_soft_cross_entropy_grad, TUFF_CLASS_SOFT, true },
-    { &tuff_op_kl_div, TUFF_CLASS_KL, false },
-    { &tuff_op_kl_div_grad, TUFF_CLASS_KL, true },
-    { &tuff_op_nll_loss, TUFF_CLASS_NLL, false },
-    { &tuff_op_nll_loss_grad, TUFF_CLASS_NLL, true },
-    { &tuff_op_multi_margin_loss, TUFF_CLASS_MARGIN, false },
-    { &tuff_op_multi_margin_loss_grad, TUFF_CLASS_MARGIN, true },
-};
-
-static void look_up(const tuff_call *c, tuff_class_loss *g)
-{
-    for (size_t i = 0; i < sizeof losses / sizeof *losses; i++)
-        if (losses[i].op == c->op) {
-            g->kind = losses[i].kind;
-            g->grad = losses[i].grad;
-        }
-}
-
 tuff_class_loss tuff_class_loss_of(const tuff_call *c)
 {
     const tuff_class_loss_params *p = c->params;
+    const tuff_class_kind *f = c->op->family;
     const tuff_desc *x = &c->in[0];
-    tuff_class_loss g = { .rows = (size_t)x->dim[0], .cols = (size_t)x->dim[1], .step = 1,
+    tuff_class_loss g = { .kind = f->kind, .grad = f->grad, .rows = (size_t)x->dim[0],
+                          .cols = (size_t)x->dim[1], .step = 1,
                           .reduction = p->reduction, .ignored = (int64_t)p->ignore - 1,
                           .smoothing = (double)p->label_smoothing,
                           .margin = tuff_number(p->margin, 1),
                           .temperature = tuff_number(p->temperature, 1) };
-    look_up(c, &g);
     for (int i = 2; i < x->rank; i++) g.step *= (size_t)x->dim[i];
     g.rows *= g.step;
     g.labels = g.kind != TUFF_CLASS_SOFT && g.kind != TUFF_CLASS_KL;

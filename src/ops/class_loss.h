@@ -9,6 +9,15 @@
 #define TUFF_OPS_CLASS_LOSS_H
 #include "ops/fold.h"
 
+// What a record's family points to, and a record's line that says so.
+typedef struct tuff_class_kind {
+    uint32_t kind; // TUFF_CLASS_...
+    bool grad;
+} tuff_class_kind;
+#define TUFF_CLASS_LOSS(kind_) .family = &(const tuff_class_kind){ .kind = kind_ }
+#define TUFF_CLASS_GRAD(kind_)                                                  \
+    .family = &(const tuff_class_kind){ .kind = kind_, .grad = true }
+
 typedef struct tuff_class_loss {
     uint32_t kind; // TUFF_CLASS_...
     bool grad;     // in[] is x, second, dloss, weight; else x, second, weight

@@ -58,6 +58,7 @@ static void grad_kl_div(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
     .variants = { TUFF_KERNEL("plain", tuff_class_grad_plan) }
 
 const tuff_op tuff_op_soft_cross_entropy = {
+    TUFF_CLASS_LOSS(TUFF_CLASS_SOFT),
     .name = "soft_cross_entropy", LOSS, .grad = grad_soft_cross_entropy,
     .doc = "loss = the mean or sum over rows of -sum(w target log(softmax(x))), or that of "
            "each row",
@@ -68,6 +69,7 @@ const tuff_op tuff_op_soft_cross_entropy = {
 };
 
 const tuff_op tuff_op_soft_cross_entropy_grad = {
+    TUFF_CLASS_GRAD(TUFF_CLASS_SOFT),
     .name = "soft_cross_entropy_grad", LOSS_GRAD,
     .doc = "dx = dloss (sum(w target) softmax(x) - w target), over the rows for a mean",
     .in = { X(.no_grad = true), TARGET, DLOSS, WEIGHT },
@@ -78,6 +80,7 @@ const tuff_op tuff_op_soft_cross_entropy_grad = {
 };
 
 const tuff_op tuff_op_kl_div = {
+    TUFF_CLASS_LOSS(TUFF_CLASS_KL),
     .name = "kl_div", LOSS, .grad = grad_kl_div,
     .doc = "loss = the mean or sum over rows of T^2 KL(softmax(teacher / T) || softmax(x / "
            "T)), or that of each row",
@@ -89,6 +92,7 @@ const tuff_op tuff_op_kl_div = {
 };
 
 const tuff_op tuff_op_kl_div_grad = {
+    TUFF_CLASS_GRAD(TUFF_CLASS_KL),
     .name = "kl_div_grad", LOSS_GRAD,
     .doc = "dx = dloss T (softmax(x / T) - softmax(teacher / T)), over the rows for a mean",
     .in = { X(.no_grad = true), TEACHER, DLOSS },
@@ -99,6 +103,7 @@ const tuff_op tuff_op_kl_div_grad = {
 };
 
 const tuff_op tuff_op_nll_loss = {
+    TUFF_CLASS_LOSS(TUFF_CLASS_NLL),
     .name = "nll_loss", .onnx = "NegativeLogLikelihoodLoss", LOSS, .grad = grad_nll_loss,
     .doc = "loss = the mean or sum over rows of -w[label] x[label], or that of each row",
     .in = { X(.optional = false), LABELS, WEIGHT },
@@ -109,6 +114,7 @@ const tuff_op tuff_op_nll_loss = {
 };
 
 const tuff_op tuff_op_nll_loss_grad = {
+    TUFF_CLASS_GRAD(TUFF_CLASS_NLL),
     .name = "nll_loss_grad", LOSS_GRAD,
     .doc = "dx = -dloss w[label] onehot(label), over the sum of w[label] for a mean",
     .in = { X(.no_grad = true), LABELS, DLOSS, WEIGHT },
@@ -120,6 +126,7 @@ const tuff_op tuff_op_nll_loss_grad = {
 };
 
 const tuff_op tuff_op_multi_margin_loss = {
+    TUFF_CLASS_LOSS(TUFF_CLASS_MARGIN),
     .name = "multi_margin_loss", LOSS, .grad = grad_multi_margin_loss,
     .special = TUFF_SPECIAL_TINY,
     .doc = "loss = the mean or sum over rows of the sum over classes c other than the label of "
@@ -132,6 +139,7 @@ const tuff_op tuff_op_multi_margin_loss = {
 };
 
 const tuff_op tuff_op_multi_margin_loss_grad = {
+    TUFF_CLASS_GRAD(TUFF_CLASS_MARGIN),
     .name = "multi_margin_loss_grad", .special = TUFF_SPECIAL_TINY, LOSS_GRAD,
     .doc = "dx = dloss times the slope of multi_margin_loss by x",
     .in = { X(.no_grad = true), LABELS, DLOSS, WEIGHT },

@@ -133,6 +133,7 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
         TUFF_FLOAT(tuff_class_loss_params, label_smoothing)
 
 const tuff_op tuff_op_cross_entropy = {
+    TUFF_CLASS_LOSS(TUFF_CLASS_CROSS_ENTROPY),
     .name = "cross_entropy",
     .doc = "loss = the mean or sum over rows of w[label] (log(sum(exp(x))) - x[label]), or "
            "that of each row; log_prob = log(softmax(x))",
@@ -162,6 +163,7 @@ const tuff_op tuff_op_cross_entropy = {
 };
 
 const tuff_op tuff_op_cross_entropy_grad = {
+    TUFF_CLASS_GRAD(TUFF_CLASS_CROSS_ENTROPY),
     .name = "cross_entropy_grad",
     .doc = "dx = dloss w[label] (softmax(x) - onehot(label)), over the sum of w[label] for a "
            "mean",

@@ -27,12 +27,6 @@ typedef struct tuff_sparse_data {
     const uint32_t *indices;    // N:M
 } tuff_sparse_data;
 
-// Blocks of a row of blocks: begin <= e < end, and the first column of block e.
-void tuff_sparse_row(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row,
-                     int64_t *begin, int64_t *end);
-int64_t tuff_sparse_col(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row,
-                        int64_t e);
-
 // References, of one row of A; `values` of the last are written.
 void tuff_sparse_ref_matmul(const tuff_sparse *a, const tuff_sparse_data *d, const float *b,
                             float *y, int64_t m);
@@ -100,8 +94,6 @@ double tuff_sparse_curve_even(const tuff_sparse_curve *c);
 typedef struct tuff_sparse_curves {
     tuff_sparse_curve of[TUFF_SPARSE_FORMS];
 } tuff_sparse_curves;
-// What stands in for a measurement.
-tuff_sparse_curves tuff_sparse_default(const tuff_caps *k, const tuff_sparse_shape *shape);
 void tuff_sparse_remember(const tuff_device *dev, const tuff_sparse_shape *shape,
                           const tuff_sparse_curves *curves);
 

@@ -90,7 +90,8 @@ static const tuff_sparse_curves assumed[KINDS][WIDTHS] = {
 // Up to so many vectors; and numbers of a matrix below which launching is what takes time.
 enum { FEW = 8, SMALL = 128 * 128 };
 
-tuff_sparse_curves tuff_sparse_default(const tuff_caps *k, const tuff_sparse_shape *shape)
+// What stands in for a measurement.
+static tuff_sparse_curves default_curves(const tuff_caps *k, const tuff_sparse_shape *shape)
 {
     tuff_sparse_curves c = { 0 };
     const int kind = k->cpu ? CPU_PATH : k->cpu_like ? SOFTWARE : GPU;
@@ -174,7 +175,7 @@ static tuff_sparse_curves curves_of(const tuff_device *dev, const tuff_sparse_sh
 {
     tuff_sparse_curves c;
     const tuff_sparse_shape shape = shape_of(given);
-    if (!find(dev, &shape, &c)) c = tuff_sparse_default(tuff_device_caps(dev), &shape);
+    if (!find(dev, &shape, &c)) c = default_curves(tuff_device_caps(dev), &shape);
     return c;
 }
 

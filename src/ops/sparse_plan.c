@@ -9,14 +9,16 @@
 
 static int64_t within(int64_t v, int64_t most) { return v < 0 || v > most ? most : v; }
 
-void tuff_sparse_row(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row,
-                     int64_t *begin, int64_t *end)
+// Blocks of a row of blocks: begin <= e < end.
+static void row_range(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row,
+                      int64_t *begin, int64_t *end)
 {
     *begin = a->of ? row * a->length : within(d->rows[row], a->count);
     *end = a->of ? (row + 1) * a->length : within(d->rows[row + 1], a->count);
 }
 
-int64_t tuff_sparse_col(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row, int64_t e)
+// The first column of block e.
+static int64_t col_of(const tuff_sparse *a, const tuff_sparse_data *d, int64_t row, int64_t e)
 {
     if (!a->of) return within(d->cols[e], a->k / a->width - 1) * a->width;
     const int64_t i = e - row * a->length;
@@ -29,11 +31,11 @@ void tuff_sparse_ref_matmul(const tuff_sparse *a, const tuff_sparse_data *d, con
 {
     int64_t begin, end;
     const int64_t row = m / a->height, b_k = a->linear ? 1 : a->n, b_n = a->linear ? a->k : 1;
-    tuff_sparse_row(a, d, row, &begin, &end);
+    row_range(a, d, row, &begin, &end);
     for (int64_t n = 0; n < a->n; n++) {
         double sum = 0;
         for (int64_t e = begin; e < end; e++) {
-            const int64_t k = tuff_sparse_col(a, d, row, e);
+            const int64_t k = col_of(a, d, row, e);
             const float *v = d->values + (e * a->height + m % a->height) * a->width;
             for (int64_t j = 0; j < a->width; j++)
                 sum += (double)v[j] * (double)b[(k + j) * b_k + n * b_n];
@@ -46,10 +48,10 @@ void tuff_sparse_ref_dense(const tuff_sparse *a, const tuff_sparse_data *d, floa
 {
     int64_t begin, end;
     const int64_t row = m / a->height;
-    tuff_sparse_row(a, d, row, &begin, &end);
+    row_range(a, d, row, &begin, &end);
     for (int64_t k = 0; k < a->k; k++) y[m * a->k + k] = 0;
     for (int64_t e = begin; e < end; e++) {
-        float *to = y + m * a->k + tuff_sparse_col(a, d, row, e);
+        float *to = y + m * a->k + col_of(a, d, row, e);
         for (int64_t j = 0; j < a->width; j++)
             to[j] += d->values[(e * a->height + m % a->height) * a->width + j];
     }
@@ -61,10 +63,10 @@ void tuff_sparse_ref_values(const tuff_sparse *a, const tuff_sparse_data *d, con
     int64_t begin, end;
     const int64_t row = m / a->height, b_k = a->linear ? 1 : a->n, b_n = a->linear ? a->k : 1;
     const int64_t dy_m = a->linear ? 1 : a->n, dy_n = a->linear ? a->m : 1;
-    tuff_sparse_row(a, d, row, &begin, &end);
+    row_range(a, d, row, &begin, &end);
     for (int64_t e = begin; e < end; e++)
         for (int64_t j = 0; j < a->width; j++) {
-            const int64_t k = tuff_sparse_col(a, d, row, e) + j;
+            const int64_t k = col_of(a, d, row, e) + j;
             double sum = 0;
             for (int64_t n = 0; n < a->n; n++)
                 sum += (double)dy[m * dy_m + n * dy_n] * (double)b[k * b_k + n * b_n];
