@@ -48,12 +48,6 @@ tuff_status tuff_sparse_inspect(const float *x, int64_t rows, int64_t cols,
 
 // ---- encoding ------------------------------------------------------------------------------
 
-static tuff_status put(tuff_stream *s, tuff_desc desc, const void *data, tuff_tensor **t)
-{
-    TUFF_TRY(tuff_tensor_create(tuff_stream_device(s), desc, t));
-    return tuff_tensor_write(s, *t, data, tuff_desc_bytes(&desc));
-}
-
 static tuff_status fill_blocks(tuff_stream *s, const float *x, tuff_sparse_matrix *a)
 {
     const int size = a->form == TUFF_SPARSE_BSR ? TUFF_SPARSE_BLOCK : 1;
@@ -69,10 +63,10 @@ static tuff_status fill_blocks(tuff_stream *s, const float *x, tuff_sparse_matri
     TUFF_GO(status);
     int32_t *rows = cols + all;
     TUFF_GO(tuff_sparse_encode(x, a->rows, a->cols, size, size, values, cols, rows));
-    TUFF_GO(put(s, size > 1 ? TUFF_SHAPE(TUFF_F32, all, size, size)
+    TUFF_GO(tuff_tensor_upload(s, size > 1 ? TUFF_SHAPE(TUFF_F32, all, size, size)
                             : TUFF_SHAPE(TUFF_F32, all), values, &a->part[0]));
-    TUFF_GO(put(s, TUFF_SHAPE(TUFF_I32, all), cols, &a->part[1]));
-    TUFF_GO(put(s, TUFF_SHAPE(TUFF_I32, starts), rows, &a->part[2]));
+    TUFF_GO(tuff_tensor_upload(s, TUFF_SHAPE(TUFF_I32, all), cols, &a->part[1]));
+    TUFF_GO(tuff_tensor_upload(s, TUFF_SHAPE(TUFF_I32, starts), rows, &a->part[2]));
 exit:
     tuff_free(values);
     tuff_free(cols);
@@ -91,8 +85,8 @@ static tuff_status fill_nm(tuff_stream *s, const float *x, tuff_sparse_matrix *a
     tuff_status status = values && indices ? TUFF_OK : TUFF_ERR_MEMORY;
     TUFF_GO(status);
     TUFF_GO(tuff_nm_encode(x, a->rows, a->cols, &p, values, indices));
-    TUFF_GO(put(s, TUFF_SHAPE(TUFF_F32, a->rows, length), values, &a->part[0]));
-    TUFF_GO(put(s, TUFF_SHAPE(TUFF_U32, a->rows, words), indices, &a->part[1]));
+    TUFF_GO(tuff_tensor_upload(s, TUFF_SHAPE(TUFF_F32, a->rows, length), values, &a->part[0]));
+    TUFF_GO(tuff_tensor_upload(s, TUFF_SHAPE(TUFF_U32, a->rows, words), indices, &a->part[1]));
 exit:
     tuff_free(values);
     tuff_free(indices);
@@ -103,7 +97,7 @@ tuff_status tuff_sparse_matrix_fill(tuff_stream *s, const float *x, tuff_sparse_
 {
     if (a->form == TUFF_SPARSE_NM) return fill_nm(s, x, a);
     if (a->form != TUFF_SPARSE_DENSE) return fill_blocks(s, x, a);
-    return put(s, TUFF_SHAPE(TUFF_F32, a->rows, a->cols), x, &a->part[0]);
+    return tuff_tensor_upload(s, TUFF_SHAPE(TUFF_F32, a->rows, a->cols), x, &a->part[0]);
 }
 
 void tuff_sparse_matrix_clear(tuff_sparse_matrix *a)

@@ -105,6 +105,15 @@ tuff_status tuff_tensor_write(tuff_stream *stream, tuff_tensor *tensor, const vo
     return tuff_stream_upload(stream, tuff_tensor_range(tensor), data);
 }
 
+tuff_status tuff_tensor_upload(tuff_stream *s, tuff_desc desc, const void *data,
+                               tuff_tensor **tensor)
+{
+    TUFF_TRY(tuff_tensor_create(tuff_stream_device(s), desc, tensor));
+    const tuff_status status = tuff_tensor_write(s, *tensor, data, tuff_desc_bytes(&desc));
+    if (status != TUFF_OK) tuff_tensor_destroy(tensor);
+    return status;
+}
+
 tuff_status tuff_tensor_read(tuff_stream *stream, const tuff_tensor *tensor, void *data,
                              size_t bytes)
 {
