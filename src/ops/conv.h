@@ -30,6 +30,10 @@ static inline int64_t tuff_volume(const int64_t size[3])
 tuff_status tuff_conv_of(const tuff_call *c, int x, int w, int y, tuff_conv *v);
 // The same of a transposed convolution, whose inputs are y and w.
 tuff_status tuff_conv_transpose_of(const tuff_call *c, tuff_conv *v);
+// What auto_pad pads along an axis in all, and what of it before the x elements, so that y
+// windows of `reach` begin `stride` apart. `lower`: SAME_LOWER.
+int64_t tuff_conv_same(int64_t x, int64_t y, int64_t stride, int64_t reach, bool lower,
+                       int64_t *before);
 // Of calls that infer has passed.
 void tuff_conv_good(const tuff_call *c, int x, int w, int y, tuff_conv *v);
 void tuff_conv_transpose_good(const tuff_call *c, tuff_conv *v);

@@ -105,6 +105,14 @@ static bool is_same(const tuff_conv_params *p)
     return p->auto_pad == TUFF_AUTO_PAD_UPPER || p->auto_pad == TUFF_AUTO_PAD_LOWER;
 }
 
+int64_t tuff_conv_same(int64_t x, int64_t y, int64_t stride, int64_t reach, bool lower,
+                       int64_t *before)
+{
+    const int64_t over = (y - 1) * stride + reach - x, total = over > 0 ? over : 0;
+    *before = lower ? total - total / 2 : total / 2;
+    return total;
+}
+
 // Along one axis: what is padded in all, and what of it before x, where x has `size` elements
 // (0: not known, and then the largest that gives y).
 static int64_t pads(const tuff_call *c, const tuff_conv *v, int axis, int64_t size, int64_t y,
@@ -112,15 +120,12 @@ static int64_t pads(const tuff_call *c, const tuff_conv *v, int axis, int64_t si
 {
     const tuff_conv_params *p = c->params;
     const int dims = tuff_conv_dims(c->op), i = axis - first_axis(c);
-    const bool lower = p->auto_pad == TUFF_AUTO_PAD_LOWER;
     *before = i < 0 ? 0 : p->pad[i];
     if (i < 0) return 0;
     if (!is_same(p)) return *before + p->pad[dims + i];
     const int64_t s = v->stride[axis];
     const int64_t out = size ? (size + s - 1) / s : y, in = size ? size : y * s;
-    const int64_t short_of = (out - 1) * s + reach - in, total = short_of > 0 ? short_of : 0;
-    *before = lower ? total - total / 2 : total / 2;
-    return total;
+    return tuff_conv_same(in, out, s, reach, p->auto_pad == TUFF_AUTO_PAD_LOWER, before);
 }
 
 // Along one axis: finds x (when its size is not given) or y, and checks what is given.

@@ -56,6 +56,9 @@ typedef struct tuff_onnx_call {
 // One whole number of an attribute, or `otherwise`. Fails: TUFF_ERR_FORMAT.
 tuff_status tuff_onnx_int(const tuff_onnx_call *c, const char *name, int64_t otherwise,
                           int64_t *v);
+// One number, or `otherwise`. Fails: TUFF_ERR_FORMAT (also for what is no f32).
+tuff_status tuff_onnx_float(const tuff_onnx_call *c, const char *name, double otherwise,
+                            double *v);
 // True when it is given and not 0.
 bool tuff_onnx_flag(const tuff_onnx_call *c, const char *name);
 // Refuses attributes that are not among the words: of rules that run by themselves.
@@ -63,6 +66,9 @@ bool tuff_onnx_flag(const tuff_onnx_call *c, const char *name);
 tuff_status tuff_onnx_only(const tuff_onnx_call *c, const char *words);
 // The call owns a tensor from here on, also when this fails.
 tuff_status tuff_onnx_keep(tuff_onnx_call *c, tuff_tensor *t);
+// A tensor of these elements, which the call owns.
+tuff_status tuff_onnx_upload(tuff_onnx_call *c, tuff_desc desc, const void *data,
+                             const tuff_tensor **t);
 // The same elements under another shape. y may be x's variable.
 tuff_status tuff_onnx_view(tuff_onnx_call *c, const tuff_tensor *x, tuff_desc desc,
                            const tuff_tensor **y);
@@ -95,6 +101,10 @@ typedef struct tuff_onnx_rule {
 // The rule for an operator, or NULL: there is nothing special about it.
 const tuff_onnx_rule *tuff_onnx_rule_for(const char *op, int opset);
 
+// One tensor of `count` by a record of many inputs, some at a time and in order, so that Concat
+// is exact; t[] is overwritten. params NULL: what the call's attributes say.
+tuff_status tuff_onnx_chain(tuff_onnx_call *c, const tuff_op *op, const void *params,
+                            const tuff_tensor *t[], int64_t count, const tuff_tensor **y);
 // Concat, Max, Min, Sum and Mean of more inputs than the records take, some at a time.
 tuff_status tuff_onnx_many(tuff_onnx_call *c, tuff_tensor *out[], int *nout);
 // What operators of older opsets mean (onnx_old.c).

@@ -7,7 +7,6 @@
 // One call of ours where it can do all; with a softcap, or where the scores are an output, the
 // products, the softmax and what lies between are calls of their own, in f32.
 #include "base/alloc.h"
-#include "base/text.h"
 #include "ops/onnx.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
@@ -26,20 +25,13 @@ typedef struct heads {
     float scale, cap;
     int64_t mode;
     const tuff_tensor *q, *k, *v, *bias;
+    const tuff_tensor *mask; // of bools, where that is all and nothing is a bias
+    bool parts;              // one call of ours cannot do all
 } heads;
 
 static const tuff_tensor *input(const tuff_onnx_call *c, int i)
 {
     return i < c->nin ? c->in[i] : NULL;
-}
-
-static tuff_status number(const tuff_onnx_call *c, const char *name, float otherwise, float *v)
-{
-    const char *text = tuff_onnx_get(&c->attrs, name);
-    *v = otherwise;
-    TUFF_REQUIRE(!text || tuff_parse_float(text, v), FORMAT, "'%s=%s' is not a number", name,
-                 text ? text : "");
-    return TUFF_OK;
 }
 
 // ---- heads apart, and together again -------------------------------------------------------
@@ -119,12 +111,15 @@ static tuff_status read_operands(heads *a)
 static tuff_status read_attributes(heads *a)
 {
     int64_t type;
+    double scale, cap;
     TUFF_TRY(tuff_onnx_only(a->c, "q_num_heads kv_num_heads is_causal scale softcap "
                             "softmax_precision qk_matmul_output_mode"));
     a->causal = tuff_onnx_flag(a->c, "is_causal");
-    TUFF_TRY(number(a->c, "scale", 0, &a->scale));
+    TUFF_TRY(tuff_onnx_float(a->c, "scale", 0, &scale));
+    a->scale = (float)scale;
     if (a->scale == 0 && tuff_onnx_get(&a->c->attrs, "scale")) a->scale = TUFF_ZERO;
-    TUFF_TRY(number(a->c, "softcap", 0, &a->cap));
+    TUFF_TRY(tuff_onnx_float(a->c, "softcap", 0, &cap));
+    a->cap = (float)cap;
     TUFF_REQUIRE(a->cap >= 0, ARG, "softcap is %g, it must be at least 0", (double)a->cap);
     TUFF_TRY(tuff_onnx_int(a->c, "qk_matmul_output_mode", RAW, &a->mode));
     TUFF_REQUIRE(a->mode >= RAW && a->mode <= PROBS, ARG,
@@ -146,17 +141,6 @@ static tuff_status add_bias(heads *a, const tuff_tensor *b)
     return tuff_onnx_op(a->c, &tuff_op_add, both, 2, NULL, &a->bias);
 }
 
-// A tensor of f32 from the host.
-static tuff_status upload(tuff_onnx_call *c, tuff_desc d, const void *data,
-                          const tuff_tensor **t)
-{
-    tuff_tensor *x;
-    TUFF_TRY(tuff_tensor_create(tuff_stream_device(c->stream), d, &x));
-    TUFF_TRY(tuff_onnx_keep(c, x));
-    *t = x;
-    return tuff_tensor_write(c->stream, x, data, tuff_desc_bytes(&d));
-}
-
 // 0 where position i of N may ask key j, else -infinity: [N, 1, T, S], N 1 without lengths.
 static tuff_status positions_bias(heads *a, const int64_t lengths[])
 {
@@ -171,7 +155,8 @@ static tuff_status positions_bias(heads *a, const int64_t lengths[])
                 const bool off = (a->causal && j > i + first) || (lengths && j >= lengths[k]);
                 bias[(k * a->t + i) * a->s + j] = off ? -INFINITY : 0;
             }
-    tuff_status status = upload(a->c, TUFF_SHAPE(TUFF_F32, n, 1, a->t, a->s), bias, &b);
+    const tuff_desc d = TUFF_SHAPE(TUFF_F32, n, 1, a->t, a->s);
+    const tuff_status status = tuff_onnx_upload(a->c, d, bias, &b);
     tuff_free(bias);
     return status == TUFF_OK ? add_bias(a, b) : status;
 }
@@ -200,17 +185,20 @@ static tuff_status read_mask(heads *a)
     const float none = -INFINITY, all = 0;
     const tuff_desc one = TUFF_SCALAR(TUFF_F32);
     if (!mask) return TUFF_OK;
+    const int rank = mask->desc.rank;
+    const int64_t last = rank ? mask->desc.dim[rank - 1] : a->s;
+    const bool shorter = last < a->s && (last > 1 || a->c->opset > 23);
+    if (mask->desc.dtype == TUFF_BOOL && !a->bias && !a->parts && !shorter)
+        return a->mask = mask, TUFF_OK;
     if (mask->desc.dtype == TUFF_BOOL) {
-        TUFF_TRY(upload(a->c, one, &none, &off));
-        TUFF_TRY(upload(a->c, one, &all, &zero));
+        TUFF_TRY(tuff_onnx_upload(a->c, one, &none, &off));
+        TUFF_TRY(tuff_onnx_upload(a->c, one, &all, &zero));
         const tuff_tensor *const in[] = { mask, zero, off };
         TUFF_TRY(tuff_onnx_op(a->c, &tuff_op_where, in, 3, NULL, &mask));
     } else {
         TUFF_TRY(tuff_onnx_cast(a->c, mask, TUFF_F32, &mask));
     }
-    const int rank = mask->desc.rank;
-    const int64_t last = rank ? mask->desc.dim[rank - 1] : a->s;
-    if (last < a->s && (last > 1 || a->c->opset > 23)) {
+    if (shorter) {
         tuff_pad_params p = { .value = -INFINITY, .axes = { 1 } };
         p.pads[1] = (int)(a->s - last);
         TUFF_TRY(tuff_onnx_op(a->c, &tuff_op_pad, &mask, 1, &p, &mask));
@@ -223,9 +211,9 @@ static tuff_status read_mask(heads *a)
 static tuff_status whole(heads *a, const tuff_tensor **y)
 {
     const tuff_attention_params p = { .scale = a->scale, .causal = a->causal };
-    const tuff_tensor *in[] = { a->q, a->k, a->v, a->bias };
+    const tuff_tensor *in[] = { a->q, a->k, a->v, a->mask };
     if (a->bias) TUFF_TRY(tuff_onnx_cast(a->c, a->bias, a->q->desc.dtype, &in[3]));
-    return tuff_onnx_op(a->c, &tuff_op_attention, in, a->bias ? 4 : 3, &p, y);
+    return tuff_onnx_op(a->c, &tuff_op_attention, in, in[3] ? 4 : 3, &p, y);
 }
 
 static tuff_status scaled(heads *a, const tuff_tensor *x, float by, const tuff_tensor **y)
@@ -261,8 +249,8 @@ static tuff_status softmax(heads *a, const tuff_tensor *scores, const tuff_tenso
     const tuff_tensor *most, *limit, *zero;
     TUFF_TRY(tuff_onnx_op(a->c, &tuff_op_softmax, &scores, 1, NULL, y));
     if (!a->bias) return TUFF_OK;
-    TUFF_TRY(upload(a->c, TUFF_SCALAR(TUFF_F32), &least, &limit));
-    TUFF_TRY(upload(a->c, TUFF_SCALAR(TUFF_F32), &none, &zero));
+    TUFF_TRY(tuff_onnx_upload(a->c, TUFF_SCALAR(TUFF_F32), &least, &limit));
+    TUFF_TRY(tuff_onnx_upload(a->c, TUFF_SCALAR(TUFF_F32), &none, &zero));
     TUFF_TRY(tuff_onnx_op(a->c, &tuff_op_reduce_max, &a->bias, 1, &last, &most));
     const tuff_tensor *const sides[] = { most, limit };
     TUFF_TRY(tuff_onnx_op(a->c, &tuff_op_greater_or_equal, sides, 2, NULL, &most));
@@ -311,13 +299,13 @@ tuff_status tuff_onnx_attention(tuff_onnx_call *c, tuff_tensor *out[], int *nout
     const tuff_tensor *y, *scores = NULL;
     TUFF_TRY(read_attributes(&a));
     TUFF_TRY(read_operands(&a));
-    const bool parts = a.cap > 0 || c->asked > 3;
+    a.parts = a.cap > 0 || c->asked > 3;
     if (input(c, IN_LENGTHS)) TUFF_TRY(read_lengths(&a));
     // Ours lets the last position ask all keys, which is ONNX's way where none lie behind it.
-    else if (a.causal && (parts || a.s - a.t != a.past)) TUFF_TRY(positions_bias(&a, NULL));
+    else if (a.causal && (a.parts || a.s - a.t != a.past)) TUFF_TRY(positions_bias(&a, NULL));
     if (a.bias) a.causal = false;
     TUFF_TRY(read_mask(&a));
-    TUFF_TRY(parts ? in_parts(&a, &y, &scores) : whole(&a, &y));
+    TUFF_TRY(a.parts ? in_parts(&a, &y, &scores) : whole(&a, &y));
     const tuff_desc *d = &y->desc;
     const tuff_desc flat = TUFF_SHAPE(d->dtype, a.n, a.t, a.h * d->dim[3]);
     if (a.flat) TUFF_TRY(swap(c, y, &y));
@@ -345,7 +333,7 @@ static tuff_status number_positions(tuff_onnx_call *c, const tuff_tensor *in[])
     int32_t *at = tuff_alloc((size_t)(n * t), sizeof *at);
     if (!at) return TUFF_ERR_MEMORY;
     for (int64_t i = 0; i < n * t; i++) at[i] = (int32_t)i;
-    const tuff_status status = upload(c, TUFF_SHAPE(TUFF_I32, n, t), at, &in[3]);
+    const tuff_status status = tuff_onnx_upload(c, TUFF_SHAPE(TUFF_I32, n, t), at, &in[3]);
     tuff_free(at);
     TUFF_TRY(status);
     for (int i = 1; i <= 2; i++) {

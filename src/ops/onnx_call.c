@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
+#include <float.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +95,17 @@ tuff_status tuff_onnx_int(const tuff_onnx_call *c, const char *name, int64_t oth
     return TUFF_OK;
 }
 
+tuff_status tuff_onnx_float(const tuff_onnx_call *c, const char *name, double otherwise,
+                            double *v)
+{
+    const char *text = tuff_onnx_get(&c->attrs, name);
+    const size_t n = text ? strlen(text) : 0;
+    *v = otherwise;
+    TUFF_REQUIRE(!text || (tuff_parse_f64(text, n, v) && fabs(*v) <= FLT_MAX), FORMAT,
+                 "'%s=%s' is not a number", name, text ? text : "");
+    return TUFF_OK;
+}
+
 bool tuff_onnx_flag(const tuff_onnx_call *c, const char *name)
 {
     const char *text = tuff_onnx_get(&c->attrs, name);
@@ -139,6 +152,15 @@ tuff_status tuff_onnx_give(const tuff_tensor *x, tuff_desc desc, tuff_tensor **o
     return tuff_tensor_view((tuff_tensor *)(uintptr_t)x, 0, desc, out);
 }
 
+tuff_status tuff_onnx_upload(tuff_onnx_call *c, tuff_desc desc, const void *data,
+                             const tuff_tensor **t)
+{
+    tuff_tensor *x;
+    TUFF_TRY(tuff_tensor_upload(c->stream, desc, data, &x));
+    *t = x;
+    return tuff_onnx_keep(c, x);
+}
+
 tuff_status tuff_onnx_view(tuff_onnx_call *c, const tuff_tensor *x, tuff_desc desc,
                            const tuff_tensor **y)
 {
@@ -173,26 +195,42 @@ tuff_status tuff_onnx_cast(tuff_onnx_call *c, const tuff_tensor *x, tuff_dtype t
     return tuff_onnx_op(c, &tuff_op_cast, &x, 1, &p, y);
 }
 
-// The groups' results take the inputs' places until one is left. In order, so that Concat is
-// exact.
-static tuff_status chain(tuff_onnx_call *c, const tuff_op *op, int most, int count)
+static int most_inputs(const tuff_op *op)
 {
+    int most = 0;
+    while (op->in[most].name) most++;
+    return most;
+}
+
+static tuff_status link(tuff_onnx_call *c, const tuff_op *op, const void *params,
+                        const tuff_tensor *const t[], int count, const tuff_tensor **y)
+{
+    tuff_tensor *out[TUFF_OP_OUT];
+    int made;
+    if (count == 1) return *y = t[0], TUFF_OK;
+    if (params) return tuff_onnx_op(c, op, t, count, params, y);
+    TUFF_TRY(tuff_op_apply(c->stream, op->name, t, count, c->attrs.item, c->attrs.count, NULL,
+                           out, &made));
+    TUFF_TRY(tuff_onnx_keep(c, out[0]));
+    *y = out[0];
+    return TUFF_OK;
+}
+
+// The groups' results take the tensors' places until one is left.
+tuff_status tuff_onnx_chain(tuff_onnx_call *c, const tuff_op *op, const void *params,
+                            const tuff_tensor *t[], int64_t count, const tuff_tensor **y)
+{
+    const int most = most_inputs(op);
     while (count > 1) {
-        int n = 0;
-        for (int i = 0; i < count; i += most) {
-            const int some = count - i < most ? count - i : most;
-            tuff_tensor *out[TUFF_OP_OUT];
-            int made;
-            if (some > 1) {
-                TUFF_TRY(tuff_op_apply(c->stream, op->name, c->in + i, some, c->attrs.item,
-                                       c->attrs.count, NULL, out, &made));
-                TUFF_TRY(tuff_onnx_keep(c, out[0]));
-                c->in[i] = out[0];
-            }
-            c->in[n++] = c->in[i];
+        int64_t n = 0;
+        for (int64_t i = 0; i < count; i += most) {
+            const int some = count - i < most ? (int)(count - i) : most;
+            TUFF_TRY(link(c, op, params, t + i, some, &t[n]));
+            n++;
         }
         count = n;
     }
+    *y = t[0];
     return TUFF_OK;
 }
 
@@ -203,9 +241,7 @@ tuff_status tuff_onnx_many(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
                       : strcmp(c->op, "Max") == 0 ? &tuff_op_max
                       : strcmp(c->op, "Min") == 0 ? &tuff_op_min : &tuff_op_concat;
     const tuff_affine_params part = { .scale = 1 / (float)(c->nin ? c->nin : 1) };
-    int most = 0;
-    while (op->in[most].name) most++;
-    if (c->nin <= most) return tuff_onnx_records(c, out, nout);
+    if (c->nin <= most_inputs(op)) return tuff_onnx_records(c, out, nout);
     TUFF_TRY(tuff_onnx_only(c, op == &tuff_op_concat ? "axis" : ""));
     const tuff_dtype type = c->in[0] ? c->in[0]->desc.dtype : 0;
     for (int i = 0; i < c->nin; i++)
@@ -214,8 +250,8 @@ tuff_status tuff_onnx_many(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
     // What lies between is not rounded to 16 bits.
     for (int i = 0; (mean || sum) && type & TUFF_FLOATS && i < c->nin; i++)
         TUFF_TRY(tuff_onnx_cast(c, c->in[i], TUFF_F32, &c->in[i]));
-    TUFF_TRY(chain(c, op, most, c->nin));
-    const tuff_tensor *y = c->in[0];
+    const tuff_tensor *y;
+    TUFF_TRY(tuff_onnx_chain(c, op, NULL, c->in, c->nin, &y));
     if (mean) TUFF_TRY(tuff_onnx_op(c, &tuff_op_affine, &y, 1, &part, &y));
     TUFF_TRY(tuff_onnx_cast(c, y, type, &y));
     *nout = 1;

@@ -11,6 +11,7 @@
 // Sums are the same whole numbers in any order.
 #include "base/alloc.h"
 #include "base/convert.h"
+#include "ops/conv.h"
 #include "ops/onnx.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
@@ -111,18 +112,12 @@ static tuff_status pad_slices(tuff_onnx_call *c, int zero, int64_t before, int64
 static tuff_status taps(tuff_onnx_call *c, const form *f, int64_t kd, int64_t od,
                         const tuff_tensor **t)
 {
-    const tuff_desc d = TUFF_SHAPE(TUFF_I32, kd, od);
     int32_t *at = tuff_alloc((size_t)(kd * od), sizeof *at);
-    tuff_tensor *x = NULL;
     if (!at) return TUFF_ERR_MEMORY;
     for (int64_t k = 0; k < kd; k++)
         for (int64_t o = 0; o < od; o++)
             at[k * od + o] = (int32_t)(o * f->stride[0] + k * f->dilation[0]);
-    tuff_status status = tuff_tensor_create(tuff_stream_device(c->stream), d, &x);
-    if (status == TUFF_OK) status = tuff_onnx_keep(c, x);
-    if (status == TUFF_OK)
-        status = tuff_tensor_write(c->stream, x, at, tuff_desc_bytes(&d));
-    *t = x;
+    const tuff_status status = tuff_onnx_upload(c, TUFF_SHAPE(TUFF_I32, kd, od), at, t);
     tuff_free(at);
     return status;
 }
@@ -139,10 +134,8 @@ static tuff_status as_images(tuff_onnx_call *c, const form *f, int w, int zero, 
                  "w has %lld slices, kernel_shape says %lld", (long long)kd,
                  (long long)f->kernel[0]);
     if (f->same) {
-        const int64_t over = ((size + s - 1) / s - 1) * s + reach - size;
-        const int64_t total = over > 0 ? over : 0;
-        before = f->same == 'L' ? total - total / 2 : total / 2;
-        behind = total - before;
+        const int64_t slices_out = (size + s - 1) / s;
+        behind = tuff_conv_same(size, slices_out, s, reach, f->same == 'L', &before) - before;
     }
     TUFF_TRY(pad_slices(c, zero, before, behind));
     const tuff_desc x = c->in[0]->desc;

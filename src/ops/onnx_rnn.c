@@ -8,7 +8,6 @@
 // in f32. `clip` bounds what goes into the gates' activations; an LSTM's last one takes the
 // cell as it is, as in ONNX Runtime.
 #include "base/alloc.h"
-#include "base/text.h"
 #include "ops/onnx.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
@@ -202,14 +201,9 @@ static tuff_status mask_of(net *w, int64_t t, const tuff_tensor **mask)
     float *host = tuff_alloc((size_t)w->n, sizeof *host);
     if (!host) return TUFF_ERR_MEMORY;
     for (int64_t k = 0; k < w->n; k++) host[k] = t < w->lengths[k];
-    tuff_tensor *m;
-    tuff_status status = tuff_tensor_create(tuff_stream_device(w->c->stream),
-                                            TUFF_SHAPE(TUFF_F32, w->n, 1), &m);
-    if (status == TUFF_OK) status = tuff_onnx_keep(w->c, m);
-    if (status == TUFF_OK)
-        status = tuff_tensor_write(w->c->stream, m, host, (size_t)w->n * sizeof *host);
+    const tuff_status status = tuff_onnx_upload(w->c, TUFF_SHAPE(TUFF_F32, w->n, 1), host,
+                                                mask);
     tuff_free(host);
-    *mask = m;
     return status;
 }
 
@@ -251,24 +245,10 @@ static tuff_status run_steps(net *w, const tuff_tensor *all, const tuff_tensor *
 // Tensors [N, H] one behind the other, as [T, N, H].
 static tuff_status join(net *w, const tuff_tensor *y[], const tuff_tensor **all)
 {
-    enum { MOST = 6 };
     const tuff_concat_params first = { .axis = 2 };
-    int64_t count = w->t;
-    for (int64_t i = 0; i < count; i++)
+    for (int64_t i = 0; i < w->t; i++)
         TUFF_TRY(tuff_onnx_view(w->c, y[i], TUFF_SHAPE(TUFF_F32, 1, w->n, w->h), &y[i]));
-    while (count > 1) {
-        int64_t n = 0;
-        for (int64_t i = 0; i < count; i += MOST) {
-            const int some = count - i < MOST ? (int)(count - i) : MOST;
-            const tuff_tensor *part = y[i];
-            if (some > 1)
-                TUFF_TRY(tuff_onnx_op(w->c, &tuff_op_concat, y + i, some, &first, &part));
-            y[n++] = part;
-        }
-        count = n;
-    }
-    *all = y[0];
-    return TUFF_OK;
+    return tuff_onnx_chain(w->c, &tuff_op_concat, &first, y, w->t, all);
 }
 
 // ---- what is given -------------------------------------------------------------------------
@@ -301,7 +281,7 @@ static tuff_status read_attributes(net *w)
 {
     static const char *const directions[] = { "forward", "reverse", "bidirectional", NULL };
     static const char *const layouts[] = { "0", "1", NULL };
-    const char *clip = tuff_onnx_get(&w->c->attrs, "clip");
+    double clip;
     int which;
     TUFF_TRY(tuff_onnx_only(w->c, "direction hidden_size layout linear_before_reset "
                             "input_forget clip activations activation_alpha activation_beta "
@@ -315,8 +295,10 @@ static tuff_status read_attributes(net *w)
     w->before_reset = which;
     TUFF_TRY(one_of(w->c, "input_forget", layouts, &which));
     w->input_forget = which;
-    TUFF_REQUIRE(!clip || (tuff_parse_float(clip, &w->clip) && w->clip > 0), FORMAT,
-                 "clip is %.40s, it must be a number above 0", clip);
+    TUFF_TRY(tuff_onnx_float(w->c, "clip", 0, &clip));
+    w->clip = (float)clip;
+    TUFF_REQUIRE(!tuff_onnx_get(&w->c->attrs, "clip") || w->clip > 0, FORMAT,
+                 "clip is %g, it must be a number above 0", clip);
     return read_activations(w);
 }
 

@@ -7,7 +7,6 @@
 #include "ops/onnx.h"
 #include "abi/update.h"
 #include "base/convert.h"
-#include "base/text.h"
 #include "ops/ops.h"
 #include "tensor/tensor.h"
 #include <math.h>
@@ -20,15 +19,6 @@ typedef struct step {
     float keep;      // what the new weights are multiplied by
     tuff_update_params p;
 } step;
-
-static tuff_status number(const tuff_onnx_call *c, const char *name, double standard, double *v)
-{
-    const char *text = tuff_onnx_get(&c->attrs, name);
-    *v = standard;
-    TUFF_REQUIRE(!text || tuff_parse_f64(text, strlen(text), v), FORMAT,
-                 "'%s=%s' is not a number", name, text ? text : "");
-    return TUFF_OK;
-}
 
 // One element of any type.
 static tuff_status read_scalar(tuff_stream *s, const tuff_onnx_call *c, int input, double *v)
@@ -47,8 +37,8 @@ static tuff_status read_scalar(tuff_stream *s, const tuff_onnx_call *c, int inpu
 static tuff_status adagrad(const tuff_onnx_call *c, double rate, double t, step *s)
 {
     double decay, eps;
-    TUFF_TRY(number(c, "decay_factor", 0, &decay));
-    TUFF_TRY(number(c, "epsilon", 1e-6, &eps));
+    TUFF_TRY(tuff_onnx_float(c, "decay_factor", 0, &decay));
+    TUFF_TRY(tuff_onnx_float(c, "epsilon", 1e-6, &eps));
     s->op = "adagrad";
     s->states = 1;
     s->hyper[TUFF_HYPER_LR] = (float)(rate / (1 + t * decay));
@@ -61,10 +51,10 @@ static tuff_status adagrad(const tuff_onnx_call *c, double rate, double t, step 
 static tuff_status adam(const tuff_onnx_call *c, double rate, double t, step *s)
 {
     double alpha, beta, eps, post;
-    TUFF_TRY(number(c, "alpha", 0.9, &alpha));
-    TUFF_TRY(number(c, "beta", 0.999, &beta));
-    TUFF_TRY(number(c, "epsilon", 1e-6, &eps));
-    TUFF_TRY(number(c, "norm_coefficient_post", 0, &post));
+    TUFF_TRY(tuff_onnx_float(c, "alpha", 0.9, &alpha));
+    TUFF_TRY(tuff_onnx_float(c, "beta", 0.999, &beta));
+    TUFF_TRY(tuff_onnx_float(c, "epsilon", 1e-6, &eps));
+    TUFF_TRY(tuff_onnx_float(c, "norm_coefficient_post", 0, &post));
     const double corrected = rate * sqrt(1 - pow(beta, t)) / (1 - pow(alpha, t));
     s->op = "adam";
     s->states = 2;
@@ -81,8 +71,8 @@ static tuff_status momentum(const tuff_onnx_call *c, double rate, double t, step
     double alpha, beta;
     const char *mode = tuff_onnx_get(&c->attrs, "mode");
     const bool nesterov = mode && strcmp(mode, "nesterov") == 0;
-    TUFF_TRY(number(c, "alpha", 0, &alpha));
-    TUFF_TRY(number(c, "beta", 0, &beta));
+    TUFF_TRY(tuff_onnx_float(c, "alpha", 0, &alpha));
+    TUFF_TRY(tuff_onnx_float(c, "beta", 0, &beta));
     TUFF_REQUIRE(nesterov || (mode && strcmp(mode, "standard") == 0), FORMAT,
                  "mode is '%.40s', expected standard or nesterov", mode ? mode : "");
     s->op = nesterov ? "nesterov" : "momentum";
@@ -100,7 +90,7 @@ static tuff_status describe(tuff_stream *stream, const tuff_onnx_call *c, step *
     *s = (step){ .hyper = { 0, 1, 1, 1 }, .keep = 1 };
     TUFF_TRY(read_scalar(stream, c, 0, &rate));
     TUFF_TRY(read_scalar(stream, c, 1, &t));
-    TUFF_TRY(number(c, "norm_coefficient", 0, &norm));
+    TUFF_TRY(tuff_onnx_float(c, "norm_coefficient", 0, &norm));
     s->p.weight_decay = (float)norm;
     if (strcmp(c->op, "Adagrad") == 0) return adagrad(c, rate, t, s);
     if (strcmp(c->op, "Adam") == 0) return adam(c, rate, t, s);
@@ -137,8 +127,7 @@ tuff_status tuff_onnx_update(tuff_onnx_call *c, tuff_tensor *out[], int *nout)
     const int each = 2 + s.states, n = (c->nin - 2) / each;
     TUFF_REQUIRE(n >= 1 && c->nin == 2 + n * each && n * (1 + s.states) <= TUFF_OP_OUT, ARG,
                  "%d inputs, expected R, T and %d for each tensor", c->nin, each);
-    TUFF_GO(tuff_tensor_create(tuff_stream_device(stream), TUFF_SHAPE(TUFF_F32, 8), &hyper));
-    TUFF_GO(tuff_tensor_write(stream, hyper, s.hyper, sizeof s.hyper));
+    TUFF_GO(tuff_tensor_upload(stream, TUFF_SHAPE(TUFF_F32, 8), s.hyper, &hyper));
     for (int i = 0; i < n; i++) TUFF_GO(run_one(stream, c, &s, i, n, hyper, out));
     *nout = n * (1 + s.states);
 exit:
