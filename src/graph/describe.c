@@ -23,15 +23,14 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
     if (step->in[0]) tuff_desc_print(&g->values[step->in[0]].desc, in, sizeof in);
     const int o = step->op ? step->out[0] : step->in[0];
     tuff_desc_print(&g->values[o].desc, out, sizeof out);
-    double flops = 0, bytes = step_bytes(g, step);
-    if (step->op && step->op->cost) {
+    tuff_cost cost = { .bytes = step_bytes(g, step) };
+    if (step->op) {
         const tuff_call c = tuff_step_call(g, step);
-        flops = step->op->cost(&c).flops;
-        bytes = step->op->cost(&c).bytes;
+        cost = tuff_call_cost(&c);
     }
     snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-13s %2d  %10.1f  %10.3f", s,
              step->op ? step->op->name : "store", in, out, plan->variant, plan->launches,
-             bytes / 1024, flops / 1e6);
+             cost.bytes / 1024, cost.flops / 1e6);
     line(user, text);
 }
 

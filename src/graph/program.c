@@ -138,9 +138,9 @@ static void count_stats(tuff_program *p, int fused)
         const tuff_step *step = &p->graph->steps[s];
         p->stats.ops += step->op != NULL;
         p->stats.launches += p->steps[s].launches;
-        if (!step->op || !step->op->cost) continue;
+        if (!step->op) continue;
         const tuff_call c = tuff_step_call(p->graph, step);
-        p->stats.flops += step->op->cost(&c).flops;
+        p->stats.flops += tuff_call_cost(&c).flops;
     }
 }
 

@@ -98,21 +98,6 @@ tuff_status tuff_bench_name(const char *text, char *name, size_t size)
     return parse(text, &c, name, size);
 }
 
-// ---- what a call costs ---------------------------------------------------------------
-
-static tuff_cost cost_of(const tuff_call *c)
-{
-    if (c->op->cost) return c->op->cost(c);
-    tuff_cost k = { 0 };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    for (int o = 0; o < c->nout; o++) {
-        k.bytes += (double)tuff_desc_bytes(&c->out[o]);
-        k.flops += (double)tuff_desc_count(&c->out[o]);
-    }
-    return k;
-}
-
 // The arithmetic that a device could do a call in: whole numbers where an operand is packed in
 // bytes, f16 where all are f16, and always f32.
 static double peak_of(const tuff_call *c, const tuff_bench_roof *roof)
@@ -206,7 +191,7 @@ tuff_status tuff_bench_case(tuff_device *device, const char *text, const tuff_be
     TUFF_GO(work_record(w, device, s));
     TUFF_GO(time_runs(w, device, p->runs > 0 ? p->runs : RUNS,
                       p->seconds > 0 ? p->seconds : SECONDS, r));
-    const tuff_cost cost = cost_of(&w->c.call);
+    const tuff_cost cost = tuff_call_cost(&w->c.call);
     r->variant = w->timing.plan.variant;
     r->flops = cost.flops;
     r->bytes = cost.bytes;

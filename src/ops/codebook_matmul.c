@@ -149,11 +149,8 @@ static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var
 
 static tuff_cost cost(const tuff_call *c)
 {
-    tuff_cost k = { .flops = 2.0 * (double)tuff_desc_count(&c->in[X]) * (double)columns(c),
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return (tuff_cost){ .flops = 2.0 * (double)tuff_desc_count(&c->in[X]) * (double)columns(c),
+                        .bytes = tuff_call_bytes(c) };
 }
 
 static void prepare(const tuff_call *c, void *const in[])

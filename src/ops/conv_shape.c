@@ -280,10 +280,7 @@ tuff_span tuff_span_of(int64_t n, int64_t step, int64_t off, int64_t lo, int64_t
 tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v)
 {
     const double pixels = (double)v->n * (double)tuff_volume(v->y);
-    tuff_cost k = { .flops = 2 * pixels * (double)v->o * (double)v->cg *
-                             (double)tuff_volume(v->k),
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return (tuff_cost){ .flops = 2 * pixels * (double)v->o * (double)v->cg *
+                                 (double)tuff_volume(v->k),
+                        .bytes = tuff_call_bytes(c) };
 }

@@ -104,11 +104,8 @@ TUFF_MATMUL_PLANS(gemm)
 
 static tuff_cost product_cost(const tuff_call *c)
 {
-    const double m = (double)c->out[0].dim[0], n = (double)c->out[0].dim[1];
-    tuff_cost k = { 2 * (double)tuff_desc_count(&c->in[A]) * n, 4 * m * n };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    const double n = (double)c->out[0].dim[1];
+    return (tuff_cost){ 2 * (double)tuff_desc_count(&c->in[A]) * n, tuff_call_bytes(c) };
 }
 
 static tuff_var scaled(tuff_tape *t, tuff_var v, float by)

@@ -141,11 +141,8 @@ static size_t units(const tuff_call *c)
 static tuff_cost cost(const tuff_call *c)
 {
     const double m = (double)units(c), n = (double)c->in[W].dim[0];
-    tuff_cost k = { .flops = 2 * m * n * (double)inner(c),
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return (tuff_cost){ .flops = 2 * m * n * (double)inner(c),
+                        .bytes = tuff_call_bytes(c) };
 }
 
 // ---- products: plans ---------------------------------------------------------------------

@@ -272,11 +272,8 @@ static tuff_cost cost(const tuff_call *c)
 {
     tuff_matmul_shape s;
     tuff_matmul_shape_of(c, &s);
-    tuff_cost k = { .flops = 2.0 * (double)s.m * (double)s.n * (double)s.k * (double)s.batches,
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    const double terms = (double)s.m * (double)s.n * (double)s.k * (double)s.batches;
+    return (tuff_cost){ .flops = 2 * terms, .bytes = tuff_call_bytes(c) };
 }
 
 const tuff_op tuff_op_matmul = {

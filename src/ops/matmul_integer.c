@@ -165,11 +165,8 @@ static void ref(const tuff_ref *r)
 static tuff_cost cost(const tuff_call *c)
 {
     const shape s = shape_of(c);
-    tuff_cost k = { .flops = 2 * (double)tuff_desc_count(&c->out[0]) * (double)s.k,
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return (tuff_cost){ .flops = 2 * (double)tuff_desc_count(&c->out[0]) * (double)s.k,
+                        .bytes = tuff_call_bytes(c) };
 }
 
 // ---- plans -------------------------------------------------------------------------------

@@ -187,10 +187,7 @@ size_t tuff_move_units(const tuff_call *c) { return (size_t)tuff_desc_count(&c->
 
 tuff_cost tuff_move_cost(const tuff_call *c)
 {
-    double bytes = (double)tuff_desc_bytes(&c->out[0]);
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return (tuff_cost){ 0, bytes };
+    return (tuff_cost){ 0, tuff_call_bytes(c) };
 }
 
 tuff_status tuff_dims_of(const int axes[], int rank, int dim[], int *count)

@@ -429,6 +429,10 @@ void tuff_variant_force(const char *name); // this thread; NULL: none
 bool tuff_select_oracle(bool on);
 // What the variant keeps to that tuff_select would choose: its own tolerance, or the op's.
 double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k);
+// Bytes of all inputs and outputs.
+double tuff_call_bytes(const tuff_call *c);
+// What the record says, or has when it says nothing (see tuff_op.cost).
+tuff_cost tuff_call_cost(const tuff_call *c);
 // About how many steps the reference takes for a call.
 double tuff_call_work(const tuff_call *c);
 // Records a call whose descriptions are complete and valid into a list. Absent inputs have a

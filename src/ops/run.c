@@ -83,13 +83,30 @@ tuff_status tuff_call_infer(tuff_call *c)
     return status;
 }
 
+double tuff_call_bytes(const tuff_call *c)
+{
+    double bytes = 0;
+    for (int i = 0; i < c->nin; i++)
+        if (tuff_call_has(c, i)) bytes += (double)tuff_desc_bytes(&c->in[i]);
+    for (int o = 0; o < c->nout; o++) bytes += (double)tuff_desc_bytes(&c->out[o]);
+    return bytes;
+}
+
+tuff_cost tuff_call_cost(const tuff_call *c)
+{
+    if (c->op->cost) return c->op->cost(c);
+    tuff_cost k = { .bytes = tuff_call_bytes(c) };
+    for (int o = 0; o < c->nout; o++) k.flops += (double)tuff_desc_count(&c->out[o]);
+    return k;
+}
+
 double tuff_call_work(const tuff_call *c)
 {
     double steps = 0;
     for (int i = 0; i < c->nin; i++)
         steps += tuff_call_has(c, i) ? (double)tuff_desc_count(&c->in[i]) : 0;
     for (int o = 0; o < c->nout; o++) steps += 4 * (double)tuff_desc_count(&c->out[o]);
-    if (c->op->cost) steps = fmax(steps, c->op->cost(c).flops);
+    steps = fmax(steps, tuff_call_cost(c).flops);
     if (c->op->work) steps = fmax(steps, c->op->work(c));
     return steps;
 }

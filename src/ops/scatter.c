@@ -271,10 +271,8 @@ static bool plan(const tuff_call *c, const target *t, const tuff_caps *k, tuff_p
 
 static tuff_cost cost(const tuff_call *c)
 {
-    tuff_cost k = { 0, (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    k.flops = (double)tuff_desc_count(&c->in[c->nin == 3 ? 2 : 0]);
-    return k;
+    return (tuff_cost){ (double)tuff_desc_count(&c->in[c->nin == 3 ? 2 : 0]),
+                        tuff_call_bytes(c) };
 }
 
 // Several updates for one place are among them: the last of those that are put is what stays.

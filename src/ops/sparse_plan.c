@@ -286,10 +286,8 @@ tuff_desc tuff_sparse_y(const tuff_sparse *a, tuff_dtype type)
 
 tuff_cost tuff_sparse_cost(const tuff_call *c, const tuff_sparse *a)
 {
-    tuff_cost k = { .flops = 2.0 * (double)tuff_desc_count(&c->in[0]) * (double)a->n,
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return (tuff_cost){ .flops = 2.0 * (double)tuff_desc_count(&c->in[0]) * (double)a->n,
+                        .bytes = tuff_call_bytes(c) };
 }
 
 // ---- gradient ------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 #include "ops/timing.h"
 #include "base/time.h"
+#include <math.h>
 #include <stdlib.h>
 
 enum { MOST_CALLS = 16 };
@@ -7,8 +8,7 @@ enum { MOST_CALLS = 16 };
 // So many that small calls do not measure the submission.
 static int calls_for(const tuff_call *c)
 {
-    const tuff_cost cost = c->op->cost ? c->op->cost(c) : (tuff_cost){ 0 };
-    const double calls = 1e8 / (cost.flops > 1 ? cost.flops : 1);
+    const double calls = 1e8 / fmax(tuff_call_cost(c).flops, 1);
     return calls < 1 ? 1 : calls > MOST_CALLS ? MOST_CALLS : (int)calls;
 }
 

@@ -350,11 +350,8 @@ static tuff_cost cost(const tuff_call *c)
     product f;
     describe(c, &f, conv);
     const double taps = conv ? (double)f.pc.kh * f.pc.kw : 1;
-    tuff_cost k = { .flops = 2 * (double)f.pc.m * f.pc.n * f.pc.k * taps,
-                    .bytes = (double)tuff_desc_bytes(&c->out[0]) };
-    for (int i = 0; i < c->nin; i++)
-        if (tuff_call_has(c, i)) k.bytes += (double)tuff_desc_bytes(&c->in[i]);
-    return k;
+    return (tuff_cost){ .flops = 2 * (double)f.pc.m * f.pc.n * f.pc.k * taps,
+                        .bytes = tuff_call_bytes(c) };
 }
 
 const tuff_op tuff_op_binary_matmul = {
