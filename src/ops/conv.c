@@ -132,7 +132,7 @@ static tuff_cost cost(const tuff_call *c)
     const tuff_op tuff_op_##name_ = {                                           \
         .name = #name_, .special = TUFF_SPECIAL_TINY,                           \
         .doc = "y = act(cross-correlation of x with w + bias + residual)",      \
-        .onnx = "Conv",                                                         \
+        .onnx = "Conv", .spatial = (dims),                                      \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
                 TUFF_CONV_W,                                                    \
                 { .name = "bias", .dtypes = TUFF_FLOATS, .optional = true },    \

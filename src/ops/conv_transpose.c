@@ -91,7 +91,7 @@ static tuff_cost cost(const tuff_call *c)
     const tuff_op tuff_op_##name_ = {                                           \
         .name = #name_, .special = TUFF_SPECIAL_TINY,                           \
         .doc = "y = act(w times every x, added up where it falls, + bias + residual)", \
-        .onnx = "ConvTranspose",                                                \
+        .onnx = "ConvTranspose", .spatial = (dims),                             \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
                 TUFF_CONV_W,                                                    \
                 { .name = "bias", .dtypes = TUFF_FLOATS, .optional = true },    \

@@ -113,12 +113,9 @@ static bool answers_to(const tuff_op *op, const char *name)
 // of those ranks the first one says so.
 static bool suits(const tuff_op *op, const tuff_onnx_call *c)
 {
-    const size_t n = strlen(op->name);
     const int rank = c->nin && c->in[0] ? c->in[0]->desc.rank : 0;
-    if (n < 2 || op->name[n - 1] != 'd' || op->name[n - 2] < '1' || op->name[n - 2] > '3')
-        return true;
-    const int dims = op->name[n - 2] - '0';
-    return rank == 2 + dims || ((rank < 3 || rank > 5) && dims == 1);
+    return !op->spatial || rank == 2 + op->spatial ||
+           ((rank < 3 || rank > 5) && op->spatial == 1);
 }
 
 tuff_status tuff_onnx_records(tuff_onnx_call *c, tuff_tensor *out[], int *nout)

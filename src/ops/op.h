@@ -357,6 +357,8 @@ struct tuff_op {
     const char *doc;  // one sentence of mathematics
     const char *onnx; // ONNX's operator, NULL when it has none
     const void *family; // which of a family's functions it is: what its planners read
+    int spatial; // dims of the first input beside two, where other records of the same ONNX
+                 // operator have other numbers of them; 0: any
     // Types that `ref` and the variants handle as they are; 0: TUFF_WORDS. Calls with others
     // are lowered (lower.h): cast to f32 or i32, computed, and cast back.
     uint32_t native;
