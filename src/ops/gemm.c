@@ -101,13 +101,7 @@ static bool is_whole(const tuff_product *p)
 // Binds an input, or what is never read in its place.
 static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bind_kind kind)
 {
-    const bool there = has(p, input);
-    tuff_bind(d, TUFF_ROLE_IN, there ? input : 0, kind, TUFF_READ);
-    if (there) return;
-    // Three elements if there are: some drivers build a kernel anew for texel buffers whose
-    // size is a power of two.
-    const bool three = tuff_desc_bytes(&p->call->in[0]) >= 3 * sizeof(float);
-    d->slot[d->nslot - 1].size = (three ? 3 : 1) * sizeof(float);
+    tuff_bind_or_word(p->call, d, input, 0, kind);
 }
 
 void tuff_product_bind_bias(const tuff_product *p, tuff_dispatch *d)
