@@ -212,6 +212,18 @@ static void take_node(const Onnx__NodeProto *n, onnx_node *to)
     }
 }
 
+// Whether all are tensors: a sequence's or an optional value's file is no tensor's.
+static bool take_values(size_t n, Onnx__ValueInfoProto **v, onnx_model *m)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (!v[i]->type || v[i]->type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+            continue;
+        snprintf(m->problem, sizeof m->problem, "%.60s is no tensor", v[i]->name);
+        return false;
+    }
+    return true;
+}
+
 static bool take_graph(const Onnx__GraphProto *g, onnx_model *m)
 {
     char *in[ONNX_NAMES], *out[ONNX_NAMES];
@@ -232,7 +244,8 @@ static bool take_graph(const Onnx__GraphProto *g, onnx_model *m)
     m->node = calloc(g->n_node ? g->n_node : 1, sizeof *m->node);
     for (size_t i = 0; i < g->n_node && m->node; i++)
         take_node(g->node[i], &m->node[m->nodes++]);
-    return m->node != NULL;
+    return m->node && take_values(g->n_input, g->input, m) &&
+           take_values(g->n_output, g->output, m);
 }
 
 bool onnx_model_read(const char *path, onnx_model *model)
