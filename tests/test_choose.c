@@ -326,13 +326,15 @@ static void limit_on_loops_by_version(void)
     EXPECT_EQ(choose(s).caps.max_loop, 0);
 }
 
-static void swiftshader_is_given_pruned_modules(void)
+static void swiftshader_is_given_small_modules(void)
 {
     tuff_vk_snapshot s = lavapipe("");
     EXPECT(!choose(s).specialize && !choose(nvidia_card()).specialize);
+    EXPECT(!choose(s).caps.slow_compile && !choose(nvidia_card()).caps.slow_compile);
     s.driver_id = 10; // VK_DRIVER_ID_GOOGLE_SWIFTSHADER
-    EXPECT(choose(s).specialize);
+    EXPECT(choose(s).specialize && choose(s).caps.slow_compile);
     EXPECT_HAS(choose(s).quirks, "SwiftShader");
+    EXPECT_HAS(choose(s).quirks, "minutes to compile");
 }
 
 static void what_is_avoided(void)
@@ -385,7 +387,7 @@ int main(int argc, char **argv)
     CASE(on_an_older_driver);
     CASE(on_a_mac);
     CASE(limit_on_loops_by_version);
-    CASE(swiftshader_is_given_pruned_modules);
+    CASE(swiftshader_is_given_small_modules);
     CASE(what_is_avoided);
     CASE(odd_memory);
 #endif

@@ -41,7 +41,10 @@ static const device devices[] = {
                         .storage_buffers = 16, .max_texels = 1 << 27, .max_loop = 65535,
                         .cpu_like = true, .unified = true } },
     { "narrow software", { LANES(4), SHUFFLES, GROUP(256), SMALL, ALIGN(256), .shared = 32768,
-                           .storage_buffers = 16, .max_texels = 65536, .cpu_like = true } },
+                           .storage_buffers = 16, .max_texels = 65536, .cpu_like = true,
+                           .slow_compile = true } },
+    { "tiny software", { LANES(4), SHUFFLES, GROUP(128), SMALL, ALIGN(64), .shared = 16384,
+                         .storage_buffers = 8, .max_texels = 1 << 27, .cpu_like = true } },
 };
 
 // ---- one plan: what is wrong with it, or NULL ----------------------------------------------

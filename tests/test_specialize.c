@@ -32,7 +32,8 @@ static const tuff_caps devices[] = {
       .subgroup_shuffle = true, .subgroup_arithmetic = true, .max_group = 256,
       .max_group_size = { 256, 256, 64 }, .max_groups = { 65535, 65535, 65535 },
       .shared = 32768, .storage_buffers = 16, .max_storage_range = 1u << 27,
-      .max_texels = 65536, .storage_align = 256, .texel_align = 256, .cpu_like = true },
+      .max_texels = 65536, .storage_align = 256, .texel_align = 256, .cpu_like = true,
+      .slow_compile = true },
 };
 
 // ---- what is wrong with a module -----------------------------------------------------------

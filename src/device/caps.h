@@ -33,5 +33,6 @@ typedef struct tuff_caps {
     float timestamp_ns;          // nanoseconds of one timestamp tick; 0 without timestamps
     // Quirks, each set in choose.c with the driver and version that has it.
     uint32_t max_loop;           // iterations one invocation may make in total; 0: no limit
+    bool slow_compile;           // a large kernel takes it a minute and more, and gigabytes
 } tuff_caps;
 #endif

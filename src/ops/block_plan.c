@@ -61,12 +61,10 @@ static bool is_direct(const tuff_block_product *b, const tuff_caps *k)
     return tuff_product_direct(&b->p, k) && !tuff_call_has(b->p.call, b->p.residual);
 }
 
-// Whether kernels that take blocks by the chunk are worth it: a driver with few texels sees no
-// matrix of a MiB through them, and the one there is takes a minute to compile them.
+// The kernels that take blocks by the chunk are large ones.
 static bool takes_chunks(const tuff_block_product *b, const tuff_caps *k)
 {
-    return tuff_takes_texels(k) && k->max_texels > 1 << 16 &&
-           tuff_fits_texel(k, blocks_of(b), 16);
+    return tuff_takes_texels(k) && !k->slow_compile && tuff_fits_texel(k, blocks_of(b), 16);
 }
 
 // The blocks become an operand of the packed product.

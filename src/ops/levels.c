@@ -174,8 +174,8 @@ static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     for (int i = X; i <= ZERO; i++)
         if (!fits_texel(c, k, i)) return false;
     const bool wide = !is_ternary(c) && pc.k % 16 == 0;
-    // Small subgroups have one kernel less: SwiftShader takes seconds to compile each.
-    const uint32_t row_count = w == 4 ? 4 : pc.m >= 5 ? 8 : pc.m >= 2 ? 4 : 1;
+    // One kernel instead of three where each costs seconds.
+    const uint32_t row_count = k->slow_compile ? 4 : pc.m >= 5 ? 8 : pc.m >= 2 ? 4 : 1;
     tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_levels_texel);
     tuff_spec(d, w);
     tuff_spec(d, format_of(c));

@@ -232,7 +232,7 @@ static bool plan_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, boo
     const uint32_t w = k->subgroup;
     product f;
     describe(c, &f, conv);
-    // Not for subgroups of 4: SwiftShader takes minutes and gigabytes to compile it.
+    // Eight rows of the left operand are in eight lanes.
     if (!k->cpu_like || !k->subgroup_basic || !k->subgroup_shuffle || !(w == 8 || w == 16))
         return false;
     const bool wide = f.pc.words % 4 == 0;

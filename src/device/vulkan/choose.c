@@ -274,11 +274,15 @@ static int mesa_version(const char *info)
 static void choose_quirks(const tuff_vk_snapshot *s, tuff_vk_choice *c)
 {
     // It runs, and compiles, what specialization constants rule out: relu took 400 times as
-    // long beside 33 functions of which none was asked for. Seen in that of Chromium 156.
+    // long beside 33 functions of which none was asked for. Kernels that keep a tile in
+    // registers, unrolled for each lane, take it a minute and gigabytes of memory to compile.
+    // Both seen in that of Chromium 156.
     if (s->driver_id == DRIVER_SWIFTSHADER) {
         c->specialize = true;
+        c->caps.slow_compile = true;
         snprintf(c->quirks, sizeof c->quirks, "SwiftShader is given modules without what "
-                 "specialization constants rule out");
+                 "specialization constants rule out, and none of the largest kernels, which "
+                 "take it minutes to compile");
     }
     if (s->driver_id != DRIVER_LLVMPIPE) return;
     // Its compiler counts the iterations of all loops of an invocation together and leaves
