@@ -6,7 +6,7 @@
 //
 //   binding 0  x      f32[m][k]                                     read
 //   binding 1  w      bytes in words, or bit planes                 read
-//   binding 2  y      f32[m][n]                                     write
+//   binding 2  y      f32[m][n]             write; read where a launch goes on with a sum
 //   binding 3  scale  f32[n]; anything when there is none           read
 //   binding 4  zero   texels, bytes in words; likewise
 //   spec 0     WG     workgroup size; 128 with -DGROUP
@@ -23,7 +23,7 @@ layout(constant_id = 1) const uint FORMAT = TUFF_LEVELS_BYTES;
 layout(push_constant) uniform Push { tuff_levels_pc pc; };
 layout(binding = 0) readonly buffer X { float x[]; };
 layout(binding = 1) readonly buffer Rows { uint w[]; };
-layout(binding = 2) writeonly buffer Y { float y[]; };
+layout(binding = 2) buffer Y { float y[]; };
 layout(binding = 3) readonly buffer Scale { float scale[]; };
 layout(binding = 4) uniform usamplerBuffer zero_point;
 uint word(uint i) { return w[min(i, uint(w.length()) - 1u)]; }
@@ -85,16 +85,18 @@ void main()
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
     const uint row = quotient(i, pc.n), col = i - row * pc.n;
     if (row >= pc.m) return;
-    const uint quads = (pc.k + 3u) / 4u;
+    const uint quads = min((pc.k + 3u) / 4u, pc.begin + pc.span);
     const float zero = zero_of(col);
     float sum = 0.0;
-    for (uint q = 0u; q < quads;) {
+    for (uint q = pc.begin; q < quads;) {
         const uint end = min(quads, q + 64u);
         float few = 0.0;
         for (; q < end; q++)
             few += dot(quad_of_x(row, q), quad_levels(quad_bits(col, q), zero));
         sum += few;
     }
-    y[i] = sum * scale_of(col);
+    const float part = sum * scale_of(col);
+    if (pc.begin == 0u) y[i] = part;
+    else y[i] += part;
 }
 #endif

@@ -315,6 +315,26 @@ static void limits_are_named(void)
     }
 }
 
+// How long a sum may be is a device's limit, never the op's: here it is the number of
+// iterations that a driver's loops make.
+static void long_sums_stop_where_loops_do(void)
+{
+    static const struct { const char *op, *text; } rows[] = {
+        { "matmul_q8", "1x16777259 1x16777259" }, { "ternary_matmul", "1x16777259 1x2x524290" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++)
+        for (size_t d = 0; d < COUNT(devices); d++) {
+            tuff_case c;
+            if (!EXPECT_OK(tuff_case_parse(tuff_op_find(rows[i].op), TUFF_F32, rows[i].text,
+                                           &c)))
+                return;
+            const bool fits = !devices[d].caps.max_loop;
+            EXPECT_STATUS(tuff_select(&c.call, &devices[d].caps, &plan),
+                          fits ? TUFF_OK : TUFF_ERR_LIMIT);
+            if (!fits) EXPECT_HAS(tuff_last_error(), "iterations");
+        }
+}
+
 // There are no tensors without elements: a call with a dim of 0 anywhere is refused.
 static void no_elements_are_refused(void)
 {
@@ -368,6 +388,7 @@ int main(int argc, char **argv)
     CASE(divides_exactly);
     CASE(what_is_wrong_is_noticed);
     CASE(limits_are_named);
+    CASE(long_sums_stop_where_loops_do);
     CASE(no_elements_are_refused);
     CASE(every_variant_has_a_case);
     CASE(large_products_are_planned);

@@ -9,4 +9,6 @@ struct tuff_levels_pc {
     uint m, n, k;
     uint sign;          // of bytes: 0x80 for i8, 0 for u8
     uint scales, zeros; // none, one, or one a row of w
+    uint begin, span;   // of levels_plain: quads of the sum that a launch adds to y, or from 0
+                        // on, stores
 };

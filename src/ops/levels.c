@@ -9,8 +9,8 @@
 
 enum { X, W, SCALE, ZERO };
 enum {
-    MOST = 1 << 17, // products of one sum: one invocation may add them all
-    GROUP = 128, GROUP_COLS = 4, GROUP_ROWS = 4
+    GROUP = 128, GROUP_COLS = 4, GROUP_ROWS = 4, GROUP_LANES = 32,
+    PARTS = TUFF_PLAN_MAX / 2 // of a sum; casts take launches too
 };
 
 // ---- ternarize ---------------------------------------------------------------------------
@@ -83,8 +83,6 @@ static tuff_status infer_product(const tuff_call *c, tuff_desc out[])
     const tuff_desc *x = &c->in[X], *w = &c->in[W];
     const bool ternary = is_ternary(c);
     TUFF_REQUIRE(x->rank >= 1, SHAPE, "x has no dims, expected at least 1");
-    TUFF_REQUIRE(inner(c) <= MOST, SHAPE, "x has rows of %lld, expected at most %d",
-                 (long long)inner(c), MOST);
     if (ternary)
         TUFF_REQUIRE(w->rank == 3 && w->dim[1] == 2 && w->dim[2] == (inner(c) + 31) / 32, SHAPE,
                      "w is no [N, 2, %lld], which rows of %lld take",
@@ -166,6 +164,19 @@ static bool fits_texel(const tuff_call *c, const tuff_caps *k, int input)
     return !tuff_call_has(c, input) || tuff_fits_words(k, &c->in[input]);
 }
 
+// Steps that an invocation may make of a sum of `steps`; a part of the iterations is left to
+// the loops around them.
+static uint32_t most_steps(const tuff_caps *k, uint32_t steps)
+{
+    const uint32_t most = k->max_loop / 16 * 15;
+    return k->max_loop && steps > most ? most : steps;
+}
+
+static bool steps_fit(const tuff_caps *k, uint32_t steps)
+{
+    return most_steps(k, steps) == steps;
+}
+
 static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const uint32_t w = k->subgroup;
@@ -173,6 +184,7 @@ static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     if (!tuff_takes_texels(k)) return false;
     for (int i = X; i <= ZERO; i++)
         if (!fits_texel(c, k, i)) return false;
+    if (!steps_fit(k, tuff_ceil_div(tuff_ceil_div(pc.k, 4), w))) return false;
     const bool wide = !is_ternary(c) && pc.k % 16 == 0;
     // One kernel instead of three where each costs seconds.
     const uint32_t row_count = k->slow_compile ? 4 : pc.m >= 5 ? 8 : pc.m >= 2 ? 4 : 1;
@@ -192,35 +204,44 @@ static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
-static bool storage(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool group)
+// One launch of the kernels that read storage buffers; those after a sum's first add to y.
+static void add_storage(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int shader,
+                        uint32_t wg, uint64_t groups, const struct tuff_levels_pc *pc)
 {
-    const struct tuff_levels_pc pc = describe(c);
-    if (!fits_texel(c, k, ZERO)) return false;
-    const uint32_t wg = group ? GROUP : tuff_group_size(k);
-    tuff_dispatch *d = tuff_plan_add(p, group ? TUFF_SHADER_levels_group
-                                              : TUFF_SHADER_levels_plain);
+    tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
     tuff_spec(d, format_of(c));
     tuff_bind_in(d, X);
     tuff_bind_in(d, W);
-    tuff_bind_out(d, 0);
+    tuff_bind(d, TUFF_ROLE_OUT, 0, TUFF_BIND_STORAGE,
+              pc->begin ? TUFF_READ | TUFF_WRITE : TUFF_WRITE);
     tuff_bind_or_word(c, d, SCALE, X, TUFF_BIND_STORAGE);
     tuff_bind_or_word(c, d, ZERO, X, TUFF_BIND_TEXEL_U32);
-    tuff_grid(d, group ? (uint64_t)tuff_ceil_div(pc.n, GROUP_COLS) *
-                             tuff_ceil_div(pc.m, GROUP_ROWS)
-                       : tuff_ceil_div((uint64_t)pc.m * pc.n, wg), k);
-    TUFF_PUSH(d, pc);
-    return true;
+    tuff_grid(d, groups, k);
+    tuff_push(d, pc, sizeof *pc);
 }
 
 static bool group(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return storage(c, k, p, true);
+    const struct tuff_levels_pc pc = describe(c);
+    const uint32_t steps = tuff_ceil_div(tuff_ceil_div(pc.k, 4), GROUP_LANES);
+    if (!fits_texel(c, k, ZERO) || !steps_fit(k, steps * (GROUP_ROWS + 1))) return false;
+    add_storage(c, k, p, TUFF_SHADER_levels_group, GROUP,
+                (uint64_t)tuff_ceil_div(pc.n, GROUP_COLS) * tuff_ceil_div(pc.m, GROUP_ROWS),
+                &pc);
+    return true;
 }
 
 static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return storage(c, k, p, false);
+    struct tuff_levels_pc pc = describe(c);
+    const uint32_t quads = tuff_ceil_div(pc.k, 4), wg = tuff_group_size(k);
+    pc.span = most_steps(k, quads);
+    if (!fits_texel(c, k, ZERO) || tuff_ceil_div(quads, pc.span) > PARTS) return false;
+    for (; pc.begin < quads; pc.begin += pc.span)
+        add_storage(c, k, p, TUFF_SHADER_levels_plain, wg,
+                    tuff_ceil_div((uint64_t)pc.m * pc.n, wg), &pc);
+    return true;
 }
 
 // ---- records -----------------------------------------------------------------------------
@@ -270,7 +291,7 @@ const tuff_op tuff_op_ternary_matmul = {
             { .name = "scale", .dtypes = TUFF_F32, .optional = true } },
     PRODUCT, .prepare = prepare_codes,
     .cases = TUFF_CASES("1x1 1x2x1", "3x33 5x2x2 5", "65 33x2x3 33", "2x3x128 35x2x4 1",
-                        "9x219 67x2x7 67", "2x70001 3x2x2188 3")
+                        "9x219 67x2x7 67", "2x70001 3x2x2188 3", "1x262147 2x2x8193 2")
 };
 
 const tuff_op tuff_op_matmul_q8 = {
@@ -284,7 +305,7 @@ const tuff_op tuff_op_matmul_q8 = {
             { .name = "zero_point", .dtypes = TUFF_BYTES, .optional = true } },
     PRODUCT,
     .cases = TUFF_CASES("1x1 1x1", "3x33 5x33 5 5", "65 33x65 33", "2x3x128 35x128 1 1",
-                        "9x219 67x219 67 67", "2x70001 3x70001 3")
+                        "9x219 67x219 67 67", "2x70001 3x70001 3", "1x262147 2x262147 2")
 };
 
 // ---- public functions --------------------------------------------------------------------

@@ -46,10 +46,13 @@ static tuff_status none_fits(const tuff_call *c, const tuff_caps *k, const char 
                          "%u and %u bytes of shared memory", c->op->name, x,
                          k->storage_buffers, (unsigned long long)k->max_texels, k->max_group,
                          k->shared);
-    // The last variant runs on every device: what stops it is the size of its scratch memory.
+    // The last variant runs on every device: what stops it is the size of its scratch memory,
+    // or the length of its sums.
     return tuff_fail(TUFF_ERR_LIMIT, "%s: what its kernels keep beside %s takes more than the "
-                     "%llu bytes that this device binds at once (maxStorageBufferRange)",
-                     c->op->name, x, (unsigned long long)k->max_storage_range);
+                     "%llu bytes that this device binds at once (maxStorageBufferRange)%s",
+                     c->op->name, x, (unsigned long long)k->max_storage_range,
+                     k->max_loop ? ", or its sums take more iterations than this driver's "
+                                   "loops make" : "");
 }
 
 // The first variant that plans the call, among all, those named `only`, or (`passed`) those

@@ -188,13 +188,12 @@ TUFF_API TUFF_CHECK tuff_status tuff_ternarize(tuff_stream *s, const tuff_tensor
                                                const tuff_tensor *threshold, tuff_tensor *y,
                                                tuff_tensor *scale);
 // y [..., N] = (x w^T) scale, x [..., K], w u32 [N, 2, words] of ternarize; scale [N], one, or
-// NULL (1). K is at most 131,072.
+// NULL (1).
 TUFF_API TUFF_CHECK tuff_status tuff_ternary_matmul(tuff_stream *s, const tuff_tensor *x,
                                                     const tuff_tensor *w,
                                                     const tuff_tensor *scale, tuff_tensor *y);
 // y [..., N] = (x (w - zero_point)^T) scale, x [..., K], w i8 or u8 [N, K]: weights of 8 bits
-// under activations of f32. scale and zero_point (w's type) [N], one, or NULL (1, 0). K is at
-// most 131,072.
+// under activations of f32. scale and zero_point (w's type) [N], one, or NULL (1, 0).
 TUFF_API TUFF_CHECK tuff_status tuff_matmul_q8(tuff_stream *s, const tuff_tensor *x,
                                                const tuff_tensor *w, const tuff_tensor *scale,
                                                const tuff_tensor *zero_point, tuff_tensor *y);
