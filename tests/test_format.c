@@ -273,6 +273,29 @@ static void npy_refuses(void)
     EXPECT_STATUS(tuff_npy_read(temp_path("none.npy"), &a), TUFF_ERR_IO);
 }
 
+// A file without elements is told from one that is wrong, and from one with elements.
+static void npy_tells_empty_ones(void)
+{
+    static const struct {
+        const char *shape;
+        size_t bytes; // of elements
+        bool empty;
+    } rows[] = {
+        { "(0,)", 0, true }, { "(3, 0, 2)", 0, true }, { "(2,)", 8, false },
+        { "(0,)", 8, false }, { "()", 4, false }, { "(0", 0, false },
+    };
+    const char *path = temp_path("empty.npy");
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        char header[100];
+        snprintf(header, sizeof header, "{'descr': '<f4', 'fortran_order': False, 'shape': %s}",
+                 rows[i].shape);
+        const struct file f = npy(1, header, "\0\0\0\0\0\0\0\0", rows[i].bytes);
+        EXPECT_OK(tuff_file_write(path, f.bytes, f.size));
+        if (tuff_npy_is_empty(path) != rows[i].empty) FAIL("row %zu", i);
+    }
+    EXPECT(!tuff_npy_is_empty(temp_path("none.npy")));
+}
+
 // ---- safetensors ----------------------------------------------------------------------------
 
 static struct file st(const char *header, size_t data)
@@ -610,6 +633,7 @@ int main(int argc, char **argv)
     CASE(npy_fortran);
     CASE(npy_round_trip);
     CASE(npy_refuses);
+    CASE(npy_tells_empty_ones);
     CASE(safetensors_round_trip);
     CASE(safetensors_foreign);
     CASE(safetensors_refuses);

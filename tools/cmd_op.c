@@ -176,19 +176,6 @@ static tuff_status choose_point(job *j, const tuff_array *x)
     return TUFF_OK;
 }
 
-// ONNX's nodes have inputs of no elements in the place of those that they leave out (Resize's
-// roi); NumPy writes such a shape so.
-static bool is_empty(const char *path)
-{
-    char head[256] = "";
-    FILE *file = fopen(path, "rb");
-    const size_t n = file ? fread(head, 1, sizeof head - 1, file) : 0;
-    if (file) fclose(file);
-    for (size_t i = 0; i + 4 <= n && memcmp(head, "\x93NUMPY", 6) == 0; i++)
-        if (memcmp(head + i, "(0,)", 4) == 0) return true;
-    return false;
-}
-
 // Reads input i of the op from its file; says what is wrong. Of ONNX's operators all inputs are
 // described alike.
 static int read_input(const cli_command *self, tuff_stream *s, job *j, const tuff_op_info *op,
@@ -247,9 +234,11 @@ static int run(const cli_command *self, job *j, const tuff_op_info *op, tuff_dev
     tuff_stream *s = NULL;
     tuff_tensor *in[CLI_ITEMS] = { 0 }, *out[OUTPUTS] = { 0 };
     int status = tuff_stream_create(device, &s) == TUFF_OK ? EXIT_OK : cli_error(self);
+    // ONNX's nodes have inputs of no elements in the place of those that they leave out
+    // (Resize's roi).
     for (int i = 0; i < j->inputs.count && status == EXIT_OK; i++)
         if (strcmp(j->inputs.item[i], "-") != 0 &&
-            !(j->onnx && is_empty(j->inputs.item[i])))
+            !(j->onnx && tuff_npy_is_empty(j->inputs.item[i])))
             status = read_input(self, s, j, op, i, &in[i]);
     if (status == EXIT_OK && apply(j, s, (const tuff_tensor *const *)in, out) != TUFF_OK)
         status = cli_error(self);

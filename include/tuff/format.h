@@ -34,6 +34,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_array_convert(const tuff_array *from, tuff_
 // order; f8 becomes f32. A structured type, a big-endian one and an array without elements
 // are refused.
 TUFF_API TUFF_CHECK tuff_status tuff_npy_read(const char *path, tuff_array *a);
+// Whether the file is an array without elements, which NumPy writes for a shape like (0,): so
+// an input that is left out may be given. False where it cannot be read.
+TUFF_API bool tuff_npy_is_empty(const char *path);
 // Writes version 1.0 in C order. Fails: TUFF_ERR_DTYPE (bf16 has no name in NumPy).
 TUFF_API TUFF_CHECK tuff_status tuff_npy_write(const char *path, const tuff_array *a);
 

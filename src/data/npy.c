@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { HEADER_MOST = 1 << 17 }; // bytes of a file without elements
+
 static const struct kind {
     const char *descr;
     tuff_dtype dtype;
@@ -26,7 +28,7 @@ static const struct kind {
 // What the header says.
 struct header {
     const struct kind *kind;
-    bool fortran, has_order, has_shape;
+    bool fortran, has_order, has_shape, empty;
     int rank;
     int64_t dim[TUFF_MAX_DIMS];
 };
@@ -102,7 +104,7 @@ static tuff_status read_shape(struct cursor *c, struct header *h)
                      TUFF_MAX_DIMS);
         TUFF_REQUIRE(take_number(c, &h->dim[h->rank]), FORMAT,
                      "dim %d of 'shape' is no whole number", h->rank);
-        TUFF_REQUIRE(h->dim[h->rank] > 0, FORMAT, "the array has no elements");
+        h->empty |= h->dim[h->rank] == 0;
         h->rank++;
         if (take(c, ",")) continue;
         TUFF_REQUIRE(take(c, ")"), FORMAT, "'shape' is not closed");
@@ -211,14 +213,21 @@ exit:
     return status;
 }
 
-tuff_status tuff_npy_parse(const void *bytes, size_t size, tuff_array *a)
+static tuff_status parse_header(const void *bytes, size_t size, struct header *h,
+                                size_t *offset)
 {
     struct cursor text = { 0 };
+    TUFF_TRY(find_header(bytes, size, &text, offset));
+    return read_header(text, h);
+}
+
+tuff_status tuff_npy_parse(const void *bytes, size_t size, tuff_array *a)
+{
     struct header h;
     size_t offset = 0, need;
     *a = (tuff_array){ 0 };
-    TUFF_TRY(find_header(bytes, size, &text, &offset));
-    TUFF_TRY(read_header(text, &h));
+    TUFF_TRY(parse_header(bytes, size, &h, &offset));
+    TUFF_REQUIRE(!h.empty, FORMAT, "the array has no elements");
     TUFF_REQUIRE(tuff_dims_bytes(h.dim, h.rank, h.kind->size, &need), FORMAT,
                  "the size of its shape overflows");
     TUFF_REQUIRE(need == size - offset, FORMAT,
@@ -237,6 +246,17 @@ tuff_status tuff_npy_read(const char *path, tuff_array *a)
     if (status != TUFF_OK) tuff_fail_prefix(path);
     tuff_free(bytes);
     return status;
+}
+
+bool tuff_npy_is_empty(const char *path)
+{
+    void *bytes;
+    size_t size, offset = 0;
+    struct header h = { .empty = false };
+    if (tuff_file_read(path, HEADER_MOST, &bytes, &size) != TUFF_OK) return false;
+    const bool whole = parse_header(bytes, size, &h, &offset) == TUFF_OK && offset == size;
+    tuff_free(bytes);
+    return whole && h.empty;
 }
 
 tuff_status tuff_npy_write(const char *path, const tuff_array *a)
