@@ -165,6 +165,25 @@ static void the_point_is_chosen(void)
     EXPECT_HAS(tuff_last_error(), "expected 8, 16 or 32");
 }
 
+static void the_point_is_chosen_for_a_tensor(void)
+{
+    const float x[] = { 0.3f, -3, 1 };
+    const uint16_t half[] = { 0x3c00, 0xc200, 0x3800 }; // 1, -3, 0.5
+    tuff_tensor *wide = tensor(TUFF_SHAPE(TUFF_F32, 3), x);
+    tuff_tensor *narrow = tensor(TUFF_SHAPE(TUFF_F16, 3), half);
+    tuff_tensor *whole = tensor(TUFF_SHAPE(TUFF_I32, 3), x);
+    int point = 999;
+    EXPECT_OK(tuff_fixed_choose_for(stream, wide, 16, &point));
+    EXPECT_EQ(point, 13); // 3 2^13 = 24,576
+    EXPECT_OK(tuff_fixed_choose_for(stream, narrow, 0, &point));
+    EXPECT_EQ(point, 5); // 3 2^5 = 96
+    EXPECT_STATUS(tuff_fixed_choose_for(stream, wide, 12, &point), TUFF_ERR_ARG);
+    EXPECT_STATUS(tuff_fixed_choose_for(stream, NULL, 8, &point), TUFF_ERR_ARG);
+    EXPECT_STATUS(tuff_fixed_choose_for(stream, whole, 8, &point), TUFF_ERR_DTYPE);
+    EXPECT_HAS(tuff_last_error(), "x is i32");
+    DESTROY(&wide, &narrow, &whole);
+}
+
 static void fixed_point_saturates(void)
 {
     const float x[] = { 0.75f, -0.2f, 2.5f, -3, 0.0078125f };
@@ -363,6 +382,7 @@ int main(int argc, char **argv)
     CASE(scaling_is_exact);
     CASE(zero_points_pad);
     CASE(the_point_is_chosen);
+    CASE(the_point_is_chosen_for_a_tensor);
     CASE(fixed_point_saturates);
     CASE(stochastic_rounding_is_unbiased);
     CASE(gradients_go_straight_through);

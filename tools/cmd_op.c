@@ -156,18 +156,14 @@ static void add_attribute(job *j, const char *text)
 
 // Where quantize_fixed is not told a point it gets the one with most digits of those with which
 // nothing in x overflows. What is wrong with `bits` the op says.
-static tuff_status choose_point(job *j, const tuff_array *x)
+static tuff_status choose_point(job *j, tuff_stream *s, const tuff_tensor *x)
 {
     static char text[40];
     const char *bits = attribute(j, "bits");
-    const int n = bits ? atoi(bits) : 8;
+    const int n = bits ? atoi(bits) : 0;
     if (strcmp(j->op, "quantize_fixed") != 0 || attribute(j, "point")) return TUFF_OK;
-    if (n != 8 && n != 16 && n != 32) return TUFF_OK;
-    tuff_array wide = { 0 };
-    tuff_status status = tuff_array_convert(x, TUFF_F32, &wide);
-    if (status == TUFF_OK)
-        status = tuff_fixed_choose(wide.data, (size_t)tuff_desc_count(&x->desc), n, &j->point);
-    tuff_array_clear(&wide);
+    if (bits && n != 8 && n != 16 && n != 32) return TUFF_OK;
+    const tuff_status status = tuff_fixed_choose_for(s, x, n, &j->point);
     if (status != TUFF_OK) return status;
     j->chosen = true;
     snprintf(text, sizeof text, "point=%d", j->point);
@@ -191,9 +187,9 @@ static int read_input(const cli_command *self, tuff_stream *s, job *j, const tuf
                                   &array) != TUFF_OK) {
         status = cli_wrong(self, "%s: %s, %s: %s", op->name, op->input[i], path,
                            tuff_last_error());
-    } else if ((array.desc.dtype & op->input_dtypes[i] && choose_point(j, &array) != TUFF_OK) ||
-               tuff_tensor_create(tuff_stream_device(s), array.desc, t) != TUFF_OK ||
-               tuff_tensor_write(s, *t, array.data, tuff_desc_bytes(&array.desc)) != TUFF_OK) {
+    } else if (tuff_tensor_create(tuff_stream_device(s), array.desc, t) != TUFF_OK ||
+               tuff_tensor_write(s, *t, array.data, tuff_desc_bytes(&array.desc)) != TUFF_OK ||
+               (array.desc.dtype & op->input_dtypes[i] && choose_point(j, s, *t) != TUFF_OK)) {
         status = cli_error(self);
     }
     tuff_array_clear(&file);

@@ -1,6 +1,8 @@
 // Fixed point: quantize_fixed, dequantize_fixed, and the choice of the point. The shaders are
 // shaders/quantize.comp and shaders/dequantize.comp.
 #include "abi/cast.h"
+#include "base/alloc.h"
+#include "base/convert.h"
 #include "ops/divide.h"
 #include "ops/quantize.h"
 #include <math.h>
@@ -172,6 +174,26 @@ tuff_status tuff_fixed_choose(const float *w, size_t n, int bits, int *point)
                  most, bits);
     *point = p;
     return TUFF_OK;
+}
+
+tuff_status tuff_fixed_choose_for(tuff_stream *s, const tuff_tensor *x, int bits, int *point)
+{
+    tuff_status status = TUFF_OK;
+    TUFF_REQUIRE(s && x && point, ARG, "fixed_choose_for: s, x or point is NULL");
+    const tuff_desc *d = tuff_tensor_desc(x);
+    TUFF_REQUIRE(d->dtype & TUFF_FLOATS, DTYPE, "fixed_choose_for: x is %s, expected f32, f16 "
+                 "or bf16", tuff_dtype_name(d->dtype));
+    const size_t n = (size_t)tuff_desc_count(d);
+    float *wide = NULL;
+    void *given = tuff_alloc(n, tuff_dtype_size(d->dtype));
+    if (!given || !(wide = tuff_alloc(n, sizeof *wide))) TUFF_GO(TUFF_ERR_MEMORY);
+    TUFF_GO(tuff_tensor_read(s, x, given, tuff_desc_bytes(d)));
+    tuff_convert(d->dtype, given, TUFF_F32, wide, false, 0, n);
+    TUFF_GO(tuff_fixed_choose(wide, n, bits ? bits : 8, point));
+exit:
+    tuff_free(wide);
+    tuff_free(given);
+    return status;
 }
 
 tuff_status tuff_fixed_saturated(const float *w, size_t n, int bits, int point,

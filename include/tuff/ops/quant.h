@@ -99,6 +99,11 @@ TUFF_API TUFF_CHECK tuff_status tuff_dequantize_fixed(tuff_stream *s, const tuff
 // Fails: TUFF_ERR_ARG (bits; numbers so large that p would be below -126).
 TUFF_API TUFF_CHECK tuff_status tuff_fixed_choose(const float *w, size_t n, int bits,
                                                   int *point);
+// The same for all numbers of a tensor of floats, which are read back: the point to give to
+// tuff_quantize_fixed, or to tuff_op_apply as "point=..". bits 0 = 8.
+// Fails: as above, TUFF_ERR_DTYPE, TUFF_ERR_MEMORY, TUFF_ERR_LOST.
+TUFF_API TUFF_CHECK tuff_status tuff_fixed_choose_for(tuff_stream *s, const tuff_tensor *x,
+                                                      int bits, int *point);
 // How many of n numbers quantize_fixed saturates with a given p. On the host.
 // Fails: TUFF_ERR_ARG (bits, p).
 TUFF_API TUFF_CHECK tuff_status tuff_fixed_saturated(const float *w, size_t n, int bits,
