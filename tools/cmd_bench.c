@@ -21,21 +21,30 @@ static int add_case(const cli_command *self, case_list *list, const char *text)
     return EXIT_OK;
 }
 
+// "conv, lenet5, ..": the list has the cases suite by suite.
+static void suite_names(char *text, size_t size)
+{
+    text[0] = '\0';
+    for (int i = 0; i < SUITES; i++) {
+        const size_t used = strlen(text);
+        if (i && strcmp(suites[i].suite, suites[i - 1].suite) == 0) continue;
+        snprintf(text + used, size - used, "%s%s", i ? ", " : "", suites[i].suite);
+    }
+}
+
 static int add_suite(const cli_command *self, case_list *list, const char *suite)
 {
-    char known[256] = "all";
+    char known[256];
     bool found = false;
     for (int i = 0; i < SUITES; i++) {
-        const bool new = i == 0 || strcmp(suites[i].suite, suites[i - 1].suite) != 0;
-        const size_t used = strlen(known);
-        if (new) snprintf(known + used, sizeof known - used, ", %s", suites[i].suite);
         if (strcmp(suite, "all") != 0 && strcmp(suite, suites[i].suite) != 0) continue;
         found = true;
         const int status = add_case(self, list, suites[i].text);
         if (status != EXIT_OK) return status;
     }
     if (found) return EXIT_OK;
-    return cli_wrong(self, "there is no suite '%s', expected one of %s", suite, known);
+    suite_names(known, sizeof known);
+    return cli_wrong(self, "there is no suite '%s', expected all or one of %s", suite, known);
 }
 
 static int measure(const cli_command *self, tuff_device *device, const case_list *list,
@@ -73,9 +82,11 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
     static case_list list;
     const char *suite = NULL, *html = NULL;
     int64_t runs = 15;
+    char known[256], about[320];
+    suite_names(known, sizeof known);
+    snprintf(about, sizeof about, "cases that come with tuff:\n%s, or all", known);
     const cli_option options[] = {
-        { "suite", CLI_TEXT, &suite, "NAME",
-          "cases that come with tuff: matmul, conv, quant, memory, lenet5,\nsparse, or all" },
+        { "suite", CLI_TEXT, &suite, "NAME", about },
         { "html", CLI_TEXT, &html, "FILE", "write the report as a page, with a drawing" },
         { "runs", CLI_INT, &runs, "N", "of which the median counts, 3 to 9999; 15" },
         { NULL, CLI_FLAG, NULL, NULL, NULL },
