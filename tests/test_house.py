@@ -115,6 +115,17 @@ def wrong_exports(listing):
     return wrong if names else ["libtuff.so exports nothing"]
 
 
+def uncalled(listing, files):
+    """Exported functions that no test, example or tool names; `listing` as above."""
+    called = set()
+    for path, text in files.items():
+        if path.startswith(("tests/", "tools/", "examples/", "bench/")):
+            called.update(re.findall(r"\btuff_\w+", re.sub(r"//.*|/\*.*?\*/", "", text)))
+    names = {line.split()[-1].split("@")[0] for line in listing.split("\n")
+             if line.split()[1:2] == ["T"]}
+    return [f"no test, example or tool calls {name}" for name in sorted(names - called)]
+
+
 def linked_vulkan(listing):
     """`listing` is what `readelf -d` prints."""
     return [f"libtuff.so is linked to {name}, expected it opened at run time"
@@ -133,8 +144,10 @@ def self_checks():
     long = too_long({"a.c": "\n" * 801, "b.c": "x" * 97 + "\n", "c.c": "x\n" * 800})
     exports = wrong_exports("0000 T tuff_a\n0000 T volkInitialize\n")
     linked = linked_vulkan(" 0x1 (NEEDED) Shared library: [libvulkan.so.1]\n")
-    counts = [len(found) for found in (up, down, tools, room, vulkan, long, exports, linked)]
-    return [] if counts == [1, 0, 1, 1, 1, 2, 1, 1] else [f"found {counts}"]
+    quiet = uncalled("0 T tuff_a\n0 T tuff_b\n", {"tests/x.c": "tuff_a(); // not tuff_b"})
+    counts = [len(found)
+              for found in (up, down, tools, room, vulkan, long, exports, linked, quiet)]
+    return [] if counts == [1, 0, 1, 1, 1, 2, 1, 1, 1] else [f"found {counts}"]
 
 
 def main():
@@ -150,6 +163,8 @@ def main():
         ("every shader is listed", lambda: unlisted_shaders(files)),
         ("every exported symbol begins with tuff_",
          lambda: wrong_exports(tool("nm", "-D", "--defined-only", library))),
+        ("every exported function is called by a test, an example or a tool",
+         lambda: uncalled(tool("nm", "-D", "--defined-only", library), files)),
         ("libvulkan is not linked", lambda: linked_vulkan(tool("readelf", "-d", library))),
     ]
     failed = 0
