@@ -5,12 +5,27 @@
 #include <string.h>
 
 enum {
-    OP_NAME = 5, OP_MEMBER_NAME = 6, OP_TYPE_BOOL = 20, OP_TYPE_INT = 21,
+    OP_NOP = 0, OP_UNDEF = 1, OP_NAME = 5, OP_MEMBER_NAME = 6, OP_LINE = 8, OP_NO_LINE = 317,
+    OP_TYPE_BOOL = 20, OP_TYPE_INT = 21, OP_DECORATE = 71,
     OP_CONSTANT_TRUE = 41, OP_CONSTANT_FALSE = 42, OP_CONSTANT = 43, OP_CONSTANT_COMPOSITE = 44,
     OP_SPEC_TRUE = 48, OP_SPEC_FALSE = 49, OP_SPEC_CONSTANT = 50, OP_SPEC_COMPOSITE = 51,
-    OP_SPEC_OP = 52, OP_FUNCTION = 54, OP_FUNCTION_END = 56, OP_DECORATE = 71, OP_UNDEF = 1,
-    OP_PHI = 245, OP_LOOP_MERGE = 246, OP_SELECTION_MERGE = 247, OP_LABEL = 248,
-    OP_BRANCH = 249, OP_BRANCH_CONDITIONAL = 250, OP_SWITCH = 251, OP_UNREACHABLE = 255,
+    OP_SPEC_OP = 52,
+    // Control flow; all from OP_LOOP_MERGE to OP_LIFETIME_STOP have no result but labels.
+    OP_FUNCTION = 54, OP_FUNCTION_PARAMETER = 55, OP_FUNCTION_END = 56, OP_PHI = 245,
+    OP_LOOP_MERGE = 246, OP_SELECTION_MERGE = 247, OP_LABEL = 248, OP_BRANCH = 249,
+    OP_BRANCH_CONDITIONAL = 250, OP_SWITCH = 251, OP_UNREACHABLE = 255, OP_LIFETIME_STOP = 257,
+    // Memory and barriers, without a result.
+    OP_STORE = 62, OP_COPY_MEMORY = 63, OP_IMAGE_WRITE = 99, OP_CONTROL_BARRIER = 224,
+    OP_MEMORY_BARRIER = 225, OP_ATOMIC_STORE = 228, OP_COOPMAT_STORE = 4458,
+    OP_COOPMAT_STORE_NV = 5360,
+    // Operations on values.
+    OP_COPY = 83, OP_BITCAST = 124, OP_ADD = 128, OP_SUB = 130, OP_MUL = 132, OP_UDIV = 134,
+    OP_UMOD = 137, OP_LOGICAL_EQUAL = 164, OP_LOGICAL_NOT_EQUAL = 165, OP_LOGICAL_OR = 166,
+    OP_LOGICAL_AND = 167, OP_LOGICAL_NOT = 168, OP_SELECT = 169, OP_EQUAL = 170,
+    OP_NOT_EQUAL = 171, OP_UGREATER = 172, OP_SGREATER = 173, OP_UGREATER_EQUAL = 174,
+    OP_SGREATER_EQUAL = 175, OP_ULESS = 176, OP_SLESS = 177, OP_ULESS_EQUAL = 178,
+    OP_SLESS_EQUAL = 179, OP_SHIFT_RIGHT = 194, OP_SHIFT_LEFT = 196, OP_OR = 197, OP_XOR = 198,
+    OP_AND = 199, OP_NOT = 200,
     SPEC_ID = 1, // the decoration
     HEADER = 5   // words before the first instruction
 };
@@ -60,35 +75,40 @@ static bool get(const pruner *p, uint32_t id, uint32_t *v)
 static bool compute(uint32_t op, uint32_t a, uint32_t b, uint32_t *v)
 {
     switch (op) {
-    case 128: *v = a + b; return true;
-    case 130: *v = a - b; return true;
-    case 132: *v = a * b; return true;
-    case 134: *v = b ? a / b : 0; return b != 0;
-    case 137: *v = b ? a % b : 0; return b != 0;
-    case 194: *v = b < 32 ? a >> b : 0; return b < 32;
-    case 196: *v = b < 32 ? a << b : 0; return b < 32;
-    case 166: case 197: *v = a | b; return true;
-    case 165: case 198: *v = a ^ b; return true;
-    case 167: case 199: *v = a & b; return true;
-    case 164: case 170: *v = a == b; return true;
-    case 171: *v = a != b; return true;
-    case 172: *v = a > b; return true;
-    case 173: *v = (int32_t)a > (int32_t)b; return true;
-    case 174: *v = a >= b; return true;
-    case 175: *v = (int32_t)a >= (int32_t)b; return true;
-    case 176: *v = a < b; return true;
-    case 177: *v = (int32_t)a < (int32_t)b; return true;
-    case 178: *v = a <= b; return true;
-    case 179: *v = (int32_t)a <= (int32_t)b; return true;
+    case OP_ADD: *v = a + b; return true;
+    case OP_SUB: *v = a - b; return true;
+    case OP_MUL: *v = a * b; return true;
+    case OP_UDIV: *v = b ? a / b : 0; return b != 0;
+    case OP_UMOD: *v = b ? a % b : 0; return b != 0;
+    case OP_SHIFT_RIGHT: *v = b < 32 ? a >> b : 0; return b < 32;
+    case OP_SHIFT_LEFT: *v = b < 32 ? a << b : 0; return b < 32;
+    case OP_LOGICAL_OR: case OP_OR: *v = a | b; return true;
+    case OP_LOGICAL_NOT_EQUAL: case OP_XOR: *v = a ^ b; return true;
+    case OP_LOGICAL_AND: case OP_AND: *v = a & b; return true;
+    case OP_LOGICAL_EQUAL: case OP_EQUAL: *v = a == b; return true;
+    case OP_NOT_EQUAL: *v = a != b; return true;
+    case OP_UGREATER: *v = a > b; return true;
+    case OP_SGREATER: *v = (int32_t)a > (int32_t)b; return true;
+    case OP_UGREATER_EQUAL: *v = a >= b; return true;
+    case OP_SGREATER_EQUAL: *v = (int32_t)a >= (int32_t)b; return true;
+    case OP_ULESS: *v = a < b; return true;
+    case OP_SLESS: *v = (int32_t)a < (int32_t)b; return true;
+    case OP_ULESS_EQUAL: *v = a <= b; return true;
+    case OP_SLESS_EQUAL: *v = (int32_t)a <= (int32_t)b; return true;
     default: return false;
     }
+}
+
+// Those that take their first operand as it is, or turned over.
+static bool takes_one(uint32_t op)
+{
+    return op == OP_COPY || op == OP_BITCAST || op == OP_LOGICAL_NOT || op == OP_NOT;
 }
 
 static bool folds(uint32_t op)
 {
     uint32_t v;
-    if (op == 83 || op == 124 || op == 168 || op == 169 || op == 200) return true;
-    return compute(op, 1, 1, &v);
+    return takes_one(op) || op == OP_SELECT || compute(op, 1, 1, &v);
 }
 
 // The value of an operation with `n` operands, which are ids.
@@ -98,14 +118,14 @@ static bool evaluate(const pruner *p, uint32_t op, const uint32_t *operand, uint
     uint32_t a = 0, b = 0;
     if (!folds(op)) return false;
     const bool has_a = n > 0 && get(p, operand[0], &a), has_b = n > 1 && get(p, operand[1], &b);
-    if (op == 168) *v = !a;
-    if (op == 200) *v = ~a;
-    if (op == 83 || op == 124) *v = a;
-    if (op == 168 || op == 200 || op == 83 || op == 124) return has_a;
-    if (op == 169) return has_a && n == 3 && get(p, operand[a ? 1 : 2], v);
+    if (takes_one(op)) {
+        *v = op == OP_LOGICAL_NOT ? !a : op == OP_NOT ? ~a : a;
+        return has_a;
+    }
+    if (op == OP_SELECT) return has_a && n == 3 && get(p, operand[a ? 1 : 2], v);
     // One operand may decide: false and x, true or x.
-    if (op == 167 && ((has_a && !a) || (has_b && !b))) return *v = 0, true;
-    if (op == 166 && ((has_a && a) || (has_b && b))) return *v = 1, true;
+    if (op == OP_LOGICAL_AND && ((has_a && !a) || (has_b && !b))) return *v = 0, true;
+    if (op == OP_LOGICAL_OR && ((has_a && a) || (has_b && b))) return *v = 1, true;
     return has_a && has_b && compute(op, a, b, v);
 }
 
@@ -167,9 +187,12 @@ static uint32_t result_of(const pruner *p, uint32_t at)
     const uint32_t op = op_at(p, at), n = length_at(p, at);
     if (op == OP_LABEL) return p->code[at + 1];
     // Without one: stores, barriers, copies, branches, merges, lines.
-    const bool none = op == 62 || op == 63 || op == 8 || op == 317 || op == 99 || op == 224 ||
-                      op == 225 || op == 228 || (op >= 246 && op <= 257) || op == 56 ||
-                      op == 0 || op == 4458 || op == 5360;
+    const bool none = op == OP_STORE || op == OP_COPY_MEMORY || op == OP_LINE ||
+                      op == OP_NO_LINE || op == OP_IMAGE_WRITE || op == OP_CONTROL_BARRIER ||
+                      op == OP_MEMORY_BARRIER || op == OP_ATOMIC_STORE ||
+                      (op >= OP_LOOP_MERGE && op <= OP_LIFETIME_STOP) ||
+                      op == OP_FUNCTION_END || op == OP_NOP || op == OP_COOPMAT_STORE ||
+                      op == OP_COOPMAT_STORE_NV;
     return none || n < 3 ? 0 : p->code[at + 2];
 }
 
@@ -195,7 +218,8 @@ static tuff_status read_blocks(pruner *p, uint32_t at)
             TUFF_TRY(add_block(p, at));
             continue;
         }
-        if (!p->blocks || op == OP_FUNCTION || op == OP_FUNCTION_END || op == 55) continue;
+        if (!p->blocks || op == OP_FUNCTION || op == OP_FUNCTION_END ||
+            op == OP_FUNCTION_PARAMETER) continue;
         block *b = &p->block[p->blocks - 1];
         const uint32_t id = result_of(p, at);
         if (id) p->fact[id].block = p->blocks - 1;
