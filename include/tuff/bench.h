@@ -39,12 +39,13 @@ typedef struct tuff_bench_params {
 
 typedef struct tuff_bench_result {
     char text[TUFF_BENCH_TEXT]; // as tuff_bench_name writes it
-    const char *variant;        // of the kernel; "ref" on the CPU path
+    const char *variant;        // the kernel's; on the CPU path its own kernel's, or "ref"
     int runs;
     double min, median, max;    // seconds of a call
     double flops, bytes;        // of a call: operations, and every tensor read or written once
     double peak;                // operations a second, of the arithmetic that counts for it
-    double of_roof;             // 0 to 1: the time that the roof allows, of the median
+    double of_roof;             // the time that the roof allows, of the median: 1 reaches it,
+                                // and what a cache holds may pass it
 } tuff_bench_result;
 // Runs a case again and again. What is in a cache is not read from memory: a small case, and
 // one that only reads, may come out above the roof of a copy.

@@ -117,7 +117,7 @@ typedef struct tuff_lrn_params {
     int size;    // channels in a window; 0 means 5
     float alpha; // 0 = 1e-4
     float beta;  // 0 = 0.75
-    float bias;  // 0 = 1
+    float bias;  // 0 = 1, TUFF_ZERO as little as 2^-126; alpha takes TUFF_ZERO as it is
 } tuff_lrn_params;
 // y = x / (bias + alpha / size (sum of x^2 over the window))^beta; the window of channel c goes
 // from c - floor((size - 1) / 2) to c + ceil((size - 1) / 2) (ONNX LRN; Krizhevsky et al.,
