@@ -57,24 +57,29 @@ double tuff_sparse_curve_even(const tuff_sparse_curve *c)
 // The model: time in a form over that of dense depends on the density and on whether b is a few
 // vectors, which dense products read their matrix once for (matvec.c), or wide, and then on the
 // layout; at densities between those of the table it is interpolated. The numbers are those of
-// bench/results/2026-11-25-sparse.md: the CPU path, where neither matters, and lavapipe, whose
-// break-evens are the lowest of the software drivers (SwiftShader's are at 0.25 to 0.7). No GPU
-// has been measured. There a vector is as slow as its bytes are many, 8 a number in CSR and 4
-// in N:M and dense, twice that for reading where an index says (blocks, which have no kernel of
-// their own there, are taken to be as slow as CSR); wide products in registers (gemm.h) are
-// taken to run at 20 times the rate of an invocation an output.
+// bench/results/2026-11-25-sparse.md: the CPU path, where one vector has no fast kernel and wide
+// products do, and lavapipe, whose break-evens are the lowest of the software drivers
+// (SwiftShader's are at 0.27 to 0.7). No GPU has been measured. There a vector is as slow as its
+// bytes are many, 8 a number in CSR and 4 in N:M and dense, twice that for reading where an
+// index says (blocks, which have no kernel of their own there, are taken to be as slow as CSR);
+// wide products in registers (gemm.h) are taken to run at 20 times the rate of an invocation an
+// output.
 
 enum { CPU_PATH, SOFTWARE, GPU, KINDS };
 enum { VECTOR, WIDE, WIDE_LINEAR, WIDTHS };
 
 #define CURVE(a, b, c) { .count = 3, .density = { 0.02, 0.1, 0.5 }, .ratio = { a, b, c } }
+#define THIN(a, b, c)  { .count = 3, .density = { 0.005, 0.1, 0.5 }, .ratio = { a, b, c } }
 #define CURVES(csr, bsr, nm)                                                    \
     { { [TUFF_SPARSE_CSR] = csr, [TUFF_SPARSE_BSR] = bsr, [TUFF_SPARSE_NM] = nm } }
-#define ON_CPU_PATH CURVES(CURVE(0.45, 2.4, 10.5), CURVE(0.13, 0.88, 4.0), CURVE(0.6, 3.0, 14))
 #define ON_GPU_WIDE CURVES(CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10))
 
 static const tuff_sparse_curves assumed[KINDS][WIDTHS] = {
-    [CPU_PATH] = { ON_CPU_PATH, ON_CPU_PATH, ON_CPU_PATH },
+    [CPU_PATH] = {
+        [VECTOR] = CURVES(THIN(0.12, 1.9, 9.3), THIN(0.05, 0.68, 3.4), THIN(0.13, 2.6, 12)),
+        [WIDE] = CURVES(THIN(0.92, 18, 89), THIN(0.31, 6.3, 32), THIN(1.2, 25, 120)),
+        [WIDE_LINEAR] = CURVES(THIN(0.26, 4.6, 23), THIN(0.08, 1.6, 8.2), THIN(0.3, 6, 30)),
+    },
     [SOFTWARE] = {
         [VECTOR] = CURVES(CURVE(0.5, 0.8, 1.9), CURVE(0.7, 1.5, 6.5), CURVE(0.8, 1.0, 4.0)),
         [WIDE] = CURVES(CURVE(0.2, 0.6, 2.5), CURVE(0.2, 0.5, 2.7), CURVE(0.3, 0.6, 2.5)),
