@@ -1,5 +1,6 @@
 // What a device can do at most: multiply-adds in registers, and copies.
 #include "abi/probe.h"
+#include "base/processor.h"
 #include "base/thread.h"
 #include "base/time.h"
 #include "ops/op.h"
@@ -27,46 +28,43 @@ typedef tuff_status (*record_fn)(const probe *p, tuff_cmd *cmd, int kind);
 
 // ---- the CPU path ------------------------------------------------------------------------
 
-typedef float vec4 __attribute__((vector_size(16)));
-typedef uint32_t uvec4 __attribute__((vector_size(16)));
-enum { CPU_ROUNDS = 4096, CPU_PIECES = 256, LANES = 4 };
+enum { CPU_ROUNDS = 4096, CPU_PIECES = 256 };
 
 static volatile float never = -1;
 
-static void cpu_floats(void *unused, size_t begin, size_t end)
-{
-    (void)unused;
-    const float factor = never * -0.5f;
-    const vec4 m = { factor, factor, factor, factor }, c = m + m;
-    for (size_t i = begin; i < end; i++) {
-        vec4 a[SUMS], s = { 0 };
-        for (int k = 0; k < SUMS; k++) a[k] = m * (float)k;
-        vec4 a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3];
-        vec4 a4 = a[4], a5 = a[5], a6 = a[6], a7 = a[7];
-        for (int r = 0; r < CPU_ROUNDS; r++) {
-            a0 = a0 * m + c, a1 = a1 * m + c, a2 = a2 * m + c, a3 = a3 * m + c;
-            a4 = a4 * m + c, a5 = a5 * m + c, a6 = a6 * m + c, a7 = a7 * m + c;
-        }
-        s = a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7;
-        if (s[0] == never) never = s[1];
+// Eight sums in vectors of `lanes` numbers, so that none waits for the one before: eight floats
+// fill a register of AVX2, sixteen one of AVX-512, and two of what every processor has.
+#define CPU_PROBE(name, type, lanes, start, step)                               \
+    static void name(void *unused, size_t begin, size_t end)                    \
+    {                                                                           \
+        typedef type vec __attribute__((vector_size(lanes * sizeof(type))));    \
+        const type factor = (type)(start);                                      \
+        const vec m = (vec){ 0 } + factor, c = m + m;                           \
+        (void)unused, (void)c;                                                  \
+        for (size_t i = begin; i < end; i++) {                                  \
+            vec a0 = m, a1 = m + 1, a2 = m + 2, a3 = m + 3;                     \
+            vec a4 = m + 4, a5 = m + 5, a6 = m + 6, a7 = m + 7;                 \
+            for (int r = 0; r < CPU_ROUNDS; r++) {                              \
+                a0 = step(a0, a1), a1 = step(a1, a2), a2 = step(a2, a3);        \
+                a3 = step(a3, a4), a4 = step(a4, a5), a5 = step(a5, a6);        \
+                a6 = step(a6, a7), a7 = step(a7, a0);                           \
+            }                                                                   \
+            const vec s = a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7;                \
+            if ((float)s[0] == never) never = (float)s[1];                      \
+        }                                                                       \
     }
-}
+#define BY_CONSTANT(a, next)  (a) * m + c
+#define BY_NEIGHBOUR(a, next) (a) * m + (next)
+#define CPU_PROBES(target, name, lanes)                                         \
+    target CPU_PROBE(floats_##name, float, lanes, never * -0.5f, BY_CONSTANT)   \
+    target CPU_PROBE(integers_##name, uint32_t, lanes, never * -3, BY_NEIGHBOUR)
+CPU_PROBES(, any, 8)
+CPU_PROBES(TUFF_TARGET_AVX2, avx2, 8)
+CPU_PROBES(TUFF_TARGET_AVX512, avx512, 16)
 
-static void cpu_integers(void *unused, size_t begin, size_t end)
+static int cpu_lanes(void)
 {
-    (void)unused;
-    const uint32_t factor = (uint32_t)(never * -3);
-    const uvec4 m = { factor, factor, factor, factor };
-    for (size_t i = begin; i < end; i++) {
-        uvec4 a0 = m, a1 = m + 1, a2 = m + 2, a3 = m + 3;
-        uvec4 a4 = m + 4, a5 = m + 5, a6 = m + 6, a7 = m + 7;
-        for (int r = 0; r < CPU_ROUNDS; r++) {
-            a0 = a0 * m + a1, a1 = a1 * m + a2, a2 = a2 * m + a3, a3 = a3 * m + a4;
-            a4 = a4 * m + a5, a5 = a5 * m + a6, a6 = a6 * m + a7, a7 = a7 * m + a0;
-        }
-        const uvec4 s = a0 + a1 + a2 + a3 + a4 + a5 + a6 + a7;
-        if ((float)s[0] == never) never = (float)s[1];
-    }
+    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 ? 16 : 8;
 }
 
 static void cpu_copy(void *ptr, size_t begin, size_t end)
@@ -79,14 +77,19 @@ static void cpu_copy(void *ptr, size_t begin, size_t end)
 
 static void call_floats(void *arg, void *const ptr[])
 {
+    const tuff_processor p = tuff_this_processor();
     (void)ptr;
-    tuff_parallel_for(CPU_PIECES, cpu_floats, arg);
+    tuff_parallel_for(CPU_PIECES, p == TUFF_PROCESSOR_AVX512 ? floats_avx512
+                                : p == TUFF_PROCESSOR_AVX2   ? floats_avx2 : floats_any, arg);
 }
 
 static void call_integers(void *arg, void *const ptr[])
 {
+    const tuff_processor p = tuff_this_processor();
     (void)ptr;
-    tuff_parallel_for(CPU_PIECES, cpu_integers, arg);
+    tuff_parallel_for(CPU_PIECES, p == TUFF_PROCESSOR_AVX512 ? integers_avx512
+                                : p == TUFF_PROCESSOR_AVX2   ? integers_avx2 : integers_any,
+                      arg);
 }
 
 static void call_copy(void *arg, void *const ptr[])
@@ -205,7 +208,7 @@ static tuff_status raise_most(const probe *p, record_fn record, int kind, double
 
 static tuff_status measure_cpu(const probe *p, tuff_bench_roof *roof)
 {
-    const double steps = (double)CPU_PIECES * CPU_ROUNDS * SUMS * LANES;
+    const double steps = (double)CPU_PIECES * CPU_ROUNDS * SUMS * cpu_lanes();
     TUFF_TRY(raise_most(p, record_cpu, 0, 2 * steps, &roof->f32));
     TUFF_TRY(raise_most(p, record_cpu, 1, 2 * steps, &roof->i8));
     return raise_most(p, record_cpu, 2, 2.0 * COPY_BYTES, &roof->copy);

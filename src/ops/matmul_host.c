@@ -13,6 +13,7 @@
 // The order of adding depends on nothing but k, so that any cut between threads gives the same
 // bits. The same code is built for several instruction sets, and the best one of this
 // processor is taken.
+#include "base/processor.h"
 #include "ops/matmul.h"
 #include <math.h>
 #include <string.h>
@@ -45,7 +46,7 @@ static void pack(const tuff_matmul_shape *s, const float *b, int64_t k, int64_t 
 }
 
 // sum[r] += a panel's part of row r, for `rows` rows: a constant where this is inlined.
-static inline __attribute__((always_inline)) void
+TUFF_EACH_PROCESSOR void
 add_rows(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth, int rows,
          vec *sum)
 {
@@ -59,48 +60,17 @@ add_rows(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t d
     for (int r = 0; r < rows; r++) sum[r] += part[r];
 }
 
-static inline __attribute__((always_inline)) void
-add_block(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth,
-          int64_t rows, vec *sum)
+TUFF_EACH_PROCESSOR void add_block(const float *a, int64_t a_m, int64_t a_k, const float *panel,
+                                   int64_t depth, int64_t rows, vec *sum)
 {
     for (; rows >= ROWS; rows -= ROWS, a += ROWS * a_m, sum += ROWS)
         add_rows(a, a_m, a_k, panel, depth, ROWS, sum);
     for (; rows > 0; rows--, a += a_m, sum++) add_rows(a, a_m, a_k, panel, depth, 1, sum);
 }
-
-typedef void block_fn(const float *a, int64_t a_m, int64_t a_k, const float *panel,
-                      int64_t depth, int64_t rows, vec *sum);
-
-static void block_any(const float *a, int64_t a_m, int64_t a_k, const float *panel,
-                      int64_t depth, int64_t rows, vec *sum)
-{
-    add_block(a, a_m, a_k, panel, depth, rows, sum);
-}
-
-#if defined __x86_64__
-__attribute__((target("avx2,fma"))) static void
-block_avx2(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth,
-           int64_t rows, vec *sum)
-{
-    add_block(a, a_m, a_k, panel, depth, rows, sum);
-}
-
-__attribute__((target("avx512f"))) static void
-block_avx512(const float *a, int64_t a_m, int64_t a_k, const float *panel, int64_t depth,
-             int64_t rows, vec *sum)
-{
-    add_block(a, a_m, a_k, panel, depth, rows, sum);
-}
-
-static block_fn *best_block(void)
-{
-    if (__builtin_cpu_supports("avx512f")) return block_avx512;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? block_avx2
-                                                                           : block_any;
-}
-#else
-static block_fn *best_block(void) { return block_any; }
-#endif
+TUFF_FOR_PROCESSORS(add_block,
+                    (const float *a, int64_t a_m, int64_t a_k, const float *panel,
+                     int64_t depth, int64_t rows, vec *sum),
+                    (a, a_m, a_k, panel, depth, rows, sum))
 
 static float activated(float x, int act)
 {
@@ -131,7 +101,7 @@ static void finish(const tuff_ref *r, const tuff_matmul_host *h, int64_t at, int
 
 // Rows row .. row + rows of one product.
 static void run_block(const tuff_ref *r, const tuff_matmul_host *h, const float *a,
-                      const float *b, int64_t at, int64_t rows, block_fn *block)
+                      const float *b, int64_t at, int64_t rows, add_block_fn *block)
 {
     const tuff_matmul_shape *s = &h->shape;
     vec sum[BLOCK];
@@ -153,7 +123,7 @@ bool tuff_matmul_host_takes(const tuff_matmul_shape *s) { return s->m >= FEWEST;
 void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_host *h)
 {
     const tuff_matmul_shape *s = &h->shape;
-    block_fn *block = best_block();
+    add_block_fn *block = add_block_best();
     for (size_t unit = r->begin; unit < r->end;) {
         const int64_t row = (int64_t)unit % s->m;
         int64_t rows = s->m - row < BLOCK ? s->m - row : BLOCK;

@@ -57,9 +57,9 @@ double tuff_sparse_curve_even(const tuff_sparse_curve *c)
 // The model: time in a form over that of dense depends on the density and on whether b is a few
 // vectors, which dense products read their matrix once for (matvec.c), or wide, and then on the
 // layout; at densities between those of the table it is interpolated. The numbers are those of
-// bench/results/2026-11-25-sparse.md: the CPU path, where one vector has no fast kernel and wide
-// products do, and lavapipe, whose break-evens are the lowest of the software drivers
-// (SwiftShader's are at 0.27 to 0.7). No GPU has been measured. There a vector is as slow as its
+// bench/results/2026-11-25-sparse.md: the CPU path, where a vector has no fast kernel and wide
+// products do, and lavapipe, whose break-evens are the lowest of the software drivers (those of
+// SwiftShader are at 0.27 to 0.7). No GPU has been measured. There a vector is as slow as its
 // bytes are many, 8 a number in CSR and 4 in N:M and dense, twice that for reading where an
 // index says (blocks, which have no kernel of their own there, are taken to be as slow as CSR);
 // wide products in registers (gemm.h) are taken to run at 20 times the rate of an invocation an

@@ -1,0 +1,42 @@
+// Functions built for several instruction sets, of which the best that this processor has is
+// taken. With TUFF_FOR_PROCESSORS(add, (float *x, int n), (x, n)) after an inline function
+// `add`, add_best() gives the one to call.
+#ifndef TUFF_BASE_PROCESSOR_H
+#define TUFF_BASE_PROCESSOR_H
+
+// What the functions below are made of.
+#define TUFF_EACH_PROCESSOR static inline __attribute__((always_inline))
+
+typedef enum tuff_processor {
+    TUFF_PROCESSOR_ANY,
+    TUFF_PROCESSOR_AVX2, // and FMA
+    TUFF_PROCESSOR_AVX512
+} tuff_processor;
+
+#if defined __x86_64__
+static inline tuff_processor tuff_this_processor(void)
+{
+    if (__builtin_cpu_supports("avx512f")) return TUFF_PROCESSOR_AVX512;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+               ? TUFF_PROCESSOR_AVX2 : TUFF_PROCESSOR_ANY;
+}
+#define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))
+#define TUFF_TARGET_AVX512 __attribute__((target("avx512f")))
+#else
+static inline tuff_processor tuff_this_processor(void) { return TUFF_PROCESSOR_ANY; }
+#define TUFF_TARGET_AVX2
+#define TUFF_TARGET_AVX512
+#endif
+
+#define TUFF_FOR_PROCESSORS(name, params, args)                                 \
+    typedef void name##_fn params;                                              \
+    static void name##_any params { name args; }                                \
+    TUFF_TARGET_AVX2 static void name##_avx2 params { name args; }              \
+    TUFF_TARGET_AVX512 static void name##_avx512 params { name args; }          \
+    static name##_fn *name##_best(void)                                         \
+    {                                                                           \
+        const tuff_processor p = tuff_this_processor();                         \
+        return p == TUFF_PROCESSOR_AVX512 ? name##_avx512                       \
+             : p == TUFF_PROCESSOR_AVX2   ? name##_avx2 : name##_any;           \
+    }
+#endif
