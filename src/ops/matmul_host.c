@@ -23,7 +23,8 @@ enum {
     ROWS = 6,     // with COLS of 16: twelve registers of eight floats, of the sixteen there are
     BLOCK = 96,   // rows that a panel serves
     K_PART = 512, // 32 KiB of a panel
-    FEWEST = 4    // rows of a worth packing b for
+    FEWEST = 4,   // rows of a worth packing b for,
+    FEWEST_TURNED = 24 // and where its columns lie apart, which the reference likes
 };
 
 typedef float vec __attribute__((vector_size(COLS * sizeof(float))));
@@ -118,7 +119,10 @@ static void run_block(const tuff_ref *r, const tuff_matmul_host *h, const float 
     }
 }
 
-bool tuff_matmul_host_takes(const tuff_matmul_shape *s) { return s->m >= FEWEST; }
+bool tuff_matmul_host_takes(const tuff_matmul_shape *s)
+{
+    return s->m >= (s->b_n == 1 ? FEWEST : FEWEST_TURNED);
+}
 
 void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_host *h)
 {
