@@ -210,7 +210,7 @@ static void from_a_file(void)
 
 static void every_preset_and_layer_is_told(void)
 {
-    EXPECT_EQ(tuff_preset_count(), 7);
+    EXPECT_EQ(tuff_preset_count(), 9);
     for (int i = 0; i < tuff_preset_count(); i++) {
         const tuff_preset *p = tuff_preset_at(i);
         char text[4096] = "", again[4096] = "";
@@ -249,6 +249,9 @@ static void preset_sizes(void)
         { "mlp-10-20-1", { TUFF_F32, 1, { 10 } }, 241, 1 },
         { "dense-64-10", { TUFF_F32, 1, { 32 } }, 2762, 10 },
         { "conv-32-64", { TUFF_F32, 3, { 1, 28, 28 } }, 421642, 10 },
+        { "resnet20", { TUFF_F32, 3, { 3, 32, 32 } }, 269722, 10 },
+        { "resnet18", { TUFF_F32, 3, { 3, 224, 224 } }, 11689512, 1000 },
+        { "squeezenet1_1", { TUFF_F32, 3, { 3, 224, 224 } }, 1235496, 1000 },
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         tuff_model *m;

@@ -182,6 +182,22 @@ int cli_print_json(cJSON *json, int status)
     return status;
 }
 
+bool cli_sample(const cli_command *self, const char *text, tuff_desc *d)
+{
+    *d = TUFF_SCALAR(TUFF_F32);
+    const char *at = text;
+    for (char *end; *at; at = *end ? end + 1 : end) {
+        const long long n = strtoll(at, &end, 10);
+        if (end == at || (*end && *end != ',' && *end != 'x') || (*end && !end[1]) || n < 1 ||
+            d->rank == TUFF_MAX_DIMS - 1)
+            break;
+        d->dim[d->rank++] = n;
+    }
+    if (d->rank > 0 && !*at) return true;
+    (void)cli_wrong(self, "--input takes the sizes of a sample, like 3x32x32, not '%s'", text);
+    return false;
+}
+
 const char *cli_bytes(uint64_t bytes, char *text, size_t size)
 {
     static const char *const unit[] = { "B", "KiB", "MiB", "GiB", "TiB" };

@@ -57,6 +57,9 @@ int cli_parse(const cli_command *self, const cli_option *options, int argc, char
 // "tuff train: <sentence>" on stderr (with --json also {"error": sentence} on stdout);
 // returns EXIT_WRONG.
 int cli_wrong(const cli_command *self, const char *format, ...) TUFF_PRINTF(2, 3);
+// "3x32x32" or "3,32,32", the value of --input, as the shape of an f32 sample; false has been
+// said.
+bool cli_sample(const cli_command *self, const char *text, tuff_desc *d);
 // The library's last error; returns EXIT_WRONG.
 int cli_error(const cli_command *self);
 // What CLI_INT and CLI_REAL options hold when they were not given, where 0 has a meaning of

@@ -10,20 +10,6 @@ typedef struct settings {
     const char *net, *weights, *map, *input, *mean, *std, *classes, *out;
 } settings;
 
-// "3x32x32", or "3,32,32"
-static bool parse_input(const char *text, tuff_desc *d)
-{
-    *d = (tuff_desc){ .dtype = TUFF_F32 };
-    for (char *end; *text; text = *end ? end + 1 : end) {
-        const long long n = strtoll(text, &end, 10);
-        if (end == text || (*end && *end != ',' && *end != 'x') || (*end && !end[1]) || n < 1 ||
-            d->rank == TUFF_MAX_DIMS - 1)
-            return false;
-        d->dim[d->rank++] = n;
-    }
-    return d->rank > 0;
-}
-
 // Numbers with commas between; how many, or -1.
 static int parse_numbers(const char *text, float v[CHANNELS])
 {
@@ -74,9 +60,7 @@ static int import(const cli_command *self, const settings *s, tuff_device *devic
 {
     tuff_model *model = NULL;
     tuff_model_params p = { .net = s->net, .init = { .kind = TUFF_INIT_ZEROS } };
-    if (!parse_input(s->input, &p.input))
-        return cli_wrong(self, "--input takes the sizes of a sample, like 3x32x32, not '%s'",
-                         s->input);
+    if (!cli_sample(self, s->input, &p.input)) return EXIT_WRONG;
     if (tuff_model_create(device, &p, &model) != TUFF_OK) return cli_error(self);
     int status = EXIT_OK;
     if ((s->map ? tuff_model_map_weights(model, s->weights, s->map)

@@ -34,28 +34,12 @@ static bool is_model_file(const char *path)
     return (whole && head[8] == '{') || memchr(head, 0, sizeof head);
 }
 
-// "1,28,28" as the shape of a sample.
-static bool parse_sample(const char *text, tuff_desc *d)
-{
-    *d = TUFF_SCALAR(TUFF_F32);
-    for (char *end; *text; text = *end ? end + 1 : end) {
-        const long long n = strtoll(text, &end, 10);
-        if (end == text || (*end && *end != ',') || n < 1 || d->rank == 3) return false;
-        d->dim[d->rank++] = n;
-    }
-    return d->rank > 0;
-}
-
 static tuff_model *open_model(const cli_command *self, const settings *s, tuff_device *device)
 {
     tuff_model *model = NULL;
     tuff_model_params p = { .net = s->what };
     if (is_model_file(s->what)) return report_load(self, device, s->what);
-    if (!parse_sample(s->input, &p.input)) {
-        (void)cli_wrong(self, "--input takes a sample's sizes like 1,28,28, not '%s'",
-                        s->input);
-        return NULL;
-    }
+    if (!cli_sample(self, s->input, &p.input)) return NULL;
     if (tuff_model_create(device, &p, &model) != TUFF_OK) (void)cli_error(self);
     return model;
 }
@@ -202,13 +186,13 @@ static int info(const cli_command *self, const settings *s, tuff_model *model)
 
 int cmd_info(const cli_command *self, int argc, char **argv)
 {
-    settings s = { .input = "1,28,28", .batch = 64 };
+    settings s = { .input = "1x28x28", .batch = 64 };
     const cli_option options[] = {
         { "plan", CLI_FLAG, &s.plan, NULL,
           "what a run does: kernels, variants, bytes, peak memory" },
         { "train", CLI_FLAG, &s.train, NULL, "with --plan: of a training step too" },
         { "batch", CLI_INT, &s.batch, "N", "with --plan: examples of a run; 64" },
-        { "input", CLI_TEXT, &s.input, "SIZES", "of a sample, for a net; 1,28,28" },
+        { "input", CLI_TEXT, &s.input, "SIZES", "of a sample, for a net; 1x28x28" },
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;

@@ -19,6 +19,14 @@
     " ; maxpool 1 stride=2 | channelpad " pad " " pad ") | relu | "             \
     "2x(" RESNET_BLOCK(c, "") ") | relu)"
 
+#define FIRE(squeezed, expanded)                                                \
+    "conv " squeezed " 1 | relu | concat(conv " expanded " 1 | relu ; "         \
+    "conv " expanded " 3 pad=1 | relu)"
+
+#define RESNET18_STAGE(c)                                                       \
+    RESNET_BLOCK(c, "stride=2 ") " ; conv " c " 1 stride=2 bias=no | bn) | relu | " \
+    RESNET_BLOCK(c, "") ") | relu"
+
 static const tuff_preset presets[] = {
     { "simplenet", SIMPLENET,
       "Two convolutions and three dense layers, as PyTorch's first tutorial has them; for "
@@ -44,6 +52,19 @@ static const tuff_preset presets[] = {
       RESNET_STAGE("32", "8") " | " RESNET_STAGE("64", "16") " | gap | dense 10",
       "ResNet-20 for CIFAR-10 (He et al., 1512.03385) with shortcuts without weights; 269,722 "
       "parameters on 3x32x32 images." },
+    { "resnet18",
+      "conv 64 7 stride=2 pad=3 bias=no | bn | relu | maxpool 3 stride=2 pad=1 | "
+      "2x(" RESNET_BLOCK("64", "") ") | relu) | " RESNET18_STAGE("128") " | "
+      RESNET18_STAGE("256") " | " RESNET18_STAGE("512") " | gap | dense 1000",
+      "ResNet-18 (He et al., 1512.03385) for ImageNet; 11,689,512 parameters on 3x224x224 "
+      "images." },
+    { "squeezenet1_1",
+      "conv 64 3 stride=2 | relu | maxpool 3 stride=2 | 2x(" FIRE("16", "64") ") | "
+      "maxpool 3 stride=2 | 2x(" FIRE("32", "128") ") | maxpool 3 stride=2 | "
+      "2x(" FIRE("48", "192") ") | 2x(" FIRE("64", "256") ") | dropout 0.5 | "
+      "conv 1000 1 | relu | gap",
+      "SqueezeNet 1.1 (Iandola et al., 1602.07360) for ImageNet; 1,235,496 parameters on "
+      "3x224x224 images." },
 };
 enum { PRESETS = sizeof presets / sizeof *presets };
 
