@@ -238,6 +238,29 @@ static void must_pass(tuff_device *dev, const char *what, const tuff_op *op,
 
 static bool takes_all(const tuff_call *c) { return c->nin == 2; }
 
+// A kernel in two stages, one unit for four elements, by way of scratch memory.
+static size_t staged_units(const tuff_call *c, int stage)
+{
+    return stage < 2 ? (units(c) + 3) / 4 : 0;
+}
+
+static size_t staged_scratch(const tuff_call *c) { return tuff_desc_bytes(&c->in[0]); }
+
+static void run_staged(const tuff_ref *r)
+{
+    float *product = r->scratch;
+    for (size_t i = 4 * r->begin; i < 4 * r->end && i < count(r); i++) {
+        if (r->stage == 0) product[i] = r->in[0][i] * r->in[1][i];
+        else r->out[0][i] = product[i] + r->in[0][i];
+    }
+}
+
+// The second stage alone: what it reads was never written.
+static void run_unstaged(const tuff_ref *r)
+{
+    if (r->stage > 0) run_staged(r);
+}
+
 // Kernels of the CPU path are judged beside the reference, which they do not hide.
 static void proof_of_hosts(tuff_device *dev, const tuff_op *good)
 {
@@ -249,6 +272,11 @@ static void proof_of_hosts(tuff_device *dev, const tuff_op *good)
     op.hosts[0].run = ref_pieces;
     must_fail(dev, "units of a kernel that are not apart", &op, &op, "* fast * 7x3*",
               "of fast are computed in two pieces");
+    op.hosts[0] = (tuff_host){ .name = "fast", .takes = takes_all, .run = run_staged,
+                               .units = staged_units, .scratch = staged_scratch };
+    must_pass(dev, "a kernel in stages", &op, &op);
+    op.hosts[0].run = run_unstaged;
+    must_fail(dev, "a kernel that reads scratch nobody wrote", &op, &op, "* fast *", "");
 }
 
 static void proof_on_cpu(tuff_device *dev)

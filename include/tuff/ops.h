@@ -80,7 +80,7 @@ typedef struct tuff_op_info {
     int attributes;
     const char *variant[13];       // kernels, best first; the last runs everywhere
     int variants;
-    const char *host[2];           // the CPU path's own, best first; then its reference
+    const char *host[4];           // the CPU path's own, best first; then its reference
     int hosts;
     bool gradient;                 // it is differentiable
     float tolerance;               // of f32: |got - want| <= tolerance (|want| + rms(want));

@@ -67,11 +67,9 @@ static void tell(checker *k, tuff_check_result *r, const char *text, tuff_status
 
 // The threads that share a reference (or a host kernel) cut its units anywhere: pieces computed
 // last to first must give the same bits.
-static tuff_status check_pieces(const tuff_trial *t, const char *name,
-                                void (*run)(const tuff_ref *r))
+static tuff_status check_pieces(const tuff_trial *t, const tuff_host *host)
 {
     const tuff_call *c = &t->c.call;
-    const size_t units = tuff_trial_units(c), cut = units - units / 3;
     void *out[2][TUFF_OP_OUT] = { 0 };
     tuff_status status = TUFF_OK;
     for (int o = 0; o < 2 * c->nout && status == TUFF_OK; o++) {
@@ -79,15 +77,14 @@ static tuff_status check_pieces(const tuff_trial *t, const char *name,
         *to = tuff_alloc(tuff_desc_bytes(&c->out[o / 2]), 1);
         if (!*to) status = TUFF_ERR_MEMORY;
     }
-    if (status == TUFF_OK) {
-        tuff_trial_units_by(c, run, t->in, out[0], 0, units);
-        tuff_trial_units_by(c, run, t->in, out[1], cut, units);
-        tuff_trial_units_by(c, run, t->in, out[1], 0, cut);
-    }
+    if (status == TUFF_OK) status = tuff_trial_units_by(c, host, t->in, out[0], false);
+    if (status == TUFF_OK) status = tuff_trial_units_by(c, host, t->in, out[1], true);
     for (int o = 0; o < c->nout && status == TUFF_OK; o++)
         if (memcmp(out[0][o], out[1][o], tuff_desc_bytes(&c->out[o])) != 0)
             status = tuff_fail(TUFF_ERR_CHECK, "%s has other bits when the %zu units of %s are "
-                               "computed in two pieces", c->op->out[o].name, units, name);
+                               "computed in two pieces", c->op->out[o].name,
+                               tuff_host_units(host, c, 0),
+                               host ? host->name : "the reference");
     for (int o = 0; o < 2 * c->nout; o++) tuff_free(out[o % 2][o / 2]);
     return status;
 }
@@ -124,8 +121,7 @@ static tuff_status judge(checker *k, const tuff_trial *t, tuff_check_result *r)
     c.op = k->subject;
     const double tolerance = itself ? 0 : tuff_select_tolerance(&c, k->caps);
     r->tolerance = tuff_trial_tolerance(&t->c.call.out[0], tolerance);
-    if (itself && native) TUFF_TRY(check_pieces(t, "the reference", c.op->ref));
-    if (host && native) TUFF_TRY(check_pieces(t, host->name, host->run));
+    if ((itself || host) && native) TUFF_TRY(check_pieces(t, host));
     return tuff_trial_run(t, k->subject, k->stream, tolerance, k->p->repeat, &r->error);
 }
 

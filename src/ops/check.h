@@ -44,9 +44,10 @@ void tuff_trial_destroy(tuff_trial **trial);
 // Runs a reference over [begin, end) of its units.
 void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], size_t begin,
                     size_t end);
-// The same of what else obeys a reference's rules.
-void tuff_trial_units_by(const tuff_call *call, void (*run)(const tuff_ref *r),
-                         void *const in[], void *const out[], size_t begin, size_t end);
+// All units of a kernel of the CPU path, or of the reference where it is NULL; those of each
+// stage in one piece, or in two, the last ones first. TUFF_ERR_MEMORY.
+tuff_status tuff_trial_units_by(const tuff_call *call, const tuff_host *host,
+                                void *const in[], void *const out[], bool in_pieces);
 size_t tuff_trial_units(const tuff_call *call);
 // Draws numbers for the inputs of a call; in[i] is NULL for an absent one. TUFF_ERR_MEMORY.
 tuff_status tuff_trial_draw(const tuff_call *c, void *const in[], uint64_t seed,

@@ -168,19 +168,40 @@ size_t tuff_trial_units(const tuff_call *call)
     return call->op->units ? call->op->units(call) : 1;
 }
 
-void tuff_trial_units_by(const tuff_call *call, void (*run)(const tuff_ref *r),
-                         void *const in[], void *const out[], size_t begin, size_t end)
+static tuff_ref ref_of(const tuff_call *call, void *const in[], void *const out[])
 {
-    tuff_ref r = { .call = call, .begin = begin, .end = end };
+    tuff_ref r = { .call = call };
     for (int i = 0; i < call->nin; i++) r.in[i] = in[i];
     for (int i = 0; i < call->nout; i++) r.out[i] = out[i];
-    run(&r);
+    return r;
 }
 
 void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], size_t begin,
                     size_t end)
 {
-    tuff_trial_units_by(call, call->op->ref, in, out, begin, end);
+    tuff_ref r = ref_of(call, in, out);
+    r.begin = begin;
+    r.end = end;
+    call->op->ref(&r);
+}
+
+tuff_status tuff_trial_units_by(const tuff_call *call, const tuff_host *host,
+                                void *const in[], void *const out[], bool in_pieces)
+{
+    const size_t bytes = host && host->scratch ? host->scratch(call) : 0;
+    tuff_ref r = ref_of(call, in, out);
+    if (bytes && !(r.scratch = tuff_alloc_aligned(bytes))) return TUFF_ERR_MEMORY;
+    if (bytes) memset(r.scratch, 0xff, bytes); // NaN: what is read must have been written
+    for (size_t units; (units = tuff_host_units(host, call, r.stage)); r.stage++) {
+        const size_t cut = in_pieces ? units - units / 3 : 0;
+        for (int piece = 0; piece < 2; piece++) {
+            r.begin = piece ? 0 : cut;
+            r.end = piece ? cut : units;
+            if (r.begin < r.end) (host ? host->run : call->op->ref)(&r);
+        }
+    }
+    tuff_free(r.scratch);
+    return TUFF_OK;
 }
 
 static tuff_status reference(tuff_trial *t, void *const out[])

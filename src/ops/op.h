@@ -21,7 +21,7 @@ enum {
     TUFF_OP_OUT = 8,      // outputs of one op, those left out included
     TUFF_OP_PARAMS = 24,  // described fields of a params struct
     TUFF_OP_VARIANTS = 13,
-    TUFF_OP_HOSTS = 2,
+    TUFF_OP_HOSTS = 4,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
     TUFF_PLAN_SCRATCH = 5,
     TUFF_PLAN_LOWERED = 4 // the scratch that lower.c takes: ops have 0 to 3
@@ -61,6 +61,8 @@ typedef struct tuff_ref {
     const float *in[TUFF_OP_IN];
     float *out[TUFF_OP_OUT];
     size_t begin, end;
+    int stage;     // of a tuff_host
+    void *scratch; // likewise
 } tuff_ref;
 
 // ---- plan --------------------------------------------------------------------------------
@@ -176,12 +178,18 @@ typedef struct tuff_variant {
     }
 
 // A kernel of the CPU path, beside the reference and as fast as a processor is. It is given the
-// native call, and obeys the rules of a reference: units of the same kind, any cut of which
-// gives the same bits. It keeps to the op's tolerance.
+// native call, and obeys the rules of a reference: any cut of its units gives the same bits.
 typedef struct tuff_host {
     const char *name;
     bool (*takes)(const tuff_call *c);
     void (*run)(const tuff_ref *r);
+    // Units of its own, in stages: one begins when the one before has ended, and one that has
+    // no units ends the call. A unit should be some 10 us of work, for waking a thread takes
+    // as long. NULL: the record's units, in one stage.
+    size_t (*units)(const tuff_call *c, int stage);
+    // Bytes that the stages share, tuff_ref.scratch, aligned to 64; nobody clears them.
+    size_t (*scratch)(const tuff_call *c);
+    float tol; // as tuff_variant's
 } tuff_host;
 
 // ---- gradient ----------------------------------------------------------------------------
@@ -431,6 +439,8 @@ void tuff_variant_force(const char *name); // this thread; NULL: none
 bool tuff_select_oracle(bool on);
 // What the variant keeps to that tuff_select would choose: its own tolerance, or the op's.
 double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k);
+// Units of a stage of a native call on the CPU path; `host` NULL: of its reference.
+size_t tuff_host_units(const tuff_host *host, const tuff_call *c, int stage);
 // Bytes of all inputs and outputs.
 double tuff_call_bytes(const tuff_call *c);
 // What the record says, or has when it says nothing (see tuff_op.cost).

@@ -120,8 +120,8 @@ typedef struct host_call {
     tuff_call call;
     uint64_t params[PARAMS_MAX / 8];
     uint8_t has_in[TUFF_OP_IN];
-    bool lowered; // the last range is scratch
-    void (*run)(const tuff_ref *r);
+    bool lowered, shares; // the last ranges are scratch: for casts, for the kernel's stages
+    const tuff_host *host;
 } host_call;
 
 // What threads share: a call, and what runs its units.
@@ -139,6 +139,13 @@ static void run_units(void *arg, size_t begin, size_t end)
     w->run(&r);
 }
 
+size_t tuff_host_units(const tuff_host *host, const tuff_call *c, int stage)
+{
+    if (host && host->units) return host->units(c, stage);
+    if (stage) return 0;
+    return c->op->units ? c->op->units(c) : 1;
+}
+
 static void run_host(void *arg, void *const ptr[])
 {
     host_call *h = arg;
@@ -149,21 +156,24 @@ static void run_host(void *arg, void *const ptr[])
         if (h->has_in[i]) in[i] = ptr[next++];
     for (int i = 0; i < h->call.nout; i++) out[i] = ptr[next++];
     tuff_call low;
-    host_work w = { .run = h->run };
-    tuff_lower_begin(&h->call, in, out, h->lowered ? ptr[next] : NULL, &low, &w.ref);
-    const size_t units = low.op->units ? low.op->units(&low) : 1;
-    tuff_parallel_for(units, run_units, &w);
+    host_work w = { .run = h->host ? h->host->run : h->call.op->ref };
+    void *casts = h->lowered ? ptr[next++] : NULL;
+    tuff_lower_begin(&h->call, in, out, casts, &low, &w.ref);
+    w.ref.scratch = h->shares ? ptr[next] : NULL;
+    for (size_t units; (units = tuff_host_units(h->host, &low, w.ref.stage)); w.ref.stage++)
+        tuff_parallel_for(units, run_units, &w);
     tuff_lower_end(&h->call, &w.ref, out);
 }
 
 static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_host *host,
                                const tuff_range in[], const tuff_range out[],
-                               const tuff_range *scratch)
+                               const tuff_range scratch[])
 {
-    host_call h = { .call = *c, .lowered = scratch->buffer != NULL,
-                    .run = host ? host->run : c->op->ref };
+    const tuff_range *casts = &scratch[TUFF_PLAN_LOWERED];
+    host_call h = { .call = *c, .lowered = casts->buffer != NULL,
+                    .shares = scratch[0].buffer != NULL, .host = host };
     memcpy(h.params, c->params, c->op->params_size);
-    tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 1];
+    tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 2];
     int n = 0;
     for (int i = 0; i < c->nin; i++) {
         h.has_in[i] = in[i].buffer != NULL;
@@ -172,7 +182,9 @@ static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_hos
     for (int i = 0; i < c->nout; i++)
         b[n++] = (tuff_binding){ out[i], TUFF_BIND_STORAGE, TUFF_WRITE };
     if (h.lowered)
-        b[n++] = (tuff_binding){ *scratch, TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
+        b[n++] = (tuff_binding){ *casts, TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
+    if (h.shares)
+        b[n++] = (tuff_binding){ scratch[0], TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
     return tuff_cmd_host_call(cmd, run_host, &h, sizeof h, b, n);
 }
 
@@ -195,7 +207,7 @@ tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan
                         const tuff_range scratch[])
 {
     if (!plan->count)
-        return record_host(cmd, c, plan->host, in, out, &scratch[TUFF_PLAN_LOWERED]);
+        return record_host(cmd, c, plan->host, in, out, scratch);
     for (int i = 0; i < plan->count; i++) {
         const tuff_dispatch *d = &plan->d[i];
         tuff_binding b[TUFF_MAX_BINDINGS];

@@ -97,14 +97,12 @@ static tuff_status check_setting(const char *name)
 }
 
 // The host kernel that runs a call on the CPU path, or NULL: its reference does.
-static const tuff_host *host_of(const tuff_call *c, const char *only)
+static const tuff_host *host_of(const tuff_call *c, const tuff_call *low, const char *only)
 {
     if (!only && oracle) return NULL;
-    tuff_call low;
-    tuff_call_lower(c, &low);
     for (int i = 0; i < TUFF_OP_HOSTS && c->op->hosts[i].name; i++) {
         const tuff_host *h = &c->op->hosts[i];
-        if ((!only || strcmp(only, h->name) == 0) && h->takes(&low)) return h;
+        if ((!only || strcmp(only, h->name) == 0) && h->takes(low)) return h;
     }
     return NULL;
 }
@@ -114,10 +112,13 @@ static tuff_status select_host(const tuff_call *c, const tuff_caps *k, const cha
 {
     TUFF_REQUIRE(c->op->ref, UNSUPPORTED, "%s: it has no reference in C, and the CPU path runs "
                  "nothing else", c->op->name);
+    tuff_call low;
+    tuff_call_lower(c, &low);
     p->count = 0;
-    p->host = host_of(c, only);
+    p->host = host_of(c, &low, only);
     p->variant = p->host ? p->host->name : "ref";
     memset(p->scratch, 0, sizeof p->scratch);
+    p->scratch[0] = p->host && p->host->scratch ? p->host->scratch(&low) : 0;
     p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
     if (forced && strcmp(forced, p->variant) != 0) return none_fits(c, k, forced);
     return TUFF_OK;
@@ -142,7 +143,9 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k)
 {
     tuff_plan plan;
-    if (k->cpu || tuff_select(c, k, &plan) != TUFF_OK) return (double)c->op->tol.f32;
+    if (tuff_select(c, k, &plan) != TUFF_OK) return (double)c->op->tol.f32;
+    if (k->cpu)
+        return (double)(plan.host && plan.host->tol > 0 ? plan.host->tol : c->op->tol.f32);
     for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++)
         if (strcmp(c->op->variants[i].name, plan.variant) == 0 && c->op->variants[i].tol > 0)
             return (double)c->op->variants[i].tol;
