@@ -484,6 +484,13 @@ def train_and_use():
     assert info["plan"]["launches"] > 0 and info["plan"]["peak_bytes"] > 0
     assert info["training_plan"]["launches"] > info["plan"]["launches"]
 
+    warm = tuff_json("warm", model, "--train", "--batch", 16)
+    assert warm["programs"] == 4 and warm["seconds"] > 0, warm
+    assert (warm["kernels"] > 0) == (os.environ["TUFF_DEVICE"] != "cpu"), warm
+    refused("warm", model, "--batch", 0, says="1 to 1048576")
+    refused("warm", "lenet5", "--optimizer", "best", says="best")
+    refused("warm", "lenet5", "--input", "28", says="layer 0")
+
     image = np.zeros((28, 28))
     image[4:26, 9:19] = 200
     png(path("trousers.png"), image)

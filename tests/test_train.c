@@ -497,6 +497,80 @@ static void predictions_are_the_tests_scores(void)
     tuff_dataset_destroy(&data);
 }
 
+static void a_predictor_runs_again_and_sees_new_weights(void)
+{
+    enum { N = 70 };
+    static float x[N * TINY_SIDE * TINY_SIDE], one[N * 5], got[N * 5], zeros[4096];
+    tuff_dataset *data = tiny_data(&(tiny_params){ .train = 20, .test = N });
+    tuff_model *model = tiny_model(device, data, NULL);
+    tuff_predictor *p;
+    EXPECT_OK(tuff_dataset_read(data, TUFF_TEST, 0, N, x, NULL, NULL));
+    EXPECT_OK(tuff_predict(model, x, N, one));
+    if (!EXPECT_OK(tuff_predictor_create(model, &p))) return;
+    tuff_memory_stats before, after;
+    EXPECT_OK(tuff_predictor_run(p, x, N, got)); // 64 and 6
+    tuff_device_get_stats(device, &before);
+    for (int i = 0; i < 3; i++) EXPECT_OK(tuff_predictor_run(p, x, N, got));
+    tuff_device_get_stats(device, &after);
+    EXPECT_EQ(after.submits - before.submits, 3 * 2);
+    EXPECT(memcmp(got, one, sizeof got) == 0);
+    tuff_param_info info;
+    EXPECT(tuff_model_param(model, tuff_model_param_count(model) - 1, &info));
+    EXPECT_OK(tuff_model_get(model, info.name, zeros, info.desc.dim[0]));
+    for (int i = 0; i < info.desc.dim[0]; i++) zeros[i] += 1;
+    EXPECT_OK(tuff_model_set(model, info.name, zeros, info.desc.dim[0]));
+    EXPECT_OK(tuff_predictor_run(p, x, N, got));
+    for (int i = 0; i < N * 5; i++) EXPECT_NEAR(got[i], one[i] + 1, 1e-5);
+    EXPECT_STATUS(tuff_predictor_run(p, x, 0, got), TUFF_ERR_ARG);
+    tuff_predictor_destroy(&p);
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+}
+
+// Copies every parameter of a model to v, one behind the other; returns their elements.
+static int64_t all_params(tuff_model *model, float *v)
+{
+    int64_t count = 0;
+    for (int i = 0; i < tuff_model_param_count(model); i++) {
+        tuff_param_info info;
+        EXPECT(tuff_model_param(model, i, &info));
+        const int64_t n = tuff_desc_count(&info.desc);
+        EXPECT_OK(tuff_model_get(model, info.name, v + count, n));
+        count += n;
+    }
+    return count;
+}
+
+// What was prepared need not be compiled again, and the weights are as before.
+static void a_warmed_model_compiles_nothing(void)
+{
+    enum { N = 16 };
+    static float x[N * TINY_SIDE * TINY_SIDE], before[65536], after[65536], y[N * 5];
+    tuff_dataset *data = tiny_data(&(tiny_params){ .train = 4 * N, .test = N });
+    tuff_model *model = tiny_model(device, data, NULL);
+    const tuff_train_params train = { .batch = N, .epochs = 1 };
+    const tuff_warm_params p = { .batch = N, .train = &train };
+    tuff_warm_result first, second;
+    const int64_t count = all_params(model, before);
+    EXPECT_OK(tuff_warm(model, &p, &first));
+    EXPECT(first.programs == 4 && first.seconds > 0); // 16, 1, a test, a step
+    EXPECT_EQ(all_params(model, after), count);
+    EXPECT(memcmp(before, after, (size_t)count * sizeof *after) == 0);
+    tuff_memory_stats stats, now;
+    tuff_device_get_stats(device, &stats);
+    EXPECT_OK(tuff_predict(model, x, N, y));
+    EXPECT_OK(tuff_predict(model, x, 1, y));
+    EXPECT_OK(tuff_train(model, data, &train, NULL));
+    EXPECT_OK(tuff_warm(model, &p, &second));
+    tuff_device_get_stats(device, &now);
+    EXPECT_EQ(now.pipelines, stats.pipelines);
+    EXPECT_EQ(second.pipelines, 0);
+    EXPECT_STATUS(tuff_warm(model, &(tuff_warm_params){ .batch = -1 }, NULL), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "batch is -1");
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+}
+
 // ---- memory --------------------------------------------------------------------------------
 
 // Once every program is made, a step allocates nothing and creates no pipeline.
@@ -648,6 +722,8 @@ int main(int argc, char **argv)
     CASE(a_lost_loss_is_told);
     CASE(progress_is_told);
     CASE(predictions_are_the_tests_scores);
+    CASE(a_predictor_runs_again_and_sees_new_weights);
+    CASE(a_warmed_model_compiles_nothing);
     CASE(steady_state_allocates_nothing);
     CASE(a_run_allocates_nothing_between_steps);
     CASE(sums_of_many_runs_keep_their_digits);

@@ -90,6 +90,11 @@ tuff_dataset *report_open_data(const cli_command *self, const char *spec,
                                const tuff_dataset_params *p);
 // Loads a model onto a device; likewise.
 tuff_model *report_load(const cli_command *self, tuff_device *device, const char *path);
+// Whether a path is a model file's rather than a file with net text.
+bool report_is_model(const char *path);
+// A model file's model, or one made from a net for samples of --input's sizes; likewise.
+tuff_model *report_open_model(const cli_command *self, tuff_device *device, const char *what,
+                              const char *input);
 // Tests a model and keeps its outputs: a block of examples x output elements, freed with
 // free. NULL with the library's last error set when it fails.
 float *report_scores(tuff_model *model, tuff_dataset *data, tuff_loss loss, int batch,
@@ -122,6 +127,7 @@ int cmd_train(const cli_command *self, int argc, char **argv);
 int cmd_test(const cli_command *self, int argc, char **argv);
 int cmd_predict(const cli_command *self, int argc, char **argv);
 int cmd_info(const cli_command *self, int argc, char **argv);
+int cmd_warm(const cli_command *self, int argc, char **argv);
 int cmd_import(const cli_command *self, int argc, char **argv);
 int cmd_sparse(const cli_command *self, int argc, char **argv);
 int cmd_demo(const cli_command *self, int argc, char **argv);

@@ -11,37 +11,10 @@ typedef struct settings {
     bool plan, train;
 } settings;
 
-static bool is_file(const char *path)
-{
-    struct stat s;
-    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
-}
-
 static long long file_bytes(const char *path)
 {
     struct stat s;
     return stat(path, &s) == 0 ? (long long)s.st_size : 0;
-}
-
-// A model file begins with the length of its header and an opening brace; net text does not.
-static bool is_model_file(const char *path)
-{
-    unsigned char head[9] = { 0 };
-    FILE *f = is_file(path) ? fopen(path, "rb") : NULL;
-    if (!f) return false;
-    const bool whole = fread(head, 1, sizeof head, f) == sizeof head;
-    fclose(f);
-    return (whole && head[8] == '{') || memchr(head, 0, sizeof head);
-}
-
-static tuff_model *open_model(const cli_command *self, const settings *s, tuff_device *device)
-{
-    tuff_model *model = NULL;
-    tuff_model_params p = { .net = s->what };
-    if (is_model_file(s->what)) return report_load(self, device, s->what);
-    if (!cli_sample(self, s->input, &p.input)) return NULL;
-    if (tuff_model_create(device, &p, &model) != TUFF_OK) (void)cli_error(self);
-    return model;
 }
 
 // ---- the plan ------------------------------------------------------------------------------
@@ -167,7 +140,7 @@ static int info(const cli_command *self, const settings *s, tuff_model *model)
     cJSON_AddNumberToObject(json, "parameters", (double)parameters);
     cJSON_AddNumberToObject(json, "bytes", (double)parameters * 4);
     if (!cli.json) printf("\n%lld parameters, %lld bytes\n", parameters, parameters * 4);
-    if (is_model_file(s->what)) {
+    if (report_is_model(s->what)) {
         cJSON_AddNumberToObject(json, "file_bytes", (double)file_bytes(s->what));
         if (!cli.json) printf("%s: %lld bytes\n", s->what, file_bytes(s->what));
     }
@@ -204,7 +177,7 @@ int cmd_info(const cli_command *self, int argc, char **argv)
     if (!s.plan && !cli.device) cli.device = "cpu"; // nothing is run
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
-    tuff_model *model = open_model(self, &s, device);
+    tuff_model *model = report_open_model(self, device, s.what, s.input);
     status = model ? info(self, &s, model) : EXIT_WRONG;
     tuff_model_destroy(&model);
     tuff_device_close(&device);

@@ -26,6 +26,9 @@ static const cli_command commands[] = {
       cmd_import },
     { "info", "MODEL|NET", "Layers, shapes, parameters and bytes of a model file or a net.",
       NULL, cmd_info },
+    { "warm", "MODEL|NET", "Compiles a model's kernels on a device ahead of use.",
+      "What the driver compiles is kept in the cache folder, so that the first run of tuff\n"
+      "predict, test and (with --train) train need not wait for it.", cmd_warm },
     { "demo", "", "Trains lenet5 on Fashion-MNIST, then judges every device by the CPU path.",
       "Exits 1 when a device's outputs differ from the CPU path's by more than the tolerance.",
       cmd_demo },

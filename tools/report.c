@@ -2,6 +2,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 void report_metrics(cJSON *o, const tuff_metrics *m)
 {
@@ -38,6 +40,34 @@ tuff_model *report_load(const cli_command *self, tuff_device *device, const char
 {
     tuff_model *model = NULL;
     if (tuff_model_load(device, path, &model) != TUFF_OK) (void)cli_error(self);
+    return model;
+}
+
+static bool is_file(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+// A model file begins with the length of its header and an opening brace; net text does not.
+bool report_is_model(const char *path)
+{
+    unsigned char head[9] = { 0 };
+    FILE *f = is_file(path) ? fopen(path, "rb") : NULL;
+    if (!f) return false;
+    const bool whole = fread(head, 1, sizeof head, f) == sizeof head;
+    fclose(f);
+    return (whole && head[8] == '{') || memchr(head, 0, sizeof head);
+}
+
+tuff_model *report_open_model(const cli_command *self, tuff_device *device, const char *what,
+                              const char *input)
+{
+    tuff_model *model = NULL;
+    tuff_model_params p = { .net = what, .seed = (uint64_t)cli.seed };
+    if (report_is_model(what)) return report_load(self, device, what);
+    if (!cli_sample(self, input, &p.input)) return NULL;
+    if (tuff_model_create(device, &p, &model) != TUFF_OK) (void)cli_error(self);
     return model;
 }
 

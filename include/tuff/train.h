@@ -219,6 +219,39 @@ TUFF_API TUFF_CHECK tuff_status tuff_test(tuff_model *model, tuff_dataset *data,
 TUFF_API TUFF_CHECK tuff_status tuff_predict(tuff_model *model, const float *x, int64_t count,
                                              float *scores);
 
+// The same for who predicts again and again: the program of a number of samples is made once,
+// and a run is one submission. A predictor reads the model's weights as they are when it runs;
+// it must be destroyed before the model.
+typedef struct tuff_predictor tuff_predictor;
+TUFF_API TUFF_CHECK tuff_status tuff_predictor_create(tuff_model *model,
+                                                      tuff_predictor **predictor);
+TUFF_API void tuff_predictor_destroy(tuff_predictor **predictor);
+TUFF_API TUFF_CHECK tuff_status tuff_predictor_run(tuff_predictor *predictor, const float *x,
+                                                   int64_t count, float *scores);
+
+// ---- ahead of use ---------------------------------------------------------------------------
+
+// The first run of a net on a device waits for the driver to compile its kernels. That can be
+// done ahead, at the end of an installation or behind a splash screen: kernels are kept in the
+// cache folder (TUFF_CACHE_DIR), so that the next process finds them there.
+typedef struct tuff_warm_params {
+    int batch; // samples of a run; 0 = 64. One sample alone is prepared too
+    const tuff_train_params *train; // NULL: predicting and testing alone; else training too
+} tuff_warm_params;
+
+typedef struct tuff_warm_result {
+    int programs;
+    uint32_t pipelines; // created; on the CPU path there are none
+    double seconds;
+} tuff_warm_result;
+
+// Makes the programs of predicting, testing (with cross entropy, where the net's output is one
+// row) and, with `train`, training, and runs each once on zeros. The model's weights are
+// afterwards what they were. `result` may be NULL.
+// Fails: TUFF_ERR_ARG (batch), and as tuff_predict and tuff_trainer_create.
+TUFF_API TUFF_CHECK tuff_status tuff_warm(tuff_model *model, const tuff_warm_params *p,
+                                          tuff_warm_result *result);
+
 // ---- model files ----------------------------------------------------------------------------
 
 // A model file is a safetensors file: weights under their names, and in its metadata the net,

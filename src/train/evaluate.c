@@ -1,5 +1,6 @@
 // Testing and predicting; declared in <tuff/train.h>.
 #include "train/evaluate.h"
+#include "base/alloc.h"
 #include "base/status.h"
 #include "base/time.h"
 #include "nn/model.h"
@@ -63,24 +64,55 @@ tuff_status tuff_test(tuff_model *model, tuff_dataset *data, const tuff_test_par
     return status;
 }
 
-tuff_status tuff_predict(tuff_model *model, const float *x, int64_t count, float *scores)
+// ---- predicting ----------------------------------------------------------------------------
+
+struct tuff_predictor {
+    tuff_passes *passes;
+    int64_t sample, width; // elements of one sample, and of what the net gives for it
+};
+
+tuff_status tuff_predictor_create(tuff_model *model, tuff_predictor **predictor)
+{
+    *predictor = NULL;
+    tuff_predictor *p = tuff_alloc(1, sizeof *p);
+    if (!p) return TUFF_ERR_MEMORY;
+    p->sample = tuff_desc_count(tuff_model_input(model));
+    p->width = tuff_desc_count(tuff_model_output(model));
+    const tuff_status status = tuff_passes_create(&(tuff_pass_spec){ .model = model },
+                                                  &p->passes);
+    if (status != TUFF_OK) tuff_predictor_destroy(&p);
+    *predictor = p;
+    return status;
+}
+
+void tuff_predictor_destroy(tuff_predictor **predictor)
+{
+    if (!predictor || !*predictor) return;
+    tuff_passes_destroy(&(*predictor)->passes);
+    tuff_free(*predictor);
+    *predictor = NULL;
+}
+
+tuff_status tuff_predictor_run(tuff_predictor *p, const float *x, int64_t count, float *scores)
 {
     enum { BATCH = 64 };
     TUFF_REQUIRE(count >= 1, ARG, "predict: %lld samples", (long long)count);
-    const int64_t width = tuff_desc_count(tuff_model_output(model));
-    const int64_t sample = tuff_desc_count(tuff_model_input(model));
-    tuff_passes *passes;
-    TUFF_TRY(tuff_passes_create(&(tuff_pass_spec){ .model = model }, &passes));
-    tuff_status status = TUFF_OK;
     for (int64_t done = 0; done < count;) {
         tuff_pass *pass;
         const int64_t n = count - done < BATCH ? count - done : BATCH;
-        TUFF_GO(tuff_passes_get(passes, n, &pass));
-        TUFF_GO(tuff_pass_run(pass, x + done * sample, NULL, NULL, 0));
-        TUFF_GO(tuff_pass_scores(pass, scores + done * width));
+        TUFF_TRY(tuff_passes_get(p->passes, n, &pass));
+        TUFF_TRY(tuff_pass_run(pass, x + done * p->sample, NULL, NULL, 0));
+        TUFF_TRY(tuff_pass_scores(pass, scores + done * p->width));
         done += n;
     }
-exit:
-    tuff_passes_destroy(&passes);
+    return TUFF_OK;
+}
+
+tuff_status tuff_predict(tuff_model *model, const float *x, int64_t count, float *scores)
+{
+    tuff_predictor *p;
+    TUFF_TRY(tuff_predictor_create(model, &p));
+    const tuff_status status = tuff_predictor_run(p, x, count, scores);
+    tuff_predictor_destroy(&p);
     return status;
 }
