@@ -77,6 +77,17 @@ static void gemm_ref(const tuff_ref *r)
     }
 }
 
+static tuff_finish gemm_finish(const tuff_ref *r)
+{
+    const tuff_gemm_params *p = r->call->params;
+    tuff_finish f = { .plus = r->in[C], .alpha = or_one(p->alpha), .beta = or_one(p->beta) };
+    if (!f.plus) return f;
+    f.plus_n = c_dim(r->call, 0) > 1;
+    f.plus_m = c_dim(r->call, 1) > 1 ? c_dim(r->call, 0) : 0;
+    return f;
+}
+TUFF_MATMUL_HOST(gemm)
+
 static size_t gemm_units(const tuff_call *c) { return (size_t)c->out[0].dim[0]; }
 
 // c is a bias where one of its dims is repeated: element i of y takes c[i / step % n].
@@ -150,6 +161,7 @@ const tuff_op tuff_op_gemm = {
                 TUFF_BOOLEAN(tuff_gemm_params, fast) },
     .infer = gemm_infer, .ref = gemm_ref, .units = gemm_units, .cost = product_cost,
     .grad = gemm_grad, .variants = TUFF_MATMUL_KERNELS(gemm),
+    .hosts = TUFF_MATMUL_HOSTS(gemm),
     .tol = { .f32 = 1e-5f }, // as matmul's
     .sample = { -1, 1 },
     .cases = TUFF_CASES("1x1 1x1", "33x17 17x29 29", "17x33 29x17 33x29 trans_a=1 trans_b=1",

@@ -135,21 +135,18 @@ void tuff_matmul_sum_row(const tuff_matmul_shape *s, const float *a, const float
     for (int64_t j = 0; j < cols; j++) sum[j] = tuff_dot(b + j * s->b_n, a, s->a_k, s->k);
 }
 
-static bool host_takes(const tuff_call *c)
+static void matmul_shape(const tuff_call *c, tuff_matmul_shape *s)
 {
-    tuff_matmul_shape s;
-    tuff_matmul_shape_of(c, &s);
-    return tuff_matmul_host_takes(&s);
+    tuff_matmul_shape_of(c, s);
 }
 
-static void host_run(const tuff_ref *r)
+static tuff_finish matmul_finish(const tuff_ref *r)
 {
     const tuff_matmul_params *p = r->call->params;
-    tuff_matmul_host h = { .bias = r->in[BIAS] ? BIAS : -1,
-                           .residual = r->in[RESIDUAL] ? RESIDUAL : -1, .act = p->act };
-    tuff_matmul_shape_of(r->call, &h.shape);
-    tuff_matmul_host_run(r, &h);
+    return (tuff_finish){ .residual = r->in[RESIDUAL], .plus = r->in[BIAS], .plus_n = 1,
+                          .alpha = 1, .beta = 1, .act = p->act };
 }
+TUFF_MATMUL_HOST(matmul)
 
 // One unit is one row of y.
 static void ref(const tuff_ref *r)
@@ -294,7 +291,7 @@ const tuff_op tuff_op_matmul = {
     .ref = ref,
     .units = units,
     .variants = TUFF_MATMUL_KERNELS(matmul),
-    .hosts = { { .name = "fast", .takes = host_takes, .run = host_run } },
+    .hosts = TUFF_MATMUL_HOSTS(matmul),
     .grad = grad,
     .cost = cost,
     .fuse = { .bias = BIAS, .residual = RESIDUAL, .act = offsetof(tuff_matmul_params, act),

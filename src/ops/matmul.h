@@ -2,6 +2,7 @@
 #ifndef TUFF_OPS_MATMUL_H
 #define TUFF_OPS_MATMUL_H
 #include "ops/gemm.h"
+#include "ops/product_host.h"
 
 // Steps are in elements. Leading dims are counted from the innermost of them, dim[0]; a step
 // is 0 along a dim that is broadcast.
@@ -28,14 +29,41 @@ enum { TUFF_MATMUL_BLOCK = 256 };
 void tuff_matmul_sum_row(const tuff_matmul_shape *s, const float *a, const float *b,
                          int64_t cols, double sum[]);
 
-// The CPU path's own kernel (matmul_host.c): a product, and inputs and tuff_act behind it, -1
-// where there is none. A unit is a row of y.
-typedef struct tuff_matmul_host {
-    tuff_matmul_shape shape;
-    int bias, residual, act;
-} tuff_matmul_host;
-bool tuff_matmul_host_takes(const tuff_matmul_shape *s);
-void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_host *h);
+// The CPU path's own kernel (matmul_host.c); the pointers of *f are those of the whole call.
+size_t tuff_matmul_host_units(const tuff_matmul_shape *s, int stage);
+size_t tuff_matmul_host_scratch(const tuff_matmul_shape *s);
+void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_shape *s, const tuff_finish *f);
+
+// The tuff_host of an op, made of the file's own `static void name_shape(call, shape)` and
+// `static tuff_finish name_finish(ref)`.
+#define TUFF_MATMUL_HOST(name)                                                  \
+    static bool name##_host_takes(const tuff_call *c)                           \
+    {                                                                           \
+        (void)c;                                                                \
+        return true;                                                            \
+    }                                                                           \
+    static size_t name##_host_units(const tuff_call *c, int stage)              \
+    {                                                                           \
+        tuff_matmul_shape s;                                                    \
+        name##_shape(c, &s);                                                    \
+        return tuff_matmul_host_units(&s, stage);                               \
+    }                                                                           \
+    static size_t name##_host_scratch(const tuff_call *c)                       \
+    {                                                                           \
+        tuff_matmul_shape s;                                                    \
+        name##_shape(c, &s);                                                    \
+        return tuff_matmul_host_scratch(&s);                                    \
+    }                                                                           \
+    static void name##_host_run(const tuff_ref *r)                              \
+    {                                                                           \
+        const tuff_finish f = name##_finish(r);                                 \
+        tuff_matmul_shape s;                                                    \
+        name##_shape(r->call, &s);                                              \
+        tuff_matmul_host_run(r, &s, &f);                                        \
+    }
+#define TUFF_MATMUL_HOSTS(op_)                                                  \
+    { { .name = "fast", .takes = op_##_host_takes, .run = op_##_host_run,       \
+        .units = op_##_host_units, .scratch = op_##_host_scratch } }
 
 // The product of such a shape, without anything behind it.
 void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *s, tuff_product *p,
