@@ -6,8 +6,14 @@
 #include <unistd.h>
 
 // One loop at a time is shared. Workers sleep between loops (they never spin), wake when
-// `generation` changes, and take pieces off `next` until there are none.
-enum { MOST_THREADS = 64, PIECES_A_THREAD = 4 };
+// `generation` changes, and take pieces off `next` until there are none. A worker that wakes
+// when the caller has done it all is not waited for: it finds the loop closed.
+enum {
+    MOST_THREADS = 64,
+    PIECES_A_THREAD = 4,
+    EVEN = 64,           // pieces of long loops are multiples of this, so that no two of them
+    LONG = EVEN * 1024   // write into one cache line
+};
 
 static struct {
     pthread_mutex_t lock;
@@ -16,7 +22,8 @@ static struct {
     pthread_once_t once;
     int threads; // callers included
     unsigned long generation;
-    int busy;    // workers still inside the current loop
+    bool open;   // the loop may be joined
+    int busy;    // workers inside it
     void (*fn)(void *, size_t, size_t);
     void *arg;
     size_t n, piece;
@@ -46,6 +53,8 @@ static void *worker(void *unused)
     for (;;) {
         while (pool.generation == seen) pthread_cond_wait(&pool.wake, &pool.lock);
         seen = pool.generation;
+        if (!pool.open) continue;
+        pool.busy++;
         pthread_mutex_unlock(&pool.lock);
         take_pieces();
         pthread_mutex_lock(&pool.lock);
@@ -88,13 +97,15 @@ void tuff_parallel_for(size_t n, void (*fn)(void *arg, size_t begin, size_t end)
     pool.arg = arg;
     pool.n = n;
     pool.piece = (n + pieces - 1) / pieces;
+    if (n >= LONG) pool.piece = (pool.piece + EVEN - 1) / EVEN * EVEN;
     atomic_store(&pool.next, 0);
-    pool.busy = pool.threads - 1;
+    pool.open = true;
     pool.generation++;
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.lock);
     take_pieces();
     pthread_mutex_lock(&pool.lock);
+    pool.open = false;
     while (pool.busy) pthread_cond_wait(&pool.done, &pool.lock);
     pthread_mutex_unlock(&pool.lock);
     pthread_mutex_unlock(&pool.turn);

@@ -70,6 +70,13 @@ static void ref(const tuff_ref *r)
     else ref_whole(r, r->call->params);
 }
 
+static void host(const tuff_ref *r)
+{
+    const tuff_clip_params *p = r->call->params;
+    tuff_unary_host_as(r, TUFF_UNARY_CLIP, (float)bound_real(r, LOW, p->min, (double)-INFINITY),
+                       (float)bound_real(r, HIGH, p->max, (double)INFINITY));
+}
+
 // ---- plans ---------------------------------------------------------------------------------
 
 // A bound as a number that the type has, as bits.
@@ -141,6 +148,7 @@ const tuff_op tuff_op_clip = {
                 TUFF_FLOAT_ZERO(tuff_clip_params, max) },
     .infer = infer, .ref = ref, .units = tuff_elements, .grad = grad,
     .variants = { TUFF_KERNEL("texel", plan_texel), TUFF_KERNEL("plain", plan_plain) },
+    TUFF_FAST(tuff_unary_host_takes, host),
     .sample = { -4, 4 },
     .cases = TUFF_CASES("5x64 min=-1 max=2.5", "7 max=2", "257x13 [] []", "5x64 - []",
                         "5x64 1")

@@ -36,10 +36,16 @@ void tuff_unary_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff
 bool tuff_unary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
                        uint32_t function, const uint32_t bits[2]);
 
+// Of the CPU path, in f32; _as: of any function and its numbers (unary_host.c).
+bool tuff_unary_host_takes(const tuff_call *c);
+void tuff_unary_host(const tuff_ref *r);
+void tuff_unary_host_as(const tuff_ref *r, uint32_t function, float a, float b);
+
 tuff_status tuff_slope_infer(const tuff_call *c, tuff_desc out[]);
 void tuff_slope_ref(const tuff_ref *r);
 bool tuff_slope_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 bool tuff_slope_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+void tuff_slope_host(const tuff_ref *r);
 
 // ---- two elements ---------------------------------------------------------------------------
 
@@ -57,6 +63,13 @@ tuff_status tuff_binary_infer(const tuff_call *c, tuff_desc out[]);
 void tuff_binary_ref(const tuff_ref *r);
 bool tuff_binary_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 bool tuff_binary_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+// Of the CPU path (binary_host.c): two operands, up to six, and where.
+bool tuff_binary_host_takes(const tuff_call *c);
+void tuff_binary_host(const tuff_ref *r);
+bool tuff_many_host_takes(const tuff_call *c);
+void tuff_many_host(const tuff_ref *r);
+bool tuff_where_host_takes(const tuff_call *c);
+void tuff_where_host(const tuff_ref *r);
 // One dispatch of binary.comp. The operands are inputs, or the output for an index below 0.
 bool tuff_binary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
                         const tuff_binary *f, int a, int b);
@@ -78,13 +91,16 @@ uint32_t tuff_element_type(tuff_dtype type);
 // The records' members; `name_` is a tuff_unary or tuff_binary, `temperature` HOT or COLD.
 #define TUFF_UNARY_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_unary_infer, .units = tuff_elements,      \
-    .ref = tuff_unary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(unary)
+    .ref = tuff_unary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(unary), \
+    TUFF_FAST(tuff_unary_host_takes, tuff_unary_host)
 #define TUFF_SLOPE_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_slope_infer, .units = tuff_elements,      \
-    .ref = tuff_slope_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(slope)
+    .ref = tuff_slope_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(slope), \
+    TUFF_FAST(tuff_unary_host_takes, tuff_slope_host)
 #define TUFF_BINARY_OP(name_, temperature)                                      \
     .family = &(name_), .infer = tuff_binary_infer, .units = tuff_elements,     \
-    .ref = tuff_binary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(binary)
+    .ref = tuff_binary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(binary), \
+    TUFF_FAST(tuff_binary_host_takes, tuff_binary_host)
 // A function's row, and the references made of its formulas.
 #define TUFF_BINARY_FUNCTION(name, NUMBER, formula, whole_formula)              \
     static double name##_real(double a, double b)                               \

@@ -192,6 +192,10 @@ typedef struct tuff_host {
     float tol; // as tuff_variant's
 } tuff_host;
 
+// The CPU path's one kernel of a record beside its reference.
+#define TUFF_FAST(takes_, run_)                                                 \
+    .hosts = { { .name = "fast", .takes = (takes_), .run = (run_) } }
+
 // ---- gradient ----------------------------------------------------------------------------
 
 // A gradient rule sees the node (descriptions, params, the variables it read and wrote) and

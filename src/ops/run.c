@@ -121,8 +121,13 @@ typedef struct host_call {
     uint64_t params[PARAMS_MAX / 8];
     uint8_t has_in[TUFF_OP_IN];
     bool lowered, shares; // the last ranges are scratch: for casts, for the kernel's stages
+    bool small; // not worth waking threads for
     const tuff_host *host;
 } host_call;
+
+// Steps of a call that are worth waking threads for, which takes some 10 us: about what a
+// kernel does in 20, and the reference in 50.
+enum { SHARED_STEPS = 1 << 18, SHARED_REF_STEPS = 1 << 15 };
 
 // What threads share: a call, and what runs its units.
 typedef struct host_work {
@@ -160,9 +165,18 @@ static void run_host(void *arg, void *const ptr[])
     void *casts = h->lowered ? ptr[next++] : NULL;
     tuff_lower_begin(&h->call, in, out, casts, &low, &w.ref);
     w.ref.scratch = h->shares ? ptr[next] : NULL;
-    for (size_t units; (units = tuff_host_units(h->host, &low, w.ref.stage)); w.ref.stage++)
-        tuff_parallel_for(units, run_units, &w);
+    for (size_t units; (units = tuff_host_units(h->host, &low, w.ref.stage)); w.ref.stage++) {
+        if (h->small) run_units(&w, 0, units);
+        else tuff_parallel_for(units, run_units, &w);
+    }
     tuff_lower_end(&h->call, &w.ref, out);
+}
+
+// A kernel with units of its own makes them as large as they should be.
+static bool is_small(const tuff_call *c, const tuff_host *host)
+{
+    if (host && host->units) return false;
+    return tuff_call_work(c) < (host ? SHARED_STEPS : SHARED_REF_STEPS);
 }
 
 static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_host *host,
@@ -171,7 +185,8 @@ static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_hos
 {
     const tuff_range *casts = &scratch[TUFF_PLAN_LOWERED];
     host_call h = { .call = *c, .lowered = casts->buffer != NULL,
-                    .shares = scratch[0].buffer != NULL, .host = host };
+                    .shares = scratch[0].buffer != NULL, .host = host,
+                    .small = is_small(c, host) };
     memcpy(h.params, c->params, c->op->params_size);
     tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 2];
     int n = 0;

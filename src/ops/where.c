@@ -73,6 +73,7 @@ const tuff_op tuff_op_where = {
     .out = { { .name = "y", .dtypes = ANY, .alias = true, .alias_any = true } },
     .infer = infer, .ref = ref, .units = tuff_elements, .grad = grad,
     .variants = { TUFF_KERNEL("plain", plan) },
+    TUFF_FAST(tuff_where_host_takes, tuff_where_host),
     .sample = { -4, 4 },
     .cases = TUFF_CASES("7 7 7", "5x64 5x64 5x64", "257x13 - 257x13", "5x1x7 3x1 1",
                         "2x3x1x5 3x1x1 2x1x7x1")
