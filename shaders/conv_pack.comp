@@ -5,7 +5,7 @@
 // fastest, and are a multiple of four: what a tap costs is shared by all of them.
 // Columns past the end repeat the last one.
 //
-//   binding 0  from    texels, one f32 each: the tensor read
+//   binding 0  from    f32[]  operand.glsl: the tensor read
 //   binding 1  panels  vec4[panel][k / 4][W]  write   W columns a panel
 //   spec 0     W        invocations in a workgroup, and columns of a panel
 //   spec 1     DIVIDED  as in conv_texel.comp
@@ -17,7 +17,8 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
 layout(constant_id = 1) const bool DIVIDED = false;
 layout(push_constant) uniform Push { tuff_conv_pc pc; };
-layout(binding = 0) uniform samplerBuffer from;
+#include "operand.glsl"
+OPERAND(0, from)
 layout(binding = 1) writeonly buffer Panels { vec4 panels[]; };
 #include "conv_dims.glsl"
 
@@ -61,9 +62,8 @@ void main()
         const PLACE p = pixel_of(at0 + tap * step, div, size, inside);
         int at = inside ? first + fold(p, size) : 0;
         for (int q = 0; q < tap_quads; q++) {
-            const vec4 v = vec4(texelFetch(from, at).x, texelFetch(from, at + plane).x,
-                                texelFetch(from, at + 2 * plane).x,
-                                texelFetch(from, at + 3 * plane).x);
+            const vec4 v = vec4(FETCH(from, at), FETCH(from, at + plane),
+                                FETCH(from, at + 2 * plane), FETCH(from, at + 3 * plane));
             panels[to] = mix(vec4(0.0), v, bvec4(inside));
             at += 4 * plane;
             to += W;

@@ -5,8 +5,8 @@
 // A convolution with a kernel of one tap, without strides and pads, on CPU-like drivers: as
 // gemm_packed.comp, but the tensor read lies as a product likes it, four pixels a texel.
 //
-//   binding 0  left      texels, vec4[group][panel][k / 4][W]   W channels written a panel
-//   binding 1  right     texels, vec4[image][group][channel][plane / 4]
+//   binding 0  left      vec4[group][panel][k / 4][W]   W channels written a panel
+//   binding 1  right     vec4[image][group][channel][plane / 4]
 //   binding 2  y         vec4[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
@@ -19,8 +19,9 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
 layout(push_constant) uniform Push { tuff_point_pc pc; };
-layout(binding = 0) uniform samplerBuffer left;
-layout(binding = 1) uniform samplerBuffer right;
+#include "operand.glsl"
+OPERAND4(0, left)
+OPERAND4(1, right)
 layout(binding = 2) writeonly buffer Y { vec4 y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
 #include "packed_rows.glsl"
@@ -53,15 +54,15 @@ void main()
     for (uint q = begin; q < end; q++) {
         // Channels past the end of the last quad are 0, as they are on the left.
         const uint last = k - 1 - done; // of this quad
-        const vec4 b0 = texelFetch(right, int(b_at));
-        vec4 b1 = texelFetch(right, int(b_at + min(last, 1) * plane));
-        vec4 b2 = texelFetch(right, int(b_at + min(last, 2) * plane));
-        vec4 b3 = texelFetch(right, int(b_at + min(last, 3) * plane));
+        const vec4 b0 = FETCH4(right, b_at);
+        vec4 b1 = FETCH4(right, b_at + min(last, 1) * plane);
+        vec4 b2 = FETCH4(right, b_at + min(last, 2) * plane);
+        vec4 b3 = FETCH4(right, b_at + min(last, 3) * plane);
         b1 = mix(b1, vec4(0.0), bvec4(last < 1));
         b2 = mix(b2, vec4(0.0), bvec4(last < 2));
         b3 = mix(b3, vec4(0.0), bvec4(last < 3));
-        const vec4 a0 = texelFetch(left, int(a_at.x)), a1 = texelFetch(left, int(a_at.y));
-        const vec4 a2 = texelFetch(left, int(a_at.z)), a3 = texelFetch(left, int(a_at.w));
+        const vec4 a0 = FETCH4(left, a_at.x), a1 = FETCH4(left, a_at.y);
+        const vec4 a2 = FETCH4(left, a_at.z), a3 = FETCH4(left, a_at.w);
         EACH_ROW(ADD_ROW)
         a_at += W;
         b_at += 4 * plane;

@@ -6,8 +6,8 @@
 // outputs by one subgroup, as in texel.glsl, but a texel holds four products of a row or of a
 // column, and every cache line is used whole.
 //
-//   binding 0  left      texels, vec4[panel][k / 4][W]   W rows a panel
-//   binding 1  right     texels, vec4[panel][k / 4][W]   W columns a panel
+//   binding 0  left      vec4[panel][k / 4][W]   W rows a panel
+//   binding 1  right     vec4[panel][k / 4][W]   W columns a panel
 //   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
@@ -19,8 +19,9 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
 layout(push_constant) uniform Push { tuff_packed_pc pc; };
-layout(binding = 0) uniform samplerBuffer left;
-layout(binding = 1) uniform samplerBuffer right;
+#include "operand.glsl"
+OPERAND4(0, left)
+OPERAND4(1, right)
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
 #include "packed_rows.glsl"
@@ -63,10 +64,10 @@ void main()
 
     EACH_ROW(DECLARE_ROW)
     for (uint q = begin; q < end; q++) {
-        const vec4 b0 = texelFetch(right, int(b_at.x)), b1 = texelFetch(right, int(b_at.y));
-        const vec4 b2 = texelFetch(right, int(b_at.z)), b3 = texelFetch(right, int(b_at.w));
-        const vec4 a0 = texelFetch(left, int(a_at.x)), a1 = texelFetch(left, int(a_at.y));
-        const vec4 a2 = texelFetch(left, int(a_at.z)), a3 = texelFetch(left, int(a_at.w));
+        const vec4 b0 = FETCH4(right, b_at.x), b1 = FETCH4(right, b_at.y);
+        const vec4 b2 = FETCH4(right, b_at.z), b3 = FETCH4(right, b_at.w);
+        const vec4 a0 = FETCH4(left, a_at.x), a1 = FETCH4(left, a_at.y);
+        const vec4 a2 = FETCH4(left, a_at.z), a3 = FETCH4(left, a_at.w);
         EACH_ROW(ADD_ROW)
         a_at += W;
         b_at += W;

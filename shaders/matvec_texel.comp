@@ -9,8 +9,8 @@
 //            have summed is added up by shuffles
 //   else     lanes go along the rows, four each, in blocks W lanes apart
 //
-//   binding 0  a     the matrix: texels, of four if WIDE
-//   binding 1  b     the vectors: texels, of four if V_WIDE
+//   binding 0  a     the matrix: texels, of four if WIDE; storage with -DSTORED
+//   binding 1  b     the vectors: texels, of four if V_WIDE; likewise
 //   binding 2  y     f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias  texels; anything when TUFF_AFTER_BIAS is not set
 //   spec 0     W     invocations in a workgroup, which is one subgroup: 4, 8 or 16
@@ -23,8 +23,19 @@
 #include "matvec.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
+#ifdef STORED // the same memory, as floats and by fours
+layout(binding = 0) readonly buffer A4 { vec4 a4[]; };
+layout(binding = 0) readonly buffer A1 { float a1[]; };
+layout(binding = 1) readonly buffer B4 { vec4 b4[]; };
+layout(binding = 1) readonly buffer B1 { float b1[]; };
+#define MATRIX(i) (WIDE ? a4[i] : vec4(a1[i]))
+#define VECTOR(i) (V_WIDE ? b4[i] : vec4(b1[i]))
+#else
 layout(binding = 0) uniform samplerBuffer a;
 layout(binding = 1) uniform samplerBuffer b;
+#define MATRIX(i) texelFetch(a, int(i))
+#define VECTOR(i) texelFetch(b, int(i))
+#endif
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
 
@@ -32,8 +43,8 @@ const uint ROWS = VECS == 8 ? 4 : 8;                // LONG_K: of a tile
 const uint BLOCKS = VECS == 1 ? 4 : 1;                // else: of four rows a lane
 const uint TILE = LONG_K ? ROWS : 4 * W * BLOCKS;
 
-vec4 matrix(uint i) { return texelFetch(a, int(i)); }
-vec4 vector(uint i) { return texelFetch(b, int(i)); }
+vec4 matrix(uint i) { return MATRIX(i); }
+vec4 vector(uint i) { return VECTOR(i); }
 
 vec4 load_vector(uint base, uint k, uint end)
 {

@@ -4,7 +4,7 @@
 // row r, product k at r * row_step + k / inner * outer_step + k % inner * inner_step.
 // Rows past the end repeat the last one; products past the end are 0.
 //
-//   binding 0  from    texels, one f32 each
+//   binding 0  from    f32[]  operand.glsl
 //   binding 1  panels  vec4[panel][k / 4][W]  write   W rows a panel
 //   spec 0     W       invocations in a workgroup, and rows of a panel
 //   grid       panels, folded
@@ -13,7 +13,8 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
 layout(push_constant) uniform Push { tuff_pack_pc pc; };
-layout(binding = 0) uniform samplerBuffer from;
+#include "operand.glsl"
+OPERAND(0, from)
 layout(binding = 1) writeonly buffer Panels { vec4 panels[]; };
 
 void main()
@@ -28,7 +29,7 @@ void main()
         vec4 v;
         for (int i = 0; i < 4; i++) {
             const bool there = done < k;
-            const float x = texelFetch(from, int(there ? at : 0)).x;
+            const float x = FETCH(from, there ? at : 0);
             v[i] = there ? x : 0.0;
             done++;
             next++;

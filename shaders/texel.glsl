@@ -12,8 +12,8 @@
 // Push constants are read before the loops: on these drivers that is a load like any other.
 // The sums are variables with names of their own: an array would live in memory.
 //
-//   binding 0  left      texels, one f32 each
-//   binding 1  right     texels, one f32 each
+//   binding 0  left      f32[]  operand.glsl
+//   binding 1  right     f32[]  operand.glsl
 //   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
@@ -21,8 +21,9 @@
 // Of what follows a product, only a bias and relu are done here.
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
-layout(binding = 0) uniform samplerBuffer left;
-layout(binding = 1) uniform samplerBuffer right;
+#include "operand.glsl"
+OPERAND(0, left)
+OPERAND(1, right)
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
 
@@ -72,13 +73,13 @@ uvec2 rows_of(tuff_gemm g, Tile t)
 
 // Where W >= 8 nothing uses a1, and compilers drop its fetch; under a condition they do not.
 #define LOAD_LEFT(at)                                                           \
-    const float a0 = texelFetch(left, int((at).x)).x;                           \
-    const float a1 = texelFetch(left, int((at).y)).x;
+    const float a0 = FETCH(left, (at).x);                                       \
+    const float a1 = FETCH(left, (at).y);
 
 vec4 fetch_right(uvec4 at)
 {
-    return vec4(texelFetch(right, int(at.x)).x, texelFetch(right, int(at.y)).x,
-                texelFetch(right, int(at.z)).x, texelFetch(right, int(at.w)).x);
+    return vec4(FETCH(right, at.x), FETCH(right, at.y), FETCH(right, at.z),
+                FETCH(right, at.w));
 }
 
 bvec4 both(bvec4 a, bvec4 b) { return bvec4(uvec4(a) & uvec4(b)); }

@@ -297,7 +297,7 @@ WEIGHT_GRAD(conv1d, 1, "1x1x1 1x1x1", "2x3x37 2x5x37 pad=2,1 size=4",
             "2x7x19 2x7x7 auto_pad=SAME_UPPER stride=3 group=7 size=5",
             "1x1x70003 1x2x70001 size=3")
 WEIGHT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 3x6x28x28 pad=2,2,2,2 size=5,5",
-            "7x6x14x14 7x16x10x10 size=5,5",
+            "7x6x14x14 7x16x10x10 size=5,5", "40x5x20x20 40x7x18x18 size=3,3",
             "2x3x33x17 2x5x15x18 stride=2,1 pad=1,2,0,1 size=5,3",
             "1x5x13x11 1x7x9x7 dilation=2,2 size=3,3",
             "2x6x9x9 2x4x5x5 stride=2,2 pad=1,1,1,1 group=2 size=3,3",

@@ -218,7 +218,7 @@ static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     if (g->batches > 1 && (g->m % w != 0 || pc.w_ch != 1)) return false;
     if (!plan->forced && (double)g->m * g->n * g->k * g->batches < POINT_LEAST) return false;
     if (tuff_call_has(c, p->residual)) return false;
-    if (!tuff_product_direct(p, k) || !tuff_fits_texel(k, &c->in[p->b], 16)) return false;
+    if (!tuff_product_direct(p, k)) return false;
     if (k->max_loop && g->k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(&f->p, k, 1, 4, true)) return false;
     const struct tuff_pack_pc pack = { .rows = g->m * g->batches, .k = g->k,
@@ -228,9 +228,13 @@ static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
                                .pc = &pack, .pc_bytes = sizeof pack };
     if (!tuff_product_pack(p, &left, 1, k, plan)) return false;
     pc.g = *g;
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_point);
-    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    const bool fits = tuff_fits_texel(k, &c->in[p->b], 16) &&
+                      tuff_panel_fits_texel(p, pack.rows, k);
+    const tuff_bind_kind kind = fits ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_STORAGE;
+    tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_conv_point
+                                                : TUFF_SHADER_conv_point_stored);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, kind, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, kind, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
     tuff_spec(d, w);

@@ -153,21 +153,46 @@ bool tuff_takes_texels(const tuff_caps *k)
            (w == 4 || w == 8 || w == 16);
 }
 
+int tuff_shader_stored(int shader)
+{
+    switch (shader) {
+    case TUFF_SHADER_matmul_texel: return TUFF_SHADER_matmul_stored;
+    case TUFF_SHADER_matvec_texel: return TUFF_SHADER_matvec_stored;
+    case TUFF_SHADER_pack: return TUFF_SHADER_pack_stored;
+    case TUFF_SHADER_gemm_packed: return TUFF_SHADER_gemm_stored;
+    case TUFF_SHADER_conv_texel: return TUFF_SHADER_conv_stored;
+    case TUFF_SHADER_conv1_texel: return TUFF_SHADER_conv1_stored;
+    case TUFF_SHADER_conv_dw_texel: return TUFF_SHADER_conv_dw_stored;
+    case TUFF_SHADER_conv_pack: return TUFF_SHADER_conv_pack_stored;
+    case TUFF_SHADER_conv3_texel: return TUFF_SHADER_conv3_stored;
+    case TUFF_SHADER_conv3_dw_texel: return TUFF_SHADER_conv3_dw_stored;
+    case TUFF_SHADER_conv3_pack: return TUFF_SHADER_conv3_pack_stored;
+    case TUFF_SHADER_conv_point: return TUFF_SHADER_conv_point_stored;
+    default: return -1;
+    }
+}
+
 static size_t panel_bytes(uint32_t rows, uint32_t k, uint32_t w)
 {
     return (size_t)tuff_ceil_div(rows, w) * w * tuff_ceil_div(k, 4) * 16;
+}
+
+bool tuff_panel_fits_texel(const tuff_product *p, uint32_t rows, const tuff_caps *k)
+{
+    return panel_bytes(rows, p->g.k, k->subgroup) / 16 <= k->max_texels;
 }
 
 bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scratch,
                        const tuff_caps *k, tuff_plan *plan)
 {
     const size_t bytes = panel_bytes(from->rows, p->g.k, k->subgroup);
-    const tuff_bind_kind kind = from->words ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_F32;
-    if (!tuff_fits_texel(k, &p->call->in[from->input], from->words ? 16 : 4)) return false;
-    if (!tuff_fits(k, bytes) || bytes / 16 > k->max_texels) return false;
+    const tuff_bind_kind texel = from->words ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_F32;
+    const bool fits = tuff_fits_texel(k, &p->call->in[from->input], from->words ? 16 : 4);
+    const int shader = fits ? from->shader : tuff_shader_stored(from->shader);
+    if (shader < 0 || !tuff_fits(k, bytes)) return false;
     plan->scratch[scratch] = bytes;
-    tuff_dispatch *d = tuff_plan_add(plan, from->shader);
-    tuff_bind(d, TUFF_ROLE_IN, from->input, kind, TUFF_READ);
+    tuff_dispatch *d = tuff_plan_add(plan, shader);
+    tuff_bind(d, TUFF_ROLE_IN, from->input, fits ? texel : TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, scratch, TUFF_BIND_STORAGE, TUFF_WRITE);
     tuff_spec(d, k->subgroup);
     if (from->flagged) tuff_spec(d, from->flag);
@@ -197,9 +222,13 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
     if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
     if (!tuff_product_pack(p, left, 1, k, plan) || !tuff_product_pack(p, right, 2, k, plan))
         return false;
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_packed);
-    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_SCRATCH, 2, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    const bool fits = tuff_panel_fits_texel(p, left->rows, k) &&
+                      tuff_panel_fits_texel(p, right->rows, k);
+    const tuff_bind_kind kind = fits ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_STORAGE;
+    tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_gemm_packed
+                                                : TUFF_SHADER_gemm_stored);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, kind, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 2, kind, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
     tuff_spec(d, w);
@@ -217,8 +246,10 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     const tuff_call *c = p->call;
     const uint32_t w = k->subgroup;
     if (!tuff_takes_texels(k)) return false;
-    if (!tuff_fits_texel(k, &c->in[p->a], 4) || !tuff_fits_texel(k, &c->in[p->b], 4))
-        return false;
+    const bool fits = tuff_fits_texel(k, &c->in[p->a], 4) &&
+                      tuff_fits_texel(k, &c->in[p->b], 4);
+    const tuff_bind_kind kind = fits ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE;
+    if (!fits) shader = tuff_shader_stored(shader);
     const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
     const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TEXEL_ROWS) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
@@ -228,8 +259,8 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     if (!tuff_product_cut(p, k, parts, unit, direct)) return false;
     memcpy(pc, &p->g, sizeof p->g);
     tuff_dispatch *d = tuff_plan_add(plan, shader);
-    tuff_bind(d, TUFF_ROLE_IN, p->a, TUFF_BIND_TEXEL_F32, TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->a, kind, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, kind, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
     tuff_spec(d, w);

@@ -84,6 +84,11 @@ typedef struct tuff_panels {
     uint32_t flag;
 } tuff_panels;
 
+// The twin of a kernel of CPU-like drivers that reads from storage buffers what may be more
+// texels than the device can bind (shaders/operand.glsl); -1 where there is none.
+int tuff_shader_stored(int shader);
+// Whether a panel of so many rows can be read as texels.
+bool tuff_panel_fits_texel(const tuff_product *p, uint32_t rows, const tuff_caps *k);
 // Appends the dispatch that packs an operand into a scratch; false when it does not fit.
 bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scratch,
                        const tuff_caps *k, tuff_plan *plan);

@@ -100,9 +100,8 @@ bool tuff_matmul_matvec(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
     vectors v;
     if (!tuff_takes_texels(k) || !vectors_of(p, pc, &v)) return false;
     const tuff_call *c = p->call;
-    if (!tuff_fits_texel(k, &c->in[v.matrix], v.wide ? 16 : 4) ||
-        !tuff_fits_texel(k, &c->in[v.vector], v.v_wide ? 16 : 4))
-        return false;
+    const bool fits = tuff_fits_texel(k, &c->in[v.matrix], v.wide ? 16 : 4) &&
+                      tuff_fits_texel(k, &c->in[v.vector], v.v_wide ? 16 : 4);
     const uint32_t w = k->subgroup, rows = v.vecs == 8 ? 4 : 8, blocks = v.vecs == 1 ? 4 : 1;
     const uint32_t tile = v.long_k ? rows : 4 * w * blocks;
     const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, tile) * p->g.batches;
@@ -110,11 +109,12 @@ bool tuff_matmul_matvec(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
     if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY_LANES), 4,
                           tuff_product_direct(p, k) && !residual))
         return false;
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_matvec_texel);
-    tuff_bind(d, TUFF_ROLE_IN, v.matrix, v.wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
-              TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_IN, v.vector,
-              v.v_wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32, TUFF_READ);
+    tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_matvec_texel
+                                                : TUFF_SHADER_matvec_stored);
+    const tuff_bind_kind wide = fits ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_STORAGE;
+    const tuff_bind_kind narrow = fits ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE;
+    tuff_bind(d, TUFF_ROLE_IN, v.matrix, v.wide ? wide : narrow, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, v.vector, v.v_wide ? wide : narrow, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
     spec(d, w, &v);
