@@ -18,7 +18,7 @@
 //   grid       what is written / (4 WG), folded
 #include "common.glsl"
 #include "elements.glsl"
-#include "power.glsl"
+#include "binary.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
@@ -46,32 +46,23 @@ const bool REAL = TYPE == TUFF_TYPE_F32 || TYPE == TUFF_TYPE_F16 || TYPE == TUFF
 
 // ---- functions -----------------------------------------------------------------------------
 
+#define FUNCTION(NAME, y) case TUFF_BINARY_##NAME: return y;
+
 bool compare_real(float u, float v)
 {
     switch (OP) {
-    case TUFF_BINARY_EQUAL: return u == v;
-    case TUFF_BINARY_GREATER: return u > v;
-    case TUFF_BINARY_GREATER_OR_EQUAL: return u >= v;
-    case TUFF_BINARY_LESS: return u < v;
-    default: return u <= v;
+    COMPARE(FUNCTION)
+    default: return false;
     }
 }
 
 float real(float u, float v)
 {
+    const float n = pc.n;
     switch (OP) {
-    case TUFF_BINARY_ADD: return u + v;
-    case TUFF_BINARY_SUB: return u - v;
-    case TUFF_BINARY_MUL: return u * v;
-    case TUFF_BINARY_DIV: return u / v;
-    case TUFF_BINARY_MIN: return u < v || is_nan(u) ? u : v;
-    case TUFF_BINARY_MAX: return u > v || is_nan(u) ? u : v;
-    case TUFF_BINARY_MEAN: return (u + v) / pc.n;
-    case TUFF_BINARY_POW: return pow_f32(u, v);
-    case TUFF_BINARY_MOD: return mod_f32(u, v);
-    case TUFF_BINARY_FMOD: return fmod_f32(u, v);
-    case TUFF_BINARY_PRELU: return u < 0.0 ? u * v : u;
-    default: return u == 0.0 && !is_nan(v) ? 0.0 : u * log_f32(v); // XLOGY
+    BINARY_COMMON(FUNCTION)
+    BINARY_RARE(FUNCTION)
+    default: return u;
     }
 }
 

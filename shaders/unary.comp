@@ -27,44 +27,15 @@ layout(binding = 0) readonly buffer X { uint x[]; };
 #endif
 layout(binding = 1) writeonly buffer Y { uint y[]; };
 
+#define FUNCTION(NAME, y) case TUFF_UNARY_##NAME: return y;
+
 // A function of a number, where NaN need not be thought of.
 float number(float v)
 {
     const float a = uintBitsToFloat(pc.a), b = uintBitsToFloat(pc.b);
     switch (OP) {
-    case TUFF_UNARY_RELU: return v <= 0.0 ? 0.0 : v;
-    case TUFF_UNARY_SIGMOID: return sigmoid_f32(v);
-    case TUFF_UNARY_TANH: return tanh_f32(v);
-    case TUFF_UNARY_EXP: return exp_f32(v);
-    case TUFF_UNARY_LOG: return log_f32(v);
-    case TUFF_UNARY_SQRT: return sqrt_f32(v);
-    case TUFF_UNARY_ABS: return uintBitsToFloat(floatBitsToUint(v) & 0x7fffffffu);
-    case TUFF_UNARY_SIGN: return sign_f32(v);
-    case TUFF_UNARY_SQUARE: return v * v;
-    case TUFF_UNARY_AFFINE: return a * v + b;
-    case TUFF_UNARY_NEG: return uintBitsToFloat(floatBitsToUint(v) ^ 0x80000000u);
-    case TUFF_UNARY_RSQRT: return 1.0 / sqrt_f32(v);
-    case TUFF_UNARY_RECIPROCAL: return 1.0 / v;
-    case TUFF_UNARY_FLOOR: return signed_as(floor(v), v);
-    case TUFF_UNARY_CEIL: return signed_as(ceil(v), v);
-    case TUFF_UNARY_ROUND: return signed_as(roundEven(v), v);
-    case TUFF_UNARY_ERF: return erf_f32(v);
-    case TUFF_UNARY_SIN: return cos_sin(v).y;
-    case TUFF_UNARY_COS: return cos_sin(v).x;
-    case TUFF_UNARY_CLIP: v = v > a ? v : a; return v < b ? v : b;
-    case TUFF_UNARY_LEAKY_RELU: return v < 0.0 ? a * v : v;
-    case TUFF_UNARY_ELU: return v < 0.0 ? a * expm1_f32(v) : v;
-    case TUFF_UNARY_SELU: return b * (v < 0.0 ? a * expm1_f32(v) : v);
-    case TUFF_UNARY_CELU: return v < 0.0 ? a * expm1_f32(v / a) : v;
-    case TUFF_UNARY_GELU:
-        return times(v, a != 0.0 ? sigmoid_f32(gelu_tanh_inner(v)) : normal_below(v));
-    case TUFF_UNARY_SILU: return times(v, sigmoid_f32(v));
-    case TUFF_UNARY_HARDSWISH: return times(v, clamp(v * (1.0 / 6.0) + 0.5, 0.0, 1.0));
-    case TUFF_UNARY_HARDSIGMOID: return clamp(a * v + b, 0.0, 1.0);
-    case TUFF_UNARY_SOFTPLUS: return max(v, 0.0) + log1p_f32(exp_f32(-abs(v)));
-    case TUFF_UNARY_MISH: return times(v, tanh_softplus(v));
-    case TUFF_UNARY_SOFTSIGN: return abs(v) > 1e30 ? sign_f32(v) : v / (1.0 + abs(v));
-    case TUFF_UNARY_THRESHOLDED_RELU: return v > a ? v : 0.0;
+    UNARY_COMMON(FUNCTION)
+    UNARY_RARE(FUNCTION)
     default: return v;
     }
 }

@@ -1,4 +1,4 @@
-// What the functions of unary.comp and their derivatives in unary_grad.comp share.
+// The functions of one element, as unary.comp and kernels of chains (ops/chain.h) compute them.
 #include "math.glsl"
 
 // y with x's sign where it is 0.
@@ -36,3 +36,46 @@ float tanh_softplus(float x)
     const float e = exp_f32(-abs(x)), n = x > 0.0 ? 1.0 + 2.0 * e : e * (e + 2.0);
     return n / (n + 2.0 * (x > 0.0 ? e * e : 1.0));
 }
+
+float clip_f32(float x, float low, float high)
+{
+    x = x > low ? x : low;
+    return x < high ? x : high;
+}
+
+// F(NAME, y): y = TUFF_UNARY_NAME of v, which is no NaN, with the function's numbers a and b.
+// COMMON ones are those that nets are full of.
+#define UNARY_COMMON(F)                                                         \
+    F(RELU, v <= 0.0 ? 0.0 : v)                                                 \
+    F(SIGMOID, sigmoid_f32(v))                                                  \
+    F(TANH, tanh_f32(v))                                                        \
+    F(EXP, exp_f32(v))                                                          \
+    F(LOG, log_f32(v))                                                          \
+    F(SQRT, sqrt_f32(v))                                                        \
+    F(ABS, uintBitsToFloat(floatBitsToUint(v) & 0x7fffffffu))                   \
+    F(SIGN, sign_f32(v))                                                        \
+    F(SQUARE, v * v)                                                            \
+    F(AFFINE, a * v + b)                                                        \
+    F(NEG, uintBitsToFloat(floatBitsToUint(v) ^ 0x80000000u))                   \
+    F(RSQRT, 1.0 / sqrt_f32(v))                                                 \
+    F(RECIPROCAL, 1.0 / v)                                                      \
+    F(CLIP, clip_f32(v, a, b))                                                  \
+    F(LEAKY_RELU, v < 0.0 ? a * v : v)                                          \
+    F(SILU, times(v, sigmoid_f32(v)))                                           \
+    F(HARDSWISH, times(v, clamp(v * (1.0 / 6.0) + 0.5, 0.0, 1.0)))              \
+    F(HARDSIGMOID, clamp(a * v + b, 0.0, 1.0))
+#define UNARY_RARE(F)                                                           \
+    F(FLOOR, signed_as(floor(v), v))                                            \
+    F(CEIL, signed_as(ceil(v), v))                                              \
+    F(ROUND, signed_as(roundEven(v), v))                                        \
+    F(ERF, erf_f32(v))                                                          \
+    F(SIN, cos_sin(v).y)                                                        \
+    F(COS, cos_sin(v).x)                                                        \
+    F(ELU, v < 0.0 ? a * expm1_f32(v) : v)                                      \
+    F(SELU, b * (v < 0.0 ? a * expm1_f32(v) : v))                               \
+    F(CELU, v < 0.0 ? a * expm1_f32(v / a) : v)                                 \
+    F(GELU, times(v, a != 0.0 ? sigmoid_f32(gelu_tanh_inner(v)) : normal_below(v))) \
+    F(SOFTPLUS, max(v, 0.0) + log1p_f32(exp_f32(-abs(v))))                      \
+    F(MISH, times(v, tanh_softplus(v)))                                         \
+    F(SOFTSIGN, abs(v) > 1e30 ? sign_f32(v) : v / (1.0 + abs(v)))               \
+    F(THRESHOLDED_RELU, v > a ? v : 0.0)

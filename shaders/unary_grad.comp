@@ -13,7 +13,7 @@
 //   grid       words / (4 WG), folded
 #include "common.glsl"
 #include "elements.glsl"
-#include "unary.glsl"
+#include "slope.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
@@ -31,67 +31,14 @@ layout(binding = 1) readonly buffer DY { uint dy[]; };
 #endif
 layout(binding = 2) writeonly buffer DX { uint dx[]; };
 
-// Beyond 200 every function here is straight, and infinity times 0 is met nowhere.
-float near(float v) { return clamp(v, -200.0, 200.0); }
-
-float gelu_slope(float v)
-{
-    return normal_below(v) + near(v) * (0.398942280 * exp_square(abs(v), 0.5));
-}
-
-// With y = v s(w(v)): y' = s + v s (1 - s) w'. s (1 - s) from e^-|w|, so that nothing cancels.
-float sigmoid_product_slope(float v, float w, float dw)
-{
-    const float e = exp_f32(-abs(w)), part = e / ((1.0 + e) * (1.0 + e));
-    return (w < 0.0 ? e : 1.0) / (1.0 + e) + v * part * dw;
-}
-
-float gelu_tanh_slope(float v)
-{
-    return sigmoid_product_slope(v, gelu_tanh_inner(v),
-                                 1.59576912 * (1.0 + 3.0 * 0.044715 * (v * v)));
-}
-
-// With t = tanh(ln(1 + w)), w = e^v and d = w^2 + 2w + 2: t' = 4 w (1 + w) / d^2.
-float mish_slope(float v)
-{
-    const float e = exp_f32(-abs(v)), d = v > 0.0 ? 1.0 + 2.0 * e * (1.0 + e)
-                                                  : e * (e + 2.0) + 2.0;
-    const float n = v > 0.0 ? 4.0 * e * e * (1.0 + e) : 4.0 * e * (1.0 + e);
-    return tanh_softplus(v) + v * n / (d * d);
-}
-
-float softsign_slope(float v)
-{
-    const float r = 1.0 / (1.0 + abs(v));
-    return r * r;
-}
-
-// Where a function is flat nothing passes, not even an infinite dy.
-float passed(float slope, float dy) { return slope == 0.0 ? 0.0 : dy * slope; }
+#define FUNCTION(NAME, dx) case TUFF_UNARY_##NAME: return dx;
 
 float real(float v, float dy)
 {
     const float a = uintBitsToFloat(pc.a), b = uintBitsToFloat(pc.b);
     switch (OP) {
-    case TUFF_UNARY_RELU: return v > 0.0 ? dy : 0.0;
-    case TUFF_UNARY_SIGMOID: return passed(v * (1.0 - v), dy);
-    case TUFF_UNARY_TANH: return passed((1.0 - v) * (1.0 + v), dy); // nothing cancels
-    case TUFF_UNARY_LEAKY_RELU: return v > 0.0 ? dy : a * dy;
-    case TUFF_UNARY_ELU: return v > 0.0 ? dy : passed(a * exp_f32(v), dy);
-    case TUFF_UNARY_SELU: return passed(b * (v > 0.0 ? 1.0 : a * exp_f32(v)), dy);
-    case TUFF_UNARY_CELU: return v > 0.0 ? dy : passed(exp_f32(v / a), dy);
-    case TUFF_UNARY_GELU:
-        return passed(a != 0.0 ? gelu_tanh_slope(near(v)) : gelu_slope(v), dy);
-    case TUFF_UNARY_SILU: return passed(sigmoid_product_slope(near(v), near(v), 1.0), dy);
-    case TUFF_UNARY_HARDSWISH:
-        return v < -3.0 ? 0.0 : v > 3.0 ? dy : dy * (v * (1.0 / 3.0) + 0.5);
-    case TUFF_UNARY_HARDSIGMOID: return a * v + b > 0.0 && a * v + b < 1.0 ? a * dy : 0.0;
-    case TUFF_UNARY_SOFTPLUS: return passed(sigmoid_f32(v), dy);
-    case TUFF_UNARY_MISH: return passed(mish_slope(near(v)), dy);
-    case TUFF_UNARY_SOFTSIGN: return passed(softsign_slope(v), dy);
-    case TUFF_UNARY_ERF: return passed(1.12837917 * exp_square(abs(v), 1.0), dy);
-    case TUFF_UNARY_THRESHOLDED_RELU: return v > a ? dy : 0.0;
+    SLOPE_COMMON(FUNCTION)
+    SLOPE_RARE(FUNCTION)
     default: return dy;
     }
 }
