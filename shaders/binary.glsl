@@ -1,8 +1,8 @@
 // The functions of two floats, as binary.comp and kernels of chains (ops/chain.h) compute them.
 #include "power.glsl"
 
-// F(NAME, y): y = TUFF_BINARY_NAME of u and v. COMMON ones are those that nets are full of; MEAN
-// takes n.
+// F(NAME, y): y = TUFF_BINARY_NAME of u and v. COMMON ones are those that nets are full of;
+// MEAN takes n.
 #define BINARY_COMMON(F)                                                        \
     F(ADD, u + v)                                                               \
     F(SUB, u - v)                                                               \

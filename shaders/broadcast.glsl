@@ -1,6 +1,6 @@
 // Where operands find their elements; see ops/broadcast.h. Whoever includes this has defined
 // SPREAD, a tuff_broadcast, and RANK.
-#include "quotient.glsl"
+#include "periodic.glsl"
 
 // Offsets of element i in three operands, dimension by dimension. The loop is of constant
 // length, so that it is unrolled and the push constants are not indexed, which a software
@@ -18,30 +18,9 @@ uvec3 walk(uint i)
     return at;
 }
 
-// i / div % mod.
-uint periodic(uint i, uint div, uint mod)
-{
-    const uint q = quotient(i, div);
-    return q - quotient(q, mod) * mod;
-}
-
 // Element i of an operand that is read in `mode`, given where walk(i) leads.
 uint operand_at(uint mode, uint i, uint walked, uint div, uint mod)
 {
     if (mode == TUFF_READ_ND) return walked;
     return mode == TUFF_READ_PERIODIC ? periodic(i, div, mod) : i;
-}
-
-// The same for i and the three elements after it of a periodic operand, with one division.
-uvec4 periodic_four(uint i, uint div, uint mod)
-{
-    const uint q = quotient(i, div);
-    uint rest = i - q * div, at = q - quotient(q, mod) * mod;
-    uvec4 four = uvec4(at);
-    for (uint k = 1; k < 4; k++) {
-        rest = rest + 1 == div ? 0 : rest + 1;
-        at = rest > 0 ? at : at + 1 == mod ? 0 : at + 1;
-        four[k] = at;
-    }
-    return four;
 }

@@ -30,6 +30,9 @@
 // `precise` where the order of operations is what makes a step exact. NaN and infinities are
 // told by their bits, because a driver may assume that there are none.
 
+#ifndef TUFF_MATH_GLSL
+#define TUFF_MATH_GLSL
+
 const float LN2_HIGH = 0.693359375;     // 355/512
 const float LN2_LOW = -2.12194440e-4;   // ln 2 - 355/512
 
@@ -246,3 +249,5 @@ vec2 cos_sin(float x)
     if (floatBitsToUint(z) >= 0x7f800000u) return vec2(nan());
     return vec2(y.x, floatBitsToUint(x) >> 31 != 0u ? -y.y : y.y);
 }
+
+#endif

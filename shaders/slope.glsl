@@ -1,4 +1,4 @@
-// Derivatives of functions of one element, as unary_grad.comp and kernels of chains compute them.
+// Derivatives of functions of one element, as unary_grad.comp and kernels of chains have them.
 #include "unary.glsl"
 
 // Beyond 200 every function here is straight, and infinity times 0 is met nowhere.

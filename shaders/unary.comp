@@ -34,6 +34,7 @@ float number(float v)
 {
     const float a = uintBitsToFloat(pc.a), b = uintBitsToFloat(pc.b);
     switch (OP) {
+    UNARY_PLAIN(FUNCTION)
     UNARY_COMMON(FUNCTION)
     UNARY_RARE(FUNCTION)
     default: return v;

@@ -44,23 +44,24 @@ float clip_f32(float x, float low, float high)
 }
 
 // F(NAME, y): y = TUFF_UNARY_NAME of v, which is no NaN, with the function's numbers a and b.
-// COMMON ones are those that nets are full of.
-#define UNARY_COMMON(F)                                                         \
+// COMMON ones are those that nets are full of; PLAIN ones too, and they give NaN for NaN.
+#define UNARY_PLAIN(F)                                                          \
     F(RELU, v <= 0.0 ? 0.0 : v)                                                 \
+    F(ABS, uintBitsToFloat(floatBitsToUint(v) & 0x7fffffffu))                   \
+    F(SQUARE, v * v)                                                            \
+    F(AFFINE, a * v + b)                                                        \
+    F(NEG, uintBitsToFloat(floatBitsToUint(v) ^ 0x80000000u))                   \
+    F(LEAKY_RELU, v < 0.0 ? a * v : v)
+#define UNARY_COMMON(F)                                                         \
     F(SIGMOID, sigmoid_f32(v))                                                  \
     F(TANH, tanh_f32(v))                                                        \
     F(EXP, exp_f32(v))                                                          \
     F(LOG, log_f32(v))                                                          \
     F(SQRT, sqrt_f32(v))                                                        \
-    F(ABS, uintBitsToFloat(floatBitsToUint(v) & 0x7fffffffu))                   \
     F(SIGN, sign_f32(v))                                                        \
-    F(SQUARE, v * v)                                                            \
-    F(AFFINE, a * v + b)                                                        \
-    F(NEG, uintBitsToFloat(floatBitsToUint(v) ^ 0x80000000u))                   \
     F(RSQRT, 1.0 / sqrt_f32(v))                                                 \
     F(RECIPROCAL, 1.0 / v)                                                      \
     F(CLIP, clip_f32(v, a, b))                                                  \
-    F(LEAKY_RELU, v < 0.0 ? a * v : v)                                          \
     F(SILU, times(v, sigmoid_f32(v)))                                           \
     F(HARDSWISH, times(v, clamp(v * (1.0 / 6.0) + 0.5, 0.0, 1.0)))              \
     F(HARDSIGMOID, clamp(a * v + b, 0.0, 1.0))

@@ -66,6 +66,7 @@ static int usage(FILE *out)
     fprintf(out, "\ntuff SUBCOMMAND --help says more. Environment:\n\n"
                  "  TUFF_DEVICE     the device, where --device does not say\n"
                  "  TUFF_VARIANT    a kernel by its name, for operators that have it\n"
+                 "  TUFF_CHAINS     off: elementwise operators run one by one in a program\n"
                  "  TUFF_AVOID      features to leave alone, in the words of tuff devices\n"
                  "  TUFF_THREADS    threads of the CPU path\n"
                  "  TUFF_CACHE_DIR  where compiled kernels are kept\n");

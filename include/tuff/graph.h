@@ -59,11 +59,14 @@ TUFF_API void tuff_graph_backward(tuff_graph *g, tuff_var loss, const tuff_var *
 
 typedef struct tuff_program_params {
     bool no_fuse;  // leave every op as it was written
+    bool no_chains; // run elementwise ops one by one
     bool no_reuse; // give every value memory of its own
     int slots;     // runs that may be in flight, each with its own input staging; 0 = 2
 } tuff_program_params;
-// Compiles: drops what no output needs, fuses epilogues, plans lifetimes, reuses memory,
-// builds pipelines in parallel, records. The graph may be destroyed afterwards.
+// Compiles: drops what no output needs, fuses epilogues, makes one kernel of elementwise ops
+// that follow each other, plans lifetimes, reuses memory, builds pipelines in parallel,
+// records. The graph may be destroyed afterwards. The environment's TUFF_CHAINS=off stands for
+// no_chains.
 // Fails: the graph's own failure; TUFF_ERR_ARG (slots; a tensor of another device),
 // TUFF_ERR_LIMIT (a value is larger than the device can bind), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_program_create(tuff_device *device, const tuff_graph *g,

@@ -1,6 +1,7 @@
 // What a program does, in lines of text: `tuff info --plan`.
 #include "graph/program.h"
 #include <stdio.h>
+#include <string.h>
 
 typedef void (*line_fn)(void *user, const char *text);
 
@@ -31,6 +32,9 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
     snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-13s %2d  %10.1f  %10.3f", s,
              step->op ? step->op->name : "store", in, out, plan->variant, plan->launches,
              cost.bytes / 1024, cost.flops / 1e6);
+    const size_t used = strlen(text);
+    const tuff_chain *chain = step->op ? tuff_chain_of(step->op) : NULL;
+    if (chain) snprintf(text + used, sizeof text - used, "  %s", chain->doc);
     line(user, text);
 }
 

@@ -53,8 +53,7 @@ static int only_reader(const tuff_graph *g, int v)
     return reader;
 }
 
-// True when v's elements are the same at step `early` as at step `late`.
-static bool stands_at(const tuff_graph *g, int v, int early, int late)
+bool tuff_value_stands(const tuff_graph *g, int v, int early, int late)
 {
     const int root = tuff_value_root(g, v);
     const tuff_value *value = &g->values[root];
@@ -100,7 +99,7 @@ static bool fuse_add(tuff_graph *g, tuff_step *p, int s, int at, int other)
                               p->in[p->op->fuse.residual];
     const bool has_bias = p->op->fuse.bias && p->nin > p->op->fuse.bias &&
                           p->in[p->op->fuse.bias];
-    if (!stands_at(g, other, s, at)) return false;
+    if (!tuff_value_stands(g, other, s, at)) return false;
     if (p->op->fuse.bias && !has_bias && is_bias(y, b, p->op->fuse.bias_axis)) {
         const tuff_var flat = tuff_graph_reshape(
             g, (tuff_var){ other }, TUFF_SHAPE(b->dtype, tuff_desc_count(b)));

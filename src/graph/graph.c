@@ -150,6 +150,12 @@ void tuff_graph_destroy(tuff_graph **graph)
         tuff_free(g->steps[i].params);
         tuff_buffer_release(&g->steps[i].store.buffer);
     }
+    for (int i = 0; i < g->nchains; i++) {
+        for (int k = 0; k < g->chains[i]->nsteps; k++)
+            tuff_free((void *)g->chains[i]->step[k].params);
+        tuff_free(g->chains[i]);
+    }
+    tuff_free(g->chains);
     tuff_free(g->values);
     tuff_free(g->steps);
     tuff_free(g);
@@ -316,6 +322,14 @@ void tuff_graph_store(tuff_graph *g, tuff_var v, tuff_tensor *into)
 int tuff_value_root(const tuff_graph *g, int v)
 {
     return g->values[v].kind == TUFF_VALUE_ALIAS ? g->values[v].alias_of : v;
+}
+
+bool tuff_graph_keep(tuff_graph *g, tuff_chain *c)
+{
+    if (!grow(g, (void **)&g->chains, g->nchains, &g->chains_room, sizeof *g->chains))
+        return false;
+    g->chains[g->nchains++] = c;
+    return true;
 }
 
 tuff_call tuff_step_call(const tuff_graph *g, const tuff_step *s)

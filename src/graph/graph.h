@@ -7,7 +7,7 @@
 //   step    node (op, params, in, out) | store (value -> tensor)
 #ifndef TUFF_GRAPH_GRAPH_H
 #define TUFF_GRAPH_GRAPH_H
-#include "ops/op.h"
+#include "ops/chain.h"
 #include "tensor/tensor.h"
 
 typedef enum tuff_value_kind {
@@ -34,6 +34,7 @@ typedef struct tuff_step {
     int in[TUFF_OP_IN], out[TUFF_OP_OUT];
     int nin, nout;
     tuff_range store;  // store: where in[0] goes; the graph holds a reference
+    bool swept;        // chain.c: it went into a chain, and goes from the list
 } tuff_step;
 
 struct tuff_graph {
@@ -42,6 +43,8 @@ struct tuff_graph {
     int nvalues, values_room;
     tuff_step *steps;
     int nsteps, steps_room;
+    tuff_chain **chains; // records of its own, with their steps' params
+    int nchains, chains_room;
 };
 
 // False, with the graph's failure set, where what a gradient rule was handed is only a tape.
@@ -56,6 +59,10 @@ int tuff_value_root(const tuff_graph *g, int v);
 // A copy that may be changed (dropped, fused) without touching the graph.
 tuff_status tuff_graph_copy(const tuff_graph *g, tuff_graph **copy);
 
+// Makes a chain the graph's, with its steps' params. False, with the graph's failure set, where
+// there is no memory.
+bool tuff_graph_keep(tuff_graph *g, tuff_chain *c);
+
 static inline bool tuff_range_overlap(tuff_range a, tuff_range b)
 {
     return a.buffer == b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
@@ -64,4 +71,8 @@ static inline bool tuff_range_overlap(tuff_range a, tuff_range b)
 // fuse.c: works on a program's own copy of the graph.
 tuff_status tuff_graph_drop(tuff_graph *g); // steps that no output and no store needs
 int tuff_graph_fuse(tuff_graph *g);  // epilogues into their producers; how many went
+// True when v's elements are the same at step `early` as at step `late`.
+bool tuff_value_stands(const tuff_graph *g, int v, int early, int late);
+// chain.c: elementwise steps into chains for a device; adds to *fused how many went.
+tuff_status tuff_graph_chain(tuff_graph *g, const tuff_caps *caps, int *fused);
 #endif

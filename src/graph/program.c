@@ -174,7 +174,9 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     TUFF_TRY(tuff_stream_create(p->device, &p->stream));
     TUFF_TRY(tuff_graph_copy(g, &p->graph));
     TUFF_TRY(tuff_graph_drop(p->graph));
-    const int fused = params->no_fuse ? 0 : tuff_graph_fuse(p->graph);
+    int fused = params->no_fuse ? 0 : tuff_graph_fuse(p->graph);
+    if (!params->no_fuse && !params->no_chains)
+        TUFF_TRY(tuff_graph_chain(p->graph, p->caps, &fused));
     TUFF_TRY(tuff_graph_status(p->graph));
     TUFF_TRY(tuff_program_schedule(p, params));
     TUFF_TRY(allocate_bins(p));

@@ -2,7 +2,7 @@
 // planners. The shader is shaders/binary.comp; the records are in arithmetic.c and compare.c.
 #include "ops/elementwise.h"
 
-static const tuff_binary *function_of(const tuff_call *c)
+const tuff_binary *tuff_binary_function(const tuff_call *c)
 {
     const tuff_binary *f = c->op->family;
     return f->pick ? f->pick(c) : f;
@@ -16,7 +16,7 @@ static bool compares(const tuff_binary *f)
 tuff_status tuff_binary_infer(const tuff_call *c, tuff_desc out[])
 {
     TUFF_TRY(tuff_broadcast_infer(c, &out[0]));
-    if (compares(function_of(c))) out[0].dtype = TUFF_BOOL;
+    if (compares(tuff_binary_function(c))) out[0].dtype = TUFF_BOOL;
     return TUFF_OK;
 }
 
@@ -36,7 +36,7 @@ static void put_whole(tuff_dtype type, void *y, size_t i, int64_t v)
 
 void tuff_binary_ref(const tuff_ref *r)
 {
-    const tuff_binary *f = function_of(r->call);
+    const tuff_binary *f = tuff_binary_function(r->call);
     const tuff_desc *a = &r->call->in[0], *b = &r->call->in[1], *y = &r->call->out[0];
     for (size_t i = r->begin; i < r->end; i++) {
         const size_t u = tuff_broadcast_at(a, y, i), v = tuff_broadcast_at(b, y, i);
@@ -115,10 +115,10 @@ bool tuff_binary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bo
 
 bool tuff_binary_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return tuff_binary_launch(c, k, p, true, function_of(c), 0, 1);
+    return tuff_binary_launch(c, k, p, true, tuff_binary_function(c), 0, 1);
 }
 
 bool tuff_binary_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
-    return tuff_binary_launch(c, k, p, false, function_of(c), 0, 1);
+    return tuff_binary_launch(c, k, p, false, tuff_binary_function(c), 0, 1);
 }

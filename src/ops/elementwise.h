@@ -59,6 +59,8 @@ typedef struct tuff_binary {
     const struct tuff_binary *(*pick)(const tuff_call *c);
 } tuff_binary;
 
+// A call's function: the record's, or the one of those that its params choose.
+const tuff_binary *tuff_binary_function(const tuff_call *c);
 tuff_status tuff_binary_infer(const tuff_call *c, tuff_desc out[]);
 void tuff_binary_ref(const tuff_ref *r);
 bool tuff_binary_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p);

@@ -1,5 +1,6 @@
 // Which variant of an op runs a call: the first in its ordered list that plans it.
 #include "base/text.h"
+#include "ops/chain.h"
 #include "ops/lower.h"
 #include <assert.h>
 #include <stdlib.h>
@@ -88,7 +89,7 @@ static bool has_variant(const tuff_op *op, const char *name)
 // but not what no op has.
 static tuff_status check_setting(const char *name)
 {
-    bool known = strcmp(name, "ref") == 0;
+    bool known = strcmp(name, "ref") == 0 || tuff_chain_variant(name);
     for (int i = 0; i < tuff_op_count() && !known; i++)
         known = has_variant(tuff_op_at(i), name);
     TUFF_REQUIRE(known, ARG, "TUFF_VARIANT: no operator has a kernel named '%s' (tuff op "
