@@ -1,6 +1,7 @@
 // global_max_pool, global_average_pool: reductions over all spatial dims, with the kernels of
 // reduce.c.
 #include "ops/ops.h"
+#include "ops/reduce.h"
 #include <math.h>
 #include <string.h>
 
@@ -44,6 +45,17 @@ static void ref_mean(const tuff_ref *r)
         for (size_t i = 0; i < n; i++) sum += r->in[0][plane * n + i];
         r->out[0][plane] = (float)(sum / (double)n);
     }
+}
+
+static bool host_takes(const tuff_call *c) { return c->in[0].dtype == TUFF_F32; }
+
+static void host(const tuff_ref *r)
+{
+    const bool max = r->call->op == &tuff_op_global_max_pool;
+    const tuff_reduction_of f = { .op = max ? TUFF_REDUCE_MAX : TUFF_REDUCE_SUM, .mean = !max };
+    const size_t n = cells(r->call);
+    tuff_reduce_rows_host(r->in[0] + r->begin * n, r->end - r->begin, n, &f,
+                          r->out[0] + r->begin);
 }
 
 // The same call as one of a reduction, with its kernel of that name.
@@ -102,6 +114,7 @@ static tuff_cost cost(const tuff_call *c)
     .infer = infer, .units = planes, .cost = cost,                              \
     .variants = { TUFF_KERNEL("texel", texel), TUFF_GPU_KERNEL("group", group), \
                   TUFF_KERNEL("plain", plain) },                                \
+    TUFF_FAST(host_takes, host),                                                \
     .sample = { -4, 8 },                                                        \
     .cases = TUFF_CASES("1x1x1", "2x3x37", "2x5x7x7", "3x2x13x11", "1x3x5x6x7", "1x1x97x1021")
 

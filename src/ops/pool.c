@@ -150,6 +150,25 @@ static void ref_sums(const tuff_ref *r)
         }
 }
 
+// ---- the CPU path ---------------------------------------------------------------------------
+
+static bool host_takes(const tuff_call *c)
+{
+    const tuff_pool g = good(c);
+    tuff_pool2d image;
+    return c->nout == 1 && c->op != &tuff_op_lp_pool &&
+           tuff_pool_as_image(&g, c->op == &tuff_op_average_pool, &image) &&
+           tuff_pool2d_host_takes(&image, &c->in[0]);
+}
+
+static void host(const tuff_ref *r)
+{
+    const tuff_pool g = good(r->call);
+    const bool mean = r->call->op == &tuff_op_average_pool;
+    tuff_pool2d image;
+    if (tuff_pool_as_image(&g, mean, &image)) tuff_pool2d_host(r, &image, mean);
+}
+
 // ---- plans ---------------------------------------------------------------------------------
 
 static bool texels(const tuff_call *c, const tuff_caps *k)
@@ -288,7 +307,8 @@ static tuff_cost cost(const tuff_call *c)
         TUFF_BOOLEAN(tuff_pool_params, storage_order)
 #define COMMON(numbers)                                                         \
     .in = { { .name = "x", .dtypes = (numbers) } },                             \
-    .params_size = sizeof(tuff_pool_params), .units = planes, .cost = cost
+    .params_size = sizeof(tuff_pool_params), .units = planes, .cost = cost, \
+    TUFF_FAST(host_takes, host)
 #define MAX(numbers)                                                            \
     COMMON(numbers), .infer = infer_max, .ref = ref_max, .grad = max_grad,      \
     .out = { { .name = "y", .dtypes = (numbers) },                              \

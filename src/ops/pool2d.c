@@ -110,6 +110,26 @@ static void reduce_windows(const tuff_ref *r,
 static void ref_max(const tuff_ref *r) { reduce_windows(r, max_of_window); }
 static void ref_mean(const tuff_ref *r) { reduce_windows(r, mean_of_window); }
 
+// ---- the CPU path ---------------------------------------------------------------------------
+
+static bool host_takes(const tuff_call *c)
+{
+    const tuff_pool2d g = tuff_pool2d_good(c->params, &c->in[0]);
+    return tuff_pool2d_host_takes(&g, &c->in[0]);
+}
+
+static void host_max(const tuff_ref *r)
+{
+    const tuff_pool2d g = tuff_pool2d_good(r->call->params, &r->call->in[0]);
+    tuff_pool2d_host(r, &g, false);
+}
+
+static void host_mean(const tuff_ref *r)
+{
+    const tuff_pool2d g = tuff_pool2d_good(r->call->params, &r->call->in[0]);
+    tuff_pool2d_host(r, &g, true);
+}
+
 // ---- plans ---------------------------------------------------------------------------------
 
 static uint32_t at_most(uint32_t a, uint32_t b) { return a < b ? a : b; }
@@ -249,6 +269,7 @@ const tuff_op tuff_op_max_pool2d = {
     .ref = ref_max,
     .units = planes,
     .variants = { TUFF_KERNEL("texel", max_texel), TUFF_KERNEL("plain", max_plain) },
+    TUFF_FAST(host_takes, host_max),
     .grad = max_grad,
     .cost = cost,
     .tol = { .f32 = 0 }, // a choice among elements: the same bits
@@ -270,6 +291,7 @@ const tuff_op tuff_op_average_pool2d = {
     .ref = ref_mean,
     .units = planes,
     .variants = { TUFF_KERNEL("texel", mean_texel), TUFF_KERNEL("plain", mean_plain) },
+    TUFF_FAST(host_takes, host_mean),
     .grad = mean_grad,
     .cost = cost,
     .tol = { .f32 = 2e-6f },

@@ -51,4 +51,12 @@ bool tuff_pool2d_gather_max_add(const tuff_pool2d *g, bool texel, const tuff_cap
                                 tuff_plan *p);
 bool tuff_pool2d_gather_mean_add(const tuff_pool2d *g, bool texel, const tuff_caps *k,
                                  tuff_plan *p);
+
+// Of the CPU path (pool_host.c): planes of in[0] by their geometry, x's description beside it.
+// The gradients are those of x = in[0], dy = in[1] and of dy = in[0].
+bool tuff_pool2d_host_takes(const tuff_pool2d *g, const tuff_desc *x);
+void tuff_pool2d_host(const tuff_ref *r, const tuff_pool2d *g, bool mean);
+void tuff_pool2d_max_grad_host(const tuff_ref *r, const tuff_pool2d *g);
+bool tuff_pool2d_mean_grad_host_takes(const tuff_pool2d *g, const tuff_desc *x);
+void tuff_pool2d_mean_grad_host(const tuff_ref *r, const tuff_pool2d *g);
 #endif

@@ -200,6 +200,18 @@ static bool gather_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return tuff_pool2d_gather_max_add(&g, false, k, p);
 }
 
+static bool host_takes_max(const tuff_call *c)
+{
+    const tuff_pool2d g = good(c);
+    return tuff_pool2d_host_takes(&g, &c->in[0]);
+}
+
+static void host_max(const tuff_ref *r)
+{
+    const tuff_pool2d g = good(r->call);
+    tuff_pool2d_max_grad_host(r, &g);
+}
+
 static tuff_cost cost_max(const tuff_call *c)
 {
     const tuff_pool2d g = tuff_pool2d_good(c->params, &c->in[0]);
@@ -223,6 +235,7 @@ const tuff_op tuff_op_max_pool2d_grad = {
                   TUFF_KERNEL("scatter", scatter_plain),
                   TUFF_KERNEL("gather_texel", gather_texel),
                   TUFF_KERNEL("gather", gather_plain) },
+    TUFF_FAST(host_takes_max, host_max),
     .cost = cost_max,
     .tol = { .f32 = 2e-6f },
     .sample = { -8, 8 },
@@ -309,6 +322,18 @@ static void ref_mean(const tuff_ref *r)
     }
 }
 
+static bool host_takes_mean(const tuff_call *c)
+{
+    const tuff_pool2d g = tuff_pool2d_good(c->params, &c->out[0]);
+    return tuff_pool2d_mean_grad_host_takes(&g, &c->out[0]);
+}
+
+static void host_mean(const tuff_ref *r)
+{
+    const tuff_pool2d g = tuff_pool2d_good(r->call->params, &r->call->out[0]);
+    tuff_pool2d_mean_grad_host(r, &g);
+}
+
 static bool mean_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const tuff_pool2d g = tuff_pool2d_good(c->params, &c->out[0]);
@@ -338,6 +363,7 @@ const tuff_op tuff_op_average_pool2d_grad = {
     .ref = ref_mean,
     .units = planes,
     .variants = { TUFF_KERNEL("texel", mean_texel), TUFF_KERNEL("plain", mean_plain) },
+    TUFF_FAST(host_takes_mean, host_mean),
     .grad = grad_mean,
     .tol = { .f32 = 2e-6f },
     .sample = { -8, 8 },

@@ -146,6 +146,20 @@ static bool gather_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return gather(c, false, k, p);
 }
 
+static bool host_takes_max(const tuff_call *c)
+{
+    const tuff_pool g = tuff_pool_good(c->params, false, &c->in[0]);
+    tuff_pool2d image;
+    return tuff_pool_as_image(&g, false, &image) && tuff_pool2d_host_takes(&image, &c->in[0]);
+}
+
+static void host_max(const tuff_ref *r)
+{
+    const tuff_pool g = tuff_pool_good(r->call->params, false, &r->call->in[0]);
+    tuff_pool2d image;
+    if (tuff_pool_as_image(&g, false, &image)) tuff_pool2d_max_grad_host(r, &image);
+}
+
 static tuff_cost cost_of(const tuff_pool *g, double tensors)
 {
     double taps = 1;
@@ -179,6 +193,7 @@ const tuff_op tuff_op_max_pool_grad = {
                   TUFF_KERNEL("scatter", scatter_plain),
                   TUFF_KERNEL("gather_texel", gather_texel),
                   TUFF_KERNEL("gather", gather_plain) },
+    TUFF_FAST(host_takes_max, host_max),
     .cost = cost_max,
     .tol = { .f32 = 2e-6f }, // few numbers added in f32
     .sample = { -8, 8 },
@@ -282,6 +297,21 @@ static void ref_mean(const tuff_ref *r)
     }
 }
 
+static bool host_takes_mean(const tuff_call *c)
+{
+    const tuff_pool g = tuff_pool_good(c->params, false, &c->out[0]);
+    tuff_pool2d image;
+    return tuff_pool_as_image(&g, true, &image) &&
+           tuff_pool2d_mean_grad_host_takes(&image, &c->out[0]);
+}
+
+static void host_mean(const tuff_ref *r)
+{
+    const tuff_pool g = tuff_pool_good(r->call->params, false, &r->call->out[0]);
+    tuff_pool2d image;
+    if (tuff_pool_as_image(&g, true, &image)) tuff_pool2d_mean_grad_host(r, &image);
+}
+
 static bool share(const tuff_call *c, bool texel, const tuff_caps *k, tuff_plan *p)
 {
     const tuff_pool g = tuff_pool_good(c->params, false, &c->out[0]);
@@ -327,6 +357,7 @@ const tuff_op tuff_op_average_pool_grad = {
     .ref = ref_mean,
     .units = planes,
     .variants = { TUFF_KERNEL("texel", share_texel), TUFF_KERNEL("plain", share_plain) },
+    TUFF_FAST(host_takes_mean, host_mean),
     .grad = grad_mean,
     .cost = cost_mean,
     .tol = { .f32 = 2e-6f }, // few numbers added in f32

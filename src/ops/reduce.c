@@ -171,6 +171,10 @@ static void ref_lse(const tuff_ref *r)
     static bool plain_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
     {                                                                           \
         return tuff_reduce_plan(c, k, p, TUFF_REDUCE_PLAIN, &name##_function);  \
+    }                                                                           \
+    static void host_##name(const tuff_ref *r)                                  \
+    {                                                                           \
+        tuff_reduce_host(r, &name##_function);                                  \
     }
 PLANS(sum, .op = TUFF_REDUCE_SUM)
 PLANS(mean, .op = TUFF_REDUCE_SUM, .mean = true)
@@ -182,6 +186,11 @@ PLANS(l2, .op = TUFF_REDUCE_SUM, .map = TUFF_REDUCE_SQUARE, .finish = TUFF_REDUC
 PLANS(square, .op = TUFF_REDUCE_SUM, .map = TUFF_REDUCE_SQUARE)
 PLANS(log_sum, .op = TUFF_REDUCE_SUM, .finish = TUFF_REDUCE_LOG)
 PLANS(lse, .op = TUFF_REDUCE_LSE)
+
+static bool host_takes(const tuff_call *c)
+{
+    return c->op != &tuff_op_reduce_log_sum_exp && tuff_reduce_host_takes(c);
+}
 
 static tuff_cost cost(const tuff_call *c)
 {
@@ -355,7 +364,9 @@ static void prepare_min(const tuff_call *c, void *const in[])
     .infer = infer, .units = units, .cost = cost, .ref = ref_##name_,           \
     .variants = { TUFF_KERNEL("texel", texel_##name_),                          \
                   TUFF_KERNEL("group", group_##name_),                          \
-                  TUFF_KERNEL("plain", plain_##name_) }
+                  TUFF_KERNEL("plain", plain_##name_) },                        \
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host_##name_,      \
+                 .units = tuff_reduce_host_units, .scratch = tuff_reduce_host_scratch } }
 #define NUMBERS (TUFF_FLOATS | TUFF_I32)
 #define ALL     (TUFF_FLOATS | TUFF_I32 | TUFF_I8 | TUFF_U8 | TUFF_BOOL)
 

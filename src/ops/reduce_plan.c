@@ -2,7 +2,7 @@
 #include "ops/reduce.h"
 #include "ops/walk.h"
 
-static struct tuff_reduce_pc layout_of(const tuff_call *c)
+struct tuff_reduce_pc tuff_reduce_layout(const tuff_call *c)
 {
     const tuff_desc *x = &c->in[0];
     const uint32_t axes = tuff_reduce_axes(c);
@@ -70,7 +70,7 @@ bool tuff_reduce_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff
     static const int shaders[] = { TUFF_SHADER_reduce, TUFF_SHADER_reduce_texel,
                                    TUFF_SHADER_reduce_group };
     const bool ints = c->in[0].dtype != TUFF_F32;
-    struct tuff_reduce_pc pc = layout_of(c);
+    struct tuff_reduce_pc pc = tuff_reduce_layout(c);
     if (how == TUFF_REDUCE_GROUP && !group_pays(&pc)) return false;
     if (how == TUFF_REDUCE_TEXEL && (ints || !k->cpu_like)) return false;
     bool wide = how == TUFF_REDUCE_TEXEL && pc.gone_step[0] == 1 && pc.gone_dim[0] % 4 == 0;

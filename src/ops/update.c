@@ -129,7 +129,7 @@ tuff_cost tuff_update_cost(const tuff_call *c)
 
 // ---- plans ---------------------------------------------------------------------------------
 
-static struct tuff_update_pc push_of(const tuff_call *c, const tuff_rule *rule)
+struct tuff_update_pc tuff_update_pc_of(const tuff_call *c, const tuff_rule *rule)
 {
     const tuff_rule_numbers n = tuff_rule_numbers_of(rule, c->params);
     const bool lion = rule->op == TUFF_UPDATE_LION;
@@ -151,7 +151,7 @@ static struct tuff_update_pc push_of(const tuff_call *c, const tuff_rule *rule)
 static void launch(tuff_dispatch *d, const tuff_call *c, const tuff_rule *rule, int option,
                    uint32_t step, const tuff_caps *k)
 {
-    const struct tuff_update_pc pc = push_of(c, rule);
+    const struct tuff_update_pc pc = tuff_update_pc_of(c, rule);
     const uint32_t wg = tuff_group_size_flat(k);
     tuff_spec(d, wg);
     tuff_spec(d, rule->op);

@@ -8,6 +8,7 @@
     .variants = { TUFF_KERNEL("texel", tuff_update_texel),                      \
                   TUFF_KERNEL("fused", tuff_update_fused),                      \
                   TUFF_KERNEL("plain", tuff_update_split) },                    \
+    TUFF_FAST(tuff_update_host_takes, tuff_update_host),                        \
     TUFF_UPDATE_JUDGED
 #define PART TUFF_UPDATE_PART
 #define PENALTIES TUFF_UPDATE_PENALTIES
