@@ -12,6 +12,7 @@ from cases import BUILD, SOURCE, run, start
 
 TUFF = os.path.join(BUILD, "tuff")
 FOLDER = tempfile.mkdtemp(prefix="tuff-bench-")
+os.environ["TMPDIR"] = FOLDER # where the bench has its folders
 MOVES = "gather f32 64x9 31 axis=1" # and computes nothing: it has no dot in the drawing
 CASES = ["matmul f32 24x40x17", "softmax f32 33x65", "matmul f16 8x16 16x4",
          "cast f32 1031 to=i32", MOVES, "matmul_integer u8 16x32 32x8"]
@@ -33,16 +34,18 @@ def results():
     got = json.loads(out)
     assert got["device"] and got["driver"], got
     roof = got["roof"]
-    positive(roof, "f32_gflops", "i8_gops", "copy_gbps")
-    if roof["f16_gflops"] is not None:
-        positive(roof, "f16_gflops")
+    positive(roof, "f32_gflops", "i32_gops", "copy_gbps")
+    for name in ("f16_gflops", "bf16_gflops", "i8_gops", "matrix_f16_gflops",
+                 "matrix_i8_gops"):
+        assert roof[name] is None or roof[name] > 0, roof
     assert [r["case"] for r in got["results"]] == \
         CASES[:2] + ["matmul f16 8x16x4"] + CASES[3:], got["results"]
     for r in got["results"]:
         assert r["variant"], r
         positive(r, "median_ms", "min_ms", "max_ms", "gbps", "percent_of_roof")
         assert r["gflops"] > 0 or r["case"] == MOVES and r["gflops"] == 0, r
-        assert r["min_ms"] <= r["median_ms"] <= r["max_ms"], r
+        in_order(r, "")
+        in_order(r, "device_")
         assert r["runs"] == 5 and r["percent_of_roof"] < 120, r
         compute = max(v for k, v in roof.items() if k != "copy_gbps" and v)
         assert r["gflops"] < 1.2 * compute, r
@@ -54,6 +57,48 @@ def results():
                4 * (24 * 40 + 40 * 17 + 24 * 17) / roof["copy_gbps"])
     near(first["percent_of_roof"], part * 1e-4 / first["median_ms"])
     page_is_whole(page)
+
+
+def in_order(r, clock):
+    """Quarters of the runs; every device of the tests has a clock of its own."""
+    names = ("min", "low", "median", "high", "max")
+    values = [r[clock + name + "_ms"] for name in names]
+    assert values == sorted(values) and values[0] > 0, r
+
+
+def nets_and_programs():
+    cases = ["train dense-64-10  8x12 optimizer=momentum",
+             "startup dense-64-10 8x12 cache=warm",
+             "infer mlp-10-20-1 3x10", "replay 7", "startup dense-64-10 8x12 cache=empty"]
+    page = os.path.join(FOLDER, "nets.html")
+    out, err = bench(*cases, "--runs", 3, "--json", "--html", page)
+    train, warm, infer, replay, empty = json.loads(out)["results"]
+    assert [r["case"] for r in (train, warm, infer, replay, empty)] == \
+        ["train dense-64-10 8x12 optimizer=momentum", "startup dense-64-10 8x12 cache=warm",
+         "infer mlp-10-20-1 3x10", "replay 7", "startup dense-64-10 8x12 cache=empty"], out
+    for r in (train, infer):
+        in_order(r, "")
+        in_order(r, "device_")
+        positive(r, "gflops", "percent_of_roof", "images_per_second", "launches")
+        assert r["gbps"] is None, r
+    near(train["images_per_second"] * train["median_ms"], 8e3)
+    near(infer["images_per_second"] * infer["median_ms"], 3e3)
+    in_order(replay, "")
+    in_order(replay, "device_")
+    positive(replay, "driver_median_ms", "driver_min_ms", "driver_max_ms", "driver_launch_us")
+    assert replay["launches"] == 7, replay
+    near(replay["launch_us"] * 7, replay["median_ms"] * 1e3)
+    near(replay["of_driver"], replay["median_ms"] / replay["driver_median_ms"])
+    for r in (warm, empty):
+        in_order(r, "")
+        positive(r, "open_ms", "build_ms", "step_ms")
+        assert r["device_median_ms"] is None and r["percent_of_roof"] is None, r
+    assert not [f for f in os.listdir(FOLDER) if f.startswith("tuff-startup")]
+    with open(page) as f:
+        text = f.read()
+    assert len(list(ElementTree.fromstring(text[text.index("<html"):]).iter("code"))) == 5
+    out, err = bench("replay 2", "infer mlp-10-20-1 3x10", "--runs", 3)
+    assert "replay 2" in out and "images/s" in out and "kernel" not in out, out
 
 
 def near(got, want):
@@ -72,7 +117,7 @@ def page_is_whole(page):
     for d in dots:
         assert 60 <= float(d.get("cx")) <= 860 and 20 <= float(d.get("cy")) <= 440, d.attrib
     roofs = list(tree.iter(svg + "polyline"))
-    assert 2 <= len(roofs) <= 3 and all(r.get("points") for r in roofs), roofs
+    assert 2 <= len(roofs) <= 7 and all(r.get("points") for r in roofs), roofs
     assert len(list(tree.iter("code"))) == len(CASES)
 
 
@@ -87,6 +132,20 @@ def mistakes_are_named():
     refused("matmul f32 3x4x", says="3x4x")
     refused("relu f32 3x3 nonesuch=1", says="nonesuch")
     refused("--suite", "nonesuch", says="memory")
+    refused("train", says="net")
+    refused("train nonesuch 64x1x28x28", says="nonesuch")
+    refused("train lenet5", says="shape")
+    refused("train lenet5 64", says="'64'")
+    refused("infer lenet5 1x1x28x", says="'1x1x28x'")
+    refused("infer lenet5 1x1x28x28 optimizer=adam", says="optimizer=adam")
+    refused("train lenet5 64x1x28x28 optimizer=nonesuch", says="nonesuch")
+    refused("train lenet5 64x3x5x5", says="conv")
+    refused("replay", says="replay N")
+    refused("replay 10x", says="'replay 10x'")
+    refused("replay 0", says="10000")
+    refused("startup lenet5 64x1x28x28", says="cache=empty")
+    refused("startup nonesuch 64x1x28x28 cache=warm", says="nonesuch")
+    refused("startup lenet5 64x1x28x28 cache=empty", "--device", "nonesuch", says="nonesuch")
     refused("relu f32 3", "--runs", 1, says="--runs")
     refused("relu f32 3", "--device", "nonesuch", says="nonesuch")
     got = json.loads(bench("nonesuch f32 3x3", "--json", expect=2)[0])
@@ -104,6 +163,7 @@ def suites_are_cases():
         assert file[:-len(".txt")] in out, f"--help does not name the suite of {file}"
 
 
-status = run([(case, None) for case in (mistakes_are_named, suites_are_cases, results)])
+status = run([(case, None) for case in (mistakes_are_named, suites_are_cases, results,
+                                     nets_and_programs)])
 shutil.rmtree(FOLDER)
 sys.exit(status)

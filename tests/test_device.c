@@ -1,6 +1,8 @@
 // Memory, lists and streams, on the device that TUFF_DEVICE names.
 #include "device_common.h"
 #include "base/alloc.h"
+#include "base/time.h"
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,6 +171,77 @@ static void replays(void)
     for (int i = 0; i < 2; i++) tuff_cmd_destroy(&cmd[i]);
     tuff_buffer_release(&z);
     tuff_buffer_release(&w);
+    tuff_stream_destroy(&s);
+}
+
+// A list made while the device is timed tells how long it took, a longer one more; others, and
+// those that were not submitted, say that they do not know.
+static void times(void)
+{
+    enum { N = 257, MORE = 200, TRIES = 40 };
+    static uint32_t zeros[N];
+    double least[2] = { INFINITY, INFINITY }, unused; // the first try compiles the kernel
+    tuff_stream *s;
+    tuff_buffer *y, *z;
+    tuff_cmd *cmd[3];
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof zeros, &y));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof zeros, &z));
+    EXPECT_OK(tuff_stream_upload(s, all(y), zeros));
+    EXPECT_OK(tuff_stream_wait(s));
+    for (int i = 0; i < 3; i++) {
+        tuff_ticket t;
+        tuff_device_set_timed(dev, i < 2);
+        EXPECT_OK(tuff_cmd_create(dev, true, &cmd[i]));
+        for (int k = 0; k < (i == 1 ? MORE : 1); k++) EXPECT_OK(record_step(cmd[i], y, z));
+        EXPECT_OK(tuff_cmd_finish(cmd[i]));
+        EXPECT(!tuff_cmd_seconds(cmd[i], &unused));
+        for (int k = 0; k < TRIES; k++) {
+            double seconds = 0;
+            const double start = tuff_time_now();
+            EXPECT_OK(tuff_device_submit(dev, &cmd[i], 1, &t));
+            if (!EXPECT_EQ(tuff_cmd_seconds(cmd[i], &seconds), i < 2) || i == 2) continue;
+            const double wall = tuff_time_now() - start;
+            EXPECT(seconds > 0 && seconds <= 1.01 * wall + 1e-6);
+            least[i] = fmin(least[i], seconds);
+        }
+    }
+    tuff_device_set_timed(dev, false);
+    EXPECT(least[1] > 2 * least[0]);
+    for (int i = 0; i < 3; i++) tuff_cmd_destroy(&cmd[i]);
+    tuff_buffer_release(&y);
+    tuff_buffer_release(&z);
+    tuff_stream_destroy(&s);
+}
+
+// What the bench holds replays against does the same work.
+static void bare(void)
+{
+    enum { N = 257, TIMES = 5 };
+    uint32_t want[N], got[N];
+    tuff_stream *s;
+    tuff_buffer *y;
+    tuff_bare *t;
+    EXPECT_OK(tuff_stream_create(dev, &s));
+    EXPECT_OK(tuff_buffer_create(dev, sizeof want, &y));
+    const tuff_launch l = self_launch(TUFF_SHADER_selftest_storage, N, 1, 1, 0);
+    const tuff_binding b[2] = { { all(y), TUFF_BIND_STORAGE, TUFF_READ },
+                                { all(y), TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE } };
+    if (tuff_device_caps(dev)->cpu) {
+        EXPECT_STATUS(tuff_bare_create(dev, &l, b, 2, TIMES, &t), TUFF_ERR_UNSUPPORTED);
+    } else {
+        for (uint32_t i = 0; i < N; i++) want[i] = i * 77;
+        EXPECT_OK(tuff_stream_upload(s, all(y), want));
+        EXPECT_OK(tuff_stream_wait(s));
+        EXPECT_OK(tuff_bare_create(dev, &l, b, 2, TIMES, &t));
+        for (int k = 0; k < 2; k++) EXPECT_OK(tuff_bare_run(t));
+        for (uint32_t i = 0; i < 2 * TIMES * N; i++) want[i % N] ^= 3 * want[i % N] + 5;
+        tuff_bare_destroy(&t);
+        EXPECT_OK(tuff_stream_download(s, all(y), got));
+        EXPECT(memcmp(want, got, sizeof want) == 0);
+    }
+    EXPECT(!t);
+    tuff_buffer_release(&y);
     tuff_stream_destroy(&s);
 }
 
@@ -484,6 +557,8 @@ static void work(void)
     CASE(parts_of_buffers);
     CASE(chained_copies);
     CASE(replays);
+    CASE(times);
+    CASE(bare);
     CASE(limit_on_loops);
     CASE(kinds_of_bindings);
     CASE(chained_launches);

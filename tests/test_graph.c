@@ -124,6 +124,23 @@ static tuff_program *net_program(net *n, const tuff_program_params *params)
     return p;
 }
 
+// Programs made while the device is timed tell how long their last run took; others do not.
+static void seconds_of_runs(void)
+{
+    for (int timed = 0; timed < 2; timed++) {
+        net n;
+        double seconds = 0;
+        net_build(&n);
+        tuff_device_set_timed(device, timed);
+        tuff_program *p = net_program(&n, NULL);
+        tuff_device_set_timed(device, false);
+        EXPECT_EQ(tuff_program_seconds(p, &seconds), timed);
+        EXPECT(timed ? seconds > 0 : seconds == 0);
+        tuff_program_destroy(&p);
+        net_free(&n);
+    }
+}
+
 static void check_gradient(const float *got, float *param, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -398,6 +415,7 @@ int main(int argc, char **argv)
     EXPECT_OK(tuff_stream_create(device, &stream));
     CASE(gradients_match_differences);
     CASE(compiled_in_every_way);
+    CASE(seconds_of_runs);
     CASE(stores_happen_in_order);
     CASE(inputs_are_pipelined);
     CASE(the_next_batch_is_taken_meanwhile);

@@ -1,4 +1,4 @@
-// tuff bench: single operators, held against what the device can do.
+// tuff bench: operators and nets, held against what the device can do.
 #include "bench_report.h"
 #include "tuff_suites.h"
 #include <stdio.h>
@@ -13,10 +13,11 @@ typedef struct case_list {
 
 static int add_case(const cli_command *self, case_list *list, const char *text)
 {
-    char name[TUFF_BENCH_TEXT];
+    char problem[700];
     if (list->count == BENCH_CASES)
         return cli_wrong(self, "more than %d cases", (int)BENCH_CASES);
-    if (tuff_bench_name(text, name, sizeof name) != TUFF_OK) return cli_error(self);
+    if (!bench_case_check(text, problem, sizeof problem))
+        return cli_wrong(self, "%s", problem);
     list->text[list->count++] = text;
     return EXIT_OK;
 }
@@ -47,15 +48,35 @@ static int add_suite(const cli_command *self, case_list *list, const char *suite
     return cli_wrong(self, "there is no suite '%s', expected all or one of %s", suite, known);
 }
 
+// Children of this process, which may not have opened a device yet.
+static int measure_startups(const cli_command *self, const case_list *list,
+                            const tuff_bench_params *p, bench_table *t)
+{
+    char problem[700];
+    for (int i = 0; i < list->count; i++) {
+        if (bench_kind_of(list->text[i]) != BENCH_STARTUP) continue;
+        cli_bar((double)i / list->count, "%s", list->text[i]);
+        if (!bench_startup_run(list->text[i], cli.device, p, &t->entry[i], problem,
+                               sizeof problem))
+            return cli_wrong(self, "%s: %s", list->text[i], problem);
+    }
+    return EXIT_OK;
+}
+
 static int measure(const cli_command *self, tuff_device *device, const case_list *list,
                    const tuff_bench_params *p, bench_table *t)
 {
     cli_bar(0, "the device's roof");
     if (tuff_bench_measure_roof(device, &t->roof) != TUFF_OK) return cli_error(self);
     for (int i = 0; i < list->count; i++) {
+        bench_entry *e = &t->entry[t->count];
+        if (bench_kind_of(list->text[i]) == BENCH_STARTUP) {
+            *e = t->entry[i];
+            t->count++;
+            continue;
+        }
         cli_bar((double)i / list->count, "%s", list->text[i]);
-        const tuff_status status = tuff_bench_case(device, list->text[i], &t->roof, p,
-                                                   &t->result[t->count]);
+        const tuff_status status = bench_case_run(device, list->text[i], &t->roof, p, e);
         // A device's limit ends neither a suite nor what was measured before.
         if ((status == TUFF_ERR_LIMIT || status == TUFF_ERR_UNSUPPORTED) && list->count > 1)
             cli_note("left out: %s: %s", list->text[i], tuff_last_error());
@@ -104,9 +125,11 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
         status = add_suite(self, &list, suite ? suite : "all");
         if (status != EXIT_OK) return status;
     }
+    const tuff_bench_params p = { .runs = (int)runs };
+    status = measure_startups(self, &list, &p, &t);
+    if (status != EXIT_OK) return status;
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
-    const tuff_bench_params p = { .runs = (int)runs };
     t.info = tuff_device_get_info(device);
     status = measure(self, device, &list, &p, &t);
     if (status == EXIT_OK) status = report(self, &t, html);

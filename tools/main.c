@@ -37,12 +37,21 @@ static const cli_command commands[] = {
       "Exits 1 when a result is wrong; each failure is printed with a string to repeat it.",
       cmd_check },
     { "bench", "[CASE ...] [--suite NAME]",
-      "Measures operators, and what part they reach of the most that the device can do.",
+      "Measures operators and nets, and what part they reach of the most that the device can "
+      "do.",
       "A CASE is a string as in tuff check, or a product's M, K and N, such as\n"
       "    tuff bench 'matmul f32 1024x1024x1024' 'softmax f32 4096x1000'\n"
+      "or a whole net, given its samples with the batch first, or a cost beside the work:\n"
+      "    train NET 64x1x28x28 [optimizer=NAME]  a step of training\n"
+      "    infer NET 1x3x224x224                  a batch, until its outputs are read\n"
+      "    startup NET 64x1x28x28 cache=empty     opening the device, building, first step,\n"
+      "                                           in a new process; or cache=warm\n"
+      "    replay 100                             a program of that many tiny dispatches,\n"
+      "                                           beside bare calls of the driver\n"
       "The roof is the least of what the device's arithmetic and its memory allow, both\n"
       "measured first. What is read from a cache, and what only reads, may pass the roof of a\n"
-      "copy. Times are wall-clock time: a busy machine shows. A case is left after 3 s.",
+      "copy. Times are wall-clock time: a busy machine shows. Device times are by\n"
+      "the device's own clock, without what submitting costs. A case is left after 3 s.",
       cmd_bench },
     { "op", "NAME --input A.npy [--input B.npy ...] [--attr KEY=VALUE ...] --output Y.npy",
       "Runs one operator on arrays in files, with ONNX's names for attributes.",

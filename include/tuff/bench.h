@@ -1,7 +1,8 @@
 #ifndef TUFF_BENCH_H
 #define TUFF_BENCH_H
 #include <tuff/device.h>
-// How fast a device runs single operators, and how near that is to what the device can do.
+// How fast a device runs single operators and whole nets, and how near that is to what the
+// device can do.
 //
 // A roof is what the device's arithmetic or its memory allows, whichever allows less:
 //
@@ -13,13 +14,17 @@
 //     +------------------- operations a byte
 //
 // Both are measured, by small kernels of the library's own. Times are wall-clock time, so a
-// busy machine shows in them.
+// busy machine shows in them. Beside it stands the time by the device's own clock, without what
+// submitting costs, where the device has a clock; runs of its own are stamped for it, since the
+// stamps take their time as well. While a case is measured, tuff_device_set_timed is the
+// bench's.
 
 typedef struct tuff_bench_roof {
-    double f32, f16, i8; // operations a second, a multiply-add being two; 0 where the device
-                         // has none of its own. i8: dot products of four, or else 32-bit
-                         // multiply-adds of whole numbers
-    double copy;         // bytes a second, those read and those written
+    // Operations a second, a multiply-add being two; 0 where the device has none of its own.
+    double f32, f16, i32;
+    double bf16, i8; // dot products: of two bf16, and of four i8, to a sum of 32 bits
+    double matrix_f16, matrix_i8; // a matrix unit's products, to sums of 32 bits
+    double copy;     // bytes a second, those read and those written
 } tuff_bench_roof;
 // Takes about a second. Fails: TUFF_ERR_MEMORY, TUFF_ERR_LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_bench_measure_roof(tuff_device *device,
@@ -37,15 +42,26 @@ typedef struct tuff_bench_params {
     double seconds; // a case that takes longer is left at three runs or more; 0: 3
 } tuff_bench_params;
 
+// Seconds: least, first quarter, middle, third quarter, most. All 0: not known.
+typedef struct tuff_bench_times {
+    double min, low, median, high, max;
+} tuff_bench_times;
+
 typedef struct tuff_bench_result {
     char text[TUFF_BENCH_TEXT]; // as tuff_bench_name writes it
-    const char *variant;        // the kernel's; on the CPU path its own kernel's, or "ref"
+    const char *variant;        // the kernel's; on the CPU path its own kernel's, or "ref";
+                                // of nets and replays: "program"
     int runs;
-    double min, median, max;    // seconds of a call
-    double flops, bytes;        // of a call: operations, and every tensor read or written once
+    tuff_bench_times wall;      // of a call; of a net: a step, or a batch
+    tuff_bench_times device;    // the same by the device's own clock
+    tuff_bench_times driver;    // a replay: what the driver takes for the same by itself
+    int launches;               // dispatches, on the CPU path calls
+    int64_t examples;           // in a run of a net; else 0
+    double flops, bytes;        // of a call: operations, and every tensor read or written once;
+                                // 0: not known (bytes of a net)
     double peak;                // operations a second, of the arithmetic that counts for it
     double of_roof;             // the time that the roof allows, of the median: 1 reaches it,
-                                // and what a cache holds may pass it
+                                // and what a cache holds may pass it; 0: not known
 } tuff_bench_result;
 // Runs a case again and again. What is in a cache is not read from memory: a small case, and
 // one that only reads, may come out above the roof of a copy.
@@ -54,4 +70,41 @@ TUFF_API TUFF_CHECK tuff_status tuff_bench_case(tuff_device *device, const char 
                                                 const tuff_bench_roof *roof,
                                                 const tuff_bench_params *p,
                                                 tuff_bench_result *result);
+
+// ---- nets and programs ----------------------------------------------------------------------
+
+// A case is one of
+//
+//   train NET SHAPE [optimizer=NAME]   a step: forward, backward, update (adam)
+//   infer NET SHAPE                    a batch through the net, until its outputs are read
+//
+// NET is a preset's name, or the path of a file with a net's text; SHAPE begins with the batch,
+// "64x1x28x28". Weights, samples and classes are drawn from seeds. Steps follow one another as
+// tuff_train has them; a run is a few of them, and the device's time that of the last.
+//
+// Whether `text` begins as one does, and no operator's case.
+TUFF_API bool tuff_bench_is_net(const char *text);
+// Only checks. Fails: TUFF_ERR_FORMAT and TUFF_ERR_IO (the net), TUFF_ERR_ARG (a word).
+TUFF_API TUFF_CHECK tuff_status tuff_bench_net_check(const char *text);
+// `p` may be NULL. Fails: as the check; TUFF_ERR_SHAPE, UNSUPPORTED, LIMIT, MEMORY, LOST;
+// TUFF_ERR_CHECK (a loss or an output that is no number).
+TUFF_API TUFF_CHECK tuff_status tuff_bench_net(tuff_device *device, const char *text,
+                                               const tuff_bench_roof *roof,
+                                               const tuff_bench_params *p,
+                                               tuff_bench_result *result);
+
+// What a fresh process pays before it trains: seconds until a case of training, "train NET
+// SHAPE [optimizer=NAME]", has a model and its program, and of its first step, the loss read.
+// Fails: as tuff_bench_net.
+TUFF_API TUFF_CHECK tuff_status tuff_bench_first_step(tuff_device *device, const char *text,
+                                                      double *build, double *step);
+
+// Replays a program of `launches` additions of 64 numbers, each to what the one before gave,
+// in turns with what is no part of Tuff: a command buffer of the same dispatches and barriers,
+// submitted and waited for by bare calls of Vulkan (on the CPU path: the same C function in a
+// loop). Times are of a whole replay; "replay 100" is its text. `p` may be NULL.
+// Fails: TUFF_ERR_ARG (launches is not 1 to 10000), MEMORY, LOST.
+TUFF_API TUFF_CHECK tuff_status tuff_bench_replay(tuff_device *device, int launches,
+                                                  const tuff_bench_params *p,
+                                                  tuff_bench_result *result);
 #endif

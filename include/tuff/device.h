@@ -67,6 +67,9 @@ typedef struct tuff_memory_stats {
 } tuff_memory_stats;
 // What the device has in use at this moment.
 TUFF_API void tuff_device_get_stats(tuff_device *device, tuff_memory_stats *stats);
+// Has programs that are made from now on take the time of their runs by the device's own clock
+// (tuff_program_seconds), which costs two time stamps a run. Off at first.
+TUFF_API void tuff_device_set_timed(tuff_device *device, bool on);
 
 // The caller destroys it. Fails: TUFF_ERR_ARG (a NULL), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_stream_create(tuff_device *device, tuff_stream **stream);

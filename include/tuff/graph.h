@@ -87,6 +87,11 @@ TUFF_API TUFF_CHECK tuff_status tuff_program_read(tuff_program *p, tuff_var outp
 // Waits for the last run. Fails: TUFF_ERR_LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_program_wait(tuff_program *p);
 
+// Waits for the last run: the seconds it took by the device's own clock, or on the CPU path
+// from its first call to its last. False where they are not known: the program was made before
+// tuff_device_set_timed, nothing has run, or the device has no clock.
+TUFF_API bool tuff_program_seconds(tuff_program *p, double *seconds);
+
 typedef struct tuff_program_stats {
     int ops;          // ops in the graph after dropping and fusing
     int fused;        // ops that went into a producer

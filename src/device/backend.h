@@ -108,6 +108,10 @@ tuff_status tuff_cmd_host_call(tuff_cmd *cmd, tuff_host_fn fn, const void *arg,
 tuff_status tuff_cmd_copy(tuff_cmd *cmd, tuff_range to, tuff_range from);
 tuff_status tuff_cmd_fill(tuff_cmd *cmd, tuff_range to, uint32_t word); // 4-byte multiples
 int tuff_cmd_length(const tuff_cmd *cmd); // commands recorded
+// Seconds that the last submission of a list took by the device's own clock, from where the
+// work before it was done; waits for it. False where it was not timed: the list was made while
+// tuff_device_set_timed was off, or the device's queue has no clock.
+bool tuff_cmd_seconds(tuff_cmd *cmd, double *seconds);
 // Closes a reusable list: its pipelines are built (in parallel) and its descriptors written
 // now, so that submitting costs one driver call and no allocation.
 tuff_status tuff_cmd_finish(tuff_cmd *cmd);
@@ -119,6 +123,17 @@ tuff_status tuff_device_submit(tuff_device *dev, tuff_cmd *const cmds[], int cou
 // Waits until a submission is done. Fails: TUFF_ERR_LOST.
 tuff_status tuff_device_wait(tuff_device *dev, tuff_ticket ticket);
 bool tuff_device_done(tuff_device *dev, tuff_ticket ticket); // no waiting
+
+// What a driver takes by itself, to hold replayed lists against: a launch `times` times over,
+// with a barrier behind each, in a command buffer made, submitted and waited for by nothing but
+// the driver's own calls. The buffers must outlive it.
+// Fails: TUFF_ERR_UNSUPPORTED (the CPU path), TUFF_ERR_MEMORY.
+typedef struct tuff_bare tuff_bare;
+tuff_status tuff_bare_create(tuff_device *dev, const tuff_launch *launch,
+                             const tuff_binding *bindings, int count, int times,
+                             tuff_bare **bare);
+tuff_status tuff_bare_run(tuff_bare *bare); // submits and waits; one thread at a time
+void tuff_bare_destroy(tuff_bare **bare);   // NULL accepted; sets NULL
 
 // Streams (stream.c): the open list of a stream, to record into; submitted by
 // tuff_stream_flush, or when it has grown long.

@@ -179,6 +179,8 @@ void tuff_device_get_stats(tuff_device *device, tuff_memory_stats *stats)
     device->backend->stats(device, stats);
 }
 
+void tuff_device_set_timed(tuff_device *device, bool on) { atomic_store(&device->timed, on); }
+
 void tuff_device_limit_memory(tuff_device *dev, uint64_t bytes)
 {
     atomic_store(&dev->memory_limit, bytes);
@@ -246,6 +248,7 @@ tuff_status tuff_cmd_create(tuff_device *dev, bool reusable, tuff_cmd **cmd)
     TUFF_TRY(dev->backend->cmd_create(dev, reusable, cmd));
     (*cmd)->dev = dev;
     (*cmd)->reusable = reusable;
+    (*cmd)->timed = reusable && atomic_load(&dev->timed);
     return TUFF_OK;
 }
 
@@ -361,6 +364,12 @@ tuff_status tuff_cmd_fill(tuff_cmd *cmd, tuff_range to, uint32_t word)
 
 int tuff_cmd_length(const tuff_cmd *cmd) { return cmd->length; }
 
+bool tuff_cmd_seconds(tuff_cmd *cmd, double *seconds)
+{
+    return cmd->timed && tuff_device_wait(cmd->dev, cmd->ticket) == TUFF_OK &&
+           cmd->dev->backend->seconds(cmd, seconds);
+}
+
 static int by_address(const void *a, const void *b)
 {
     const uintptr_t x = (uintptr_t)*(tuff_buffer *const *)a;
@@ -404,4 +413,24 @@ tuff_status tuff_device_wait(tuff_device *dev, tuff_ticket ticket)
 bool tuff_device_done(tuff_device *dev, tuff_ticket ticket)
 {
     return !ticket || dev->backend->done(dev, ticket);
+}
+
+// ---- what the driver takes ---------------------------------------------------------------
+
+tuff_status tuff_bare_create(tuff_device *dev, const tuff_launch *launch,
+                             const tuff_binding *bindings, int count, int times,
+                             tuff_bare **bare)
+{
+    *bare = NULL;
+    TUFF_REQUIRE(dev->backend->bare_create, UNSUPPORTED, "%s has no driver", dev->info.name);
+    return dev->backend->bare_create(dev, launch, bindings, count, times, bare);
+}
+
+tuff_status tuff_bare_run(tuff_bare *bare) { return bare->dev->backend->bare_run(bare); }
+
+void tuff_bare_destroy(tuff_bare **bare)
+{
+    if (!*bare) return;
+    (*bare)->dev->backend->bare_destroy(*bare);
+    *bare = NULL;
 }

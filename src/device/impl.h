@@ -26,7 +26,13 @@ typedef struct tuff_backend {
     tuff_status (*submit)(tuff_device *dev, tuff_cmd *const cmds[], int count,
                           tuff_ticket *ticket);
     tuff_status (*wait)(tuff_device *dev, tuff_ticket ticket);
+    bool (*seconds)(tuff_cmd *cmd, double *seconds); // of a timed list whose work is done
     bool (*done)(tuff_device *dev, tuff_ticket ticket);
+    // NULL where there is no driver.
+    tuff_status (*bare_create)(tuff_device *dev, const tuff_launch *l, const tuff_binding b[],
+                               int count, int times, tuff_bare **bare);
+    tuff_status (*bare_run)(tuff_bare *bare);
+    void (*bare_destroy)(tuff_bare *bare);
     void (*stats)(tuff_device *dev, tuff_memory_stats *stats); // reserved, blocks, pipelines
 } tuff_backend;
 
@@ -36,6 +42,7 @@ struct tuff_device {
     tuff_caps caps;
     _Atomic uint64_t used, peak, submits;
     _Atomic uint64_t memory_limit; // bytes a test allows to be taken; 0: no limit
+    atomic_bool timed;             // reusable lists that are made now take their times
 };
 
 struct tuff_buffer {
@@ -51,10 +58,15 @@ struct tuff_buffer {
 struct tuff_cmd {
     tuff_device *dev;
     bool reusable, finished;
+    bool timed; // takes the time of each submission
     int length;
     tuff_ticket ticket;  // its last submission
     tuff_buffer **kept;  // retained as long as the list may use them; a few repeat
     int nkept, capkept;
+};
+
+struct tuff_bare {
+    tuff_device *dev;
 };
 
 // Retains `buffer` for the list. Fails: TUFF_ERR_MEMORY.

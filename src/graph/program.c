@@ -266,11 +266,17 @@ tuff_status tuff_program_run(tuff_program *p)
     carry_over(p);
     TUFF_TRY(tuff_device_submit(p->device, &slot->cmd, 1, &slot->ticket));
     p->last = slot->ticket;
+    p->ran = p->current;
     p->current = (p->current + 1) % p->slots;
     return TUFF_OK;
 }
 
 tuff_status tuff_program_wait(tuff_program *p) { return tuff_device_wait(p->device, p->last); }
+
+bool tuff_program_seconds(tuff_program *p, double *seconds)
+{
+    return tuff_cmd_seconds(p->slot[p->ran].cmd, seconds);
+}
 
 tuff_status tuff_program_read(tuff_program *p, tuff_var output, void *data, size_t bytes)
 {

@@ -45,6 +45,7 @@ struct tuff_program {
     int ninputs;
     tuff_program_slot slot[TUFF_PROGRAM_SLOTS];
     int slots, current; // the slot of the next run
+    int ran;            // and that of the last one
     tuff_ticket last;
     tuff_program_stats stats;
 };

@@ -3,7 +3,6 @@
 #include "base/dtype.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "base/time.h"
 #include "ops/check.h"
 #include "ops/timing.h"
 #include "tensor/tensor.h"
@@ -12,9 +11,6 @@
 #include <string.h>
 #include <tuff/bench.h>
 #include <tuff/tensor.h>
-
-enum { RUNS = 15, LEAST_RUNS = 3 };
-static const double SECONDS = 3;
 
 typedef struct work {
     tuff_case c;
@@ -99,16 +95,21 @@ tuff_status tuff_bench_name(const char *text, char *name, size_t size)
 }
 
 // The arithmetic that a device could do a call in: whole numbers where an operand is packed in
-// bytes, f16 where all are f16, and always f32.
+// bytes, 16-bit floats where all are such, a matrix unit where it has one, and always f32.
 static double peak_of(const tuff_call *c, const tuff_bench_roof *roof)
 {
-    bool bytes = false, halves = c->nin > 0;
+    bool bytes = false;
+    uint32_t all = 0;
     for (int i = 0; i < c->nin; i++) {
         if (!tuff_call_has(c, i)) continue;
         bytes |= (c->in[i].dtype & (TUFF_I8 | TUFF_U8)) != 0;
-        halves &= c->in[i].dtype == TUFF_F16;
+        all |= c->in[i].dtype;
     }
-    return fmax(roof->f32, fmax(bytes ? roof->i8 : 0, halves ? roof->f16 : 0));
+    double peak = roof->f32;
+    if (bytes) peak = fmax(peak, fmax(roof->i32, fmax(roof->i8, roof->matrix_i8)));
+    if (all == TUFF_F16) peak = fmax(peak, fmax(roof->f16, roof->matrix_f16));
+    if (all == TUFF_BF16) peak = fmax(peak, roof->bf16);
+    return peak;
 }
 
 // ---- a run -------------------------------------------------------------------------------
@@ -150,29 +151,19 @@ static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s)
         out[i] = tuff_tensor_range(w->out[i]);
     }
     TUFF_TRY(fill_inputs(w, s));
-    return tuff_timing_record(&w->timing, dev, c, in, out);
+    return tuff_timing_record(&w->timing, dev, c, true, in, out);
 }
 
-static tuff_status time_runs(work *w, tuff_device *dev, int runs, double seconds,
-                             tuff_bench_result *r)
+typedef struct timed {
+    work *w;
+    tuff_device *dev;
+} timed;
+
+static tuff_status run_once(void *arg, tuff_run_seconds *s)
 {
-    double *t = tuff_alloc((size_t)runs, sizeof *t), first;
-    if (!t) return TUFF_ERR_MEMORY;
-    tuff_status status = TUFF_OK;
-    TUFF_GO(tuff_timing_run(&w->timing, dev, &first)); // kernels are compiled in it
-    const double start = tuff_time_now();
-    int n = 0;
-    while (n < runs && (n < LEAST_RUNS || tuff_time_now() - start < seconds)) {
-        TUFF_GO(tuff_timing_run(&w->timing, dev, &t[n]));
-        n++;
-    }
-    r->runs = n;
-    r->median = tuff_timing_median(t, n); // sorts them
-    r->min = t[0];
-    r->max = t[n - 1];
-exit:
-    tuff_free(t);
-    return status;
+    const timed *t = arg;
+    TUFF_TRY(tuff_timing_run(&t->w->timing, t->dev, &s->wall));
+    return tuff_timing_run_clock(&t->w->timing, t->dev, &s->device);
 }
 
 tuff_status tuff_bench_case(tuff_device *device, const char *text, const tuff_bench_roof *roof,
@@ -189,14 +180,15 @@ tuff_status tuff_bench_case(tuff_device *device, const char *text, const tuff_be
     TUFF_GO(parse(text, &w->c, r->text, sizeof r->text));
     TUFF_GO(tuff_stream_create(device, &s));
     TUFF_GO(work_record(w, device, s));
-    TUFF_GO(time_runs(w, device, p->runs > 0 ? p->runs : RUNS,
-                      p->seconds > 0 ? p->seconds : SECONDS, r));
+    TUFF_GO(tuff_timing_repeat(run_once, &(timed){ w, device }, p, r));
     const tuff_cost cost = tuff_call_cost(&w->c.call);
     r->variant = w->timing.plan.variant;
+    r->launches = tuff_device_caps(device)->cpu ? 1 : w->timing.plan.count;
     r->flops = cost.flops;
     r->bytes = cost.bytes;
     r->peak = peak_of(&w->c.call, roof);
-    r->of_roof = fmax(cost.flops / r->peak, cost.bytes / roof->copy) / r->median;
+    r->of_roof = fmax(cost.flops / r->peak, cost.bytes / roof->copy) /
+                 r->wall.median;
 exit:
     work_free(w);
     tuff_free(w);

@@ -210,7 +210,7 @@ static tuff_status measure_cpu(const probe *p, tuff_bench_roof *roof)
 {
     const double steps = (double)CPU_PIECES * CPU_ROUNDS * SUMS * cpu_lanes();
     TUFF_TRY(raise_most(p, record_cpu, 0, 2 * steps, &roof->f32));
-    TUFF_TRY(raise_most(p, record_cpu, 1, 2 * steps, &roof->i8));
+    TUFF_TRY(raise_most(p, record_cpu, 1, 2 * steps, &roof->i32));
     return raise_most(p, record_cpu, 2, 2.0 * COPY_BYTES, &roof->copy);
 }
 
@@ -225,7 +225,7 @@ static tuff_status measure_kernels(const probe *p, tuff_bench_roof *roof)
             TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_f16 + fused, 4 * steps,
                                 &roof->f16));
     }
-    TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_int, 2 * steps, &roof->i8));
+    TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_int, 2 * steps, &roof->i32));
     if (k->dot8 && tuff_shader_codes[TUFF_SHADER_probe_dot].words)
         TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_dot, 8 * steps, &roof->i8));
     const double bytes = 2.0 * COPY_BYTES;

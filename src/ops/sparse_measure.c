@@ -65,7 +65,7 @@ static tuff_status prepare(const setting *m, tuff_sparse_form form, double densi
     }
     TUFF_TRY(tuff_call_infer(&call));
     TUFF_TRY(tuff_stream_wait(m->stream));
-    return tuff_timing_record(&c->timing, m->dev, &call, in, &out);
+    return tuff_timing_record(&c->timing, m->dev, &call, false, in, &out);
 }
 
 // All forms at one density, run in turns, so that a machine that gets slower does so for all.

@@ -4,6 +4,7 @@
 // a call returns, so every ticket is done and nothing is ever waited for.
 #include "base/alloc.h"
 #include "base/thread.h"
+#include "base/time.h"
 #include "device/impl.h"
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,7 @@ typedef struct cpu_cmd {
     int capacity;
     unsigned char *data; // arguments and arrays of addresses, each 16-byte aligned
     size_t used, size;
+    double seconds; // of the last submission, where it is timed
 } cpu_cmd;
 
 // ---- memory ------------------------------------------------------------------------------
@@ -216,9 +218,11 @@ static tuff_status submit(tuff_device *dev, tuff_cmd *const cmds[], int count,
     (void)dev;
     for (int i = 0; i < count; i++) {
         cpu_cmd *c = (cpu_cmd *)cmds[i];
+        const double start = c->base.timed ? tuff_time_now() : 0;
         for (int k = 0; k < c->base.length; k++)
             c->call[k].fn(c->data + c->call[k].arg,
                           (void *const *)(c->data + c->call[k].ptr));
+        if (c->base.timed) c->seconds = tuff_time_now() - start;
     }
     *ticket = 0;
     return TUFF_OK;
@@ -234,6 +238,12 @@ static bool done(tuff_device *dev, tuff_ticket ticket)
 {
     (void)dev, (void)ticket;
     return true;
+}
+
+static bool seconds_of(tuff_cmd *cmd, double *seconds)
+{
+    *seconds = ((cpu_cmd *)cmd)->seconds;
+    return *seconds > 0;
 }
 
 static void stats(tuff_device *dev, tuff_memory_stats *s)
@@ -261,6 +271,7 @@ static const tuff_backend backend = {
     .submit = submit,
     .wait = wait,
     .done = done,
+    .seconds = seconds_of,
     .stats = stats,
 };
 

@@ -8,6 +8,7 @@
 //   pipeline.c   layouts, shader modules, pipelines
 //   cache.c      VkPipelineCache and its file
 //   vk_cmd.c     recording of lists, barriers, descriptors
+//   vk_bare.c    what the driver takes by itself
 //
 // Locks are taken in the order: queue, memory, pipeline; no two are held together.
 #ifndef TUFF_VULKAN_VK_H
@@ -215,4 +216,15 @@ tuff_status vk_cmd_fill(tuff_cmd *cmd, tuff_range to, uint32_t word);
 // Makes the command buffer from what was recorded.
 tuff_status vk_cmd_finish(tuff_cmd *cmd);
 VkCommandBuffer vk_cmd_buffer(tuff_cmd *cmd);
+bool vk_cmd_seconds(tuff_cmd *cmd, double *seconds);
+// Allocates a set of a pool, and binds ranges in it.
+tuff_status vk_set_make(vk_device *d, VkDescriptorPool pool, const vk_layout *layout,
+                        const tuff_binding b[], int count, VkDescriptorSet *set);
+
+// ---- vk_bare.c ---------------------------------------------------------------------------
+
+tuff_status vk_bare_create(tuff_device *dev, const tuff_launch *l, const tuff_binding b[],
+                           int count, int times, tuff_bare **bare);
+tuff_status vk_bare_run(tuff_bare *bare);
+void vk_bare_destroy(tuff_bare *bare);
 #endif

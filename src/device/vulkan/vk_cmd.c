@@ -29,11 +29,28 @@ typedef struct vk_cmd {
     int capacity;
     VkDescriptorPool sets; // and how much it holds
     uint32_t most_sets, most_storage, most_texel;
+    VkQueryPool clock; // of a timed list: when it began, and when it ended
 } vk_cmd;
 
 static vk_device *device_of(const vk_cmd *c) { return (vk_device *)c->base.dev; }
 
 // ---- making and dropping -----------------------------------------------------------------
+
+static tuff_status create_clock(vk_cmd *c)
+{
+    tuff_status status = TUFF_OK;
+    vk_device *d = device_of(c);
+    VK(d->vk.vkCreateQueryPool(d->device,
+                               &(VkQueryPoolCreateInfo){
+                                   .sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
+                                   .queryType = VK_QUERY_TYPE_TIMESTAMP,
+                                   .queryCount = 2,
+                               },
+                               NULL, &c->clock));
+    vk_name(d, VK_OBJECT_TYPE_QUERY_POOL, (uint64_t)c->clock, "clock of a list");
+exit:
+    return status;
+}
 
 tuff_status vk_cmd_create(tuff_device *dev, bool reusable, tuff_cmd **cmd)
 {
@@ -59,6 +76,8 @@ tuff_status vk_cmd_create(tuff_device *dev, bool reusable, tuff_cmd **cmd)
             .commandBufferCount = 1,
         },
         &c->buffer));
+    if (reusable && atomic_load(&dev->timed) && d->choice.caps.timestamp_ns > 0)
+        TUFF_GO(create_clock(c));
     const char *kind = reusable ? "replayed list" : "eager list";
     vk_name(d, VK_OBJECT_TYPE_COMMAND_POOL, (uint64_t)c->pool, "%s", kind);
     vk_name(d, VK_OBJECT_TYPE_COMMAND_BUFFER, (uint64_t)(uintptr_t)c->buffer, "%s", kind);
@@ -73,6 +92,7 @@ void vk_cmd_destroy(tuff_cmd *cmd)
 {
     vk_cmd *c = (vk_cmd *)cmd;
     vk_device *d = device_of(c);
+    d->vk.vkDestroyQueryPool(d->device, c->clock, NULL);
     d->vk.vkDestroyDescriptorPool(d->device, c->sets, NULL);
     d->vk.vkDestroyCommandPool(d->device, c->pool, NULL);
     tuff_free(c->record);
@@ -229,10 +249,10 @@ exit:
     return status;
 }
 
-static tuff_status write_set(vk_cmd *c, record *r)
+tuff_status vk_set_make(vk_device *d, VkDescriptorPool pool, const vk_layout *layout,
+                        const tuff_binding b[], int count, VkDescriptorSet *set)
 {
     tuff_status status = TUFF_OK;
-    vk_device *d = device_of(c);
     VkWriteDescriptorSet write[TUFF_MAX_BINDINGS];
     VkDescriptorBufferInfo info[TUFF_MAX_BINDINGS];
     VkBufferView view[TUFF_MAX_BINDINGS];
@@ -240,25 +260,25 @@ static tuff_status write_set(vk_cmd *c, record *r)
         d->device,
         &(VkDescriptorSetAllocateInfo){
             .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO,
-            .descriptorPool = c->sets,
+            .descriptorPool = pool,
             .descriptorSetCount = 1,
-            .pSetLayouts = &r->layout.set,
+            .pSetLayouts = &layout->set,
         },
-        &r->set));
-    for (int i = 0; i < r->count; i++) {
-        const vk_buffer *buffer = (const vk_buffer *)r->b[i].range.buffer;
-        const bool texel = r->b[i].kind != TUFF_BIND_STORAGE;
+        set));
+    for (int i = 0; i < count; i++) {
+        const vk_buffer *buffer = (const vk_buffer *)b[i].range.buffer;
+        const bool texel = b[i].kind != TUFF_BIND_STORAGE;
         // Bytes are read as words: the last word is bound whole. Buffers are cut at
         // multiples of TUFF_BUFFER_ALIGN, so it is there.
         info[i] = (VkDescriptorBufferInfo){
             .buffer = buffer->block->buffer,
-            .offset = buffer->offset + r->b[i].range.offset,
-            .range = (r->b[i].range.size + 3) / 4 * 4,
+            .offset = buffer->offset + b[i].range.offset,
+            .range = (b[i].range.size + 3) / 4 * 4,
         };
-        if (texel) TUFF_GO(vk_buffer_view(d, &r->b[i], &view[i]));
+        if (texel) TUFF_GO(vk_buffer_view(d, &b[i], &view[i]));
         write[i] = (VkWriteDescriptorSet){
             .sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
-            .dstSet = r->set,
+            .dstSet = *set,
             .dstBinding = (uint32_t)i,
             .descriptorCount = 1,
             .descriptorType = texel ? VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
@@ -267,7 +287,7 @@ static tuff_status write_set(vk_cmd *c, record *r)
             .pTexelBufferView = texel ? &view[i] : NULL,
         };
     }
-    d->vk.vkUpdateDescriptorSets(d->device, (uint32_t)r->count, write, 0, NULL);
+    d->vk.vkUpdateDescriptorSets(d->device, (uint32_t)count, write, 0, NULL);
 exit:
     return status;
 }
@@ -336,6 +356,14 @@ static void encode(vk_cmd *c, const record *r, VkPipeline *bound)
     }
 }
 
+// A time stamp is taken when all that was submitted before it is done.
+static void stamp(vk_cmd *c, uint32_t query)
+{
+    if (c->clock)
+        device_of(c)->vk.vkCmdWriteTimestamp(c->buffer, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
+                                             c->clock, query);
+}
+
 tuff_status vk_cmd_finish(tuff_cmd *cmd)
 {
     tuff_status status = TUFF_OK;
@@ -346,7 +374,9 @@ tuff_status vk_cmd_finish(tuff_cmd *cmd)
     TUFF_GO(build_pipelines(c));
     TUFF_GO(reserve_sets(c));
     for (int i = 0; i < cmd->length; i++)
-        if (c->record[i].kind == LAUNCH) TUFF_GO(write_set(c, &c->record[i]));
+        if (c->record[i].kind == LAUNCH)
+            TUFF_GO(vk_set_make(d, c->sets, &c->record[i].layout, c->record[i].b,
+                                c->record[i].count, &c->record[i].set));
     // A reusable list may be submitted again while it still runs: submissions run in order.
     VK(d->vk.vkBeginCommandBuffer(
         c->buffer, &(VkCommandBufferBeginInfo){
@@ -355,6 +385,8 @@ tuff_status vk_cmd_finish(tuff_cmd *cmd)
                                               : VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
                    }));
     // What earlier submissions wrote is seen here; what is written here, by the host.
+    if (c->clock) d->vk.vkCmdResetQueryPool(c->buffer, c->clock, 0, 2);
+    stamp(c, 0);
     barrier(c, STAGES, READS | WRITES);
     for (int i = 0; i < cmd->length; i++) {
         if (tuff_hazard_add(&hazard, c->record[i].b, c->record[i].count))
@@ -362,6 +394,7 @@ tuff_status vk_cmd_finish(tuff_cmd *cmd)
         encode(c, &c->record[i], &bound);
     }
     barrier(c, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    stamp(c, 1);
     VK(d->vk.vkEndCommandBuffer(c->buffer));
     if (cmd->reusable) { // nothing is recorded any more
         tuff_free(c->record);
@@ -373,6 +406,23 @@ exit:
     // Half a command buffer is of no use to a second try.
     (void)d->vk.vkResetCommandPool(d->device, c->pool, 0);
     return status;
+}
+
+bool vk_cmd_seconds(tuff_cmd *cmd, double *seconds)
+{
+    vk_cmd *c = (vk_cmd *)cmd;
+    vk_device *d = device_of(c);
+    uint64_t at[2];
+    if (!c->clock || !cmd->ticket) return false;
+    if (d->vk.vkGetQueryPoolResults(d->device, c->clock, 0, 2, sizeof at, at, sizeof *at,
+                                    VK_QUERY_RESULT_64_BIT) != VK_SUCCESS)
+        return false;
+    // The clock counts in as many bits as the queue has, and begins again at 0.
+    const uint32_t bits = d->snap.family[d->choice.family].timestamp_bits;
+    const uint64_t mask = bits < 64 ? ((uint64_t)1 << bits) - 1 : UINT64_MAX;
+    const uint64_t ticks = (at[1] - at[0]) & mask;
+    *seconds = (double)ticks * (double)d->choice.caps.timestamp_ns * 1e-9;
+    return true;
 }
 
 VkCommandBuffer vk_cmd_buffer(tuff_cmd *cmd) { return ((vk_cmd *)cmd)->buffer; }

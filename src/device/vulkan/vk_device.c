@@ -129,6 +129,10 @@ static const tuff_backend backend = {
     .submit = vk_submit,
     .wait = vk_wait,
     .done = vk_done,
+    .seconds = vk_cmd_seconds,
+    .bare_create = vk_bare_create,
+    .bare_run = vk_bare_run,
+    .bare_destroy = vk_bare_destroy,
     .stats = stats,
 };
 
