@@ -3,7 +3,7 @@
 // A depthwise convolution on CPU-like drivers, or its input gradient without strides, with few
 // fetches; see conv_slide.glsl.
 //
-//   binding 0  from  texels, one f32 each: the tensor read
+//   binding 0  from  f32[]  operand.glsl: the tensor read
 //   binding 1  w     texels: [channels written][K][K]
 //   binding 2  y     f32[]  write
 //   binding 3  bias  texels; anything when TUFF_AFTER_BIAS is not set
@@ -18,11 +18,13 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 8;
 layout(push_constant) uniform Push { tuff_slide_pc pc; };
-layout(binding = 0) uniform samplerBuffer from;
+#include "operand.glsl"
+OPERAND(0, from)
 layout(binding = 1) uniform samplerBuffer w;
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
 #include "conv_slide.glsl"
+SLIDES(from)
 
 // Column kx of the kernel of a channel.
 Taps taps_of(int ch, int kx)

@@ -38,28 +38,31 @@ Strip strip_of(int plane, int top, int height, int width)
     return s;
 }
 
-vec4 fetch_rows(samplerBuffer from, ivec4 at, bvec4 ok)
-{
-    const vec4 v = vec4(texelFetch(from, at.x).x, texelFetch(from, at.y).x,
-                        texelFetch(from, at.z).x, texelFetch(from, at.w).x);
-    return mix(vec4(0.0), v, ok);
-}
-
 struct Column {
     vec4 a, b, c;
 };
 
-Column column(samplerBuffer from, Strip s, int x)
-{
-    const bool inside = uint(x) < uint(s.width);
-    const int at = inside ? x : 0;
-    Column col;
-    col.a = fetch_rows(from, s.at0 + at, both(s.ok0, bvec4(inside)));
-    col.b = fetch_rows(from, s.at1 + at, both(s.ok1, bvec4(inside)));
-    col.c = vec4(0.0);
-    if (ROWS > 8) col.c = fetch_rows(from, s.at2 + at, both(s.ok2, bvec4(inside)));
-    return col;
-}
+// For each operand that is slid over, what column(operand, strip, x) calls.
+#define SLIDES(name)                                                            \
+    vec4 four_of_##name(ivec4 at, bvec4 ok)                                     \
+    {                                                                           \
+        const vec4 v = vec4(FETCH(name, at.x), FETCH(name, at.y),               \
+                            FETCH(name, at.z), FETCH(name, at.w));              \
+        return mix(vec4(0.0), v, ok);                                           \
+    }                                                                           \
+    Column column_of_##name(Strip s, int x)                                     \
+    {                                                                           \
+        const bool inside = uint(x) < uint(s.width);                            \
+        const int at = inside ? x : 0;                                          \
+        Column col;                                                             \
+        col.a = four_of_##name(s.at0 + at, both(s.ok0, bvec4(inside)));         \
+        col.b = four_of_##name(s.at1 + at, both(s.ok1, bvec4(inside)));         \
+        col.c = vec4(0.0);                                                      \
+        if (ROWS > 8)                                                           \
+            col.c = four_of_##name(s.at2 + at, both(s.ok2, bvec4(inside)));     \
+        return col;                                                             \
+    }
+#define column(name, s, x) column_of_##name(s, x)
 
 // For each of the four outputs, what row u of the kernel lies over.
 vec4 rows(Column x, int u)

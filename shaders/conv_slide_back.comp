@@ -19,10 +19,12 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 8;
 layout(push_constant) uniform Push { tuff_slide_pc pc; };
-layout(binding = 0) uniform samplerBuffer dy;
+#include "operand.glsl"
+OPERAND(0, dy)
 layout(binding = 1) uniform samplerBuffer w;
 layout(binding = 2) writeonly buffer Dx { float dx[]; };
 #include "conv_slide.glsl"
+SLIDES(dy)
 
 // Column kx of the kernel of a channel; none past its last.
 Taps taps_of(uint ch, int kx)

@@ -16,10 +16,13 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 8;
 layout(push_constant) uniform Push { tuff_slide_dw_pc pc; };
-layout(binding = 0) uniform samplerBuffer x;
-layout(binding = 1) uniform samplerBuffer dy;
+#include "operand.glsl"
+OPERAND(0, x)
+OPERAND(1, dy)
 layout(binding = 2) writeonly buffer Parts { float parts[]; };
 #include "conv_slide.glsl"
+SLIDES(x)
+SLIDES(dy)
 
 void add(inout Taps t, vec4 d, Column c)
 {
@@ -78,7 +81,7 @@ void main()
                 if (S == 2) c3 = column(x, of_x, at + 3);
                 c4 = column(x, of_x, at + 4);
             }
-            const vec4 d = fetch_rows(dy, of_dy.at0 + j, of_dy.ok0);
+            const vec4 d = four_of_dy(of_dy.at0 + j, of_dy.ok0);
             add(t0, d, c0);
             add(t1, d, c1);
             add(t2, d, c2);

@@ -30,6 +30,13 @@ static void bind_texel(tuff_dispatch *d, int input)
     tuff_bind(d, TUFF_ROLE_IN, input, TUFF_BIND_TEXEL_F32, TUFF_READ);
 }
 
+// Binds what a kernel slides over.
+static void bind_slid(tuff_dispatch *d, int input, bool fits)
+{
+    tuff_bind(d, TUFF_ROLE_IN, input, fits ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE,
+              TUFF_READ);
+}
+
 // Cuts rows of `cols` columns into pieces: what an invocation walks. Returns the number of
 // invocations, 0 when it is too large.
 static uint32_t cut_rows(struct tuff_slide_pc *pc, uint32_t cols, const tuff_caps *k)
@@ -54,12 +61,13 @@ static bool plan_slide(const tuff_call *c, const tuff_caps *k, tuff_plan *plan, 
     const bool bias = c->nin > BIAS && tuff_call_has(c, BIAS);
     if (act > TUFF_ACT_RELU || (c->nin > RESIDUAL && tuff_call_has(c, RESIDUAL))) return false;
     if (back && (bias || act)) return false;
-    if (!texels(c, FROM, k) || !texels(c, W, k) || (bias && !texels(c, BIAS, k))) return false;
+    if (!texels(c, W, k) || (bias && !texels(c, BIAS, k))) return false;
     pc.after = (uint32_t)act | (bias ? TUFF_AFTER_BIAS : 0);
     const uint32_t lanes = cut_rows(&pc, cols, k), wg = tuff_group_size(k);
     if (!lanes) return false;
-    tuff_dispatch *d = tuff_plan_add(plan, shader);
-    bind_texel(d, FROM);
+    const bool fits = texels(c, FROM, k);
+    tuff_dispatch *d = tuff_plan_add(plan, fits ? shader : tuff_shader_stored(shader));
+    bind_slid(d, FROM, fits);
     bind_texel(d, W);
     tuff_bind_out(d, 0);
     if (!back) bind_texel(d, bias ? BIAS : W);
@@ -141,7 +149,7 @@ TUFF_CONV_PLAN(dw_slide)
     enum { X, DY };
     tuff_conv v;
     tuff_conv_good(c, X, -1, DY, &v);
-    if (!slides(&v, k) || !texels(c, X, k) || !texels(c, DY, k)) return false;
+    if (!slides(&v, k)) return false;
     struct tuff_slide_dw_pc pc = {
         .chs = (uint32_t)v.o, .og = (uint32_t)v.og, .images = (uint32_t)v.n,
         .from_x = (uint32_t)v.x[2], .from_y = (uint32_t)v.x[1], .to_x = (uint32_t)v.y[2],
@@ -154,9 +162,11 @@ TUFF_CONV_PLAN(dw_slide)
     p.g.splits = pc.parts;
     if (!tuff_fits(k, (size_t)p.g.splits * p.g.count * sizeof(float))) return false;
     const uint32_t wg = tuff_group_size(k);
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_slide_dw);
-    bind_texel(d, X);
-    bind_texel(d, DY);
+    const bool fits = texels(c, X, k) && texels(c, DY, k);
+    tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_conv_slide_dw
+                                                : TUFF_SHADER_conv_slide_dw_stored);
+    bind_slid(d, X, fits);
+    bind_slid(d, DY, fits);
     tuff_product_bind_y(&p, d);
     tuff_spec(d, wg);
     tuff_spec(d, (uint32_t)v.k[1]);

@@ -168,6 +168,9 @@ int tuff_shader_stored(int shader)
     case TUFF_SHADER_conv3_dw_texel: return TUFF_SHADER_conv3_dw_stored;
     case TUFF_SHADER_conv3_pack: return TUFF_SHADER_conv3_pack_stored;
     case TUFF_SHADER_conv_point: return TUFF_SHADER_conv_point_stored;
+    case TUFF_SHADER_conv_slide: return TUFF_SHADER_conv_slide_stored;
+    case TUFF_SHADER_conv_slide_back: return TUFF_SHADER_conv_slide_back_stored;
+    case TUFF_SHADER_conv_slide_dw: return TUFF_SHADER_conv_slide_dw_stored;
     default: return -1;
     }
 }
