@@ -9,21 +9,24 @@
 //   binding 1  right     vec4[image][group][channel][plane / 4]
 //   binding 2  y         vec4[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
+//   binding 4  residual  texels of four; anything when RESIDUAL is not set  may be y
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
+//   spec 1     RESIDUAL  there is one
 //   grid       column tiles x row tiles x groups x splits, folded
-// A plane is a multiple of four pixels. Of what follows a product, only a bias and relu are
-// done here.
+// A plane is a multiple of four pixels. Of activations only relu is done here.
 #include "common.glsl"
 #include "quotient.glsl"
 #include "abi/gemm.h"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
+layout(constant_id = 1) const bool RESIDUAL = false;
 layout(push_constant) uniform Push { tuff_point_pc pc; };
 #include "operand.glsl"
 OPERAND4(0, left)
 OPERAND4(1, right)
 layout(binding = 2) writeonly buffer Y { vec4 y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
+layout(binding = 4) uniform samplerBuffer residual;
 #include "packed_rows.glsl"
 
 #define ADD_TERM(r, c, b) s##r += SPREAD(a0.c, a1.c, a2.c, a3.c, r) * b;
@@ -83,7 +86,8 @@ void main()
     const bool relu = (pc.g.after & TUFF_AFTER_ACT) != 0;
 #define STORE_ROW(r)                                                            \
     if (row0 + r < pc.g.m) {                                                    \
-        const vec4 v = s##r + SPREAD(add0, add1, add2, add3, r);                \
+        vec4 v = s##r + SPREAD(add0, add1, add2, add3, r);                      \
+        if (RESIDUAL) v += texelFetch(residual, int(to + r * plane));           \
         const bvec4 less = lessThan(v, vec4(0.0));                              \
         if (ok)                                                                 \
             y[to + r * plane] = mix(v, vec4(0.0),                               \

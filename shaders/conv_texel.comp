@@ -9,13 +9,13 @@
 // Built for two spatial dims and, with -DDEPTH, for three; and with -DONE_CHANNEL for groups of
 // one channel: a loop there costs as much as its body.
 //
-//   spec 1  DIVIDED  some pc.div is not 1: the input gradient of a convolution with strides
+//   spec 2  DIVIDED  some pc.div is not 1: the input gradient of a convolution with strides
 #include "common.glsl"
 #include "quotient.glsl"
 #include "abi/gemm.h"
 layout(push_constant) uniform Push { tuff_conv_pc pc; };
 #include "texel.glsl"
-layout(constant_id = 1) const bool DIVIDED = false;
+layout(constant_id = 2) const bool DIVIDED = false;
 
 // Of the four columns: the place in the tensor written (without the row's channel), the first
 // element of the plane read, and the position in it of tap 0.

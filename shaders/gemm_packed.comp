@@ -10,20 +10,24 @@
 //   binding 1  right     vec4[panel][k / 4][W]   W columns a panel
 //   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
+//   binding 4  residual  texels; anything when RESIDUAL is not set  may be y
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
+//   spec 1     RESIDUAL  there is one
 //   grid       column tiles x row tiles x splits, folded
-// Of what follows a product, only a bias and relu are done here.
+// Of activations only relu is done here.
 #include "common.glsl"
 #include "quotient.glsl"
 #include "abi/gemm.h"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
+layout(constant_id = 1) const bool RESIDUAL = false;
 layout(push_constant) uniform Push { tuff_packed_pc pc; };
 #include "operand.glsl"
 OPERAND4(0, left)
 OPERAND4(1, right)
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
+layout(binding = 4) uniform samplerBuffer residual;
 #include "packed_rows.glsl"
 
 #define ADD_TERM(r, c)                                                          \
@@ -38,6 +42,9 @@ layout(binding = 3) uniform samplerBuffer bias;
 
 void store_row(bvec4 ok, uvec4 at, vec4 v)
 {
+    if (RESIDUAL)
+        v += vec4(texelFetch(residual, int(at.x)).x, texelFetch(residual, int(at.y)).x,
+                  texelFetch(residual, int(at.z)).x, texelFetch(residual, int(at.w)).x);
     const bvec4 below = lessThan(v, vec4(0.0));
     v = mix(v, vec4(0.0), bvec4(uvec4(below) & uvec4((pc.g.after & TUFF_AFTER_ACT) != 0)));
     if (ok.x) y[at.x] = v.x;

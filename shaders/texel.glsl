@@ -16,16 +16,20 @@
 //   binding 1  right     f32[]  operand.glsl
 //   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
+//   binding 4  residual  texels; anything when RESIDUAL is not set  may be y
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
+//   spec 1     RESIDUAL  there is one
 //   grid       column tiles x row tiles x batches x splits, folded
-// Of what follows a product, only a bias and relu are done here.
+// Of activations only relu is done here.
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
+layout(constant_id = 1) const bool RESIDUAL = false;
 #include "operand.glsl"
 OPERAND(0, left)
 OPERAND(1, right)
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer bias;
+layout(binding = 4) uniform samplerBuffer residual;
 
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define DECLARE_ROW(r) vec4 s##r = vec4(0.0);
@@ -88,6 +92,9 @@ bvec4 both(bvec4 a, bvec4 b) { return bvec4(uvec4(a) & uvec4(b)); }
 void store_row(tuff_gemm g, Tile t, uvec4 at, vec4 add, vec4 v)
 {
     v += add;
+    if (RESIDUAL)
+        v += vec4(texelFetch(residual, int(at.x)).x, texelFetch(residual, int(at.y)).x,
+                  texelFetch(residual, int(at.z)).x, texelFetch(residual, int(at.w)).x);
     const bool relu = (g.after & TUFF_AFTER_ACT) != 0;
     v = mix(v, vec4(0.0), both(bvec4(relu), lessThan(v, vec4(0.0))));
     at += t.split * g.count;

@@ -6,9 +6,10 @@
 //   binding 0  m         f32[splits][N * N][channels][pitch], with -DTEXEL texels of four  read
 //   binding 1  y         f32[]  write
 //   binding 2  bias      f32[], with -DTEXEL texels; anything when TUFF_AFTER_BIAS is not set
-//   binding 3  residual  f32[]  read  may be y; without -DTEXEL only
+//   binding 3  residual  f32[], with -DTEXEL texels  read  may be y
+//   spec 3     RESIDUAL  with -DTEXEL: there is one
 //   grid       channels x tiles (or fours of them), folded
-// With -DTEXEL no residual is added, and of the activations only relu is done.
+// With -DTEXEL only relu of the activations is done.
 #include "common.glsl"
 #include "quotient.glsl"
 #include "abi/conv.h"
@@ -24,6 +25,8 @@ layout(binding = 1) writeonly buffer Y { float y[]; };
 #ifdef TEXEL
 layout(binding = 0) uniform samplerBuffer m;
 layout(binding = 2) uniform samplerBuffer bias;
+layout(binding = 3) uniform samplerBuffer residual;
+layout(constant_id = 3) const bool RESIDUAL = false;
 #define FETCH(i) texelFetch(m, int(i))
 const uint TILES = 4;
 #else
@@ -50,7 +53,9 @@ Output row_of(uint at, uint step, int r)
 void write(uint at, float v)
 {
 #ifdef TEXEL
-    y[at] = v;
+    if (RESIDUAL) v += texelFetch(residual, int(at)).x;
+    const float least = (pc.after & TUFF_AFTER_ACT) != 0 ? 0.0 : NEG_INF;
+    y[at] = mix(v, least, v < least); // a NaN stays one
 #else
     if ((pc.after & TUFF_AFTER_RESIDUAL) != 0) v += residual[at];
     y[at] = act(v, pc.after & TUFF_AFTER_ACT);
@@ -63,13 +68,6 @@ Output finish(Output o, float add)
     o.v1 += add;
     o.v2 += add;
     o.v3 += add;
-#ifdef TEXEL
-    const vec4 least = vec4((pc.after & TUFF_AFTER_ACT) != 0 ? 0.0 : NEG_INF);
-    o.v0 = mix(o.v0, least, lessThan(o.v0, least)); // a NaN stays one
-    o.v1 = mix(o.v1, least, lessThan(o.v1, least));
-    o.v2 = mix(o.v2, least, lessThan(o.v2, least));
-    o.v3 = mix(o.v3, least, lessThan(o.v3, least));
-#endif
     return o;
 }
 

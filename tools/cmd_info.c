@@ -54,6 +54,7 @@ static cJSON *program_json(const tuff_program *program, cJSON *kernels)
     cJSON_AddNumberToObject(o, "ops", t.ops);
     cJSON_AddNumberToObject(o, "fused", t.fused);
     cJSON_AddNumberToObject(o, "launches", t.launches);
+    cJSON_AddNumberToObject(o, "prepared", t.prepared);
     cJSON_AddNumberToObject(o, "peak_bytes", (double)t.planned);
     cJSON_AddNumberToObject(o, "bytes_without_reuse", (double)t.unshared);
     cJSON_AddNumberToObject(o, "flops", t.flops);

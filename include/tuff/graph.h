@@ -61,12 +61,16 @@ typedef struct tuff_program_params {
     bool no_fuse;  // leave every op as it was written
     bool no_chains; // run elementwise ops one by one
     bool no_reuse; // give every value memory of its own
+    bool no_prepare; // compute everything at every run
     int slots;     // runs that may be in flight, each with its own input staging; 0 = 2
 } tuff_program_params;
 // Compiles: drops what no output needs, fuses epilogues, makes one kernel of elementwise ops
 // that follow each other, plans lifetimes, reuses memory, builds pipelines in parallel,
 // records. The graph may be destroyed afterwards. The environment's TUFF_CHAINS=off stands for
 // no_chains.
+// What depends only on constants and on bound tensors that the graph does not store into is
+// computed at the first run and kept; and again at a run before which such a tensor was
+// written, by whatever was submitted before it.
 // Fails: the graph's own failure; TUFF_ERR_ARG (slots; a tensor of another device),
 // TUFF_ERR_LIMIT (a value is larger than the device can bind), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_program_create(tuff_device *device, const tuff_graph *g,
@@ -96,9 +100,11 @@ typedef struct tuff_program_stats {
     int ops;          // ops in the graph after dropping and fusing
     int fused;        // ops that went into a producer
     int launches;     // dispatches or host calls of one run
+    int prepared;     // those done once, and again when what they read was written
     uint64_t planned; // bytes of the plan's memory with reuse (its peak)
     uint64_t unshared; // bytes if every value had memory of its own
     double flops;     // of one run
+    uint64_t preparations; // how often they were done so far
 } tuff_program_stats;
 TUFF_API void tuff_program_get_stats(const tuff_program *p, tuff_program_stats *stats);
 // One line a kernel: op, shapes, variant, bytes, FLOPs; then totals. Calls `line` for each.

@@ -90,6 +90,9 @@ tuff_buffer *tuff_buffer_retain(tuff_buffer *buffer);
 void tuff_buffer_release(tuff_buffer **buffer); // NULL accepted; sets NULL
 size_t tuff_buffer_size(const tuff_buffer *buffer);
 tuff_device *tuff_buffer_device(const tuff_buffer *buffer);
+// Grows with every upload and every submission that writes the buffer: as long as it is the
+// same, so are the contents, for whoever looked at it after their last write was submitted.
+uint64_t tuff_buffer_version(const tuff_buffer *buffer);
 // The host's address of a buffer, or NULL when the host cannot see it. Contents are what
 // finished work left there; writes are seen by work submitted afterwards.
 void *tuff_buffer_map(tuff_buffer *buffer);

@@ -197,6 +197,7 @@ static tuff_status buffer_create(tuff_device *dev, size_t bytes, bool staging,
     b->dev = dev;
     b->size = bytes;
     atomic_init(&b->refs, 1);
+    atomic_init(&b->version, 0);
     const uint64_t used = atomic_fetch_add(&dev->used, bytes) + bytes;
     uint64_t peak = atomic_load(&dev->peak);
     while (used > peak && !atomic_compare_exchange_weak(&dev->peak, &peak, used)) { }
@@ -234,6 +235,13 @@ size_t tuff_buffer_size(const tuff_buffer *buffer) { return buffer->size; }
 tuff_device *tuff_buffer_device(const tuff_buffer *buffer) { return buffer->dev; }
 void *tuff_buffer_map(tuff_buffer *buffer) { return buffer->map; }
 
+uint64_t tuff_buffer_version(const tuff_buffer *buffer)
+{
+    return atomic_load(&buffer->version);
+}
+
+void tuff_buffer_touch(tuff_buffer *buffer) { atomic_fetch_add(&buffer->version, 1); }
+
 bool tuff_buffer_idle(const tuff_buffer *buffer)
 {
     return atomic_load(&buffer->recorded) == 0 &&
@@ -252,19 +260,22 @@ tuff_status tuff_cmd_create(tuff_device *dev, bool reusable, tuff_cmd **cmd)
     return TUFF_OK;
 }
 
-tuff_status tuff_cmd_keep(tuff_cmd *cmd, tuff_buffer *buffer)
+tuff_status tuff_cmd_keep(tuff_cmd *cmd, tuff_buffer *buffer, bool written)
 {
     // A look at the last few catches most repeats; the rest goes when the list is finished.
-    for (int i = cmd->nkept; i-- > 0 && i >= cmd->nkept - 16;)
-        if (cmd->kept[i] == buffer) return TUFF_OK;
+    for (int i = cmd->nkept; i-- > 0 && i >= cmd->nkept - 16;) {
+        if (cmd->kept[i].buffer != buffer) continue;
+        cmd->kept[i].written |= written;
+        return TUFF_OK;
+    }
     if (cmd->nkept == cmd->capkept) {
         const int cap = cmd->capkept ? 2 * cmd->capkept : 32;
-        tuff_buffer **grown = tuff_realloc(cmd->kept, (size_t)cap, sizeof *grown);
+        tuff_kept *grown = tuff_realloc(cmd->kept, (size_t)cap, sizeof *grown);
         if (!grown) return TUFF_ERR_MEMORY;
         cmd->kept = grown;
         cmd->capkept = cap;
     }
-    cmd->kept[cmd->nkept++] = tuff_buffer_retain(buffer);
+    cmd->kept[cmd->nkept++] = (tuff_kept){ tuff_buffer_retain(buffer), written };
     if (!cmd->reusable) atomic_fetch_add(&buffer->recorded, 1);
     return TUFF_OK;
 }
@@ -274,18 +285,19 @@ void tuff_cmd_mark(tuff_cmd *cmd, tuff_ticket ticket)
     const bool first = !cmd->reusable && cmd->ticket == 0;
     cmd->ticket = ticket;
     for (int i = 0; i < cmd->nkept; i++) {
-        tuff_ticket last = atomic_load(&cmd->kept[i]->last);
-        while (last < ticket &&
-               !atomic_compare_exchange_weak(&cmd->kept[i]->last, &last, ticket)) { }
-        if (first) atomic_fetch_sub(&cmd->kept[i]->recorded, 1);
+        tuff_buffer *b = cmd->kept[i].buffer;
+        tuff_ticket last = atomic_load(&b->last);
+        while (last < ticket && !atomic_compare_exchange_weak(&b->last, &last, ticket)) { }
+        if (first) atomic_fetch_sub(&b->recorded, 1);
     }
 }
 
 static void release_kept(tuff_cmd *cmd)
 {
     for (int i = 0; i < cmd->nkept; i++) {
-        if (!cmd->reusable && cmd->ticket == 0) atomic_fetch_sub(&cmd->kept[i]->recorded, 1);
-        tuff_buffer_release(&cmd->kept[i]);
+        tuff_buffer *b = cmd->kept[i].buffer;
+        if (!cmd->reusable && cmd->ticket == 0) atomic_fetch_sub(&b->recorded, 1);
+        tuff_buffer_release(&b);
     }
     cmd->nkept = 0;
     cmd->ticket = 0;
@@ -372,8 +384,8 @@ bool tuff_cmd_seconds(tuff_cmd *cmd, double *seconds)
 
 static int by_address(const void *a, const void *b)
 {
-    const uintptr_t x = (uintptr_t)*(tuff_buffer *const *)a;
-    const uintptr_t y = (uintptr_t)*(tuff_buffer *const *)b;
+    const uintptr_t x = (uintptr_t)((const tuff_kept *)a)->buffer;
+    const uintptr_t y = (uintptr_t)((const tuff_kept *)b)->buffer;
     return (x > y) - (x < y);
 }
 
@@ -384,10 +396,12 @@ tuff_status tuff_cmd_finish(tuff_cmd *cmd)
     if (cmd->nkept) qsort(cmd->kept, (size_t)cmd->nkept, sizeof *cmd->kept, by_address);
     int n = 0;
     for (int i = 0; i < cmd->nkept; i++) {
-        if (n && cmd->kept[n - 1] == cmd->kept[i])
-            tuff_buffer_release(&cmd->kept[i]);
-        else
+        if (!n || cmd->kept[n - 1].buffer != cmd->kept[i].buffer) {
             cmd->kept[n++] = cmd->kept[i];
+            continue;
+        }
+        cmd->kept[n - 1].written |= cmd->kept[i].written;
+        tuff_buffer_release(&cmd->kept[i].buffer);
     }
     cmd->nkept = n;
     TUFF_TRY(cmd->dev->backend->finish(cmd));
@@ -402,6 +416,10 @@ tuff_status tuff_device_submit(tuff_device *dev, tuff_cmd *const cmds[], int cou
         assert(cmds[i]->dev == dev && cmds[i]->finished == cmds[i]->reusable);
     TUFF_TRY(dev->backend->submit(dev, cmds, count, ticket));
     atomic_fetch_add(&dev->submits, 1);
+    // Afterwards: who sees the new version and reads in a later submission reads what is new.
+    for (int i = 0; i < count; i++)
+        for (int k = 0; k < cmds[i]->nkept; k++)
+            if (cmds[i]->kept[k].written) tuff_buffer_touch(cmds[i]->kept[k].buffer);
     return TUFF_OK;
 }
 

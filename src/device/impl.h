@@ -53,7 +53,14 @@ struct tuff_buffer {
     atomic_int refs;
     atomic_int recorded;    // lists not yet submitted that use it
     _Atomic tuff_ticket last; // last submission that uses it
+    _Atomic uint64_t version; // see tuff_buffer_version
 };
+
+// A buffer that a list retains.
+typedef struct tuff_kept {
+    tuff_buffer *buffer;
+    bool written; // by a command of the list
+} tuff_kept;
 
 struct tuff_cmd {
     tuff_device *dev;
@@ -61,7 +68,7 @@ struct tuff_cmd {
     bool timed; // takes the time of each submission
     int length;
     tuff_ticket ticket;  // its last submission
-    tuff_buffer **kept;  // retained as long as the list may use them; a few repeat
+    tuff_kept *kept;     // as long as the list may use them; a few repeat
     int nkept, capkept;
 };
 
@@ -69,8 +76,11 @@ struct tuff_bare {
     tuff_device *dev;
 };
 
-// Retains `buffer` for the list. Fails: TUFF_ERR_MEMORY.
-tuff_status tuff_cmd_keep(tuff_cmd *cmd, tuff_buffer *buffer);
+// Retains `buffer` for the list, a command of which reads it, or writes it. Fails:
+// TUFF_ERR_MEMORY.
+tuff_status tuff_cmd_keep(tuff_cmd *cmd, tuff_buffer *buffer, bool written);
+// Notes a write that is no submission's: by the host, or at once.
+void tuff_buffer_touch(tuff_buffer *buffer);
 // Called by a backend when its list was submitted: the buffers' last use is `ticket`.
 void tuff_cmd_mark(tuff_cmd *cmd, tuff_ticket ticket);
 // Nothing recorded or in flight touches the buffer.

@@ -145,6 +145,7 @@ tuff_status tuff_stream_upload(tuff_stream *s, tuff_range to, const void *data)
 {
     if (to.buffer->map && tuff_buffer_idle(to.buffer)) {
         memcpy((char *)to.buffer->map + to.offset, data, to.size);
+        tuff_buffer_touch(to.buffer);
         return TUFF_OK;
     }
     for (size_t done = 0; done < to.size;) {

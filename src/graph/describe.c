@@ -20,7 +20,8 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
     const tuff_graph *g = p->graph;
     const tuff_step *step = &g->steps[s];
     const tuff_step_plan *plan = &p->steps[s];
-    char in[96] = "", out[96], text[400];
+    char in[96] = "", out[96], text[400], launches[16] = "once";
+    if (!plan->once) snprintf(launches, sizeof launches, "%d", plan->launches);
     if (step->in[0]) tuff_desc_print(&g->values[step->in[0]].desc, in, sizeof in);
     const int o = step->op ? step->out[0] : step->in[0];
     tuff_desc_print(&g->values[o].desc, out, sizeof out);
@@ -29,8 +30,8 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
         const tuff_call c = tuff_step_call(g, step);
         cost = tuff_call_cost(&c);
     }
-    snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-13s %2d  %10.1f  %10.3f", s,
-             step->op ? step->op->name : "store", in, out, plan->variant, plan->launches,
+    snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-13s %4s  %10.1f  %10.3f", s,
+             step->op ? step->op->name : "store", in, out, plan->variant, launches,
              cost.bytes / 1024, cost.flops / 1e6);
     const size_t used = strlen(text);
     const tuff_chain *chain = step->op ? tuff_chain_of(step->op) : NULL;
@@ -41,14 +42,15 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
 void tuff_program_describe(const tuff_program *p, line_fn line, void *user)
 {
     char text[400];
-    snprintf(text, sizeof text, "step  %-20s %-28s    %-28s %-13s %2s  %10s  %10s", "op",
+    snprintf(text, sizeof text, "step  %-20s %-28s    %-28s %-13s %4s  %10s  %10s", "op",
              "first input", "output", "variant", "n", "KiB", "MFLOP");
     line(user, text);
     for (int s = 0; s < p->graph->nsteps; s++) describe_step(p, s, line, user);
     const tuff_program_stats *t = &p->stats;
     snprintf(text, sizeof text,
-             "%d ops (%d fused into their producer), %d kernels a run, %.3f MFLOP a run",
-             t->ops, t->fused, t->launches, t->flops / 1e6);
+             "%d ops (%d fused into their producer), %d kernels a run and %d done once, "
+             "%.3f MFLOP a run",
+             t->ops, t->fused, t->launches, t->prepared, t->flops / 1e6);
     line(user, text);
     snprintf(text, sizeof text, "peak memory %.1f KiB (%.1f KiB without reuse), one submission",
              (double)t->planned / 1024, (double)t->unshared / 1024);

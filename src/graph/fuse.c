@@ -3,10 +3,17 @@
 //
 //   matmul -> add b -> relu        becomes   matmul(bias = b, act = relu)
 //   conv2d -> add x                becomes   conv2d(residual = x)
+//   conv2d(w) -> batch_norm        becomes   conv2d(w f, bias = b - mean f), f being
+//                                            scale / sqrt(var + epsilon)
+//
+// The last where w and what the batch_norm reads are leaves that do not change from run to
+// run: f and what is made of it are then computed once.
 //
 // Whether an op takes an epilogue, and where, its record says (tuff_op.fuse).
 #include "graph/graph.h"
 #include "base/alloc.h"
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 // ---- dropping ------------------------------------------------------------------------------
@@ -15,6 +22,14 @@ static void release_step(tuff_step *s)
 {
     tuff_free(s->params);
     tuff_buffer_release(&s->store.buffer);
+}
+
+static void remove_step(tuff_graph *g, int at)
+{
+    tuff_step *e = &g->steps[at];
+    release_step(e);
+    memmove(e, e + 1, (size_t)(g->nsteps - 1 - at) * sizeof *e);
+    g->nsteps--;
 }
 
 tuff_status tuff_graph_drop(tuff_graph *g)
@@ -29,9 +44,7 @@ tuff_status tuff_graph_drop(tuff_graph *g)
         for (int i = 0; keep && i < step->nin; i++)
             if (step->in[i]) used[tuff_value_root(g, step->in[i])] = true;
         if (keep) continue;
-        release_step(step);
-        memmove(step, step + 1, (size_t)(g->nsteps - 1 - s) * sizeof *step);
-        g->nsteps--;
+        remove_step(g, s);
     }
     tuff_free(used);
     return TUFF_OK;
@@ -132,10 +145,101 @@ static bool fuse_into(tuff_graph *g, int s)
     }
     if (!fused) return false;
     p->out[0] = e->out[0];
-    release_step(e);
-    memmove(e, e + 1, (size_t)(g->nsteps - 1 - at) * sizeof *e);
-    g->nsteps--;
+    remove_step(g, at);
     return true;
+}
+
+// ---- folding -------------------------------------------------------------------------------
+
+enum { BN_X, BN_SCALE, BN_B, BN_MEAN, BN_VAR, BN_INPUTS };
+
+static bool is_fixed_leaf(const tuff_graph *g, int v, const bool *constant)
+{
+    const int root = tuff_value_root(g, v);
+    return g->values[root].kind != TUFF_VALUE_NODE && constant[root] &&
+           g->values[root].desc.dtype == TUFF_F32;
+}
+
+// The batch_norm that may go into step s, or -1.
+static int norm_behind(const tuff_graph *g, int s, const bool *constant)
+{
+    const tuff_step *p = &g->steps[s];
+    if (!p->op || !p->op->fuse.weight) return -1;
+    const int bias = p->op->fuse.bias, residual = p->op->fuse.residual;
+    if (*act_at(p) != TUFF_ACT_NONE || (p->nin > residual && p->in[residual])) return -1;
+    if (!is_fixed_leaf(g, p->in[p->op->fuse.weight], constant)) return -1;
+    if (p->nin > bias && p->in[bias] && !is_fixed_leaf(g, p->in[bias], constant)) return -1;
+    const int at = only_reader(g, p->out[0]);
+    if (at < 0 || strcmp(g->steps[at].op->name, "batch_norm") != 0) return -1;
+    const tuff_step *norm = &g->steps[at];
+    for (int i = BN_SCALE; i < BN_INPUTS; i++)
+        if (!is_fixed_leaf(g, norm->in[i], constant)) return -1;
+    return norm->in[BN_X] == p->out[0] ? at : -1;
+}
+
+static tuff_var pair(tuff_graph *g, const char *op, tuff_var a, tuff_var b)
+{
+    return tuff_graph_op(g, op, (tuff_var[]){ a, b }, 2, NULL);
+}
+
+// The weight and the bias of step s with a batch_norm in them; their steps are appended.
+static void emit_folded(tuff_graph *g, const tuff_step *p, const tuff_step *norm,
+                        tuff_var *weight, tuff_var *bias)
+{
+    const tuff_batch_norm_params *params = norm->params;
+    const float epsilon = fmaxf((float)tuff_number(params->epsilon, 1e-5), FLT_MIN);
+    tuff_var in[BN_INPUTS];
+    for (int i = BN_SCALE; i < BN_INPUTS; i++) in[i] = (tuff_var){ norm->in[i] };
+    const tuff_var w = { p->in[p->op->fuse.weight] };
+    const bool has_bias = p->nin > p->op->fuse.bias && p->in[p->op->fuse.bias];
+    tuff_var f = pair(g, "add", in[BN_VAR],
+                      tuff_graph_constant(g, TUFF_SCALAR(TUFF_F32), &epsilon));
+    f = pair(g, "div", in[BN_SCALE], tuff_graph_op(g, "sqrt", &f, 1, NULL));
+    tuff_var mean = in[BN_MEAN];
+    if (has_bias) mean = pair(g, "sub", mean, (tuff_var){ p->in[p->op->fuse.bias] });
+    *bias = pair(g, "sub", in[BN_B], pair(g, "mul", mean, f));
+    tuff_desc rows = *tuff_graph_desc(g, w);
+    for (int i = 1; i < rows.rank; i++) rows.dim[i] = 1;
+    *weight = pair(g, "mul", w, tuff_graph_reshape(g, f, rows));
+}
+
+// Moves the steps from `first` on in front of step s.
+static void move_steps(tuff_graph *g, int first, int s)
+{
+    for (int i = first; i < g->nsteps; i++, s++) {
+        const tuff_step step = g->steps[i];
+        memmove(g->steps + s + 1, g->steps + s, (size_t)(i - s) * sizeof step);
+        g->steps[s] = step;
+    }
+}
+
+int tuff_graph_fold(tuff_graph *g)
+{
+    int folded = 0;
+    bool *constant = tuff_alloc((size_t)g->nvalues, sizeof *constant);
+    if (!constant) {
+        g->tape.status = TUFF_ERR_MEMORY;
+        return 0;
+    }
+    tuff_graph_constants(g, constant, NULL);
+    for (int s = 0; s < g->nsteps && g->tape.status == TUFF_OK; s++) {
+        const int at = norm_behind(g, s, constant);
+        if (at < 0) continue;
+        const tuff_step conv = g->steps[s], norm = g->steps[at]; // emitting moves the array
+        const int first = g->nsteps;
+        tuff_var weight, bias;
+        emit_folded(g, &conv, &norm, &weight, &bias);
+        if (g->tape.status != TUFF_OK) break;
+        set_input(&g->steps[s], conv.op->fuse.weight, weight.id);
+        set_input(&g->steps[s], conv.op->fuse.bias, bias.id);
+        g->steps[s].out[0] = norm.out[0];
+        move_steps(g, first, s);
+        s += g->nsteps - first; // the convolution again
+        remove_step(g, at + g->nsteps - first);
+        folded++;
+    }
+    tuff_free(constant);
+    return folded;
 }
 
 int tuff_graph_fuse(tuff_graph *g)

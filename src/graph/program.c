@@ -74,10 +74,13 @@ tuff_range tuff_program_range(const tuff_program *p, int value)
 
 // ---- recording -----------------------------------------------------------------------------
 
-static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s)
+// Records what of a step is done at every run, or what is prepared.
+static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s, bool prepare)
 {
     const tuff_step *step = &p->graph->steps[s];
-    const tuff_call c = tuff_step_call(p->graph, step);
+    const tuff_call c = tuff_program_call(p, s);
+    const tuff_step_plan *of = &p->steps[s];
+    if (of->once != prepare && !(prepare && of->prepared)) return TUFF_OK;
     tuff_range in[TUFF_OP_IN] = { 0 }, out[TUFF_OP_OUT] = { 0 };
     tuff_range scratch[TUFF_PLAN_SCRATCH] = { 0 };
     for (int i = 0; i < step->nin; i++)
@@ -85,9 +88,10 @@ static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s)
     for (int i = 0; i < step->nout; i++) out[i] = tuff_program_range(p, step->out[i]);
     tuff_plan plan;
     TUFF_TRY(tuff_select(&c, p->caps, &plan));
+    if (of->prepared) tuff_plan_keep(&plan, prepare ? of->prepared : ~of->prepared);
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
-        if (p->steps[s].scratch[i] < 0) continue;
-        const tuff_span *span = &p->spans[p->steps[s].scratch[i]];
+        if (of->scratch[i] < 0) continue;
+        const tuff_span *span = &p->spans[of->scratch[i]];
         scratch[i] = (tuff_range){ p->bins[span->bin], span->offset, span->size };
     }
     return tuff_record(cmd, &c, &plan, in, out, scratch);
@@ -103,12 +107,55 @@ static tuff_status record_slot(tuff_program *p, tuff_program_slot *slot)
     }
     for (int s = 0; s < p->graph->nsteps; s++) {
         const tuff_step *step = &p->graph->steps[s];
-        if (step->op) TUFF_TRY(record_op(p, slot->cmd, s));
+        if (step->op) TUFF_TRY(record_op(p, slot->cmd, s, false));
         else if (!p->steps[s].stored)
             TUFF_TRY(tuff_cmd_copy(slot->cmd, step->store,
                                    tuff_program_range(p, step->in[0])));
     }
     return tuff_cmd_finish(slot->cmd);
+}
+
+// ---- preparing ---------------------------------------------------------------------------
+
+static tuff_status watch(tuff_program *p, const tuff_buffer *buffer)
+{
+    for (int i = 0; i < p->nwatch; i++)
+        if (p->watch[i].buffer == buffer) return TUFF_OK;
+    tuff_program_watch *grown = tuff_realloc(p->watch, (size_t)p->nwatch + 1, sizeof *grown);
+    if (!grown) return TUFF_ERR_MEMORY;
+    p->watch = grown;
+    p->watch[p->nwatch++] = (tuff_program_watch){ .buffer = buffer };
+    return TUFF_OK;
+}
+
+// The list of what is done once, and the buffers of bound tensors that it reads.
+static tuff_status record_prepare(tuff_program *p)
+{
+    const tuff_graph *g = p->graph;
+    for (int s = 0; s < g->nsteps; s++) {
+        const tuff_step *step = &g->steps[s];
+        if (!p->steps[s].once && !p->steps[s].prepared) continue;
+        if (!p->prepare) TUFF_TRY(tuff_cmd_create(p->device, true, &p->prepare));
+        TUFF_TRY(record_op(p, p->prepare, s, true));
+        for (int i = 0; i < step->nin; i++) {
+            const int v = step->in[i] ? tuff_value_root(g, step->in[i]) : 0;
+            if (v && p->constant[v] && g->values[v].kind == TUFF_VALUE_BOUND)
+                TUFF_TRY(watch(p, g->values[v].bound.buffer));
+        }
+    }
+    return p->prepare ? tuff_cmd_finish(p->prepare) : TUFF_OK;
+}
+
+// Whether what is prepared must be done (again): takes note of what it then reads.
+static bool is_stale(tuff_program *p)
+{
+    bool stale = p->prepare && !p->ready;
+    for (int i = 0; i < p->nwatch; i++) {
+        const uint64_t version = tuff_buffer_version(p->watch[i].buffer);
+        stale |= version != p->watch[i].version;
+        p->watch[i].version = version;
+    }
+    return stale;
 }
 
 static tuff_status create_inputs(tuff_program *p)
@@ -138,7 +185,8 @@ static void count_stats(tuff_program *p, int fused)
         const tuff_step *step = &p->graph->steps[s];
         p->stats.ops += step->op != NULL;
         p->stats.launches += p->steps[s].launches;
-        if (!step->op) continue;
+        p->stats.prepared += p->steps[s].prepares;
+        if (!step->op || p->steps[s].once) continue;
         const tuff_call c = tuff_step_call(p->graph, step);
         p->stats.flops += tuff_call_cost(&c).flops;
     }
@@ -174,7 +222,9 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     TUFF_TRY(tuff_stream_create(p->device, &p->stream));
     TUFF_TRY(tuff_graph_copy(g, &p->graph));
     TUFF_TRY(tuff_graph_drop(p->graph));
-    int fused = params->no_fuse ? 0 : tuff_graph_fuse(p->graph);
+    int fused = 0;
+    if (!params->no_fuse && !params->no_prepare) fused += tuff_graph_fold(p->graph);
+    if (!params->no_fuse) fused += tuff_graph_fuse(p->graph);
     if (!params->no_fuse && !params->no_chains)
         TUFF_TRY(tuff_graph_chain(p->graph, p->caps, &fused));
     TUFF_TRY(tuff_graph_status(p->graph));
@@ -183,6 +233,7 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     TUFF_TRY(upload_constants(p));
     TUFF_TRY(create_inputs(p));
     for (int i = 0; i < p->slots; i++) TUFF_TRY(record_slot(p, &p->slot[i]));
+    TUFF_TRY(record_prepare(p));
     count_stats(p, fused);
     return TUFF_OK;
 }
@@ -212,12 +263,15 @@ void tuff_program_destroy(tuff_program **program)
         tuff_cmd_destroy(&p->slot[i].cmd);
         tuff_buffer_release(&p->slot[i].staging);
     }
+    tuff_cmd_destroy(&p->prepare);
     tuff_stream_destroy(&p->stream);
     for (int i = 0; i < TUFF_PROGRAM_BINS; i++) tuff_buffer_release(&p->bins[i]);
     tuff_buffer_release(&p->constants);
     tuff_graph_destroy(&p->graph);
     tuff_free(p->where);
     tuff_free(p->span_of);
+    tuff_free(p->constant);
+    tuff_free(p->watch);
     tuff_free(p->steps);
     tuff_free(p->spans);
     tuff_free(p->inputs);
@@ -264,7 +318,12 @@ tuff_status tuff_program_run(tuff_program *p)
     tuff_program_slot *slot = &p->slot[p->current];
     TUFF_TRY(tuff_device_wait(p->device, slot->ticket));
     carry_over(p);
-    TUFF_TRY(tuff_device_submit(p->device, &slot->cmd, 1, &slot->ticket));
+    const bool stale = is_stale(p);
+    tuff_cmd *const lists[2] = { stale ? p->prepare : slot->cmd, slot->cmd };
+    p->ready = false; // unless it can be submitted
+    TUFF_TRY(tuff_device_submit(p->device, lists, stale ? 2 : 1, &slot->ticket));
+    p->ready = true;
+    p->stats.preparations += stale;
     p->last = slot->ticket;
     p->ran = p->current;
     p->current = (p->current + 1) % p->slots;

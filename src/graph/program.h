@@ -9,11 +9,20 @@ enum { TUFF_PROGRAM_BINS = 64, TUFF_PROGRAM_SLOTS = 8 };
 // What the plan says of one step.
 typedef struct tuff_step_plan {
     const char *variant; // "ref" on the CPU path; "copy" or "in place" for a store
-    int launches;
+    int launches, prepares; // at every run, and once
     size_t scratch_bytes;
     int scratch[TUFF_PLAN_SCRATCH]; // spans, -1: none
     bool stored;                    // store: the value was written into its place at once
+    bool once;                      // the whole step is a preparation
+    uint64_t prepared;              // dispatches that are, see tuff_plan_once
+    uint32_t reads;                 // inputs, a bit each, that are read at every run
 } tuff_step_plan;
+
+// A bound tensor's memory that preparations read, and what it held when they were last done.
+typedef struct tuff_program_watch {
+    const tuff_buffer *buffer; // kept by the graph
+    uint64_t version;
+} tuff_program_watch;
 
 typedef struct tuff_program_input {
     int value;
@@ -36,6 +45,7 @@ struct tuff_program {
     tuff_graph *graph;   // its own copy, dropped and fused
     tuff_range *where;   // by root value
     int *span_of;        // by root value: its span, -1 when it lies elsewhere
+    bool *constant;      // by root value: the same in every run (constant.c)
     tuff_step_plan *steps;
     tuff_span *spans;
     int nspans;
@@ -46,6 +56,10 @@ struct tuff_program {
     tuff_program_slot slot[TUFF_PROGRAM_SLOTS];
     int slots, current; // the slot of the next run
     int ran;            // and that of the last one
+    tuff_cmd *prepare;  // what is done once; NULL: nothing
+    tuff_program_watch *watch;
+    int nwatch;
+    bool ready;         // prepared
     tuff_ticket last;
     tuff_program_stats stats;
 };
@@ -53,6 +67,8 @@ struct tuff_program {
 // schedule.c: decides where every value lies (p->spans, p->where, p->steps[].stored); no
 // memory is allocated on the device yet.
 tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *params);
+// A step's call, with the inputs named that are constant.
+tuff_call tuff_program_call(const tuff_program *p, int step);
 // The range of a value's elements.
 tuff_range tuff_program_range(const tuff_program *p, int value);
 #endif

@@ -78,6 +78,7 @@ static bool can_place(const tuff_program *p, const life *lives, int v, int store
     const tuff_graph *g = p->graph;
     const tuff_range to = g->steps[store].store;
     if (g->values[v].kind != TUFF_VALUE_NODE || p->where[v].buffer) return false;
+    if (p->constant[v]) return false; // made once, stored at every run
     const int made = lives[v].first;
     int o = 0;
     while (g->steps[made].out[o] != v) o++;
@@ -125,6 +126,7 @@ static int dying_input(const tuff_program *p, const life *lives, int s, int o)
     const int v = tuff_value_root(g, step->in[from]);
     const tuff_value *value = &g->values[v];
     if (value->kind != TUFF_VALUE_NODE || value->output || p->span_of[v] < 0) return -1;
+    if (p->constant[v]) return -1; // it may lie there from run to run
     if (lives[v].last != s || p->spans[p->span_of[v]].last != s) return -1;
     if (tuff_desc_bytes(&value->desc) != tuff_desc_bytes(&g->values[step->out[o]].desc))
         return -1;
@@ -140,13 +142,38 @@ static void span_node_outputs(tuff_program *p, const life *lives, int s, bool re
     for (int o = 0; o < step->nout; o++) {
         const int v = step->out[o];
         if (p->where[v].buffer) continue;
-        const int last = reuse ? lives[v].last : g->nsteps;
+        const int last = reuse && !p->steps[s].once ? lives[v].last : g->nsteps;
         const int over = reuse ? dying_input(p, lives, s, o) : -1;
         p->span_of[v] = over;
         if (over >= 0) p->spans[over].last = last;
-        else p->span_of[v] = add_span(p, tuff_desc_bytes(&g->values[v].desc), s, last);
+        else
+            p->span_of[v] = add_span(p, tuff_desc_bytes(&g->values[v].desc),
+                                     p->steps[s].once ? -1 : s, last);
         p->stats.unshared += aligned(tuff_desc_bytes(&g->values[v].desc));
     }
+}
+
+// Whether one of the dispatches that are done once writes into this scratch memory.
+static bool keeps(const tuff_plan *plan, int scratch, uint64_t once)
+{
+    for (int i = 0; i < plan->count; i++)
+        for (int k = 0; once >> i & 1 && k < plan->d[i].nslot; k++) {
+            const tuff_slot *s = &plan->d[i].slot[k];
+            if (s->role == TUFF_ROLE_SCRATCH && s->index == scratch && s->access & TUFF_WRITE)
+                return true;
+        }
+    return false;
+}
+
+// The inputs that dispatches read at every run.
+static uint32_t inputs_read(const tuff_plan *plan, uint64_t once)
+{
+    uint32_t inputs = plan->count ? 0 : UINT32_MAX; // a host call reads them all
+    for (int i = 0; i < plan->count; i++)
+        for (int k = 0; !(once >> i & 1) && k < plan->d[i].nslot; k++)
+            if (plan->d[i].slot[k].role == TUFF_ROLE_IN)
+                inputs |= UINT32_C(1) << plan->d[i].slot[k].index;
+    return inputs;
 }
 
 static tuff_status plan_step(tuff_program *p, int s, bool reuse)
@@ -159,15 +186,21 @@ static tuff_status plan_step(tuff_program *p, int s, bool reuse)
         out->launches = !out->stored;
         return TUFF_OK;
     }
-    const tuff_call c = tuff_step_call(p->graph, step);
+    const tuff_call c = tuff_program_call(p, s);
     tuff_plan plan;
     TUFF_TRY(tuff_select(&c, p->caps, &plan));
     out->variant = plan.variant;
     out->launches = plan.count ? plan.count : 1;
+    if (!out->once) out->prepared = tuff_plan_once(&plan, c.constant);
+    out->prepares = out->once ? out->launches : 0;
+    for (uint64_t set = out->prepared; set; set &= set - 1) out->prepares++;
+    out->launches -= out->prepares;
+    out->reads = out->once ? 0 : inputs_read(&plan, out->prepared);
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
         if (!plan.scratch[i]) continue;
-        out->scratch[i] = add_span(p, plan.scratch[i], reuse ? s : 0,
-                                   reuse ? s : p->graph->nsteps);
+        const bool brief = reuse && !keeps(&plan, i, out->prepared);
+        out->scratch[i] = add_span(p, plan.scratch[i], brief ? s : -1,
+                                   brief ? s : p->graph->nsteps);
         out->scratch_bytes += plan.scratch[i];
         p->stats.unshared += aligned(plan.scratch[i]);
     }
@@ -185,6 +218,41 @@ static void span_inputs(tuff_program *p)
     }
 }
 
+static bool is_read_in_runs(const tuff_program *p, int v)
+{
+    const tuff_graph *g = p->graph;
+    for (int s = 0; s < g->nsteps; s++)
+        for (int i = 0; i < g->steps[s].nin; i++)
+            if (g->steps[s].in[i] && tuff_value_root(g, g->steps[s].in[i]) == v &&
+                (!g->steps[s].op || p->steps[s].reads >> i & 1))
+                return true;
+    return g->values[v].output;
+}
+
+// What is made once and read by nothing but what is done once lives no longer than there.
+static void shorten_spans(tuff_program *p, const life *lives)
+{
+    const tuff_graph *g = p->graph;
+    for (int s = 0; s < g->nsteps; s++)
+        for (int o = 0; p->steps[s].once && o < g->steps[s].nout; o++) {
+            const int v = g->steps[s].out[o];
+            if (p->span_of[v] < 0 || is_read_in_runs(p, v)) continue;
+            p->spans[p->span_of[v]].first = lives[v].first;
+            p->spans[p->span_of[v]].last = lives[v].last;
+        }
+}
+
+// False when there is no memory.
+static bool find_constants(tuff_program *p)
+{
+    bool *once = tuff_alloc((size_t)p->graph->nsteps + 1, sizeof *once);
+    if (!once) return false;
+    tuff_graph_constants(p->graph, p->constant, once);
+    for (int s = 0; s < p->graph->nsteps; s++) p->steps[s].once = once[s];
+    tuff_free(once);
+    return true;
+}
+
 tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *params)
 {
     const tuff_graph *g = p->graph;
@@ -194,9 +262,11 @@ tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *pa
     life *lives = tuff_alloc((size_t)g->nvalues, sizeof *lives);
     p->where = tuff_alloc((size_t)g->nvalues, sizeof *p->where);
     p->span_of = tuff_alloc((size_t)g->nvalues, sizeof *p->span_of);
+    p->constant = tuff_alloc((size_t)g->nvalues, sizeof *p->constant);
     p->steps = tuff_alloc((size_t)g->nsteps, sizeof *p->steps);
     p->spans = tuff_alloc(most, sizeof *p->spans);
-    if (!lives || !p->where || !p->span_of || !p->steps || !p->spans) goto exit;
+    if (!lives || !p->where || !p->span_of || !p->constant || !p->steps || !p->spans) goto exit;
+    if (!params->no_prepare && !find_constants(p)) goto exit;
     for (int v = 0; v < g->nvalues; v++) p->span_of[v] = -1;
     find_lives(p, lives);
     span_inputs(p);
@@ -206,6 +276,7 @@ tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *pa
         if (g->steps[s].op) span_node_outputs(p, lives, s, reuse);
         status = plan_step(p, s, reuse);
     }
+    if (reuse) shorten_spans(p, lives);
 exit:
     tuff_free(lives);
     return status;

@@ -147,7 +147,7 @@ static tuff_cost cost(const tuff_call *c)
         .grad = grad,                                                           \
         .cost = cost,                                                           \
         .fuse = { .bias = BIAS, .residual = RESIDUAL,                           \
-                  .act = offsetof(tuff_conv_params, act), .bias_axis = (dims) }, \
+                  .act = offsetof(tuff_conv_params, act), .bias_axis = (dims), .weight = W }, \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \
         .sample = { -1, 1 },                                                    \
         .cases = TUFF_CASES(__VA_ARGS__),                                       \
@@ -166,11 +166,13 @@ CONV(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 6x1x5x5 6 pad=2,2,2,2 act=relu",
      "2x5x9x11 10x1x3x3 10 stride=2 pad=1,1,1,1 group=5 act=relu",
      "1x3x13x38 3x1x5x5 pad=2,2,2,2 group=3",
      "2x3x12x9 3x1x5x5 3 stride=2 pad=2,1,1,2 group=3", "1x64x7x7 65x64x1x1 65",
-     "2x9x6x10 19x9x1x1 19 act=relu", "3x16x2x6 16x8x1x1 16 group=2",
+     "2x9x6x10 19x9x1x1 19 act=relu", "2x9x6x10 19x9x1x1 19 2x19x6x10 act=relu",
+     "3x16x2x6 16x8x1x1 16 group=2",
      "1x1x1x9 2x1x1x9 2", "1x2x5x5 3x2x3x3 pad=7,0,3,9 stride=3,4",
      "2x3x8x5 4x3x3x4 4 auto_pad=SAME_LOWER stride=3,2 kernel=3,4",
      "65537x1x1x2 1x1x1x2 1", "1x32771x1x2 2x32771x1x2 2",
-     "1x24x19x17 67x24x3x3 67 pad=1,1,1,1 act=relu", "2x1x7x9 1x1x3x3 1",
+     "1x24x19x17 67x24x3x3 67 pad=1,1,1,1 act=relu",
+     "1x24x19x17 67x24x3x3 67 1x67x19x17 pad=1,1,1,1 act=relu", "2x1x7x9 1x1x3x3 1",
      "2x5x13x11 9x5x3x3 9 2x9x14x12 pad=2,0,1,3 act=tanh",
      "1x243x41x45 3x243x3x3 3 pad=1,1,1,1", "1x13x21x18 35x13x3x3 pad=1,1,1,1 fast=1",
      "40x5x20x20 7x5x3x3 7", "80x1x30x30 4x1x4x4", "5x16x30x30 24x16x3x3",

@@ -217,8 +217,7 @@ static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     // Panels hold rows of one group; backwards its rows lie apart from those of the next.
     if (g->batches > 1 && (g->m % w != 0 || pc.w_ch != 1)) return false;
     if (!plan->forced && (double)g->m * g->n * g->k * g->batches < POINT_LEAST) return false;
-    if (tuff_call_has(c, p->residual)) return false;
-    if (!tuff_product_direct(p, k)) return false;
+    if (!tuff_product_texels(p, k, 16)) return false;
     if (k->max_loop && g->k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(&f->p, k, 1, 4, true)) return false;
     const struct tuff_pack_pc pack = { .rows = g->m * g->batches, .k = g->k,
@@ -237,7 +236,9 @@ static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     tuff_bind(d, TUFF_ROLE_IN, p->b, kind, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
+    const bool residual = tuff_product_bind_residual(p, d, TUFF_BIND_TEXEL_F32X4);
     tuff_spec(d, w);
+    tuff_spec(d, residual);
     TUFF_PUSH(d, pc);
     tuff_grid(d, (uint64_t)tuff_ceil_div(g->m, POINT_ROWS) *
                      tuff_ceil_div(g->n, POINT_COLS * w) * g->batches * g->splits, k);

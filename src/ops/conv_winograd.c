@@ -82,7 +82,8 @@ static bool is_worth(const winograd *g, double pixels)
     if (g->tile)
         return g->rows >= TILE_CHANNELS && g->chs >= TILE_CHANNELS && pixels >= TILE_PIXELS;
     const double in = g->m == 4 ? 1650 : 700, out = g->m == 4 ? 780 : 260;
-    const double kernel = g->m == 4 ? 1100 : 400;
+    const bool once = tuff_call_constant(g->p->call, g->p->a);
+    const double kernel = once ? 0 : g->m == 4 ? 1100 : 400;
     const double rows = up_to(g->rows, ROWS), cols = COLS * g->k->subgroup, chs = g->chs;
     const double here = g->tiles * (in * chs + out * g->rows) + kernel * chs * g->rows +
                         g->batches * rows * up_to(g->tiles, cols) * (chs + OUTPUT);
@@ -198,7 +199,9 @@ static void multiply_panels(const winograd *g, tuff_plan *plan, uint32_t tiles)
     tuff_bind(d, TUFF_ROLE_SCRATCH, V, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, TUFF_BIND_STORAGE, TUFF_WRITE);
     bind_or(g, d, -1, TUFF_BIND_TEXEL_F32);
+    bind_or(g, d, -1, TUFF_BIND_TEXEL_F32);
     tuff_spec(d, g->k->subgroup);
+    tuff_spec(d, false);
     TUFF_PUSH(d, (struct tuff_point_pc){ .g = product_of(g, tiles),
                                          .plane = pitch(g, tiles) });
     const uint32_t cols = tuff_ceil_div(tiles, COLS * g->k->subgroup);
@@ -236,9 +239,10 @@ static void transform_out(const winograd *g, tuff_plan *plan, struct tuff_winogr
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, kind(g, TUFF_BIND_TEXEL_F32X4), TUFF_READ);
     tuff_bind_out(d, 0);
     bind_or(g, d, g->p->bias, kind(g, TUFF_BIND_TEXEL_F32));
-    if (g->tile) bind_or(g, d, g->p->residual, TUFF_BIND_STORAGE);
+    bind_or(g, d, g->p->residual, kind(g, TUFF_BIND_TEXEL_F32));
     TUFF_PUSH(d, pc);
     end(g, d, (uint64_t)g->rows * many);
+    if (!g->tile) tuff_spec(d, has(g, g->p->residual));
 }
 
 static bool can_run(const winograd *g)
@@ -248,8 +252,8 @@ static bool can_run(const winograd *g)
     if ((uint64_t)g->chs * g->tiles > most || (uint64_t)g->rows * g->tiles > most) return false;
     if (g->tile)
         return g->k->max_group >= 256 && g->k->max_group_size[0] >= 256;
-    return tuff_takes_texels(g->k) && tuff_product_direct(g->p, g->k) &&
-           !has(g, g->p->residual) && tuff_fits_texel(g->k, &c->in[g->p->a], sizeof(float)) &&
+    return tuff_takes_texels(g->k) && tuff_product_texels(g->p, g->k, sizeof(float)) &&
+           tuff_fits_texel(g->k, &c->in[g->p->a], sizeof(float)) &&
            tuff_fits_texel(g->k, &c->in[g->p->b], sizeof(float));
 }
 

@@ -64,6 +64,12 @@ bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
            (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
 }
 
+bool tuff_product_texels(const tuff_product *p, const tuff_caps *k, size_t texel)
+{
+    return tuff_product_direct(p, k) &&
+           (!has(p, p->residual) || tuff_fits_texel(k, &p->call->in[p->residual], texel));
+}
+
 // Cuts the sums: into `parts` parts or more, each a multiple of `unit` products and of at most
 // `most`. Returns false when the parts would not fit one storage binding.
 static bool cut_by(tuff_product *p, const tuff_caps *k, uint32_t parts, uint32_t unit,
@@ -107,6 +113,13 @@ static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bin
 void tuff_product_bind_bias(const tuff_product *p, tuff_dispatch *d)
 {
     bind_or(p, d, p->g.after & TUFF_AFTER_BIAS ? p->bias : -1, TUFF_BIND_TEXEL_F32);
+}
+
+bool tuff_product_bind_residual(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind)
+{
+    const bool there = p->g.after & TUFF_AFTER_RESIDUAL;
+    bind_or(p, d, there ? p->residual : -1, there ? kind : TUFF_BIND_TEXEL_F32);
+    return there;
 }
 
 void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d)
@@ -204,10 +217,14 @@ bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scrat
     return true;
 }
 
-// Packing an operand costs about as much as `worth` / 2 products of each of its elements.
-static bool worth_packing(const tuff_gemm *g, const tuff_panels *a, const tuff_panels *b)
+// Packing an operand costs about as much as `worth` / 2 products of each of its elements; of
+// one that is packed once and for all it costs nothing.
+static bool worth_packing(const tuff_product *p, const tuff_panels *a, const tuff_panels *b)
 {
+    const tuff_gemm *g = &p->g;
     const double m = g->m, n = g->n;
+    if (tuff_call_constant(p->call, a->input) && b->shader != TUFF_SHADER_pack)
+        return m >= 2 * TEXEL_ROWS && ceil(m / 16) * ceil(n / 32) >= 2 * FEW_TILES;
     const bool copies = a->shader == TUFF_SHADER_pack && b->shader == TUFF_SHADER_pack;
     const double worth = copies ? PACK_WORTH : GATHER_WORTH;
     return m * n / (m + n) >= worth && m * n * g->k >= PACK_LEAST;
@@ -218,9 +235,9 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
                          tuff_plan *plan)
 {
     const uint32_t w = k->subgroup;
-    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
+    const bool direct = tuff_product_texels(p, k, sizeof(float));
     if (!tuff_takes_texels(k) || p->g.batches != 1) return false;
-    if (!plan->forced && !worth_packing(&p->g, left, right)) return false;
+    if (!plan->forced && !worth_packing(p, left, right)) return false;
     if (k->max_loop && p->g.k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
     if (!tuff_product_pack(p, left, 1, k, plan) || !tuff_product_pack(p, right, 2, k, plan))
@@ -234,7 +251,9 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
     tuff_bind(d, TUFF_ROLE_SCRATCH, 2, kind, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
+    const bool residual = tuff_product_bind_residual(p, d, TUFF_BIND_TEXEL_F32);
     tuff_spec(d, w);
+    tuff_spec(d, residual);
     TUFF_PUSH(d, (struct tuff_packed_pc){ .g = p->g, .plane = plane, .image_step = image_step,
                                           .bias_col = image_step == 0 });
     tuff_grid(d, (uint64_t)tuff_ceil_div(p->g.m, 2 * TEXEL_ROWS) *
@@ -253,7 +272,7 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
                       tuff_fits_texel(k, &c->in[p->b], 4);
     const tuff_bind_kind kind = fits ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE;
     if (!fits) shader = tuff_shader_stored(shader);
-    const bool direct = tuff_product_direct(p, k) && !has(p, p->residual);
+    const bool direct = tuff_product_texels(p, k, sizeof(float));
     const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TEXEL_ROWS) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
     const uint32_t useful = p->g.k / SHORTEST_PART; // each part is summed once more
@@ -266,7 +285,9 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     tuff_bind(d, TUFF_ROLE_IN, p->b, kind, TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
+    const bool residual = tuff_product_bind_residual(p, d, TUFF_BIND_TEXEL_F32);
     tuff_spec(d, w);
+    tuff_spec(d, residual);
     tuff_push(d, pc, pc_bytes);
     tuff_grid(d, tiles * p->g.splits, k);
     tuff_product_finish(p, k, plan);

@@ -47,6 +47,8 @@ static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
 // Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
 // all that follows the product.
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k);
+// The same of a kernel that reads a residual as well, as texels of so many bytes.
+bool tuff_product_texels(const tuff_product *p, const tuff_caps *k, size_t texel);
 // Cuts the sums for a kernel, into `parts` parts or more, at multiples of `unit`: fills in what
 // p->g leaves open. `direct` tells whether the kernel can do what follows the product itself.
 // False when no cut fits the device.
@@ -55,6 +57,8 @@ bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint3
 // Where the kernel writes: y, or the parts in scratch 0.
 void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d);
 void tuff_product_bind_bias(const tuff_product *p, tuff_dispatch *d); // as texels
+// As texels, too; returns whether there is one for this kernel to add.
+bool tuff_product_bind_residual(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind);
 // A dispatch with the bindings of gemm.glsl.
 tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan);
 // Appends the dispatch that adds the parts, when there are any.

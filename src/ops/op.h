@@ -41,7 +41,15 @@ typedef struct tuff_call {
     tuff_desc in[TUFF_OP_IN], out[TUFF_OP_OUT];
     int nin, nout;
     const void *params; // never NULL here
+    uint32_t constant;  // inputs, a bit each, that are the same in every run of a program: what
+                        // a plan makes of them alone costs next to nothing
 } tuff_call;
+
+// Whether an input is there and the same in every run.
+static inline bool tuff_call_constant(const tuff_call *c, int input)
+{
+    return input >= 0 && (c->constant >> input & 1);
+}
 
 // Whether an input is there; -1 is none.
 static inline bool tuff_call_has(const tuff_call *c, int input)
@@ -111,6 +119,12 @@ static inline void tuff_bind_out(tuff_dispatch *d, int i)
 // Appends the specialization constant with the next constant_id.
 void tuff_spec(tuff_dispatch *d, uint32_t value);
 void tuff_push(tuff_dispatch *d, const void *data, size_t bytes);
+// The dispatches, a bit each, that need not be done again as long as the inputs in `constant`
+// (a bit each) stay as they are: they read nothing else, and what they write no other
+// dispatch writes.
+uint64_t tuff_plan_once(const tuff_plan *p, uint32_t constant);
+// Leaves only the dispatches of a set in the plan.
+void tuff_plan_keep(tuff_plan *p, uint64_t set);
 #define TUFF_PUSH(d, ...) tuff_push(d, &(__VA_ARGS__), sizeof(__VA_ARGS__))
 // Spreads `groups` workgroups over x and then y (and z) within the device's limits; the
 // shader finds its index as in common.glsl's group_index() and leaves when it is too large.
@@ -404,6 +418,8 @@ struct tuff_op {
         int bias, residual;
         size_t act;
         int bias_axis; // output dim the bias runs along, counted from the innermost
+        int weight; // input whose first dim is the bias's: a factor along that dim may be
+                    // multiplied into it instead (0: none)
     } fuse;
 
     // How it is judged.

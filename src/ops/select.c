@@ -194,6 +194,64 @@ void tuff_push(tuff_dispatch *d, const void *data, size_t bytes)
     d->launch.push_size = (uint32_t)bytes;
 }
 
+// ---- what a program does once --------------------------------------------------------------
+
+static bool overlap(const tuff_plan *p, const tuff_slot *a, const tuff_slot *b)
+{
+    if (a->role != b->role || a->index != b->index) return false;
+    const size_t end_a = a->size ? a->offset + a->size : p->scratch[a->index];
+    const size_t end_b = b->size ? b->offset + b->size : p->scratch[b->index];
+    return a->offset < end_b && b->offset < end_a;
+}
+
+// Whether dispatch i may touch these bytes of scratch in a list of their own: no dispatch but
+// those of the set writes them, and of those only one.
+static bool is_settled(const tuff_plan *p, int i, const tuff_slot *slot, uint64_t set)
+{
+    for (int k = 0; k < p->count; k++)
+        for (int j = 0; k != i && j < p->d[k].nslot; j++) {
+            const tuff_slot *other = &p->d[k].slot[j];
+            const bool both = slot->access & other->access & TUFF_WRITE;
+            if (other->access & TUFF_WRITE && (both || !(set >> k & 1)) &&
+                overlap(p, slot, other))
+                return false;
+        }
+    return true;
+}
+
+static bool is_once(const tuff_plan *p, int i, uint32_t constant, uint64_t set)
+{
+    for (int j = 0; j < p->d[i].nslot; j++) {
+        const tuff_slot *s = &p->d[i].slot[j];
+        if (s->role == TUFF_ROLE_OUT) return false;
+        if (s->role == TUFF_ROLE_IN && !(constant >> s->index & 1)) return false;
+        if (s->role == TUFF_ROLE_SCRATCH && !is_settled(p, i, s, set)) return false;
+    }
+    return true;
+}
+
+uint64_t tuff_plan_once(const tuff_plan *p, uint32_t constant)
+{
+    uint64_t set = constant ? UINT64_MAX : 0, before = 0;
+    while (set != before) {
+        before = set;
+        for (int i = 0; i < TUFF_PLAN_MAX; i++)
+            if (i >= p->count || !is_once(p, i, constant, set)) set &= ~(UINT64_C(1) << i);
+    }
+    return set;
+}
+
+void tuff_plan_keep(tuff_plan *p, uint64_t set)
+{
+    int n = 0;
+    for (int i = 0; i < p->count; i++) {
+        if (!(set >> i & 1)) continue;
+        if (n != i) p->d[n] = p->d[i];
+        n++;
+    }
+    p->count = n;
+}
+
 void tuff_grid(tuff_dispatch *d, uint64_t groups, const tuff_caps *k)
 {
     uint64_t left = groups ? groups : 1;

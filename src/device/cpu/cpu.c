@@ -133,7 +133,8 @@ static tuff_status record(cpu_cmd *c, tuff_host_fn fn, const void *arg, size_t a
     const size_t arg_room = aligned(arg_size);
     const size_t ptr_room = aligned((size_t)count * sizeof(void *));
     TUFF_TRY(reserve(c, arg_room + ptr_room));
-    for (int i = 0; i < count; i++) TUFF_TRY(tuff_cmd_keep(&c->base, b[i].range.buffer));
+    for (int i = 0; i < count; i++)
+        TUFF_TRY(tuff_cmd_keep(&c->base, b[i].range.buffer, b[i].access & TUFF_WRITE));
     c->call[c->base.length++] = (call){ fn, c->used, c->used + arg_room };
     if (arg_size) memcpy(c->data + c->used, arg, arg_size);
     addresses((void **)(c->data + c->used + arg_room), b, count);
@@ -155,6 +156,8 @@ static tuff_status run_now(tuff_host_fn fn, const void *arg, size_t arg_size,
     if (arg_size) memcpy(own, arg, arg_size);
     addresses(ptr, b, count);
     fn(own, ptr);
+    for (int i = 0; i < count; i++)
+        if (b[i].access & TUFF_WRITE) tuff_buffer_touch(b[i].range.buffer);
     if (own != copy) tuff_free(own);
     return TUFF_OK;
 }

@@ -120,7 +120,8 @@ static tuff_status note(vk_cmd *c, const tuff_binding b[], int count, record **m
         c->record = grown;
         c->capacity = capacity;
     }
-    for (int i = 0; i < count; i++) TUFF_TRY(tuff_cmd_keep(&c->base, b[i].range.buffer));
+    for (int i = 0; i < count; i++)
+        TUFF_TRY(tuff_cmd_keep(&c->base, b[i].range.buffer, b[i].access & TUFF_WRITE));
     record *r = &c->record[c->base.length++];
     *r = (record){ .count = count };
     for (int i = 0; i < count; i++) r->b[i] = b[i];
