@@ -144,6 +144,7 @@ static tuff_cost cost(const tuff_call *c)
         .ref = ref,                                                             \
         .units = units,                                                         \
         .variants = TUFF_CONV_VARIANTS_##dims(),                                \
+        .hosts = { TUFF_CONV_FAST() },                                          \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
         .fuse = { .bias = BIAS, .residual = RESIDUAL,                           \

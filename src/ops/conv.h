@@ -110,6 +110,20 @@ TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
+// The CPU path's own: conv_host.c.
+#define TUFF_CONV_HOST(kind)                                                    \
+    bool tuff_conv_##kind##host_takes(const tuff_call *c);                      \
+    size_t tuff_conv_##kind##host_units(const tuff_call *c, int stage);         \
+    size_t tuff_conv_##kind##host_scratch(const tuff_call *c);                  \
+    void tuff_conv_##kind##host_run(const tuff_ref *r)
+TUFF_CONV_HOST();
+TUFF_CONV_HOST(dx_);
+TUFF_CONV_HOST(transpose_);
+#define TUFF_CONV_FAST(kind)                                                    \
+    { .name = "fast", .takes = tuff_conv_##kind##host_takes,                    \
+      .run = tuff_conv_##kind##host_run, .units = tuff_conv_##kind##host_units, \
+      .scratch = tuff_conv_##kind##host_scratch }
+
 // Winograd's sums mix the pixels of a tile, so that a NaN reaches its neighbours: convolutions
 // are judged with tiny numbers.
 #define TUFF_CONV_W { .name = "w", .dtypes = TUFF_FLOATS }

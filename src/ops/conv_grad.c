@@ -138,6 +138,7 @@ static tuff_cost dx_cost(const tuff_call *c)
         .ref = dx_ref,                                                          \
         .units = units,                                                         \
         .variants = TUFF_CONV_VARIANTS_##dims(dx_),                             \
+        .hosts = { TUFF_CONV_FAST(dx_) },                                       \
         .grad = dx_grad,                                                        \
         .cost = dx_cost,                                                        \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \

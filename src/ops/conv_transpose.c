@@ -106,6 +106,7 @@ static tuff_cost cost(const tuff_call *c)
         .ref = ref,                                                             \
         .units = units,                                                         \
         .variants = TUFF_CONV_VARIANTS_##dims(transpose_),                      \
+        .hosts = { TUFF_CONV_FAST(transpose_) },                                \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
         .fuse = { .bias = BIAS, .residual = RESIDUAL,                           \

@@ -240,11 +240,11 @@ static void run_block(const product *p, const float *a, const float *b, const fl
                      .a_six = p->pack_a ? ROWS * s->k : ROWS * s->a_m,
                      .b_panel = PANEL * s->k, .b_k = PANEL,
                      .y = y + z * p->y_step + row * s->n + col, .y_m = s->n, .finish = &f };
-    for (int64_t part = 0; part < tuff_parts(s->k); part++) {
-        const int64_t k = tuff_part(s->k, part);
-        t.depth = tuff_part(s->k, part + 1) - k;
+    for (int64_t part = 0; part < tuff_sum_parts(s->k); part++) {
+        const int64_t k = tuff_sum_part(s->k, part);
+        t.depth = tuff_sum_part(s->k, part + 1) - k;
         t.first = part == 0;
-        t.last = part == tuff_parts(s->k) - 1;
+        t.last = part == tuff_sum_parts(s->k) - 1;
         t.a = p->pack_a ? a_packed + row * s->k + k * ROWS
                         : a + at.a + row * s->a_m + k * s->a_k;
         t.b = b_packed + col * s->k + k * PANEL;

@@ -50,8 +50,8 @@ typedef struct tuff_tiles {
 void tuff_tiles_add(const tuff_tiles *t);
 
 // How many parts a sum of k products has, and the first product of part i.
-static inline int64_t tuff_parts(int64_t k) { return (k + TUFF_PART - 1) / TUFF_PART; }
-static inline int64_t tuff_part(int64_t k, int64_t i) { return i * k / tuff_parts(k); }
+static inline int64_t tuff_sum_parts(int64_t k) { return (k + TUFF_PART - 1) / TUFF_PART; }
+static inline int64_t tuff_sum_part(int64_t k, int64_t i) { return i * k / tuff_sum_parts(k); }
 
 // 16 columns of b, `depth` deep, as a panel: (k, j) lies at from[k * b_k + j * b_n], of which
 // one step is 1. Columns from `cols` on become zeros.
