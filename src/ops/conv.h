@@ -110,7 +110,7 @@ TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
-// The CPU path's own: conv_host.c.
+// The CPU path's own: conv_host.c, conv_weight_host.c.
 #define TUFF_CONV_HOST(kind)                                                    \
     bool tuff_conv_##kind##host_takes(const tuff_call *c);                      \
     size_t tuff_conv_##kind##host_units(const tuff_call *c, int stage);         \
@@ -119,6 +119,7 @@ TUFF_CONV_PLAN(dw_plain);
 TUFF_CONV_HOST();
 TUFF_CONV_HOST(dx_);
 TUFF_CONV_HOST(transpose_);
+TUFF_CONV_HOST(dw_);
 #define TUFF_CONV_FAST(kind)                                                    \
     { .name = "fast", .takes = tuff_conv_##kind##host_takes,                    \
       .run = tuff_conv_##kind##host_run, .units = tuff_conv_##kind##host_units, \
