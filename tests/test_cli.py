@@ -152,8 +152,37 @@ def sparse():
     refused("sparse", "64x64", "--density", "1.5", says="1.5")
 
 
+def tune():
+    env = {"TUFF_CACHE_DIR": path("tuned")}
+    case = "matmul f32 64x400x120"
+    got = json.loads(tuff("tune", case, "softmax f32 64x1000", "--tune", "quick", "--json",
+                          env=env)[0])
+    assert got["wrong"] == 0 and got["candidates"] >= 2 and got["measured"] >= 1, got
+    assert got["choices"] == got["measured"] == len(got["lines"]), got
+    again = json.loads(tuff("tune", case, "--tune", "quick", "--json", env=env)[0])
+    assert again["choices"] == got["choices"], again
+    out, _ = tuff("tune", "flatten | dense 16", "--input", "1x8x8", "--batch", 8, "--again",
+                  "--tune-file", path("app.txt"), "--tune", "quick", env=env)
+    assert "operators measured" in out, out
+    # A file that is named is used, and said to be unusable where it is damaged.
+    with open(path("bad.txt"), "w") as file:
+        file.write("Tuff tuning 1\ndevice\n")
+    args = ["bench", case, "--runs", 3]
+    _, err = tuff(*args, "--tune-file", path("bad.txt"), env=env)
+    assert err.count("are not used") == 1 and "bad.txt" in err, err
+    _, err = tuff(*args, "--tune-file", "none", env=env)
+    assert "not used" not in err, err
+    _, err = tuff(*args, "--tune", "quick", env={"TUFF_CACHE_DIR": "/dev/null/x"})
+    assert "could not be kept" in err, err
+    refused(*args, "--tune", "fast", says="'fast'")
+    refused(*args, "--tune-file", path("none.txt"), says="none.txt")
+    refused("tune", says="a case was expected")
+    refused("tune", "no such net or case", says="no such net")
+    refused("tune", case, "relu f32", says="relu")
+
+
 def auto_says_what_it_took():
-    env = {"TUFF_DEVICE": ""}
+    env = {"TUFF_DEVICE": "", "TUFF_CACHE_DIR": path("auto")}
     _, err = tuff("op", "fill", "--shape", "2,3", "--output", path("f.npy"), env=env)
     assert "auto took" in err, err
 
@@ -569,7 +598,8 @@ def training_refuses():
 
 
 status = run([(case, None) for case in (
-    help_and_usage, devices, sparse, auto_says_what_it_took, ops_like_numpy, ops_like_onnx,
+    help_and_usage, devices, sparse, tune, auto_says_what_it_took, ops_like_numpy,
+    ops_like_onnx,
     conv_like_loops, random_is_the_same_everywhere, settings_are_known, ops_refuse,
     types_are_not_changed, attention_takes_bool, mistakes_are_named, other_names_are_taken,
     ignored_labels_are_named, fixed_point_is_chosen, bf16_in_safetensors, check_judges,

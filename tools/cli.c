@@ -234,9 +234,48 @@ void cli_bar_end(void)
     bar_shown = false;
 }
 
+static bool is_gpu(tuff_device *device)
+{
+    const tuff_device_type type = tuff_device_get_info(device)->type;
+    return type != TUFF_DEVICE_CPU && type != TUFF_DEVICE_SOFTWARE;
+}
+
+static void show_candidate(void *user, const char *text)
+{
+    (void)user;
+    cli_bar(0, "%.100s", text);
+}
+
+int cli_tune(const cli_command *self, tuff_device *device)
+{
+    tuff_tune_params p = { .on_candidate = show_candidate, .again = cli.tune_again };
+    if (!cli.tune && cli.tune_pays && is_gpu(device)) p.mode = TUFF_TUNE_QUICK;
+    if (cli.tune && tuff_tune_parse(cli.tune, &p.mode) != TUFF_OK)
+        return cli_wrong(self, "--tune: %s", tuff_last_error());
+    if (tuff_tune_set(device, &p) != TUFF_OK) return cli_error(self);
+    return EXIT_OK;
+}
+
+// The library reads the file's name from the environment, for every device that is opened.
+static int use_tune_file(const cli_command *self)
+{
+    tuff_tune_mode mode = TUFF_TUNE_OFF;
+    if (cli.tune && tuff_tune_parse(cli.tune, &mode) != TUFF_OK)
+        return cli_wrong(self, "--tune: %s", tuff_last_error());
+    if (!cli.tune_file) return EXIT_OK;
+    const bool none = strcmp(cli.tune_file, "none") == 0;
+    if (!none && mode == TUFF_TUNE_OFF && access(cli.tune_file, R_OK) != 0)
+        return cli_wrong(self, "--tune-file: %s: %s", cli.tune_file, strerror(errno));
+    if (setenv("TUFF_TUNE", cli.tune_file, 1) != 0)
+        return cli_wrong(self, "--tune-file: %s", strerror(errno));
+    return EXIT_OK;
+}
+
 tuff_device *cli_open_device(const cli_command *self)
 {
     tuff_device *device = NULL;
+    if (use_tune_file(self) != EXIT_OK) return NULL;
     if (tuff_device_open(cli.device, &device) != TUFF_OK) (void)cli_error(self);
+    else if (cli_tune(self, device) != EXIT_OK) tuff_device_close(&device);
     return device;
 }

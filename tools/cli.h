@@ -47,6 +47,9 @@ typedef struct cli_common {
     const char *device; // NULL: auto
     int64_t seed;
     bool quiet, json;
+    const char *tune, *tune_file; // of CLI_TUNE_OPTIONS
+    bool tune_again; // what is known, too
+    bool tune_pays; // the work takes so long that a look at a GPU's kernels is soon paid for
 } cli_common;
 extern cli_common cli;
 
@@ -70,8 +73,19 @@ static inline bool cli_given(double value) { return value != CLI_NOT_GIVEN; }
 void cli_note(const char *format, ...) TUFF_PRINTF(1, 2);
 // Prints and frees a JSON object; returns `status`.
 int cli_print_json(cJSON *json, int status);
-// Opens --device; on failure prints the error and returns NULL.
+// Opens --device, tuned as --tune and --tune-file say; on failure prints the error and returns
+// NULL.
 tuff_device *cli_open_device(const cli_command *self);
+// The options of subcommands that run nets or operators, in their tables.
+#define CLI_TUNE_OPTIONS                                                        \
+    { "tune", CLI_TEXT, &cli.tune, "HOW",                                       \
+      "off: use what was measured before (tuff tune); quick: measure kernels first,\n" \
+      "for 3 s at most; full: all of them, for minutes. The default is off, and\n" \
+      "quick where a net is trained on a GPU" },                                \
+    { "tune-file", CLI_TEXT, &cli.tune_file, "FILE",                            \
+      "of choices, in place of that in the cache folder; none: no choices" }
+// Lets an open device measure as --tune says, with all its seconds. EXIT_OK, or an error.
+int cli_tune(const cli_command *self, tuff_device *device);
 // "1.2 GiB" into text; returns text.
 const char *cli_bytes(uint64_t bytes, char *text, size_t size);
 // A bar on stderr when that is a terminal: fraction in 0..1 and a text behind it.
@@ -129,6 +143,7 @@ int cmd_predict(const cli_command *self, int argc, char **argv);
 int cmd_info(const cli_command *self, int argc, char **argv);
 int cmd_warm(const cli_command *self, int argc, char **argv);
 int cmd_import(const cli_command *self, int argc, char **argv);
+int cmd_tune(const cli_command *self, int argc, char **argv);
 int cmd_sparse(const cli_command *self, int argc, char **argv);
 int cmd_demo(const cli_command *self, int argc, char **argv);
 #endif

@@ -76,7 +76,11 @@ static int measure(const cli_command *self, tuff_device *device, const case_list
             continue;
         }
         cli_bar((double)i / list->count, "%s", list->text[i]);
-        const tuff_status status = bench_case_run(device, list->text[i], &t->roof, p, e);
+        if (cli_tune(self, device) != EXIT_OK) return EXIT_WRONG; // each case has its seconds
+        tuff_status status = bench_kind_of(list->text[i]) == BENCH_OP
+                           ? tuff_tune_case(device, list->text[i]) : TUFF_OK;
+        if (status == TUFF_OK)
+            status = bench_case_run(device, list->text[i], &t->roof, p, e);
         // A device's limit ends neither a suite nor what was measured before.
         if ((status == TUFF_ERR_LIMIT || status == TUFF_ERR_UNSUPPORTED) && list->count > 1)
             cli_note("left out: %s: %s", list->text[i], tuff_last_error());
@@ -110,6 +114,7 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
         { "suite", CLI_TEXT, &suite, "NAME", about },
         { "html", CLI_TEXT, &html, "FILE", "write the report as a page, with a drawing" },
         { "runs", CLI_INT, &runs, "N", "of which the median counts, 3 to 9999; 15" },
+        CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;

@@ -38,6 +38,7 @@ static bool on_epoch(void *user, const tuff_epoch *e)
 
 static int train(const cli_command *self, const char *out, int epochs, tuff_dataset *data)
 {
+    cli.tune_pays = true;
     tuff_device *device = cli_open_device(self);
     tuff_model *model = NULL;
     tuff_train_result result;
@@ -185,6 +186,7 @@ int cmd_demo(const cli_command *self, int argc, char **argv)
         { "epochs", CLI_INT, &epochs, "N", "passes over the 60,000 training images; 3" },
         { "data", CLI_TEXT, &spec, "SPEC", "other data of 1 x 28 x 28 images" },
         { "out", CLI_TEXT, &out, "MODEL", "where the model goes; lenet5-fashion.safetensors" },
+        CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;

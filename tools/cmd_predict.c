@@ -138,6 +138,7 @@ int cmd_predict(const cli_command *self, int argc, char **argv)
     const char *input = NULL;
     const cli_option options[] = {
         { "input", CLI_TEXT, &input, "FILE", "a .npy array or a .png image" },
+        CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;

@@ -75,6 +75,7 @@ int cmd_test(const cli_command *self, int argc, char **argv)
         { "limit-test", CLI_INT, &s.limit, "N", "use N test examples only" },
         { "against", CLI_TEXT, &s.against, "D",
           "run on device D too (cpu, for example) and compare every output" },
+        CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;

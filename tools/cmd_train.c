@@ -240,6 +240,7 @@ int cmd_train(const cli_command *self, int argc, char **argv)
         { "out", CLI_TEXT, &s.out, "MODEL", "where the model goes, after each epoch" },
         { "save-every", CLI_INT, &s.save_every, "N", "and after every N steps" },
         { "resume", CLI_TEXT, &s.resume, "MODEL", "go on where a run that wrote MODEL was" },
+        CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;
@@ -252,6 +253,7 @@ int cmd_train(const cli_command *self, int argc, char **argv)
     status = read_settings(self, &s, &p);
     if (status >= 0) return status;
     if (s.resume && !s.out) s.out = p.out = s.resume;
+    cli.tune_pays = true;
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     const tuff_dataset_params dp = { .held_out = (float)s.held_out,

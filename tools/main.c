@@ -53,6 +53,13 @@ static const cli_command commands[] = {
       "copy. Times are wall-clock time: a busy machine shows. Device times are by\n"
       "the device's own clock, without what submitting costs. A case is left after 3 s.",
       cmd_bench },
+    { "tune", "MODEL|NET|CASE ...",
+      "Measures which kernels are fastest on a device for a net or operators, and keeps that.",
+      "A CASE is a string as in tuff bench. Each kernel's results are held against the\n"
+      "reference before its time counts. Choices lie in a file of text in the cache folder,\n"
+      "one for each device, driver and version; --tune-file names another one, to be shipped\n"
+      "with an app (--tune-file FILE, or the environment's TUFF_TUNE, makes use of it).",
+      cmd_tune },
     { "op", "NAME --input A.npy [--input B.npy ...] [--attr KEY=VALUE ...] --output Y.npy",
       "Runs one operator on arrays in files, with ONNX's names for attributes.",
       "tuff op --list prints the operators' names, --docs their inputs and attributes too\n"
@@ -78,7 +85,8 @@ static int usage(FILE *out)
                  "  TUFF_CHAINS     off: elementwise operators run one by one in a program\n"
                  "  TUFF_AVOID      features to leave alone, in the words of tuff devices\n"
                  "  TUFF_THREADS    threads of the CPU path\n"
-                 "  TUFF_CACHE_DIR  where compiled kernels are kept\n");
+                 "  TUFF_TUNE       a file of choices of kernels (tuff tune), or none\n"
+                 "  TUFF_CACHE_DIR  where compiled kernels and such choices are kept\n");
     return out == stdout ? EXIT_OK : EXIT_WRONG;
 }
 

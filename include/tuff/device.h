@@ -43,7 +43,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_device_list(tuff_device_info *list, int cap
 
 // Opens a device: "auto" (also NULL or ""), "cpu", "vulkan:N", or a part of a device's name,
 // in any case of letters. `auto` reads the environment's TUFF_DEVICE first, then prefers
-// discrete, integrated, virtual, software, the CPU path; a log line says which it took.
+// discrete, integrated, virtual, software, the CPU path; a log line says which it took. Where
+// all there is beside the CPU path is software, the faster of the two is taken: that is
+// measured once, in a second or two, and kept in the cache folder (<tuff/tune.h>).
 // The environment's TUFF_AVOID lists words of tuff_device_info.features ("timeline f16") that
 // are left alone though the device has them: a way round a driver's bug. The word limits makes
 // of it a device with as little as Vulkan promises (128 invocations, 4 storage buffers, 16 KiB

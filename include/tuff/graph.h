@@ -65,9 +65,9 @@ typedef struct tuff_program_params {
     int slots;     // runs that may be in flight, each with its own input staging; 0 = 2
 } tuff_program_params;
 // Compiles: drops what no output needs, fuses epilogues, makes one kernel of elementwise ops
-// that follow each other, plans lifetimes, reuses memory, builds pipelines in parallel,
-// records. The graph may be destroyed afterwards. The environment's TUFF_CHAINS=off stands for
-// no_chains.
+// that follow each other, measures kernels where the device was asked to (tuff_tune_set), plans
+// lifetimes, reuses memory, builds pipelines in parallel, records. The graph may be destroyed
+// afterwards. The environment's TUFF_CHAINS=off stands for no_chains.
 // What depends only on constants and on bound tensors that the graph does not store into is
 // computed at the first run and kept; and again at a run before which such a tensor was
 // written, by whatever was submitted before it.
@@ -107,7 +107,8 @@ typedef struct tuff_program_stats {
     uint64_t preparations; // how often they were done so far
 } tuff_program_stats;
 TUFF_API void tuff_program_get_stats(const tuff_program *p, tuff_program_stats *stats);
-// One line a kernel: op, shapes, variant, bytes, FLOPs; then totals. Calls `line` for each.
+// One line a kernel: op, shapes, variant ("*" behind one that was measured to be the fastest,
+// <tuff/tune.h>), bytes, FLOPs; then totals. Calls `line` for each.
 TUFF_API void tuff_program_describe(const tuff_program *p,
                                     void (*line)(void *user, const char *text), void *user);
 #endif

@@ -13,4 +13,5 @@
 #include <tuff/ops.h>
 #include <tuff/tensor.h>
 #include <tuff/train.h>
+#include <tuff/tune.h>
 #endif

@@ -337,3 +337,18 @@ exit:
     tuff_free(copy);
     return status;
 }
+
+void tuff_cache_path(const char *tail, char *path, size_t size)
+{
+    const char *own = getenv("TUFF_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME");
+    const char *home = getenv("HOME");
+    path[0] = '\0';
+    int n = 0;
+    if (own && own[0])
+        n = snprintf(path, size, "%s/%s", own, tail);
+    else if (xdg && xdg[0] == '/') // the specification ignores relative ones
+        n = snprintf(path, size, "%s/tuff/%s", xdg, tail);
+    else if (home && home[0])
+        n = snprintf(path, size, "%s/.cache/tuff/%s", home, tail);
+    if (n < 0 || (size_t)n >= size) path[0] = '\0';
+}

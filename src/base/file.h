@@ -34,4 +34,7 @@ TUFF_CHECK tuff_status tuff_file_write(const char *path, const void *data, size_
 
 // Makes a folder and those above it that are not there.
 TUFF_CHECK tuff_status tuff_folder_make(const char *path);
+// The path of `tail` in the folder where the library keeps what it can make again: what
+// TUFF_CACHE_DIR names, else tuff in XDG_CACHE_HOME, else ~/.cache/tuff. Empty: there is none.
+void tuff_cache_path(const char *tail, char *path, size_t size);
 #endif

@@ -80,6 +80,9 @@ typedef uint64_t tuff_ticket;
 
 // The front's own functions, in device.c; `dev` is any open device.
 const tuff_caps *tuff_device_caps(const tuff_device *dev);
+// Hands a device what was measured on it: caps.tuning, freed by `destroy` when it is closed.
+void tuff_device_set_tuning(tuff_device *dev, struct tuff_tuning *tuning,
+                            void (*destroy)(struct tuff_tuning **tuning));
 
 // Memory. Offsets of the returned buffer count from 0 and are TUFF_BUFFER_ALIGN-aligned in
 // the memory behind it. Fails: TUFF_ERR_LIMIT, TUFF_ERR_MEMORY (the device stays usable).

@@ -4,6 +4,8 @@
 #define TUFF_DEVICE_CAPS_H
 #include <tuff/device.h>
 
+struct tuff_tuning;
+
 typedef struct tuff_caps {
     bool cpu;                    // the CPU path: ops run their reference, plans are not asked
     bool cpu_like;               // a software driver: lanes are SIMD, shared memory is memory
@@ -34,5 +36,10 @@ typedef struct tuff_caps {
     // Quirks, each set in choose.c with the driver and version that has it.
     uint32_t max_loop;           // iterations one invocation may make in total; 0: no limit
     bool slow_compile;           // a large kernel takes it a minute and more, and gigabytes
+    // What was measured on this device (ops/tuning.h), NULL: nothing. It decides before the
+    // order of an op's variants does.
+    struct tuff_tuning *tuning;
+    uint32_t group;              // invocations of a workgroup that a tuned plan asks for; 0: as
+                                 // tuff_group_size says
 } tuff_caps;
 #endif

@@ -112,6 +112,13 @@ static tuff_status open_best(tuff_device_info *list, int count, tuff_device **de
 {
     tuff_status status = TUFF_ERR_DEVICE;
     for (int i; (i = tuff_device_prefer(list, count)) >= 0;) {
+        double faster;
+        if (list[i].type == TUFF_DEVICE_SOFTWARE &&
+            tuff_auto_takes_cpu(&list[i], &list[count - 1], &faster)) {
+            tuff_log(1, "auto took cpu: it is %.1f times faster than %s here; --device or "
+                     "TUFF_DEVICE overrule", faster, list[i].name);
+            return tuff_cpu_open(device);
+        }
         status = open_one(&list[i], i, device);
         if (status == TUFF_OK) {
             tuff_log(1, "auto took %s: %s", list[i].id, list[i].name);
@@ -140,10 +147,8 @@ static tuff_status open_among_all(const char *which, tuff_device **device)
     return status;
 }
 
-tuff_status tuff_device_open(const char *which, tuff_device **device)
+static tuff_status open_any(const char *which, tuff_device **device)
 {
-    TUFF_REQUIRE(device, ARG, "device open: device is NULL");
-    *device = NULL;
     if (!which || !*which || same(which, "auto")) which = getenv("TUFF_DEVICE");
     // The CPU path needs no look at the others.
     if (which && same(which, "cpu")) return tuff_cpu_open(device);
@@ -157,11 +162,30 @@ tuff_status tuff_device_open(const char *which, tuff_device **device)
 #endif
 }
 
+tuff_status tuff_device_open(const char *which, tuff_device **device)
+{
+    TUFF_REQUIRE(device, ARG, "device open: device is NULL");
+    *device = NULL;
+    TUFF_TRY(open_any(which, device));
+    const tuff_status status = tuff_tuning_attach(*device);
+    if (status != TUFF_OK) tuff_device_close(device);
+    return status;
+}
+
 void tuff_device_close(tuff_device **device)
 {
     if (!device || !*device) return;
+    if ((*device)->tuning_free) (*device)->tuning_free(&(*device)->caps.tuning);
     (*device)->backend->close(*device);
     *device = NULL;
+}
+
+void tuff_device_set_tuning(tuff_device *dev, struct tuff_tuning *tuning,
+                            void (*destroy)(struct tuff_tuning **tuning))
+{
+    if (dev->tuning_free) dev->tuning_free(&dev->caps.tuning);
+    dev->caps.tuning = tuning;
+    dev->tuning_free = destroy;
 }
 
 const tuff_device_info *tuff_device_get_info(const tuff_device *device)

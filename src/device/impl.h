@@ -43,6 +43,7 @@ struct tuff_device {
     _Atomic uint64_t used, peak, submits;
     _Atomic uint64_t memory_limit; // bytes a test allows to be taken; 0: no limit
     atomic_bool timed;             // reusable lists that are made now take their times
+    void (*tuning_free)(struct tuff_tuning **tuning);
 };
 
 struct tuff_buffer {
@@ -96,6 +97,15 @@ int tuff_device_prefer(const tuff_device_info *list, int count);
 // The index of the device named by `which` ("cpu", "vulkan:N", part of a name), preferring
 // usable ones; -1 when none matches. Pure.
 int tuff_device_match(const tuff_device_info *list, int count, const char *which);
+
+// Two questions that need ops to be run, which this room never sees; the ops room answers them.
+// Gives a device that was just opened what was measured on it before (ops/tune_device.c), by
+// tuff_device_set_tuning. Fails: TUFF_ERR_MEMORY.
+tuff_status tuff_tuning_attach(tuff_device *dev);
+// Whether `auto` takes the CPU path where all there is beside it is a software driver
+// (ops/tune_auto.c): measured once and kept. *faster receives by how many times it is faster.
+bool tuff_auto_takes_cpu(const tuff_device_info *software, const tuff_device_info *cpu,
+                         double *faster);
 
 // The CPU path.
 void tuff_cpu_describe(tuff_device_info *info);

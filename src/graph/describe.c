@@ -30,8 +30,10 @@ static void describe_step(const tuff_program *p, int s, line_fn line, void *user
         const tuff_call c = tuff_step_call(g, step);
         cost = tuff_call_cost(&c);
     }
+    char variant[64];
+    snprintf(variant, sizeof variant, "%s%s", plan->variant, plan->tuned ? "*" : "");
     snprintf(text, sizeof text, "%4d  %-20s %-28s -> %-28s %-13s %4s  %10.1f  %10.3f", s,
-             step->op ? step->op->name : "store", in, out, plan->variant, launches,
+             step->op ? step->op->name : "store", in, out, variant, launches,
              cost.bytes / 1024, cost.flops / 1e6);
     const size_t used = strlen(text);
     const tuff_chain *chain = step->op ? tuff_chain_of(step->op) : NULL;
@@ -46,6 +48,13 @@ void tuff_program_describe(const tuff_program *p, line_fn line, void *user)
              "first input", "output", "variant", "n", "KiB", "MFLOP");
     line(user, text);
     for (int s = 0; s < p->graph->nsteps; s++) describe_step(p, s, line, user);
+    int tuned = 0;
+    for (int s = 0; s < p->graph->nsteps; s++) tuned += p->steps[s].tuned;
+    if (tuned) {
+        snprintf(text, sizeof text, "* %d of the variants were measured to be the fastest "
+                 "(tuff tune)", tuned);
+        line(user, text);
+    }
     const tuff_program_stats *t = &p->stats;
     snprintf(text, sizeof text,
              "%d ops (%d fused into their producer), %d kernels a run and %d done once, "

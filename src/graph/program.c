@@ -7,6 +7,7 @@
 //   device               | copy 0, steps      | copy 1, steps      | ...
 #include "graph/program.h"
 #include "base/alloc.h"
+#include "ops/tune.h"
 #include <string.h>
 
 // ---- memory ------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s, bool prepare
         if (step->in[i]) in[i] = tuff_program_range(p, step->in[i]);
     for (int i = 0; i < step->nout; i++) out[i] = tuff_program_range(p, step->out[i]);
     tuff_plan plan;
-    TUFF_TRY(tuff_select(&c, p->caps, &plan));
+    TUFF_TRY(tuff_select_as(&c, p->caps, &of->candidate, &plan));
     if (of->prepared) tuff_plan_keep(&plan, prepare ? of->prepared : ~of->prepared);
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
         if (of->scratch[i] < 0) continue;
@@ -210,6 +211,21 @@ static tuff_status check_devices(const tuff_program *p, const tuff_graph *g)
     return TUFF_OK;
 }
 
+// What the device's tuner does not know yet of the ops, where it is asked to measure.
+static tuff_status tune_ops(const tuff_program *p)
+{
+    const tuff_graph *g = p->graph;
+    if (!tuff_tune_wanted(p->device) || !g->nsteps) return TUFF_OK;
+    tuff_call *calls = tuff_alloc((size_t)g->nsteps, sizeof *calls);
+    if (!calls) return TUFF_ERR_MEMORY;
+    int n = 0;
+    for (int s = 0; s < g->nsteps; s++)
+        if (g->steps[s].op) calls[n++] = tuff_step_call(g, &g->steps[s]);
+    const tuff_status status = tuff_tune_calls(p->device, calls, n);
+    tuff_free(calls);
+    return status;
+}
+
 static tuff_status build(tuff_program *p, const tuff_graph *g,
                          const tuff_program_params *params)
 {
@@ -228,6 +244,7 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     if (!params->no_fuse && !params->no_chains)
         TUFF_TRY(tuff_graph_chain(p->graph, p->caps, &fused));
     TUFF_TRY(tuff_graph_status(p->graph));
+    TUFF_TRY(tune_ops(p));
     TUFF_TRY(tuff_program_schedule(p, params));
     TUFF_TRY(allocate_bins(p));
     TUFF_TRY(upload_constants(p));

@@ -9,6 +9,9 @@ enum { TUFF_PROGRAM_BINS = 64, TUFF_PROGRAM_SLOTS = 8 };
 // What the plan says of one step.
 typedef struct tuff_step_plan {
     const char *variant; // "ref" on the CPU path; "copy" or "in place" for a store
+    tuff_candidate candidate; // so that what is recorded is what was scheduled, also where
+                              // another thread tunes the device in between
+    bool tuned;               // the candidate was measured to be the fastest
     int launches, prepares; // at every run, and once
     size_t scratch_bytes;
     int scratch[TUFF_PLAN_SCRATCH]; // spans, -1: none

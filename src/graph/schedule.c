@@ -190,6 +190,8 @@ static tuff_status plan_step(tuff_program *p, int s, bool reuse)
     tuff_plan plan;
     TUFF_TRY(tuff_select(&c, p->caps, &plan));
     out->variant = plan.variant;
+    out->candidate = tuff_plan_candidate(&plan);
+    out->tuned = plan.tuned;
     out->launches = plan.count ? plan.count : 1;
     if (!out->once) out->prepared = tuff_plan_once(&plan, c.constant);
     out->prepares = out->once ? out->launches : 0;

@@ -3,27 +3,17 @@
 #include "base/dtype.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "ops/check.h"
 #include "ops/timing.h"
-#include "tensor/tensor.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <tuff/bench.h>
-#include <tuff/tensor.h>
 
 typedef struct work {
     tuff_case c;
-    tuff_tensor *in[TUFF_OP_IN], *out[TUFF_OP_OUT];
+    tuff_operands operands;
     tuff_timing timing;
 } work;
-
-static void work_free(work *w)
-{
-    tuff_timing_free(&w->timing);
-    for (int i = 0; i < TUFF_OP_IN; i++) tuff_tensor_destroy(&w->in[i]);
-    for (int i = 0; i < TUFF_OP_OUT; i++) tuff_tensor_destroy(&w->out[i]);
-}
 
 // ---- the string --------------------------------------------------------------------------
 
@@ -59,7 +49,7 @@ static bool has_short(const tuff_call *c, const char *text)
     return c->in[0].rank == 2 && c->in[1].rank == 2;
 }
 
-static tuff_status parse(const char *text, tuff_case *c, char *name, size_t size)
+tuff_status tuff_bench_parse(const char *text, tuff_case *c, char *name, size_t size)
 {
     const char *op_name, *type;
     char whole[TUFF_CASE_TEXT], known[64];
@@ -91,7 +81,7 @@ static tuff_status parse(const char *text, tuff_case *c, char *name, size_t size
 tuff_status tuff_bench_name(const char *text, char *name, size_t size)
 {
     tuff_case c;
-    return parse(text, &c, name, size);
+    return tuff_bench_parse(text, &c, name, size);
 }
 
 // The arithmetic that a device could do a call in: whole numbers where an operand is packed in
@@ -114,46 +104,6 @@ static double peak_of(const tuff_call *c, const tuff_bench_roof *roof)
 
 // ---- a run -------------------------------------------------------------------------------
 
-// Numbers for every input, as the check draws them.
-static tuff_status fill_inputs(work *w, tuff_stream *s)
-{
-    const tuff_call *c = &w->c.call;
-    void *data[TUFF_OP_IN] = { 0 };
-    tuff_status status = TUFF_OK;
-    for (int i = 0; i < c->nin; i++) {
-        if (!tuff_call_has(c, i)) continue;
-        data[i] = tuff_alloc(tuff_desc_bytes(&c->in[i]), 1);
-        if (!data[i]) TUFF_GO(TUFF_ERR_MEMORY);
-    }
-    TUFF_GO(tuff_trial_draw(c, data, 1, TUFF_DRAW_ANY));
-    for (int i = 0; i < c->nin; i++)
-        if (data[i])
-            TUFF_GO(tuff_tensor_write(s, w->in[i], data[i], tuff_desc_bytes(&c->in[i])));
-    TUFF_GO(tuff_stream_wait(s));
-exit:
-    for (int i = 0; i < c->nin; i++) tuff_free(data[i]);
-    return status;
-}
-
-// Allocates everything the call needs and records it.
-static tuff_status work_record(work *w, tuff_device *dev, tuff_stream *s)
-{
-    const tuff_call *c = &w->c.call;
-    tuff_range in[TUFF_OP_IN] = { 0 }, out[TUFF_OP_OUT] = { 0 };
-    for (int i = 0; i < c->nin; i++) {
-        if (!tuff_call_has(c, i)) continue;
-        TUFF_TRY(tuff_tensor_create(dev, c->in[i], &w->in[i]));
-        in[i] = tuff_tensor_range(w->in[i]);
-    }
-    for (int i = 0; i < c->nout; i++) {
-        if (!c->out[i].dtype) continue;
-        TUFF_TRY(tuff_tensor_create(dev, c->out[i], &w->out[i]));
-        out[i] = tuff_tensor_range(w->out[i]);
-    }
-    TUFF_TRY(fill_inputs(w, s));
-    return tuff_timing_record(&w->timing, dev, c, true, in, out);
-}
-
 typedef struct timed {
     work *w;
     tuff_device *dev;
@@ -174,12 +124,12 @@ tuff_status tuff_bench_case(tuff_device *device, const char *text, const tuff_be
     TUFF_REQUIRE(device && roof && r, ARG, "the device, the roof or the result is NULL");
     work *w = tuff_alloc(1, sizeof *w);
     if (!w) return TUFF_ERR_MEMORY;
-    tuff_stream *s = NULL;
     tuff_status status = TUFF_OK;
     *r = (tuff_bench_result){ 0 };
-    TUFF_GO(parse(text, &w->c, r->text, sizeof r->text));
-    TUFF_GO(tuff_stream_create(device, &s));
-    TUFF_GO(work_record(w, device, s));
+    TUFF_GO(tuff_bench_parse(text, &w->c, r->text, sizeof r->text));
+    TUFF_GO(tuff_operands_create(device, &w->c.call, &w->operands));
+    TUFF_GO(tuff_timing_record(&w->timing, device, &w->c.call, true, w->operands.in_range,
+                               w->operands.out_range));
     TUFF_GO(tuff_timing_repeat(run_once, &(timed){ w, device }, p, r));
     const tuff_cost cost = tuff_call_cost(&w->c.call);
     r->variant = w->timing.plan.variant;
@@ -190,8 +140,8 @@ tuff_status tuff_bench_case(tuff_device *device, const char *text, const tuff_be
     r->of_roof = fmax(cost.flops / r->peak, cost.bytes / roof->copy) /
                  r->wall.median;
 exit:
-    work_free(w);
+    tuff_timing_free(&w->timing);
+    tuff_operands_free(&w->operands);
     tuff_free(w);
-    tuff_stream_destroy(&s);
     return status;
 }

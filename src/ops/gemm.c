@@ -262,6 +262,20 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
     return true;
 }
 
+uint32_t tuff_product_parts(tuff_plan *plan, uint32_t parts, uint32_t useful)
+{
+    static const char *const ways[] = { "usual", "whole", "half", "twice", "four_times", NULL };
+    if (parts < 1) parts = 1;
+    switch (tuff_plan_way(plan, ways)) {
+    case 1: parts = 1; break;
+    case 2: parts = (parts + 1) / 2; break;
+    case 3: parts *= 2; break;
+    case 4: parts *= 4; break;
+    default: break;
+    }
+    return parts > useful ? useful : parts;
+}
+
 bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, uint32_t unit,
                         const tuff_caps *k, tuff_plan *plan)
 {
@@ -276,9 +290,9 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, TEXEL_ROWS) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
     const uint32_t useful = p->g.k / SHORTEST_PART; // each part is summed once more
-    uint32_t parts = tiles < FEW_TILES ? 2 * FEW_TILES / (uint32_t)tiles : 1;
-    if (parts > useful) parts = useful;
-    if (!tuff_product_cut(p, k, parts, unit, direct)) return false;
+    const uint32_t parts = tiles < FEW_TILES ? 2 * FEW_TILES / (uint32_t)tiles : 1;
+    if (!tuff_product_cut(p, k, tuff_product_parts(plan, parts, useful), unit, direct))
+        return false;
     memcpy(pc, &p->g, sizeof p->g);
     tuff_dispatch *d = tuff_plan_add(plan, shader);
     tuff_bind(d, TUFF_ROLE_IN, p->a, kind, TUFF_READ);
@@ -300,10 +314,15 @@ bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, b
     const tuff_gemm *g = &p->g;
     if (k->max_group < TILE_GROUP || k->max_group_size[0] < TILE_GROUP) return false;
     const uint64_t cols = (uint64_t)tuff_ceil_div(g->n, TILE) * g->batches;
-    const bool tall = cols * tuff_ceil_div(g->m, 2 * TILE) >= BUSY_TILES && g->m > TILE;
+    static const char *const ways[] = { "usual", "square", "tall", "whole", "twice", NULL };
+    const int way = tuff_plan_way(plan, ways);
+    const bool busy = cols * tuff_ceil_div(g->m, 2 * TILE) >= BUSY_TILES && g->m > TILE;
+    const bool tall = way == 1 || way == 2 ? way == 2 : busy;
     const uint64_t tiles = cols * tuff_ceil_div(g->m, tall ? 2 * TILE : TILE);
     const uint32_t useful = g->k / SHORTEST_PART;
     uint32_t parts = tiles < BUSY_TILES ? BUSY_TILES / (uint32_t)tiles : 1;
+    if (way == 3) parts = 1;
+    if (way == 4) parts *= 2;
     if (parts > useful) parts = useful;
     if (!tuff_product_cut(p, k, parts, 1, tuff_product_direct(p, k))) return false;
     memcpy(pc, g, sizeof *g);

@@ -72,6 +72,10 @@ bool tuff_takes_texels(const tuff_caps *k);
 bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                         const tuff_caps *k, tuff_plan *plan);
 
+// Of a planner whose ways (tuff_plan_way) are in how many parts a sum is cut: what it does, of
+// the number that is best as far as is known and the most that are of use.
+uint32_t tuff_product_parts(tuff_plan *plan, uint32_t parts, uint32_t useful);
+
 // The variant of CPU-like drivers, whole; see texel.glsl. Sums are cut at multiples of `unit`.
 bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, uint32_t unit,
                         const tuff_caps *k, tuff_plan *plan);

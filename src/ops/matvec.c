@@ -65,10 +65,10 @@ static void spec(tuff_dispatch *d, uint32_t group, const vectors *v)
 }
 
 // Parts of a sum: enough for the device, and none that is short.
-static uint32_t parts_of(const tuff_gemm *g, uint64_t tiles, uint32_t busy)
+static uint32_t parts_of(const tuff_gemm *g, uint64_t tiles, uint32_t busy, tuff_plan *plan)
 {
-    const uint64_t wanted = busy / (tiles ? tiles : 1), useful = g->k / SHORT;
-    return (uint32_t)(wanted < useful ? wanted : useful);
+    const uint64_t wanted = busy / (tiles ? tiles : 1);
+    return tuff_product_parts(plan, (uint32_t)wanted, g->k / SHORT);
 }
 
 bool tuff_matmul_matvec_group(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
@@ -78,7 +78,8 @@ bool tuff_matmul_matvec_group(tuff_product *p, struct tuff_matmul_pc *pc, const 
     if (!vectors_of(p, pc, &v)) return false;
     if (p->g.k < (v.long_k ? 2 * GROUP : GROUP / 4)) return false; // most would be idle
     const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, v.long_k ? 4 : 64) * p->g.batches;
-    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY), 4, tuff_product_direct(p, k)))
+    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY, plan), 4,
+                          tuff_product_direct(p, k)))
         return false;
     const tuff_dtype type = p->call->in[p->a].dtype;
     tuff_product turned = *p;
@@ -106,7 +107,7 @@ bool tuff_matmul_matvec(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
     const uint32_t tile = v.long_k ? rows : 4 * w * blocks;
     const uint64_t tiles = (uint64_t)tuff_ceil_div(v.rows, tile) * p->g.batches;
     const bool residual = tuff_call_has(c, p->residual);
-    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY_LANES), 4,
+    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles, BUSY_LANES, plan), 4,
                           tuff_product_direct(p, k) && !residual))
         return false;
     tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_matvec_texel

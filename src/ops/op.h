@@ -98,7 +98,26 @@ typedef struct tuff_plan {
     const struct tuff_host *host;      // on the CPU path, what runs the call; NULL: `ref`
     bool forced; // set by select.c: the variant was asked for by name, and plans what it can
                  // run, also where another one is thought to be faster
+    // Of several ways that a planner has (tuff_plan_way): the one asked for, or NULL; and all
+    // of them, set by the planner.
+    const char *way;
+    const char *const *ways;
+    uint32_t group; // set by select.c: invocations of a workgroup that are asked for; 0: usual
+    bool tuned;     // set by select.c: measured to be the fastest (ops/tuning.h)
 } tuff_plan;
+
+// One way to run a call, as names that stay: what the tuner compares, and what a program keeps
+// of its plans.
+typedef struct tuff_candidate {
+    const char *variant, *way; // way NULL: what the planner thinks best
+    uint32_t group;            // 0: likewise
+    bool forced;               // see tuff_plan
+} tuff_candidate;
+
+// For planners that know several ways (tiles of two shapes, a sum in more parts): the index of
+// the one to take. names[0], ended by NULL, is what is best as far as is known, and is taken
+// unless another is asked for; the tuner measures all of them. At most one list a planner.
+int tuff_plan_way(tuff_plan *p, const char *const names[]);
 
 // Appends a zeroed dispatch of a shader; the caller has counted (asserts on overflow).
 tuff_dispatch *tuff_plan_add(tuff_plan *p, int shader);
@@ -454,6 +473,13 @@ tuff_status tuff_call_infer(tuff_call *c);
 // Fails: TUFF_ERR_UNSUPPORTED.
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 void tuff_variant_force(const char *name); // this thread; NULL: none
+// The plan of one candidate and of nothing else. Fails: TUFF_ERR_UNSUPPORTED.
+tuff_status tuff_select_as(const tuff_call *c, const tuff_caps *k, const tuff_candidate *as,
+                           tuff_plan *p);
+// The candidate that a plan is of, so that it can be made again.
+tuff_candidate tuff_plan_candidate(const tuff_plan *p);
+// This thread: tuff_select gives the plan of this candidate, which must stay; NULL: as ever.
+void tuff_candidate_pin(const tuff_candidate *as);
 // This thread: the CPU path is asked what is right, so that references run where no variant is
 // forced. Returns what it was before.
 bool tuff_select_oracle(bool on);

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "ops/chain.h"
 #include "ops/lower.h"
+#include "ops/tuning.h"
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,11 @@ static _Thread_local const char *forced;
 
 static _Thread_local bool oracle;
 
+static _Thread_local const tuff_candidate *pinned;
+
 void tuff_variant_force(const char *name) { forced = name; }
+
+void tuff_candidate_pin(const tuff_candidate *as) { pinned = as; }
 
 bool tuff_select_oracle(bool on)
 {
@@ -56,24 +61,133 @@ static tuff_status none_fits(const tuff_call *c, const tuff_caps *k, const char 
                                    "loops make" : "");
 }
 
-// The first variant that plans the call, among all, those named `only`, or (`passed`) those
-// that software drivers pass over at first.
-static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, const char *only,
-                       bool passed)
+static bool has_way(const tuff_plan *p, const char *way)
 {
+    for (int i = 0; way && p->ways && p->ways[i]; i++)
+        if (strcmp(p->ways[i], way) == 0) return true;
+    return !way;
+}
+
+static bool plan_variant(const tuff_call *c, const tuff_caps *k, const tuff_variant *v,
+                         const tuff_candidate *as, tuff_plan *p)
+{
+    tuff_caps other; // those that ask for workgroups of another size
+    p->count = 0;
+    p->host = NULL;
+    memset(p->scratch, 0, sizeof p->scratch);
+    p->variant = v->name;
+    p->forced = as->forced;
+    p->way = as->way;
+    p->ways = NULL;
+    p->group = as->group;
+    p->tuned = false;
+    if (as->group) {
+        other = *k;
+        other.group = as->group;
+        k = &other;
+    }
+    tuff_call call;
+    tuff_call_for(c, v, &call);
+    return v->plan(&call, k, p) && has_way(p, as->way) && tuff_lower_plan(c, &call, k, p);
+}
+
+// The first variant that plans the call, among all, those named `only`, or (`passed`) those
+// that software drivers pass over at first. None that was wrong in this class (NULL: nothing
+// is known of it).
+static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, const char *only,
+                       const char *class, bool passed)
+{
+    const tuff_candidate as = { .forced = only != NULL };
     for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++) {
         const tuff_variant *v = &c->op->variants[i];
         if (only ? strcmp(only, v->name) != 0 : (k->cpu_like && v->gpu) != passed) continue;
-        p->count = 0;
-        p->host = NULL;
-        memset(p->scratch, 0, sizeof p->scratch);
-        p->variant = v->name;
-        p->forced = only != NULL;
-        tuff_call call;
-        tuff_call_for(c, v, &call);
-        if (v->plan(&call, k, p) && tuff_lower_plan(c, &call, k, p)) return true;
+        if (class && tuff_tuning_is_wrong(k->tuning, c->op->name, class, v->name, "", 0))
+            continue;
+        if (plan_variant(c, k, v, &as, p)) return true;
     }
     return false;
+}
+
+// ---- one candidate -----------------------------------------------------------------------
+
+static tuff_status select_host_as(const tuff_call *c, const tuff_candidate *as, tuff_plan *p)
+{
+    tuff_call low;
+    tuff_call_lower(c, &low);
+    p->count = 0;
+    p->host = NULL;
+    p->way = NULL;
+    p->ways = NULL;
+    p->group = 0;
+    p->forced = p->tuned = false;
+    memset(p->scratch, 0, sizeof p->scratch);
+    p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
+    p->variant = "ref";
+    if (strcmp(as->variant, "ref") == 0 && c->op->ref) return TUFF_OK;
+    for (int i = 0; i < TUFF_OP_HOSTS && c->op->hosts[i].name; i++) {
+        p->host = &c->op->hosts[i];
+        p->variant = p->host->name;
+        if (strcmp(as->variant, p->variant) != 0 || !p->host->takes(&low)) continue;
+        p->scratch[0] = p->host->scratch ? p->host->scratch(&low) : 0;
+        return TUFF_OK;
+    }
+    return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no kernel named %s takes this call",
+                     c->op->name, as->variant);
+}
+
+tuff_status tuff_select_as(const tuff_call *c, const tuff_caps *k, const tuff_candidate *as,
+                           tuff_plan *p)
+{
+    if (k->cpu) return select_host_as(c, as, p);
+    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++)
+        if (strcmp(as->variant, c->op->variants[i].name) == 0 &&
+            plan_variant(c, k, &c->op->variants[i], as, p))
+            return TUFF_OK;
+    return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no kernel named %s takes this call",
+                     c->op->name, as->variant);
+}
+
+tuff_candidate tuff_plan_candidate(const tuff_plan *p)
+{
+    return (tuff_candidate){ .variant = p->variant, .way = p->way, .group = p->group,
+                             .forced = p->forced };
+}
+
+int tuff_plan_way(tuff_plan *p, const char *const names[])
+{
+    p->ways = names;
+    for (int i = 0; p->way && names[i]; i++)
+        if (strcmp(names[i], p->way) == 0) return i;
+    return 0;
+}
+
+// The plan of a measured choice. A variant with a tolerance of its own needs the call's leave,
+// which the planner looks at; the others plan whatever they can.
+static bool plan_tuned(const tuff_call *c, const tuff_caps *k, const tuff_tuned *choice,
+                       tuff_plan *p)
+{
+    tuff_candidate as = { .variant = choice->variant, .group = choice->group,
+                          .way = choice->way[0] ? choice->way : NULL, .forced = true };
+    for (int i = 0; i < TUFF_OP_VARIANTS && c->op->variants[i].name; i++)
+        if (strcmp(c->op->variants[i].name, choice->variant) == 0 &&
+            c->op->variants[i].tol > 0)
+            as.forced = false;
+    if (tuff_select_as(c, k, &as, p) != TUFF_OK) return false;
+    for (int i = 0; p->way && p->ways[i]; i++) // a name that stays
+        if (strcmp(p->ways[i], as.way) == 0) p->way = p->ways[i];
+    return p->tuned = true;
+}
+
+// What is known of the call's class: its text, or NULL where the table has nothing in it, and
+// the choice where there is one.
+static const char *class_of(const tuff_call *c, const tuff_caps *k, char text[TUFF_CLASS_TEXT],
+                            tuff_tuned *choice, bool *chosen)
+{
+    *chosen = false;
+    if (!k->tuning || tuff_tuning_empty(k->tuning)) return NULL;
+    if (tuff_tuning_class(c, text, TUFF_CLASS_TEXT) >= TUFF_CLASS_TEXT) return NULL;
+    *chosen = tuff_tuning_find(k->tuning, c->op->name, text, choice);
+    return text;
 }
 
 static bool has_variant(const tuff_op *op, const char *name)
@@ -97,36 +211,64 @@ static tuff_status check_setting(const char *name)
     return TUFF_OK;
 }
 
-// The host kernel that runs a call on the CPU path, or NULL: its reference does.
-static const tuff_host *host_of(const tuff_call *c, const tuff_call *low, const char *only)
+// The host kernel that runs a call on the CPU path: the first that takes it, of those named
+// `only` where that is given, and of those that were not wrong; else its reference.
+static const char *host_of(const tuff_call *c, const tuff_caps *k, const char *only,
+                           const char *class)
 {
-    if (!only && oracle) return NULL;
+    tuff_call low;
+    tuff_call_lower(c, &low);
     for (int i = 0; i < TUFF_OP_HOSTS && c->op->hosts[i].name; i++) {
         const tuff_host *h = &c->op->hosts[i];
-        if ((!only || strcmp(only, h->name) == 0) && h->takes(low)) return h;
+        if (only ? strcmp(only, h->name) != 0
+                 : class && tuff_tuning_is_wrong(k->tuning, c->op->name, class, h->name, "", 0))
+            continue;
+        if (h->takes(&low)) return h->name;
     }
-    return NULL;
+    return "ref";
 }
 
 static tuff_status select_host(const tuff_call *c, const tuff_caps *k, const char *only,
                                tuff_plan *p)
 {
+    char text[TUFF_CLASS_TEXT];
+    tuff_tuned choice;
+    bool chosen = false;
     TUFF_REQUIRE(c->op->ref, UNSUPPORTED, "%s: it has no reference in C, and the CPU path runs "
                  "nothing else", c->op->name);
-    tuff_call low;
-    tuff_call_lower(c, &low);
-    p->count = 0;
-    p->host = host_of(c, &low, only);
-    p->variant = p->host ? p->host->name : "ref";
-    memset(p->scratch, 0, sizeof p->scratch);
-    p->scratch[0] = p->host && p->host->scratch ? p->host->scratch(&low) : 0;
-    p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
+    const char *class = only || oracle ? NULL : class_of(c, k, text, &choice, &chosen);
+    if (chosen && plan_tuned(c, k, &choice, p)) return TUFF_OK;
+    const tuff_candidate as = { !only && oracle ? "ref" : host_of(c, k, only, class), NULL, 0,
+                                false };
+    TUFF_TRY(select_host_as(c, &as, p));
     if (forced && strcmp(forced, p->variant) != 0) return none_fits(c, k, forced);
     return TUFF_OK;
 }
 
+static tuff_status all_were_wrong(const tuff_call *c)
+{
+    return tuff_fail(TUFF_ERR_CHECK, "%s: every kernel that takes this call gave wrong results "
+                     "on this device when it was tuned (tuff check --op %s says more)",
+                     c->op->name, c->op->name);
+}
+
+static tuff_status select_unforced(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    char text[TUFF_CLASS_TEXT];
+    tuff_tuned choice;
+    bool chosen;
+    const char *class = class_of(c, k, text, &choice, &chosen);
+    if (chosen && plan_tuned(c, k, &choice, p)) return TUFF_OK;
+    if (plan_first(c, k, p, NULL, class, false) || plan_first(c, k, p, NULL, class, true))
+        return TUFF_OK;
+    for (int passed = 0; class && passed < 2; passed++)
+        if (plan_first(c, k, p, NULL, NULL, passed)) return all_were_wrong(c);
+    return none_fits(c, k, NULL);
+}
+
 tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
+    if (pinned) return tuff_select_as(c, k, pinned, p);
     const char *only = forced ? forced : getenv("TUFF_VARIANT");
     if (only && !*only) only = NULL;
     const bool known = only && has_variant(c->op, only);
@@ -136,9 +278,8 @@ tuff_status tuff_select(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     if (!known && !forced) only = NULL;
     for (int i = 0; i < c->nin; i++) TUFF_TRY(check_size(c, &c->in[i], k));
     for (int i = 0; i < c->nout; i++) TUFF_TRY(check_size(c, &c->out[i], k));
-    if (plan_first(c, k, p, only, false) || (!only && plan_first(c, k, p, NULL, true)))
-        return TUFF_OK;
-    return none_fits(c, k, only);
+    if (!only) return select_unforced(c, k, p);
+    return plan_first(c, k, p, only, NULL, false) ? TUFF_OK : none_fits(c, k, only);
 }
 
 double tuff_select_tolerance(const tuff_call *c, const tuff_caps *k)
@@ -267,13 +408,14 @@ void tuff_grid(tuff_dispatch *d, uint64_t groups, const tuff_caps *k)
 uint32_t tuff_group_size(const tuff_caps *k)
 {
     uint32_t want = k->cpu_like ? (k->subgroup > 8 ? k->subgroup : 8) : 64;
+    if (k->group) want = k->group;
     while (want > k->max_group || want > k->max_group_size[0]) want /= 2;
     return want;
 }
 
 uint32_t tuff_group_size_flat(const tuff_caps *k)
 {
-    uint32_t want = k->cpu_like ? 256 : 64;
+    uint32_t want = k->group ? k->group : k->cpu_like ? 256 : 64;
     while (want > k->max_group || want > k->max_group_size[0]) want /= 2;
     return want;
 }

@@ -1,8 +1,11 @@
 #include "ops/timing.h"
 #include "base/alloc.h"
 #include "base/time.h"
+#include "ops/check.h"
+#include "tensor/tensor.h"
 #include <math.h>
 #include <stdlib.h>
+#include <tuff/tensor.h>
 
 enum { MOST_CALLS = 16 };
 
@@ -33,17 +36,23 @@ static tuff_status record(const tuff_timing *t, tuff_device *dev, const tuff_cal
     return tuff_cmd_finish(*cmd);
 }
 
-tuff_status tuff_timing_record(tuff_timing *t, tuff_device *dev, const tuff_call *c, bool clock,
-                               const tuff_range in[], const tuff_range out[])
+tuff_status tuff_timing_record_calls(tuff_timing *t, tuff_device *dev, const tuff_call *c,
+                                     const tuff_range in[], const tuff_range out[], int calls)
 {
-    *t = (tuff_timing){ .calls = calls_for(c) };
+    *t = (tuff_timing){ .calls = calls };
     TUFF_TRY(tuff_select(c, tuff_device_caps(dev), &t->plan));
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
         t->scratch[i].size = t->plan.scratch[i];
         if (t->plan.scratch[i])
             TUFF_TRY(tuff_buffer_create(dev, t->plan.scratch[i], &t->scratch[i].buffer));
     }
-    TUFF_TRY(record(t, dev, c, in, out, &t->cmd));
+    return record(t, dev, c, in, out, &t->cmd);
+}
+
+tuff_status tuff_timing_record(tuff_timing *t, tuff_device *dev, const tuff_call *c, bool clock,
+                               const tuff_range in[], const tuff_range out[])
+{
+    TUFF_TRY(tuff_timing_record_calls(t, dev, c, in, out, calls_for(c)));
     if (!clock || !tuff_timing_has_clock(dev)) return TUFF_OK;
     tuff_device_set_timed(dev, true);
     const tuff_status status = record(t, dev, c, in, out, &t->stamped);
@@ -135,4 +144,51 @@ tuff_status tuff_timing_repeat(tuff_run_fn once, void *arg, const tuff_bench_par
     }
     tuff_free(t);
     return status;
+}
+
+// ---- operands ----------------------------------------------------------------------------
+
+static tuff_status fill_inputs(const tuff_call *c, tuff_stream *s, tuff_operands *o)
+{
+    void *data[TUFF_OP_IN] = { 0 };
+    tuff_status status = TUFF_OK;
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i)) continue;
+        data[i] = tuff_alloc(tuff_desc_bytes(&c->in[i]), 1);
+        if (!data[i]) TUFF_GO(TUFF_ERR_MEMORY);
+    }
+    TUFF_GO(tuff_trial_draw(c, data, 1, TUFF_DRAW_ANY));
+    for (int i = 0; i < c->nin; i++)
+        if (data[i])
+            TUFF_GO(tuff_tensor_write(s, o->in[i], data[i], tuff_desc_bytes(&c->in[i])));
+    TUFF_GO(tuff_stream_wait(s));
+exit:
+    for (int i = 0; i < c->nin; i++) tuff_free(data[i]);
+    return status;
+}
+
+tuff_status tuff_operands_create(tuff_device *dev, const tuff_call *c, tuff_operands *o)
+{
+    *o = (tuff_operands){ 0 };
+    for (int i = 0; i < c->nin; i++) {
+        if (!tuff_call_has(c, i)) continue;
+        TUFF_TRY(tuff_tensor_create(dev, c->in[i], &o->in[i]));
+        o->in_range[i] = tuff_tensor_range(o->in[i]);
+    }
+    for (int i = 0; i < c->nout; i++) {
+        if (!c->out[i].dtype) continue;
+        TUFF_TRY(tuff_tensor_create(dev, c->out[i], &o->out[i]));
+        o->out_range[i] = tuff_tensor_range(o->out[i]);
+    }
+    tuff_stream *s;
+    TUFF_TRY(tuff_stream_create(dev, &s));
+    const tuff_status status = fill_inputs(c, s, o);
+    tuff_stream_destroy(&s);
+    return status;
+}
+
+void tuff_operands_free(tuff_operands *o)
+{
+    for (int i = 0; i < TUFF_OP_IN; i++) tuff_tensor_destroy(&o->in[i]);
+    for (int i = 0; i < TUFF_OP_OUT; i++) tuff_tensor_destroy(&o->out[i]);
 }

@@ -2,7 +2,7 @@
 // cost of a submission is shared as it is in a program.
 #ifndef TUFF_OPS_TIMING_H
 #define TUFF_OPS_TIMING_H
-#include "ops/op.h"
+#include "ops/case.h"
 #include <tuff/bench.h>
 
 typedef struct tuff_timing {
@@ -18,11 +18,27 @@ typedef struct tuff_timing {
 // other.
 tuff_status tuff_timing_record(tuff_timing *t, tuff_device *dev, const tuff_call *c, bool clock,
                                const tuff_range in[], const tuff_range out[]);
+// The same by wall time alone, with so many calls in the list.
+tuff_status tuff_timing_record_calls(tuff_timing *t, tuff_device *dev, const tuff_call *c,
+                                     const tuff_range in[], const tuff_range out[], int calls);
 // Runs the list and waits: seconds of wall time that a call took.
 tuff_status tuff_timing_run(tuff_timing *t, tuff_device *dev, double *seconds);
 // The same by the device's clock; 0 where it has none.
 tuff_status tuff_timing_run_clock(tuff_timing *t, tuff_device *dev, double *seconds);
 void tuff_timing_free(tuff_timing *t);
+
+// The tensors of a call, with numbers for every input as the check draws them; made even where
+// it failed, and then to be freed.
+typedef struct tuff_operands {
+    tuff_tensor *in[TUFF_OP_IN], *out[TUFF_OP_OUT]; // NULL: absent
+    tuff_range in_range[TUFF_OP_IN], out_range[TUFF_OP_OUT];
+} tuff_operands;
+tuff_status tuff_operands_create(tuff_device *dev, const tuff_call *c, tuff_operands *o);
+void tuff_operands_free(tuff_operands *o);
+
+// A case as the bench reads it: "op type inputs params", or "matmul f32 MxKxN". `name` (may be
+// NULL) receives it as tuff_bench_name writes it (bench.c).
+tuff_status tuff_bench_parse(const char *text, tuff_case *c, char *name, size_t size);
 
 // Sorts; returns the median.
 double tuff_timing_median(double seconds[], int count);

@@ -54,21 +54,6 @@ static file_header header_of(const vk_device *d, const void *data, size_t bytes)
     return h;
 }
 
-void vk_cache_folder(const char *tail, char *path, size_t size)
-{
-    const char *own = getenv("TUFF_CACHE_DIR"), *xdg = getenv("XDG_CACHE_HOME");
-    const char *home = getenv("HOME");
-    path[0] = '\0';
-    int n = 0;
-    if (own && own[0])
-        n = snprintf(path, size, "%s/%s", own, tail);
-    else if (xdg && xdg[0] == '/') // the specification ignores relative ones
-        n = snprintf(path, size, "%s/tuff/%s", xdg, tail);
-    else if (home && home[0])
-        n = snprintf(path, size, "%s/.cache/tuff/%s", home, tail);
-    if (n < 0 || (size_t)n >= size) path[0] = '\0';
-}
-
 // One file for each device and driver.
 static void file_path(const vk_device *d, char *path, size_t size)
 {
@@ -78,7 +63,7 @@ static void file_path(const vk_device *d, char *path, size_t size)
     h = digest(h, d->snap.driver_name, strlen(d->snap.driver_name));
     char name[64];
     snprintf(name, sizeof name, "pipelines-%016llx.bin", (unsigned long long)h);
-    vk_cache_folder(name, path, size);
+    tuff_cache_path(name, path, size);
 }
 
 // The data of the device's file behind its header, or NULL when there is none that is good;
@@ -159,7 +144,7 @@ static tuff_status file_save(vk_device *d)
     const file_header h = header_of(d, file + sizeof h, bytes);
     memcpy(file, &h, sizeof h);
     file_path(d, path, sizeof path);
-    vk_cache_folder("", folder, sizeof folder);
+    tuff_cache_path("", folder, sizeof folder);
     if (h.digest == d->cache_digest || !path[0] || bytes > MOST_BYTES - sizeof h) goto exit;
     TUFF_GO(tuff_folder_make(folder));
     TUFF_GO(tuff_file_write(path, file, sizeof h + bytes));

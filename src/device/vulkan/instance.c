@@ -69,7 +69,7 @@ static void place_mesa_cache(void)
 {
     char path[1024];
     if (getenv("MESA_SHADER_CACHE_DIR") || getenv("MESA_GLSL_CACHE_DIR")) return;
-    vk_cache_folder("mesa", path, sizeof path);
+    tuff_cache_path("mesa", path, sizeof path);
     if (path[0] && tuff_folder_make(path) == TUFF_OK) setenv("MESA_SHADER_CACHE_DIR", path, 0);
 }
 

@@ -195,8 +195,6 @@ void vk_pipeline_destroy_all(vk_device *d);
 
 // ---- cache.c -----------------------------------------------------------------------------
 
-// Where Tuff keeps files, "" when there is no such place; `tail` is put behind it.
-void vk_cache_folder(const char *tail, char *path, size_t size);
 // Makes the device's VkPipelineCache, from its file where there is a good one.
 tuff_status vk_cache_open(vk_device *d);
 // Writes it back when it holds anything new, and releases it. Failures are only logged.
