@@ -11,8 +11,8 @@
 //   spec 1     OP     TUFF_BINARY_...
 //   spec 2     TYPE   TUFF_TYPE_..., of a and b; y has it too, or is bool
 //   spec 3, 4  A, B   TUFF_READ_...: where an operand's element lies. With TEXEL, SAME means
-//                     uvec4 texels (words are a multiple of 4), the others uint texels. Both
-//                     are ND, or neither
+//                     uvec4 texels (words are a multiple of 4), and so does ROW; the others
+//                     uint texels. Both are ND, or neither
 //   spec 5     RANK   ND: dims
 //   spec 6     WIDE   TEXEL only: words of y are a multiple of 4
 //   grid       what is written / (4 WG), folded
@@ -164,6 +164,8 @@ uvec4 fetch_four(usamplerBuffer x, uvec4 at)
 uvec4 four(usamplerBuffer x, uint mode, uint i, uvec4 walked, uint div, uint mod)
 {
     if (mode == TUFF_READ_SAME) return texelFetch(x, int(i / 4));
+    if (mode == TUFF_READ_ROW)
+        return texelFetch(x, int(i / 4 - quotient(i / 4, mod / 4) * (mod / 4)));
     if (mode == TUFF_READ_BLOCK) return texelFetch(x, int(periodic(i, div, mod))).xxxx;
     return fetch_four(x, mode == TUFF_READ_ND ? walked : periodic_four(i, div, mod));
 }

@@ -8,7 +8,9 @@
 //   spec 0     WG        workgroup size
 //   spec 1, 2  FROM, TO  TUFF_CAST_...
 //   spec 3     SATURATE  whole numbers that do not fit become the nearest that does
-//   grid       count / (4 WG), folded
+//   spec 4     EIGHTS    TEXEL only: real numbers into others, eight an invocation (count is a
+//                        multiple of 8, and the texels are uvec4)
+//   grid       count / (4 WG), or with EIGHTS count / (8 WG), folded
 // base/convert.h says what a cast means. Words up to the one that holds the last element are
 // written whole.
 #include "common.glsl"
@@ -22,7 +24,9 @@ layout(constant_id = 2) const uint TO = TUFF_CAST_F32;
 layout(constant_id = 3) const bool SATURATE = false;
 layout(push_constant) uniform Push { tuff_cast_pc pc; };
 #ifdef TEXEL
+layout(constant_id = 4) const bool EIGHTS = false;
 layout(binding = 0) uniform usamplerBuffer x;
+layout(binding = 1) writeonly buffer Y4 { uvec4 y4[]; };
 uint word(uint i) { return texelFetch(x, int(i)).x; }
 #else
 layout(binding = 0) readonly buffer X { uint x[]; };
@@ -159,8 +163,56 @@ uvec2 element(uint i)
     return SATURATE ? fitted(v) : v;
 }
 
+#ifdef TEXEL
+// Numbers of 32 bits, two vec4 of them, and eight of 16 bits.
+uvec4 wide(uvec2 v)
+{
+    const uvec4 h = uvec4(v.x & 0xffffu, v.x >> 16, v.y & 0xffffu, v.y >> 16);
+    if (FROM == TUFF_CAST_BF16) return h << 16;
+    return floatBitsToUint(vec4(f16_to_f32(h.x), f16_to_f32(h.y), f16_to_f32(h.z),
+                                f16_to_f32(h.w)));
+}
+
+uint narrow(uint v)
+{
+    return TO == TUFF_CAST_F16 ? f32_to_f16(uintBitsToFloat(v))
+                               : f32_to_bf16(uintBitsToFloat(v));
+}
+
+uvec2 narrow_four(uvec4 v)
+{
+    return uvec2(narrow(v.x) | narrow(v.y) << 16, narrow(v.z) | narrow(v.w) << 16);
+}
+
+void cast_eight(uint eight)
+{
+    uvec4 low, high;
+    if (FROM == TUFF_CAST_F32) {
+        low = texelFetch(x, int(2 * eight));
+        high = texelFetch(x, int(2 * eight + 1));
+    } else {
+        const uvec4 v = texelFetch(x, int(eight));
+        low = wide(v.xy);
+        high = wide(v.zw);
+    }
+    if (TO == TUFF_CAST_F32) {
+        y4[2 * eight] = low;
+        y4[2 * eight + 1] = high;
+    } else {
+        y4[eight] = uvec4(narrow_four(low), narrow_four(high));
+    }
+}
+#endif
+
 void main()
 {
+#ifdef TEXEL
+    if (EIGHTS) {
+        const uint eight = group_index() * WG + gl_LocalInvocationIndex;
+        if (eight < pc.count / 8) cast_eight(eight);
+        return;
+    }
+#endif
     const uint first = (group_index() * WG + gl_LocalInvocationIndex) * 4u;
     if (first >= pc.count) return;
     const uint n = min(pc.count - first, 4u);

@@ -9,7 +9,9 @@
 //   spec 0     WG    workgroup size
 //   spec 1     KIND  TUFF_INDEX_...
 //   spec 2     WIDE  four elements at once: `inner` is a multiple of 4, and counted in fours
-//   grid       count / WG, folded
+//   spec 3     RUN   such fours, or elements, that an invocation takes of one row; `inner` is a
+//                    multiple of it
+//   grid       count / (RUN WG), folded
 #include "common.glsl"
 #include "quotient.glsl"
 #include "abi/index.h"
@@ -18,6 +20,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint KIND = TUFF_INDEX_AXIS;
 layout(constant_id = 2) const bool WIDE = false;
+layout(constant_id = 3) const uint RUN = 1;
 layout(push_constant) uniform Push { tuff_index_pc pc; };
 layout(binding = 2) writeonly buffer Y { uint y[]; };
 layout(binding = 2) writeonly buffer Y4 { uvec4 y4[]; };
@@ -37,7 +40,7 @@ uint load_index(uint i) { return indices[i]; }
 
 void main()
 {
-    const uint i = group_index() * WG + gl_LocalInvocationIndex;
+    const uint i = (group_index() * WG + gl_LocalInvocationIndex) * RUN;
     if (i >= pc.count) return;
     uint at, row;
     if (KIND == TUFF_INDEX_ELEMENTS) {
@@ -50,8 +53,10 @@ void main()
         at = (outer * pc.rows + row) * pc.inner + i - q * pc.inner;
     }
     const bool there = row != TUFF_NO_ROW;
-    uvec4 v = load(there ? at : 0);
-    if (!there) v = uvec4(0);
-    if (WIDE) y4[i] = v;
-    else y[i] = v.x;
+    for (uint k = 0; k < RUN; k++) {
+        uvec4 v = load(there ? at + k : 0);
+        if (!there) v = uvec4(0);
+        if (WIDE) y4[i + k] = v;
+        else y[i + k] = v.x;
+    }
 }

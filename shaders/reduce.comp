@@ -10,8 +10,10 @@
 //   spec 2     MAP     TUFF_REDUCE_ASIS ...: of an element before
 //   spec 3     FINISH  TUFF_REDUCE_ASIS ...: of the result, before it is scaled
 //   spec 4     INT     ints (not TEXEL): sums and products wrap
-//   spec 5     WIDE    TEXEL only: the texels are vec4, along a dim that goes (its step is 1
-//                      and its size and `span` are multiples of 4)
+//   spec 5     WIDE    TEXEL only: TUFF_REDUCE_GOES or _STAYS: the texels are vec4, along a dim
+//                      that goes (its step is 1 and its size and `span` are multiples of 4), or
+//                      along one that stays (its step is 1, its size and all other steps are
+//                      multiples of 4): then an invocation takes four rows
 //   grid       rows * segments invocations, each taking a piece alone; with -DGROUP as many
 //              workgroups, each taking a piece together. Folded.
 //
@@ -30,12 +32,14 @@ layout(constant_id = 3) const uint FINISH = TUFF_REDUCE_ASIS;
 layout(constant_id = 4) const bool INT = false;
 layout(push_constant) uniform Push { tuff_reduce_pc pc; };
 #ifdef TEXEL
-layout(constant_id = 5) const bool WIDE = false;
+layout(constant_id = 5) const uint WIDE = TUFF_REDUCE_NARROW;
+const uint ROWS = WIDE == TUFF_REDUCE_STAYS ? 4 : 1; // of an invocation
 layout(binding = 0) uniform samplerBuffer x;
 uint load(uint i) { return floatBitsToUint(texelFetch(x, int(i)).x); }
 #else
 layout(binding = 0) readonly buffer X { uint x[]; };
 uint load(uint i) { return x[i]; }
+const uint ROWS = 1;
 #endif
 layout(binding = 1) writeonly buffer Y { uint y[]; };
 
@@ -189,7 +193,7 @@ void main()
 #else
 void main()
 {
-    const uint piece = group_index() * WG + gl_LocalInvocationIndex;
+    const uint piece = (group_index() * WG + gl_LocalInvocationIndex) * ROWS;
     if (piece >= pc.rows * pc.segments) return;
     const uint row = piece % pc.rows, end = min(piece / pc.rows * pc.span + pc.span, pc.cols);
     const uint base = row_at(row), run = pc.gone_dim[0], step = pc.gone_step[0];
@@ -202,9 +206,11 @@ void main()
         uint at = base + col_at(q, 1) + first * step;
         j += n;
 #ifdef TEXEL
-        if (WIDE) {
-            for (uint k = at / 4; k < (at + n) / 4; k++) {
-                const vec4 v = texelFetch(x, int(k));
+        if (WIDE != TUFF_REDUCE_NARROW) {
+            const bool goes = WIDE == TUFF_REDUCE_GOES;
+            const uint fours = goes ? n / 4 : n, next = goes ? 1 : step / 4;
+            for (uint k = 0, from = at / 4; k < fours; k++, from += next) {
+                const vec4 v = texelFetch(x, int(from));
                 take_float(a, v.x);
                 take_float(b, v.y);
                 take_float(c, v.z);
@@ -214,6 +220,13 @@ void main()
         }
 #endif
         for (uint k = 0; k < n; k++, at += step) take(a, load(at));
+    }
+    if (ROWS == 4) {
+        write(piece, settled(a));
+        write(piece + 1, settled(b));
+        write(piece + 2, settled(c));
+        write(piece + 3, settled(d));
+        return;
     }
     write(piece, join(join(settled(a), settled(b)), join(settled(c), settled(d))));
 }

@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// An optimizer's step in one pass: one invocation an element.
+// An optimizer's step in one pass: one invocation an element, or with WIDE four.
 //
 //   binding 0  w      float[count], or with -DTEXEL a texel buffer    read
 //   binding 1  g      likewise                                        read
@@ -15,6 +15,7 @@
 //   spec 0     WG     workgroup size
 //   spec 1     OP     TUFF_UPDATE_...
 //   spec 2     BF16   with -DCOPY: bf16, else f16
+//   spec 2     WIDE   with -DTEXEL: texels are vec4 (count is a multiple of 4)
 //   grid       ceil(invocations / WG), folded
 //
 // In place is safe: an invocation reads its own element only, before it writes it.
@@ -29,11 +30,15 @@ layout(push_constant) uniform Push { tuff_update_pc pc; };
 #ifdef TEXEL
 #define INPUT(at, name) layout(binding = at) uniform samplerBuffer name
 #define READ(name, i) texelFetch(name, int(i)).x
+#define OUTPUT(at, name)                                                        \
+    layout(binding = at) writeonly buffer name##_ { float name[]; };            \
+    layout(binding = at) writeonly buffer name##_4_ { vec4 name##_4[]; }
+layout(constant_id = 2) const bool WIDE = false;
 #else
 #define INPUT(at, name) layout(binding = at) readonly buffer name##_ { float name[]; }
 #define READ(name, i) name[i]
-#endif
 #define OUTPUT(at, name) layout(binding = at) writeonly buffer name##_ { float name[]; }
+#endif
 INPUT(0, w_in);
 INPUT(1, g_in);
 layout(binding = 2) uniform samplerBuffer hyper;
@@ -53,41 +58,89 @@ OUTPUT(9, x_out);
 
 #include "update.glsl"
 
-// The step of element i; returns the new w.
-float update(uint i)
+// An element and its states, of which the optimizer has the first STATES: s is m, or v of
+// RMSprop and Adagrad.
+struct Element {
+    float w, s, v, x;
+};
+
+// The step of an element with the gradient g.
+Element stepped(Element old, float g)
 {
-    const bool skip = skipped(), alone = OP == TUFF_UPDATE_RMSPROP || OP == TUFF_UPDATE_ADAGRAD;
-    const float w = READ(w_in, i), g = penalised(READ(g_in, i), w);
-    float m = 0.0, v = 0.0, x = 0.0; // the old ones
-#if STATES == 1
-    if (alone) v = READ(s_in, i);
-    else m = READ(s_in, i);
-#elif STATES >= 2
-    m = READ(s_in, i);
-    v = READ(v_in, i);
-#endif
-#if STATES >= 3
-    x = READ(x_in, i);
-#endif
-    const float new_v = next_v(v, g);
-    const float new_x = next_x(x, OP == TUFF_UPDATE_AMSGRAD ? new_v : g);
+    const bool alone = OP == TUFF_UPDATE_RMSPROP || OP == TUFF_UPDATE_ADAGRAD;
+    const float m = alone ? 0.0 : old.s;
+    g = penalised(g, old.w);
+    const float new_v = next_v(alone ? old.s : old.v, g);
+    const float new_x = next_x(old.x, OP == TUFF_UPDATE_AMSGRAD ? new_v : g);
     const float new_m = next_m(m, ratio(g, new_v, new_x));
     const float n = numerator(g, OP == TUFF_UPDATE_LION ? m : new_m);
     const float d = denominator(OP == TUFF_UPDATE_AMSGRAD ? new_x : new_v);
-    const float result = skip ? w : next_w(w, n, d);
-    w_out[i] = result;
-#if STATES == 1
-    const float old = alone ? v : m, new = alone ? new_v : new_m;
-    s_out[i] = skip ? old : new;
-#elif STATES >= 2
-    s_out[i] = skip ? m : new_m;
-    v_out[i] = skip ? v : new_v;
+    if (skipped()) return old;
+    return Element(next_w(old.w, n, d), alone ? new_v : new_m, new_v, new_x);
+}
+
+// The same of element i, in memory; returns the new w.
+float update(uint i)
+{
+    Element e = Element(READ(w_in, i), 0.0, 0.0, 0.0);
+#if STATES >= 1
+    e.s = READ(s_in, i);
+#endif
+#if STATES >= 2
+    e.v = READ(v_in, i);
 #endif
 #if STATES >= 3
-    x_out[i] = skip ? x : new_x;
+    e.x = READ(x_in, i);
 #endif
-    return result;
+    e = stepped(e, READ(g_in, i));
+    w_out[i] = e.w;
+#if STATES >= 1
+    s_out[i] = e.s;
+#endif
+#if STATES >= 2
+    v_out[i] = e.v;
+#endif
+#if STATES >= 3
+    x_out[i] = e.x;
+#endif
+    return e.w;
 }
+
+#ifdef TEXEL
+// Four neighbours. Each result takes the place of its argument at the end of the row.
+void update_four(uint i)
+{
+    vec4 w = texelFetch(w_in, int(i)), g = texelFetch(g_in, int(i));
+    vec4 s = vec4(0.0), v = s, x = s;
+#if STATES >= 1
+    s = texelFetch(s_in, int(i));
+#endif
+#if STATES >= 2
+    v = texelFetch(v_in, int(i));
+#endif
+#if STATES >= 3
+    x = texelFetch(x_in, int(i));
+#endif
+    for (uint k = 0; k < 4; k++) {
+        const Element e = stepped(Element(w.x, s.x, v.x, x.x), g.x);
+        w = vec4(w.yzw, e.w);
+        s = vec4(s.yzw, e.s);
+        v = vec4(v.yzw, e.v);
+        x = vec4(x.yzw, e.x);
+        g = g.yzwx;
+    }
+    w_out_4[i] = w;
+#if STATES >= 1
+    s_out_4[i] = s;
+#endif
+#if STATES >= 2
+    v_out_4[i] = v;
+#endif
+#if STATES >= 3
+    x_out_4[i] = x;
+#endif
+}
+#endif
 
 #ifdef COPY
 #include "packed.glsl"
@@ -108,6 +161,12 @@ void main()
 void main()
 {
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
+#ifdef TEXEL
+    if (WIDE) {
+        if (i < pc.count / 4) update_four(i);
+        return;
+    }
+#endif
     if (i < pc.count) update(i);
 }
 #endif

@@ -77,6 +77,7 @@
 #define TUFF_READ_BLOCK    2 // the same, where four neighbours share one element
 #define TUFF_READ_ND       3 // any broadcasting, dimension by dimension
 #define TUFF_READ_NONE     4 // the operand is absent
+#define TUFF_READ_ROW      5 // i % mod, where four neighbours of y are four of the operand
 
 struct tuff_unary_pc {
     uint words; // 32-bit words of x and of y

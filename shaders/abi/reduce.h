@@ -15,6 +15,11 @@
 #define TUFF_REDUCE_ROOT   1
 #define TUFF_REDUCE_LOG    2
 
+// WIDE: along which dims the texels of a texel buffer are vec4s.
+#define TUFF_REDUCE_NARROW 0 // none
+#define TUFF_REDUCE_GOES   1 // one that goes
+#define TUFF_REDUCE_STAYS  2 // one that stays
+
 // Element (row, col) of x lies at the sum of two walks, each given innermost first: row over
 // the dims that stay, col over those that go. A row is cut into `segments` pieces of `span`
 // columns, the last one shorter; the piece's result goes to y[segment * rows + row].

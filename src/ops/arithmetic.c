@@ -260,7 +260,7 @@ const tuff_op tuff_op_add = {
     // repeated; nothing that one block describes; eight dims.
     .cases = TUFF_CASES("1 1", "5x64 5x64", "257x13 1", "13x5 13x1", "2x6x4x8 6x1x1",
                         "2x3x5x7 3x1x1", "5x1x7 3x1", "2x1x3x2x1x2x3x2 3x1x2x1x2x1x1",
-                        "700001 700001")
+                        "33x68 68", "700001 700001")
 };
 
 const tuff_op tuff_op_sub = {

@@ -57,13 +57,19 @@ static bool is_packed(const tuff_desc *d) { return tuff_dtype_size(d->dtype) < 4
 
 static uint64_t words_of(const tuff_desc *d) { return (tuff_desc_bytes(d) + 3) / 4; }
 
-// Four neighbours at once: one fetch brings all four of an operand of y's shape, and the one
-// that all four share of an operand repeated that often.
+// Four neighbours at once: one fetch brings all four of an operand of y's shape or of a row
+// of fours, and the one that all four share of an operand repeated that often.
 static void read_four(tuff_spread *s, int k)
 {
     if (s->mode[k] == TUFF_READ_SAME && s->pc.count % 4 != 0) s->mode[k] = TUFF_READ_PERIODIC;
-    if (s->mode[k] == TUFF_READ_PERIODIC && (s->pc.mod[k] == 1 || s->pc.div[k] % 4 == 0))
-        s->mode[k] = TUFF_READ_BLOCK;
+    if (s->mode[k] != TUFF_READ_PERIODIC) return;
+    if (s->pc.mod[k] == 1 || s->pc.div[k] % 4 == 0) s->mode[k] = TUFF_READ_BLOCK;
+    else if (s->pc.div[k] == 1 && s->pc.mod[k] % 4 == 0) s->mode[k] = TUFF_READ_ROW;
+}
+
+static bool reads_fours(uint32_t mode)
+{
+    return mode == TUFF_READ_SAME || mode == TUFF_READ_ROW;
 }
 
 // Whether texel buffers serve, and then how each operand is read.
@@ -75,16 +81,16 @@ static bool four_at_once(const tuff_caps *k, const tuff_desc *const x[2], tuff_s
         const bool whole = s->mode[i] == TUFF_READ_SAME && words_of(x[i]) % 4 == 0;
         if (is_packed(x[i]) && !whole) return false;
         if (!is_packed(x[i])) read_four(s, i);
-        if (!tuff_fits_texel(k, x[i], s->mode[i] == TUFF_READ_SAME ? 16 : 4)) return false;
+        if (!tuff_fits_texel(k, x[i], reads_fours(s->mode[i]) ? 16 : 4)) return false;
     }
     return true;
 }
 
 static void bind_operand(tuff_dispatch *d, int x, bool texel, uint32_t mode)
 {
-    const tuff_bind_kind kind = !texel                 ? TUFF_BIND_STORAGE
-                              : mode == TUFF_READ_SAME ? TUFF_BIND_TEXEL_U32X4
-                                                       : TUFF_BIND_TEXEL_U32;
+    const tuff_bind_kind kind = !texel            ? TUFF_BIND_STORAGE
+                              : reads_fours(mode) ? TUFF_BIND_TEXEL_U32X4
+                                                  : TUFF_BIND_TEXEL_U32;
     tuff_bind(d, x < 0 ? TUFF_ROLE_OUT : TUFF_ROLE_IN, x < 0 ? 0 : x, kind, TUFF_READ);
 }
 

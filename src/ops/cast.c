@@ -37,6 +37,13 @@ static uint32_t shader_type(tuff_dtype t)
     return n;
 }
 
+// Real numbers into others, by eights, which fill a vec4 in every such type.
+static bool by_eights(const tuff_caps *k, const tuff_desc *from, const tuff_desc *to)
+{
+    return k->cpu_like && from->dtype & TUFF_FLOATS && to->dtype & TUFF_FLOATS &&
+           tuff_desc_count(from) % 8 == 0 && tuff_fits_texel(k, from, 16);
+}
+
 bool tuff_cast_add(const tuff_caps *k, tuff_plan *p, const tuff_desc *from, tuff_slot read,
                    const tuff_desc *to, tuff_slot write, bool saturate)
 {
@@ -44,19 +51,23 @@ bool tuff_cast_add(const tuff_caps *k, tuff_plan *p, const tuff_desc *from, tuff
     const uint32_t wg = tuff_group_size_flat(k);
     const size_t bytes = (tuff_desc_bytes(from) + 3) / 4 * 4;
     if (!tuff_fits(k, bytes) || !tuff_fits(k, tuff_desc_bytes(to))) return false;
-    const bool texel = k->cpu_like && bytes / 4 <= k->max_texels;
+    const bool eights = by_eights(k, from, to);
+    const bool texel = eights || (k->cpu_like && bytes / 4 <= k->max_texels);
+    const uint32_t step = eights ? 8 : 4;
     tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_cast_texel : TUFF_SHADER_cast);
     tuff_spec(d, wg);
     tuff_spec(d, shader_type(from->dtype));
     tuff_spec(d, shader_type(to->dtype));
     tuff_spec(d, saturate);
-    read.kind = texel ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_STORAGE;
+    if (texel) tuff_spec(d, eights);
+    read.kind = eights ? TUFF_BIND_TEXEL_U32X4 : texel ? TUFF_BIND_TEXEL_U32
+                                                       : TUFF_BIND_STORAGE;
     read.access = TUFF_READ;
     write.kind = TUFF_BIND_STORAGE;
     write.access = TUFF_WRITE;
     d->slot[d->nslot++] = read;
     d->slot[d->nslot++] = write;
-    tuff_grid(d, (count + 4 * wg - 1) / (4 * wg), k);
+    tuff_grid(d, (count + step * wg - 1) / (step * wg), k);
     TUFF_PUSH(d, (struct tuff_cast_pc){ (uint32_t)count });
     return true;
 }
@@ -89,7 +100,8 @@ const tuff_op tuff_op_cast = {
     .variants = { TUFF_KERNEL("plain", plan) },
     // Values beyond i8's and u8's ranges; a last word that is not full; halves between numbers.
     .sample = { -300, 300 },
-    .cases = TUFF_CASES("1031", "5x7 to=f16", "1031 to=bf16", "1031 to=i32", "7x5 to=u32",
+    .cases = TUFF_CASES("1031", "5x7 to=f16", "33x40 to=f16", "1031 to=bf16",
+                        "1032 to=bf16", "1031 to=i32", "7x5 to=u32",
                         "1030 to=i8", "1029 to=i8 saturate=1", "1031 to=u8", "3 to=bool",
                         "257 to=i64")
 };

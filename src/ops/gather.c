@@ -44,17 +44,20 @@ static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, uint32_t 
         return false;
     const struct tuff_index_pc pc = tuff_index_layout(&s, wide);
     const uint32_t wg = tuff_group_size_flat(k);
+    // What a row costs to find is shared by a line of the cache.
+    const uint32_t run = texel && wide && s.inner % 16 == 0 ? 4 : 1;
     tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_gather_texel : TUFF_SHADER_gather);
     tuff_spec(d, wg);
     tuff_spec(d, kind);
     tuff_spec(d, wide);
+    tuff_spec(d, run);
     tuff_bind(d, TUFF_ROLE_IN, X, !texel ? TUFF_BIND_STORAGE : wide ? TUFF_BIND_TEXEL_U32X4
                                                                    : TUFF_BIND_TEXEL_U32,
               TUFF_READ);
     tuff_bind(d, TUFF_ROLE_IN, INDICES, texel ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_STORAGE,
               TUFF_READ);
     tuff_bind_out(d, 0);
-    tuff_grid(d, ((uint64_t)pc.count + wg - 1) / wg, k);
+    tuff_grid(d, ((uint64_t)pc.count / run + wg - 1) / wg, k);
     TUFF_PUSH(d, pc);
     return true;
 }

@@ -43,13 +43,13 @@ bool tuff_move_plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
     return true;
 }
 
-// True when runs of four along dim 0 are vec4s of a tensor of `count` elements.
-static bool fours(const struct tuff_move_pc *pc, int rank, const uint32_t step[],
+// True when runs of four along dim d are vec4s of a tensor of `count` elements.
+static bool fours(const struct tuff_move_pc *pc, int rank, int d, const uint32_t step[],
                   uint32_t base, int64_t count)
 {
-    bool fit = rank > 0 && pc->dim[0] % 4 == 0 && step[0] == 1 && base % 4 == 0 &&
+    bool fit = d < rank && pc->dim[d] % 4 == 0 && step[d] == 1 && base % 4 == 0 &&
                count % 4 == 0;
-    for (int d = 1; d < rank; d++) fit = fit && step[d] % 4 == 0;
+    for (int i = 0; i < rank; i++) fit = fit && (i == d || step[i] % 4 == 0);
     return fit;
 }
 
@@ -59,9 +59,9 @@ bool tuff_move_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
     int rank;
     const struct tuff_move_pc pc = layout_of(m, &rank);
     const uint32_t words = words_of(&c->in[input]);
-    const bool in4 = words == 1 && fours(&pc, rank, pc.in_step, pc.in_base,
-                                       tuff_desc_count(&c->in[input]));
-    const bool out4 = fours(&pc, rank, pc.out_step, pc.out_base,
+    const bool in4 = words == 1 && fours(&pc, rank, 0, pc.in_step, pc.in_base,
+                                         tuff_desc_count(&c->in[input]));
+    const bool out4 = fours(&pc, rank, 0, pc.out_step, pc.out_base,
                             tuff_desc_count(&c->out[m->output]));
     if (!k->cpu_like || !tuff_fits_texel(k, &c->in[input], in4 ? 16 : 4)) return false;
     tuff_dispatch *d = add_dispatch(k, p, TUFF_SHADER_move_texel, &pc, rank, words);
@@ -74,6 +74,40 @@ bool tuff_move_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int i
     return true;
 }
 
+// The dim whose neighbours lie side by side in x; the rank where there is none.
+static int dim_along_x(const struct tuff_move_pc *pc, int rank)
+{
+    int d = 0;
+    while (d < rank && pc->in_step[d] != 1) d++;
+    return d;
+}
+
+bool tuff_move_block(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
+                     const tuff_move *m)
+{
+    enum { RUN = 16 }; // elements along dim 0 that an invocation takes
+    int rank;
+    const struct tuff_move_pc pc = layout_of(m, &rank);
+    const int d = dim_along_x(&pc, rank);
+    if (!k->cpu_like || words_of(&c->in[input]) != 1 || d == 0) return false;
+    if (!fours(&pc, rank, d, pc.in_step, pc.in_base, tuff_desc_count(&c->in[input])) ||
+        !fours(&pc, rank, 0, pc.out_step, pc.out_base, tuff_desc_count(&c->out[m->output])) ||
+        !tuff_fits_texel(k, &c->in[input], 16))
+        return false;
+    const uint32_t wg = tuff_group_size_flat(k);
+    uint64_t invocations = (uint64_t)(pc.dim[0] + RUN - 1) / RUN * (pc.dim[d] / 4);
+    for (int i = 1; i < rank; i++) invocations *= i == d ? 1 : pc.dim[i];
+    tuff_dispatch *launch = tuff_plan_add(p, TUFF_SHADER_move_block);
+    tuff_spec(launch, wg);
+    tuff_spec(launch, (uint32_t)rank);
+    tuff_spec(launch, (uint32_t)d);
+    tuff_bind(launch, TUFF_ROLE_IN, input, TUFF_BIND_TEXEL_U32X4, TUFF_READ);
+    tuff_bind_out(launch, m->output);
+    tuff_grid(launch, (invocations + wg - 1) / wg, k);
+    TUFF_PUSH(launch, pc);
+    return true;
+}
+
 bool tuff_move_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
                     const tuff_move *m)
 {
@@ -82,8 +116,7 @@ bool tuff_move_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int in
     const struct tuff_move_pc pc = layout_of(m, &rank);
     if (k->max_group < GROUP || k->max_group_size[0] < GROUP) return false;
     if (words_of(&c->in[input]) != 1 || rank < 2 || pc.out_step[0] != 1) return false;
-    int d = 0;
-    while (d < rank && pc.in_step[d] != 1) d++;
+    const int d = dim_along_x(&pc, rank);
     if (d == 0 || d == rank || pc.dim[0] < LEAST || pc.dim[d] < LEAST) return false;
     uint64_t tiles = 1;
     for (int i = 0; i < rank; i++)

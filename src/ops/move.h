@@ -22,11 +22,11 @@ typedef struct tuff_move {
 } tuff_move;
 
 // Adds the dispatch that copies from in[input]: any device / fetching from a texel buffer, or
-// by tiles for GPUs where neighbours of x are none in y. Those are false where that is not to
-// be had or of no use.
+// where neighbours of x are none in y by tiles for GPUs, by blocks of 4 x 4 for software
+// drivers. Those are false where that is not to be had or of no use.
 typedef bool tuff_move_fn(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int input,
                           const tuff_move *m);
-tuff_move_fn tuff_move_plain, tuff_move_texel, tuff_move_tile;
+tuff_move_fn tuff_move_plain, tuff_move_texel, tuff_move_tile, tuff_move_block;
 
 // out[0] from in[0], dims outermost first: coordinate c of y becomes c - before of x, which
 // has `size`; or, where that is outside, what the mode says. before is below 0 where x is cut.

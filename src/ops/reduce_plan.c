@@ -37,15 +37,17 @@ static uint32_t group_size(tuff_reduce_how how, const tuff_caps *k)
 // Cuts rows into pieces: enough of them to keep the device busy, and none so long that an
 // invocation passes the device's limit on loop iterations (an element may cost five: its own,
 // and a run of one element with a walk over three more dims).
-static void cut(struct tuff_reduce_pc *pc, tuff_reduce_how how, const tuff_caps *k)
+static void cut(struct tuff_reduce_pc *pc, tuff_reduce_how how, uint32_t wide,
+                const tuff_caps *k)
 {
+    const uint32_t rows = wide == TUFF_REDUCE_STAYS ? pc->rows / 4 : pc->rows;
     const uint32_t lanes = how == TUFF_REDUCE_GROUP ? group_size(how, k) : 1;
     const uint32_t busy = k->cpu_like ? 16 * tuff_group_size(k)
                                       : how == TUFF_REDUCE_GROUP ? 1024 : 65536;
     uint64_t longest = 4096ull * lanes;
     if (k->max_loop && longest > (uint64_t)k->max_loop / 5 * lanes)
         longest = (uint64_t)k->max_loop / 5 * lanes;
-    uint64_t pieces = (busy + pc->rows - 1) / pc->rows;
+    uint64_t pieces = (busy + rows - 1) / rows;
     const uint64_t worth = pc->cols / (64ull * lanes); // shorter ones cost more than they gain
     if (pieces > worth) pieces = worth ? worth : 1;
     uint64_t span = (pc->cols + pieces - 1) / pieces;
@@ -62,6 +64,16 @@ static bool group_pays(const struct tuff_reduce_pc *pc)
     return pc->gone_step[0] == 1 && pc->cols >= 32;
 }
 
+// Along which dims vec4 texels serve a texel kernel: TUFF_REDUCE_GOES ...
+static uint32_t wide_of(const struct tuff_reduce_pc *pc)
+{
+    if (pc->gone_step[0] == 1) return pc->gone_dim[0] % 4 ? TUFF_REDUCE_NARROW : TUFF_REDUCE_GOES;
+    bool fours = pc->kept_step[0] == 1 && pc->kept_dim[0] % 4 == 0;
+    for (uint32_t d = 0; d < pc->gone_rank; d++) fours = fours && pc->gone_step[d] % 4 == 0;
+    for (uint32_t d = 1; d < pc->kept_rank; d++) fours = fours && pc->kept_step[d] % 4 == 0;
+    return fours ? TUFF_REDUCE_STAYS : TUFF_REDUCE_NARROW;
+}
+
 // One dispatch a pass. Pass 0 reads x; a pass whose rows are still in pieces writes those to
 // one of two scratch buffers [segments, rows], and the next pass reduces them over segments.
 bool tuff_reduce_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff_reduce_how how,
@@ -73,10 +85,11 @@ bool tuff_reduce_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff
     struct tuff_reduce_pc pc = tuff_reduce_layout(c);
     if (how == TUFF_REDUCE_GROUP && !group_pays(&pc)) return false;
     if (how == TUFF_REDUCE_TEXEL && (ints || !k->cpu_like)) return false;
-    bool wide = how == TUFF_REDUCE_TEXEL && pc.gone_step[0] == 1 && pc.gone_dim[0] % 4 == 0;
-    if (how == TUFF_REDUCE_TEXEL && !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4)) return false;
+    if (how == TUFF_REDUCE_TEXEL && !tuff_fits_texel(k, &c->in[0], wide_of(&pc) ? 16 : 4))
+        return false;
     for (int pass = 0;; pass++) {
-        cut(&pc, how, k);
+        const uint32_t wide = how == TUFF_REDUCE_TEXEL ? wide_of(&pc) : TUFF_REDUCE_NARROW;
+        cut(&pc, how, wide, k);
         const bool last = pc.segments == 1;
         if (last && f->mean) pc.scale = (float)(1 / tuff_reduce_terms(c));
         tuff_dispatch *d = tuff_plan_add(p, shaders[how]);
@@ -88,7 +101,8 @@ bool tuff_reduce_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff
         tuff_spec(d, ints);
         if (how == TUFF_REDUCE_TEXEL) tuff_spec(d, wide);
         const uint64_t pieces = (uint64_t)pc.rows * pc.segments;
-        tuff_grid(d, how == TUFF_REDUCE_GROUP ? pieces : (pieces + wg - 1) / wg, k);
+        const uint64_t alone = wide == TUFF_REDUCE_STAYS ? pieces / 4 : pieces;
+        tuff_grid(d, how == TUFF_REDUCE_GROUP ? pieces : (alone + wg - 1) / wg, k);
         const tuff_bind_kind kind = how != TUFF_REDUCE_TEXEL ? TUFF_BIND_STORAGE
                                   : wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32;
         tuff_bind(d, pass ? TUFF_ROLE_SCRATCH : TUFF_ROLE_IN, pass ? 1 - pass % 2 : 0, kind,
@@ -103,6 +117,5 @@ bool tuff_reduce_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff
                                       .kept_rank = 1, .gone_rank = 1,
                                       .kept_dim = { pc.rows }, .kept_step = { 1 },
                                       .gone_dim = { pc.segments }, .gone_step = { pc.rows } };
-        wide = false;
     }
 }

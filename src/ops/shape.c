@@ -74,6 +74,11 @@ static bool transpose_tile(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return transpose_plan(c, k, p, tuff_move_tile);
 }
 
+static bool transpose_block(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    return transpose_plan(c, k, p, tuff_move_block);
+}
+
 static void transpose_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
                            tuff_var dx[])
 {
@@ -91,11 +96,12 @@ const tuff_op tuff_op_transpose = {
     .params = { { .name = "perm", .type = TUFF_FIELD_INTS, .count = TUFF_MAX_DIMS,
                   .offset = offsetof(tuff_transpose_params, perm), .range = TUFF_EACH_DIM } },
     .infer = transpose_infer, .ref = transpose_ref, .grad = transpose_grad,
-    .variants = { TUFF_KERNEL("texel", transpose_texel),
+    .variants = { TUFF_KERNEL("block", transpose_block),
+                  TUFF_KERNEL("texel", transpose_texel),
                   TUFF_GPU_KERNEL("tile", transpose_tile),
                   TUFF_KERNEL("plain", transpose_plain) },
     .cases = TUFF_CASES("1", "257", "13x5", "64x32", "257x131", "3x5x7 perm=0,2,1",
-                        "3x33x5x65 perm=2,3,0,1",
+                        "3x33x5x65 perm=2,3,0,1", "5x20x3x44 perm=3,0,2,1",
                         "2x4x3x8 perm=0,2,1,3", "5x2x3x7 perm=2,0,3,1",
                         "2x1x3x2x1x2x3x2 perm=7,0,6,1,5,2,4,3")
 };

@@ -189,7 +189,9 @@ static void one_pass(const tuff_call *c, way way, const tuff_caps *k, tuff_plan 
     };
     const tuff_rule *rule = tuff_rule_of(c->op->name);
     const int states = tuff_rule_states(rule);
-    const tuff_bind_kind kind = way == TEXEL ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE;
+    const bool wide = way == TEXEL && tuff_update_elements(c) % 4 == 0;
+    const tuff_bind_kind kind = wide           ? TUFF_BIND_TEXEL_F32X4
+                              : way == TEXEL ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE;
     tuff_dispatch *d = tuff_plan_add(p, shaders[way][states]);
     tuff_bind(d, TUFF_ROLE_IN, TUFF_UPDATE_IN_W, kind, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_IN, TUFF_UPDATE_IN_G, kind, TUFF_READ);
@@ -200,8 +202,9 @@ static void one_pass(const tuff_call *c, way way, const tuff_caps *k, tuff_plan 
         tuff_bind_out(d, 1 + i);
     }
     if (way == COPYING) tuff_bind_out(d, c->nout - 1);
-    launch(d, c, rule, way == COPYING ? tuff_update_copy(c) == TUFF_BF16 : -1,
-           way == COPYING ? 2 : 1, k);
+    launch(d, c, rule, way == COPYING ? tuff_update_copy(c) == TUFF_BF16
+                                      : way == TEXEL ? wide : -1,
+           way == COPYING ? 2 : wide ? 4 : 1, k);
 }
 
 bool tuff_update_add_copy(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
@@ -222,7 +225,8 @@ static bool copy_of_w(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 bool tuff_update_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     const uint32_t written = 1 + (uint32_t)tuff_rule_states(tuff_rule_of(c->op->name));
-    if (!k->cpu_like || !tuff_fits_texel(k, &c->in[TUFF_UPDATE_IN_W], 4) ||
+    const uint32_t texel = tuff_update_elements(c) % 4 == 0 ? 16 : 4;
+    if (!k->cpu_like || !tuff_fits_texel(k, &c->in[TUFF_UPDATE_IN_W], texel) ||
         k->storage_buffers < written)
         return false;
     one_pass(c, TEXEL, k, p);
