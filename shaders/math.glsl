@@ -71,6 +71,14 @@ float exp_f32(float x)
     return is_nan(x) ? x : x > 88.8 ? uintBitsToFloat(0x7f800000u) : y;
 }
 
+// e^x for x <= 0; 0 where it is no normal number.
+float exp_below(float x)
+{
+    int n;
+    const float y = 1.0 + exp_reduced(max(x, -87.0), n);
+    return x < -87.0 ? 0.0 : y * power_of_two(n);
+}
+
 // e^x - 1 for x <= 80.
 float expm1_f32(float x)
 {

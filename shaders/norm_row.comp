@@ -1,9 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef LANES
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#define TEXEL
+#endif
 // Rows normalised in one launch: mean and deviation of each set (see abi/norm.h) and
 // y = (x - mean) inv scale + bias.
 //
-//   binding 0  x      float[], or with -DTEXEL a texel buffer           read
+//   binding 0  x      float[], or with -DTEXEL or -DLANES a texel buffer    read
 //   binding 1  y      float[]; may be x's memory                        write
 //   binding 2  mean   float[count]; anything where KIND has no mean     write
 //   binding 3  inv    float[count]; anything unless STATS               write
@@ -13,9 +18,10 @@
 //   spec 1     KIND   TUFF_NORM_...
 //   spec 2     STATS  mean and inv are written
 //   spec 3, 4  SCALE, BIAS    there is one
-//   spec 5     WIDE   TEXEL only: x has vec4 texels along rows, whose step is 1
+//   spec 5     WIDE   TEXEL only: x has vec4 texels along rows, whose step is 1; of LANES always
 //   spec 6     PARAMS TEXEL only: TUFF_NORM_PARAMS_...
-//   grid       a row a workgroup; with -DTEXEL an invocation. Folded.
+//   grid       a row a workgroup, which with -DLANES is one subgroup; with -DTEXEL an
+//              invocation. Folded.
 //
 // Sets have one run, or runs of one element. As in norm_stats.comp, the mean is found first.
 #include "common.glsl"
@@ -95,26 +101,40 @@ void write(uint i, vec2 of)
 }
 
 #ifdef TEXEL
-float total(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
-
-vec3 moments_wide(uint base)
+// With -DLANES a subgroup has a row together, and what it reads lies side by side, where rows
+// apart share sets of the cache.
+#ifdef LANES
+#define STEP (4 * WG)
+float row_sum(float v)
 {
-    const uint end = (base + pc.sets.terms) / 4;
+    for (uint n = WG / 2; n > 0; n /= 2) v += subgroupShuffleXor(v, n);
+    return v;
+}
+#else
+const uint STEP = 4; // to the next four elements of an invocation
+float row_sum(float v) { return v; }
+#endif
+
+float total(vec4 v) { return row_sum((v.x + v.y) + (v.z + v.w)); }
+
+// Of the fours from `first` on, STEP apart, to the end of a row.
+vec3 moments_wide(uint first, uint end)
+{
     vec4 sum = vec4(0.0), rest = sum, squares = sum;
     if (KIND != TUFF_NORM_MOMENTS) {
-        for (uint k = base / 4; k < end; k++) {
-            const vec4 v = texelFetch(x, int(k));
+        for (uint i = first; i < end; i += STEP) {
+            const vec4 v = texelFetch(x, int(i / 4));
             squares += KIND == TUFF_NORM_L1 ? abs(v) : v * v;
         }
         return vec3(0.0, 0.0, total(squares));
     }
-    for (uint k = base / 4; k < end; k++) sum += texelFetch(x, int(k));
+    for (uint i = first; i < end; i += STEP) sum += texelFetch(x, int(i / 4));
     const float mean = total(sum) * pc.share;
     // Sums of 32 are added up: few additions to large sums lose little.
-    for (uint k = base / 4; k < end;) {
+    for (uint i = first; i < end;) {
         vec4 part = vec4(0.0);
-        for (const uint stop = min(k + 32, end); k < stop; k++) {
-            const vec4 d = texelFetch(x, int(k)) - mean;
+        for (const uint stop = min(i + 32 * STEP, end); i < stop; i += STEP) {
+            const vec4 d = texelFetch(x, int(i / 4)) - mean;
             rest += d;
             part += d * d;
         }
@@ -124,8 +144,9 @@ vec3 moments_wide(uint base)
     return vec3(0.0, mean + more, total(squares) - left * more);
 }
 
-vec4 four(samplerBuffer b, uint i)
+vec4 four(samplerBuffer b, uint i, uint base)
 {
+    if (PARAMS == TUFF_NORM_PARAMS_ROW) return texelFetch(b, int((i - base) / 4));
     if (PARAMS == TUFF_NORM_PARAMS_ONE)
         return texelFetch(b, int(norm_param(pc.params, i))).xxxx;
     if (PARAMS == TUFF_NORM_PARAMS_FOUR)
@@ -137,21 +158,30 @@ vec4 four(samplerBuffer b, uint i)
 
 void main()
 {
-    const uint row = group_index() * WG + gl_LocalInvocationIndex;
+#ifdef LANES
+    const uint row = group_index(), lane = gl_SubgroupInvocationID;
+    const bool one = lane == 0;
+#else
+    const uint row = group_index() * WG + gl_LocalInvocationIndex, lane = 0;
+    const bool one = true;
+#endif
     if (row >= pc.sets.count) return;
-    const uint base = norm_base(pc.sets, row);
+    const uint base = norm_base(pc.sets, row), end = base + pc.sets.terms;
+#ifndef LANES
     if (!WIDE) {
         const vec2 of = stats_of(moments(base, 0));
         write_stats(row, of);
         for (uint j = 0; j < pc.sets.terms; j++) write(base + j * pc.sets.step, of);
         return;
     }
-    const vec2 of = stats_of(moments_wide(base));
-    write_stats(row, of);
-    for (uint i = base; i < base + pc.sets.terms; i += 4) {
+#endif
+    const uint first = base + 4 * lane;
+    const vec2 of = stats_of(moments_wide(first, end));
+    if (one) write_stats(row, of);
+    for (uint i = first; i < end; i += STEP) {
         vec4 r = (texelFetch(x, int(i / 4)) - of.x) * of.y;
-        if (SCALE) r *= four(scales, i);
-        if (BIAS) r += four(biases, i);
+        if (SCALE) r *= four(scales, i, base);
+        if (BIAS) r += four(biases, i, base);
         y4[i / 4] = r;
     }
 }

@@ -1,8 +1,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef LANES
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#define TEXEL
+#endif
 // dx of rows normalised (see norm_dx.comp for the formula), in one launch.
 //
-//   binding 0  x      float[], or with -DTEXEL a texel buffer    read
+//   binding 0  x      float[], or with -DTEXEL or -DLANES a texel buffer    read
 //   binding 1  dy     the same                                   read
 //   binding 2  dx     float[]; may be dy's memory                write
 //   binding 3  mean   a texel buffer; anything unless MEAN       read
@@ -11,9 +16,10 @@
 //   spec 0     WG     workgroup size, a power of two
 //   spec 1     MEAN   x' has its mean taken off
 //   spec 2     SCALE  there is a scale
-//   spec 3     WIDE   TEXEL only: x and dy have vec4 texels along rows
+//   spec 3     WIDE   TEXEL only: x and dy have vec4 texels along rows; of LANES always
 //   spec 4     PARAMS TEXEL only: TUFF_NORM_PARAMS_...
-//   grid       a row a workgroup; with -DTEXEL an invocation. Folded.
+//   grid       a row a workgroup, which with -DLANES is one subgroup; with -DTEXEL an
+//              invocation. Folded.
 #include "common.glsl"
 #include "norm.glsl"
 
@@ -77,12 +83,29 @@ void write(uint base, uint t, vec2 of, vec2 m)
 vec2 means_of(vec2 s) { return vec2(MEAN ? s.x : 0.0, s.y) * pc.share; }
 
 #ifdef TEXEL
-vec4 weighed_four(uint i)
+// With -DLANES a subgroup has a row together, and what it reads lies side by side, where rows
+// apart share sets of the cache.
+#ifdef LANES
+#define STEP (4 * WG)
+float row_sum(float v)
+{
+    for (uint n = WG / 2; n > 0; n /= 2) v += subgroupShuffleXor(v, n);
+    return v;
+}
+#else
+const uint STEP = 4; // to the next four elements of an invocation
+float row_sum(float v) { return v; }
+#endif
+
+float total(vec4 v) { return row_sum((v.x + v.y) + (v.z + v.w)); }
+
+vec4 weighed_four(uint i, uint base)
 {
     const vec4 g = texelFetch(dy, int(i / 4));
     if (!SCALE) return g;
     if (PARAMS == TUFF_NORM_PARAMS_ONE)
         return g * texelFetch(scales, int(norm_param(pc.params, i))).x;
+    if (PARAMS == TUFF_NORM_PARAMS_ROW) return g * texelFetch(scales, int((i - base) / 4));
     if (PARAMS == TUFF_NORM_PARAMS_FOUR)
         return g * texelFetch(scales, int(norm_param(pc.params, i) / 4));
     vec4 v;
@@ -93,24 +116,30 @@ vec4 weighed_four(uint i)
 
 void main()
 {
-    const uint row = group_index() * WG + gl_LocalInvocationIndex;
+#ifdef LANES
+    const uint row = group_index(), lane = gl_SubgroupInvocationID;
+#else
+    const uint row = group_index() * WG + gl_LocalInvocationIndex, lane = 0;
+#endif
     if (row >= pc.sets.count) return;
     const uint base = row * pc.sets.terms, end = base + pc.sets.terms;
     const vec2 of = stats_of(row);
+#ifndef LANES
     if (!WIDE) {
         write(base, 0, of, means_of(sums(base, 0, of)));
         return;
     }
+#endif
     vec4 a = vec4(0.0), b = a;
-    for (uint i = base; i < end; i += 4) {
-        const vec4 g = weighed_four(i);
+    for (uint i = base + 4 * lane; i < end; i += STEP) {
+        const vec4 g = weighed_four(i, base);
         a += g;
         b += g * ((texelFetch(x, int(i / 4)) - of.x) * of.y);
     }
-    const vec2 m = means_of(vec2((a.x + a.y) + (a.z + a.w), (b.x + b.y) + (b.z + b.w)));
-    for (uint i = base; i < end; i += 4) {
+    const vec2 m = means_of(vec2(total(a), total(b)));
+    for (uint i = base + 4 * lane; i < end; i += STEP) {
         const vec4 of_x = (texelFetch(x, int(i / 4)) - of.x) * of.y;
-        dx4[i / 4] = of.y * (weighed_four(i) - m.x - of_x * m.y);
+        dx4[i / 4] = of.y * (weighed_four(i, base) - m.x - of_x * m.y);
     }
 }
 #else

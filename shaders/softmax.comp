@@ -1,15 +1,22 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef LANES
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#define TEXEL
+#endif
 // softmax: y = exp(x - max) / sum(exp(x - max)) along an axis, or its logarithm; with MIN of
 // -x.
 //
-//   binding 0  x  float[rows * cols], or with -DTEXEL a texel buffer   read
+//   binding 0  x  float[rows * cols], or with -DTEXEL or -DLANES a texel buffer   read
 //   binding 1  y  float[rows * cols]                                   write; may be x's
 //   spec 0     WG    workgroup size, a power of two
 //   spec 1     LOG   write the logarithm
 //   spec 2     MIN   x is taken with the other sign
-//   spec 3     WIDE  TEXEL only: the texels are vec4, along rows of neighbours
-//   grid       rows workgroups; with -DTEXEL rows invocations. Folded.
+//   spec 3     WIDE  TEXEL only: the texels are vec4, along rows of neighbours. With -DLANES
+//                    they always are
+//   grid       rows workgroups, with -DLANES each one subgroup; with -DTEXEL rows invocations.
+//              Folded.
 #include "common.glsl"
 #include "math.glsl"
 #include "sum.glsl"
@@ -75,28 +82,52 @@ float group_sum(float v)
 #ifdef TEXEL
 vec4 four(uint i) { return MIN ? -texelFetch(x, int(i)) : texelFetch(x, int(i)); }
 
-vec4 exp_four(vec4 v) { return vec4(exp_f32(v.x), exp_f32(v.y), exp_f32(v.z), exp_f32(v.w)); }
+vec4 exp_four(vec4 v)
+{
+    return vec4(exp_below(v.x), exp_below(v.y), exp_below(v.z), exp_below(v.w));
+}
+
+// Of a row's vec4s an invocation takes every STEPth, and then a subgroup has the row together:
+// what one reads there lies side by side, where rows apart share sets of the cache.
+#ifdef LANES
+#define STEP WG
+float row_max(float v)
+{
+    for (uint n = WG / 2; n > 0; n /= 2) v = larger(v, subgroupShuffleXor(v, n));
+    return v;
+}
+float row_sum(float v)
+{
+    for (uint n = WG / 2; n > 0; n /= 2) v += subgroupShuffleXor(v, n);
+    return v;
+}
+#else
+const uint STEP = 1;
+float row_max(float v) { return v; }
+float row_sum(float v) { return v; }
+#endif
 
 // A row of vec4s.
 void wide_row(uint begin, uint end)
 {
     vec4 most = vec4(NEG_INF);
-    for (uint i = begin; i < end; i++) {
+    for (uint i = begin; i < end; i += STEP) {
         const vec4 v = four(i);
         most = vec4(larger(most.x, v.x), larger(most.y, v.y), larger(most.z, v.z),
                     larger(most.w, v.w));
     }
-    const float m = larger(larger(most.x, most.y), larger(most.z, most.w));
+    const float m = row_max(larger(larger(most.x, most.y), larger(most.z, most.w)));
     // Sums of 32 are added up: few additions to large sums lose little.
     vec4 sums = vec4(0.0);
     for (uint i = begin; i < end;) {
         vec4 part = vec4(0.0);
-        for (const uint stop = min(i + 32, end); i < stop; i++) part += exp_four(four(i) - m);
+        for (const uint stop = min(i + 32 * STEP, end); i < stop; i += STEP)
+            part += exp_four(four(i) - m);
         sums += part;
     }
-    const float sum = (sums.x + sums.y) + (sums.z + sums.w);
+    const float sum = row_sum((sums.x + sums.y) + (sums.z + sums.w));
     const float factor = LOG ? log_f32(sum) : 1.0 / sum;
-    for (uint i = begin; i < end; i++) {
+    for (uint i = begin; i < end; i += STEP) {
         const vec4 d = four(i) - m;
         y4[i] = LOG ? d - factor : exp_four(d) * factor;
     }
@@ -105,6 +136,12 @@ void wide_row(uint begin, uint end)
 
 void main()
 {
+#ifdef LANES
+    const uint row = group_index();
+    if (row >= pc.rows) return;
+    const uint begin = row * (pc.cols / 4);
+    wide_row(begin + gl_SubgroupInvocationID, begin + pc.cols / 4);
+#else
 #ifdef TEXEL
     const uint row = group_index() * WG + gl_LocalInvocationIndex, t = 0;
 #else
@@ -133,4 +170,5 @@ void main()
         const float d = load(base + j * pc.step) - m;
         y[base + j * pc.step] = LOG ? d - factor : exp_f32(d) * factor;
     }
+#endif
 }

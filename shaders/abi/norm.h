@@ -43,6 +43,7 @@ typedef struct tuff_norm_params tuff_norm_params;
 #define TUFF_NORM_PARAMS_ONE  0 // all four have the same
 #define TUFF_NORM_PARAMS_FOUR 1 // four that are neighbours, fetched as one texel
 #define TUFF_NORM_PARAMS_EACH 2 // each its own
+#define TUFF_NORM_PARAMS_ROW  3 // as FOUR, and a row begins with the first parameter
 
 // A set is cut into `segments` pieces of `span` elements, the last one shorter. What piece s
 // of set q has is the pair s * count + q.

@@ -78,6 +78,7 @@ static bool plan_pieces(const tuff_call *c, tuff_norm_how how, const tuff_caps *
     {                                                                           \
         return plan(c, how, k, p);                                              \
     }
+PLAN(row_lanes, plan_row, TUFF_NORM_LANES)
 PLAN(row_texel, plan_row, TUFF_NORM_TEXEL)
 PLAN(row, plan_row, TUFF_NORM_GROUP)
 PLAN(texel, plan_pieces, TUFF_NORM_TEXEL)
@@ -117,7 +118,8 @@ const tuff_op tuff_op_lp_norm = {
     .params_size = sizeof(tuff_lp_norm_params),
     .params = { TUFF_AXIS(tuff_lp_norm_params, axis), TUFF_POSITIVE(tuff_lp_norm_params, p) },
     .infer = infer, .ref = ref, .units = units, .cost = cost, .grad = grad,
-    .variants = { TUFF_KERNEL("row_texel", row_texel), TUFF_GPU_KERNEL("row", row),
+    .variants = { TUFF_KERNEL("row_lanes", row_lanes), TUFF_KERNEL("row_texel", row_texel),
+                  TUFF_GPU_KERNEL("row", row),
                   TUFF_KERNEL("texel", texel), TUFF_GPU_KERNEL("group", group),
                   TUFF_KERNEL("plain", plain) },
     .tol = { .f32 = 1e-6f }, .sample = { -2, 2 },

@@ -33,7 +33,10 @@ typedef struct tuff_norm {
 // The sets of elements that have one scale.
 tuff_norm_view tuff_norm_of_params(const tuff_norm *g);
 
-typedef enum tuff_norm_how { TUFF_NORM_PLAIN, TUFF_NORM_TEXEL, TUFF_NORM_GROUP } tuff_norm_how;
+typedef enum tuff_norm_how {
+    TUFF_NORM_PLAIN, TUFF_NORM_TEXEL, TUFF_NORM_GROUP,
+    TUFF_NORM_LANES // whole rows only: texels, and a row a subgroup
+} tuff_norm_how;
 
 // A workgroup a piece reads neighbours together, where there are runs of them.
 bool tuff_norm_group_pays(const tuff_norm_view *v);

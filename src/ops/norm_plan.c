@@ -1,6 +1,7 @@
 // The launches that normalising ops are made of; see norm.h.
 #include "ops/norm.h"
 #include "ops/divide.h"
+#include "ops/gemm.h"
 #include <assert.h>
 
 // ---- layouts -------------------------------------------------------------------------------
@@ -477,10 +478,15 @@ bool tuff_norm_add_dx(const tuff_norm *g, tuff_norm_how how, const tuff_norm_dx 
 // ---- whole rows in one launch --------------------------------------------------------------
 
 // A row an invocation on a software driver, where its sums are short enough to be exact and
-// rows enough to share; else a row a workgroup, where there are workgroups enough.
+// rows enough to share, or a row a subgroup where it is long; else a row a workgroup, where
+// there are workgroups enough.
 static bool rows_fit(const tuff_norm *g, tuff_norm_how how, const tuff_caps *k)
 {
     if (!even(&g->rows) || g->channel || g->params > k->max_texels) return false;
+    if (how == TUFF_NORM_LANES)
+        return tuff_takes_texels(k) && tuff_norm_texels(g, k) && fours(g, &g->rows) &&
+               g->rows.terms >= 256 && g->rows.terms <= 4096u * k->subgroup &&
+               g->rows.count >= 2;
     if (how == TUFF_NORM_TEXEL)
         return tuff_norm_texels(g, k) &&
                g->rows.terms <= (fours(g, &g->rows) ? 4096u : 1024u) &&
@@ -494,6 +500,7 @@ static uint32_t row_group(const tuff_norm *g, tuff_norm_how how, const tuff_caps
     const uint32_t most = k->max_group < k->max_group_size[0] ? k->max_group
                                                                : k->max_group_size[0];
     uint32_t wg = tuff_group_size(k);
+    if (how == TUFF_NORM_LANES) return k->subgroup;
     if (how == TUFF_NORM_TEXEL) return wg;
     while (wg < 256 && 2 * wg <= most && (k->cpu_like ? g->rows.terms / wg > 1024
                                                       : wg < g->rows.terms))
@@ -525,19 +532,34 @@ static void bind_param(const tuff_norm *g, tuff_dispatch *d, bool there, tuff_pl
     else bind_part(d, false, x, x, 0, 1);
 }
 
+static bool is_texel(tuff_norm_how how)
+{
+    return how == TUFF_NORM_TEXEL || how == TUFF_NORM_LANES;
+}
+
+static uint32_t row_params_mode(const tuff_norm *g)
+{
+    const uint32_t mode = params_mode(g);
+    return mode == TUFF_NORM_PARAMS_FOUR && g->params == g->rows.terms ? TUFF_NORM_PARAMS_ROW
+                                                                       : mode;
+}
+
 bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
                        const tuff_caps *k, tuff_plan *p)
 {
+    static const int shaders[] = {
+        [TUFF_NORM_GROUP] = TUFF_SHADER_norm_row, [TUFF_NORM_TEXEL] = TUFF_SHADER_norm_row_texel,
+        [TUFF_NORM_LANES] = TUFF_SHADER_norm_row_lanes,
+    };
     if (!rows_fit(g, how, k)) return false;
-    const bool texel = how == TUFF_NORM_TEXEL, wide = texel && fours(g, &g->rows);
-    tuff_dispatch *d =
-        add_rows(g, how, texel ? TUFF_SHADER_norm_row_texel : TUFF_SHADER_norm_row, k, p);
+    const bool texel = is_texel(how), wide = texel && fours(g, &g->rows);
+    tuff_dispatch *d = add_rows(g, how, shaders[how], k, p);
     tuff_spec(d, g->kind);
     tuff_spec(d, r->has_stats);
     tuff_spec(d, r->has_scale);
     tuff_spec(d, r->has_bias);
     if (texel) tuff_spec(d, wide);
-    if (texel) tuff_spec(d, params_mode(g));
+    if (texel) tuff_spec(d, row_params_mode(g));
     bind(d, r->x, texel ? texels(wide) : TUFF_BIND_STORAGE);
     bind_write(d, r->y);
     bind_write(d, has_mean(g) && r->has_stats ? r->mean : r->y);
@@ -550,14 +572,18 @@ bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_ro
 bool tuff_norm_add_row_grad(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
                             const tuff_caps *k, tuff_plan *p)
 {
+    static const int shaders[] = {
+        [TUFF_NORM_GROUP] = TUFF_SHADER_norm_row_grad,
+        [TUFF_NORM_TEXEL] = TUFF_SHADER_norm_row_grad_texel,
+        [TUFF_NORM_LANES] = TUFF_SHADER_norm_row_grad_lanes,
+    };
     if (!rows_fit(g, how, k) || g->rows.count > k->max_texels) return false;
-    const bool texel = how == TUFF_NORM_TEXEL, wide = texel && fours(g, &g->rows);
-    tuff_dispatch *d = add_rows(
-        g, how, texel ? TUFF_SHADER_norm_row_grad_texel : TUFF_SHADER_norm_row_grad, k, p);
+    const bool texel = is_texel(how), wide = texel && fours(g, &g->rows);
+    tuff_dispatch *d = add_rows(g, how, shaders[how], k, p);
     tuff_spec(d, has_mean(g));
     tuff_spec(d, r->has_scale);
     if (texel) tuff_spec(d, wide);
-    if (texel) tuff_spec(d, params_mode(g));
+    if (texel) tuff_spec(d, row_params_mode(g));
     bind(d, r->x, texel ? texels(wide) : TUFF_BIND_STORAGE);
     bind(d, r->dy, texel ? texels(wide) : TUFF_BIND_STORAGE);
     bind_write(d, r->y);

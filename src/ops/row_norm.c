@@ -274,13 +274,15 @@ static bool plan_pieces(const tuff_call *c, const tuff_norm *g, tuff_norm_how ho
         return plan(c, &g, how, k, p);                                          \
     }
 #define PLANS(name)                                                             \
+    PLAN(row_lanes_##name, name##_of, plan_row, TUFF_NORM_LANES)                \
     PLAN(row_texel_##name, name##_of, plan_row, TUFF_NORM_TEXEL)                \
     PLAN(row_##name, name##_of, plan_row, TUFF_NORM_GROUP)                      \
     PLAN(texel_##name, name##_of, plan_pieces, TUFF_NORM_TEXEL)                 \
     PLAN(group_##name, name##_of, plan_pieces, TUFF_NORM_GROUP)                 \
     PLAN(plain_##name, name##_of, plan_pieces, TUFF_NORM_PLAIN)
 #define KERNELS(name)                                                           \
-    .variants = { TUFF_KERNEL("row_texel", row_texel_##name),                   \
+    .variants = { TUFF_KERNEL("row_lanes", row_lanes_##name),                   \
+                  TUFF_KERNEL("row_texel", row_texel_##name),                   \
                   TUFF_GPU_KERNEL("row", row_##name),                           \
                   TUFF_KERNEL("texel", texel_##name),                           \
                   TUFF_GPU_KERNEL("group", group_##name),                       \

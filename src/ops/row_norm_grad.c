@@ -133,6 +133,11 @@ static bool plan_row(const tuff_call *c, tuff_norm_how how, const tuff_caps *k, 
     return tuff_norm_add_row_grad(&g, how, &r, k, p);
 }
 
+static bool row_lanes(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    return plan_row(c, TUFF_NORM_LANES, k, p);
+}
+
 static bool row_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     return plan_row(c, TUFF_NORM_TEXEL, k, p);
@@ -232,7 +237,8 @@ const tuff_op tuff_op_norm_grad = {
             { .name = "scale", .dtypes = TUFF_FLOATS, .mixed = true, .optional = true } },
     .out = { { .name = "dx", .dtypes = TUFF_FLOATS, .alias = true, .alias_in = DY } },
     .infer = infer, .ref = ref, .units = units, .cost = cost,
-    .variants = { TUFF_KERNEL("row_texel", row_texel), TUFF_GPU_KERNEL("row", row),
+    .variants = { TUFF_KERNEL("row_lanes", row_lanes), TUFF_KERNEL("row_texel", row_texel),
+                  TUFF_GPU_KERNEL("row", row),
                   TUFF_GPU_KERNEL("group", group), TUFF_KERNEL("plain", plain) },
     .tol = { .f32 = 2e-6f }, .sample = { -2, 2 },
     .cases = TUFF_CASES("3x5 3x5 3 3 5", "5x257 5x257 5 - 257", "67x13 67x13 67 67",

@@ -1,5 +1,6 @@
 // softmax, its logarithm, and softmin. The shader is shaders/softmax.comp.
 #include "ops/compose.h"
+#include "ops/gemm.h"
 #include "abi/softmax.h"
 #include <math.h>
 
@@ -85,6 +86,20 @@ static bool texel_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form
     return true;
 }
 
+// A row a subgroup: for rows so long that eight side by side would not share a cache well.
+static bool lanes_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form f)
+{
+    enum { SHORTEST = 256 };
+    const tuff_axis a = axis_of(c);
+    if (!tuff_takes_texels(k) || a.step != 1 || a.cols % 4 != 0 || a.cols < SHORTEST ||
+        !loop_fits(k, a.cols / (4 * k->subgroup) + 1) || !tuff_fits_texel(k, &c->in[0], 16))
+        return false;
+    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax_lanes, k->subgroup, a.rows);
+    tuff_bind(d, TUFF_ROLE_IN, 0, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind_out(d, 0);
+    return true;
+}
+
 // A row a workgroup, which is as wide as the row within reason.
 static bool group_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form f)
 {
@@ -102,6 +117,10 @@ static bool group_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form
 }
 
 #define PLANS(name, ...)                                                        \
+    static bool lanes_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
+    {                                                                           \
+        return lanes_row(c, k, p, (form){ __VA_ARGS__ });                       \
+    }                                                                           \
     static bool texel_##name(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
     {                                                                           \
         return texel_row(c, k, p, (form){ __VA_ARGS__ });                       \
@@ -162,7 +181,8 @@ static void grad_log(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff
     .params_size = sizeof(tuff_softmax_params),                                 \
     .params = { TUFF_AXIS(tuff_softmax_params, axis) },                         \
     .infer = infer, .units = units, .cost = cost,                               \
-    .variants = { TUFF_KERNEL("texel", texel_##name_),                          \
+    .variants = { TUFF_KERNEL("lanes", lanes_##name_),                          \
+                  TUFF_KERNEL("texel", texel_##name_),                          \
                   TUFF_KERNEL("plain", plain_##name_) },                        \
     .tol = { .f32 = 1e-6f }, .sample = { -8, 8 }
 
@@ -170,7 +190,7 @@ const tuff_op tuff_op_softmax = {
     .name = "softmax", .onnx = "Softmax", COMMON(softmax), .ref = ref, .grad = grad,
     .doc = "y = exp(x - max(x)) / sum(exp(x - max(x))) along one axis",
     .cases = TUFF_CASES("1", "3x257", "70000x3", "5x7x11 axis=1", "13x4096", "13x4097",
-                        "2x200003")
+                        "7x300", "2x200003")
 };
 
 const tuff_op tuff_op_log_softmax = {
