@@ -63,7 +63,8 @@ struct tuff_packed_pc {
     uint bias_col; // 1: the bias runs along the columns, 0: along the rows
 };
 
-// pack.comp
+// pack.comp and pack_wide.comp
+#define TUFF_PACK_PIECE 32u // vec4s of a row that an invocation of the latter takes
 struct tuff_pack_pc {
     uint rows, k;
     uint row_step, outer_step, inner_step, inner;

@@ -198,6 +198,33 @@ bool tuff_panel_fits_texel(const tuff_product *p, uint32_t rows, const tuff_caps
     return panel_bytes(rows, p->g.k, k->subgroup) / 16 <= k->max_texels;
 }
 
+// Whether a matrix lies in fours: pack_wide.comp then reads them along k or along the rows.
+static bool in_fours(const struct tuff_pack_pc *f, bool *long_k)
+{
+    *long_k = f->inner_step == 1;
+    if (f->inner != f->k || f->k % 4 != 0) return false;
+    if (*long_k) return f->row_step % 4 == 0;
+    return f->row_step == 1 && f->inner_step % 4 == 0 && f->rows % 4 == 0;
+}
+
+static bool pack_wide(const tuff_product *p, const tuff_panels *from, int scratch,
+                      const tuff_caps *k, tuff_plan *plan)
+{
+    const struct tuff_pack_pc *f = from->pc;
+    bool long_k;
+    if (from->shader != TUFF_SHADER_pack || !in_fours(f, &long_k)) return false;
+    if (!tuff_fits_texel(k, &p->call->in[from->input], 16)) return false;
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_pack_wide);
+    tuff_bind(d, TUFF_ROLE_IN, from->input, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, scratch, TUFF_BIND_STORAGE, TUFF_WRITE);
+    tuff_spec(d, k->subgroup);
+    tuff_spec(d, long_k);
+    TUFF_PUSH(d, *f);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(f->rows, (long_k ? 1 : 4) * k->subgroup) *
+                     tuff_ceil_div(f->k / 4, TUFF_PACK_PIECE), k);
+    return true;
+}
+
 bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scratch,
                        const tuff_caps *k, tuff_plan *plan)
 {
@@ -207,6 +234,7 @@ bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scrat
     const int shader = fits ? from->shader : tuff_shader_stored(from->shader);
     if (shader < 0 || !tuff_fits(k, bytes)) return false;
     plan->scratch[scratch] = bytes;
+    if (pack_wide(p, from, scratch, k, plan)) return true;
     tuff_dispatch *d = tuff_plan_add(plan, shader);
     tuff_bind(d, TUFF_ROLE_IN, from->input, fits ? texel : TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, scratch, TUFF_BIND_STORAGE, TUFF_WRITE);

@@ -69,10 +69,15 @@ void tuff_matmul_host_run(const tuff_ref *r, const tuff_matmul_shape *s, const t
 void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *s, tuff_product *p,
                          struct tuff_matmul_pc *pc);
 
+// Whether matmul_wide.comp takes such a product.
+bool tuff_matmul_in_fours(const tuff_product *p, const struct tuff_matmul_pc *pc,
+                          const tuff_caps *k);
+
 // The kernels, best first.
 typedef bool tuff_matmul_fn(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                             tuff_plan *plan);
-tuff_matmul_fn tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_texel,
+tuff_matmul_fn tuff_matmul_few, tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_wide,
+               tuff_matmul_texel,
                tuff_matmul_matvec_group, tuff_matmul_half, tuff_matmul_tile,
                tuff_matmul_plain;
 
@@ -88,14 +93,17 @@ tuff_matmul_fn tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_texel,
 #define TUFF_MATMUL_PLANS(name)                                                 \
     TUFF_MATMUL_PLAN(name, matvec)                                              \
     TUFF_MATMUL_PLAN(name, packed)                                              \
+    TUFF_MATMUL_PLAN(name, few)                                                 \
+    TUFF_MATMUL_PLAN(name, wide)                                                \
     TUFF_MATMUL_PLAN(name, texel)                                               \
     TUFF_MATMUL_PLAN(name, matvec_group)                                        \
     TUFF_MATMUL_PLAN(name, half)                                                \
     TUFF_MATMUL_PLAN(name, tile)                                                \
     TUFF_MATMUL_PLAN(name, plain)
 #define TUFF_MATMUL_KERNELS(op_)                                                \
-    { TUFF_KERNEL("matvec", op_##_matvec), TUFF_KERNEL("packed", op_##_packed), \
-      TUFF_KERNEL("texel", op_##_texel),                                        \
+    { TUFF_KERNEL("few", op_##_few), TUFF_KERNEL("matvec", op_##_matvec),       \
+      TUFF_KERNEL("packed", op_##_packed),                                      \
+      TUFF_KERNEL("wide", op_##_wide), TUFF_KERNEL("texel", op_##_texel),       \
       { .name = "matvec_group", .plan = op_##_matvec_group, .gpu = true,        \
         .types = TUFF_F16 | TUFF_BF16, .kept = 3 }, /* a and b */               \
       TUFF_HALF_KERNEL(op_##_half), TUFF_GPU_KERNEL("tile", op_##_tile),        \

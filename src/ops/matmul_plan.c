@@ -52,9 +52,148 @@ void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *shape, tuf
     }
 }
 
+bool tuff_matmul_texel(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                       tuff_plan *plan)
+{
+    return tuff_product_texel(p, TUFF_SHADER_matmul_texel, pc, sizeof *pc, 1, k, plan);
+}
+
+// How matmul_wide.comp reads the operands.
+typedef struct wide {
+    bool left_k, right_k; // products lie side by side
+} wide;
+
+static bool in_fours(uint32_t count, uint32_t step) { return count == 1 || step % 4 == 0; }
+
+// Whether all that is read lies in fours.
+static bool wide_of(const tuff_product *p, const struct tuff_matmul_pc *pc, wide *w)
+{
+    const tuff_gemm *g = &p->g;
+    *w = (wide){ pc->a_k == 1, pc->b_k == 1 };
+    bool fours = g->k % 4 == 0;
+    fours = fours && (w->left_k ? in_fours(g->m, pc->a_m)
+                                : pc->a_m == 1 && g->m % 4 == 0 && pc->a_k % 4 == 0);
+    fours = fours && (w->right_k ? in_fours(g->n, pc->b_n)
+                                 : pc->b_n == 1 && g->n % 4 == 0 && pc->b_k % 4 == 0);
+    for (int i = 0; i < TUFF_MATMUL_DIMS; i++)
+        fours = fours && pc->a_step[i] % 4 == 0 && pc->b_step[i] % 4 == 0;
+    return fours;
+}
+
+// Rows of a tile: what a fetch of the right operand costs is shared by them, but rows past the
+// end are computed, too. A tile of r rows takes about as long as 3 + r of them.
+static uint32_t wide_rows(uint32_t m)
+{
+    uint32_t best = 16, cost = UINT32_MAX;
+    for (uint32_t rows = 16; rows >= 4; rows -= 4)
+        if (tuff_ceil_div(m, rows) * (3 + rows) < cost) {
+            cost = tuff_ceil_div(m, rows) * (3 + rows);
+            best = rows;
+        }
+    return best;
+}
+
+// Parts of a sum that occupy the threads of a CPU.
+static uint32_t parts_of(const tuff_gemm *g, uint64_t tiles)
+{
+    enum { FEW = 16, SHORTEST = 128 }; // tiles; products that are worth a part of their own
+    const uint32_t parts = tiles < FEW ? 2 * FEW / (uint32_t)tiles : 1;
+    return parts < g->k / SHORTEST ? parts : g->k / SHORTEST;
+}
+
+// What matmul_wide.comp and matmul_few.comp bind alike.
+static tuff_dispatch *add_fours(const tuff_product *p, int shader, const tuff_caps *k,
+                                tuff_plan *plan)
+{
+    tuff_dispatch *d = tuff_plan_add(plan, shader);
+    tuff_bind(d, TUFF_ROLE_IN, p->a, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_product_bind_y(p, d);
+    tuff_product_bind_bias(p, d);
+    tuff_spec(d, k->subgroup);
+    return d;
+}
+
+// Whether kernels that read fours take the product.
+static bool takes_fours(const tuff_product *p, const struct tuff_matmul_pc *pc,
+                        const tuff_caps *k, wide *how)
+{
+    const tuff_call *c = p->call;
+    return tuff_takes_texels(k) && k->subgroup >= 8 && wide_of(p, pc, how) &&
+           tuff_fits_texel(k, &c->in[p->a], 16) && tuff_fits_texel(k, &c->in[p->b], 16);
+}
+
+static bool direct(const tuff_product *p, const tuff_caps *k)
+{
+    return tuff_product_direct(p, k) && !tuff_call_has(p->call, p->residual);
+}
+
+bool tuff_matmul_in_fours(const tuff_product *p, const struct tuff_matmul_pc *pc,
+                          const tuff_caps *k)
+{
+    wide how;
+    return takes_fours(p, pc, k, &how);
+}
+
+bool tuff_matmul_few(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                     tuff_plan *plan)
+{
+    // Rows; elements of a matrix that is no longer found in a cache near the core.
+    enum { MOST = 32, LARGE = 1 << 18 };
+    wide how;
+    if (!takes_fours(p, pc, k, &how) || p->g.batches != 1) return false;
+    if (!how.left_k || !how.right_k) return false;
+    const bool pays = p->g.m > 1 && p->g.m <= MOST && (uint64_t)p->g.n * p->g.k >= LARGE;
+    if (!plan->forced && !pays) return false;
+    const uint32_t rows = p->g.m <= 4 ? 4 : 8;
+    const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, rows) *
+                           tuff_ceil_div(p->g.n, 2 * k->subgroup);
+    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles), 4, direct(p, k))) return false;
+    pc->g = p->g;
+    tuff_dispatch *d = add_fours(p, TUFF_SHADER_matmul_few, k, plan);
+    tuff_spec(d, rows);
+    TUFF_PUSH(d, *pc);
+    tuff_grid(d, tiles * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
+bool tuff_matmul_wide(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                      tuff_plan *plan)
+{
+    const uint32_t w = k->subgroup, rows = wide_rows(p->g.m);
+    wide how;
+    if (!takes_fours(p, pc, k, &how)) return false;
+    const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, rows) *
+                           tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
+    if (!tuff_product_cut(p, k, parts_of(&p->g, tiles), 4, direct(p, k))) return false;
+    pc->g = p->g;
+    tuff_dispatch *d = add_fours(p, TUFF_SHADER_matmul_wide, k, plan);
+    tuff_spec(d, rows);
+    tuff_spec(d, how.left_k);
+    tuff_spec(d, how.right_k);
+    TUFF_PUSH(d, *pc);
+    tuff_grid(d, tiles * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
+// Whether operands are read once as fast as they are packed: of products that fit a cache, and
+// of few rows, unless their matrix is read across its lines.
+static bool wide_is_faster(const tuff_product *p, const struct tuff_matmul_pc *pc,
+                           const tuff_caps *k)
+{
+    enum { ROWS = 64 };
+    const double m = p->g.m, n = p->g.n;
+    wide how;
+    if (!takes_fours(p, pc, k, &how)) return false;
+    return m * n * p->g.k < 1 << 25 || (!how.right_k && m * n / (m + n) < ROWS);
+}
+
 bool tuff_matmul_packed(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                         tuff_plan *plan)
 {
+    if (!plan->forced && wide_is_faster(p, pc, k)) return false;
     const struct tuff_pack_pc a = { .rows = p->g.m, .k = p->g.k, .row_step = pc->a_m,
                                     .inner_step = pc->a_k, .inner = p->g.k };
     const struct tuff_pack_pc b = { .rows = p->g.n, .k = p->g.k, .row_step = pc->b_n,
@@ -64,12 +203,6 @@ bool tuff_matmul_packed(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
     const tuff_panels right = { .shader = TUFF_SHADER_pack, .input = p->b, .rows = p->g.n,
                                 .pc = &b, .pc_bytes = sizeof b };
     return tuff_product_packed(p, &left, &right, p->g.n, 0, k, plan);
-}
-
-bool tuff_matmul_texel(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
-                       tuff_plan *plan)
-{
-    return tuff_product_texel(p, TUFF_SHADER_matmul_texel, pc, sizeof *pc, 1, k, plan);
 }
 
 bool tuff_matmul_tile(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
