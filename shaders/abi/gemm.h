@@ -63,6 +63,11 @@ struct tuff_packed_pc {
     uint bias_col; // 1: the bias runs along the columns, 0: along the rows
 };
 
+// How matmul_wide.comp reads an operand.
+#define TUFF_WIDE_SINGLE  0u // one by one
+#define TUFF_WIDE_ALONG_K 1u // four products that lie side by side
+#define TUFF_WIDE_ACROSS  2u // four rows, or columns, that do
+
 // pack.comp and pack_wide.comp
 #define TUFF_PACK_PIECE 32u // vec4s of a row that an invocation of the latter takes
 struct tuff_pack_pc {

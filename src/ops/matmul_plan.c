@@ -58,36 +58,49 @@ bool tuff_matmul_texel(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_ca
     return tuff_product_texel(p, TUFF_SHADER_matmul_texel, pc, sizeof *pc, 1, k, plan);
 }
 
-// How matmul_wide.comp reads the operands.
+// How matmul_wide.comp reads the operands: TUFF_WIDE_...
 typedef struct wide {
-    bool left_k, right_k; // products lie side by side
+    uint32_t left, right;
 } wide;
 
 static bool in_fours(uint32_t count, uint32_t step) { return count == 1 || step % 4 == 0; }
 
-// Whether all that is read lies in fours.
-static bool wide_of(const tuff_product *p, const struct tuff_matmul_pc *pc, wide *w)
+// Of an operand with `count` rows or columns, from which to which it is `step`, and products
+// k_step apart.
+static uint32_t way_of(const tuff_gemm *g, uint32_t count, uint32_t step, uint32_t k_step,
+                       const uint32_t batch_step[])
+{
+    for (int i = 0; i < TUFF_MATMUL_DIMS; i++)
+        if (batch_step[i] % 4 != 0) return TUFF_WIDE_SINGLE;
+    if (k_step == 1 && g->k % 4 == 0 && in_fours(count, step)) return TUFF_WIDE_ALONG_K;
+    if (step == 1 && count % 4 == 0 && in_fours(g->k, k_step)) return TUFF_WIDE_ACROSS;
+    return TUFF_WIDE_SINGLE;
+}
+
+static size_t texel_of(uint32_t way) { return way == TUFF_WIDE_SINGLE ? 4 : 16; }
+
+// False on devices that these kernels are not made for.
+static bool wide_of(const tuff_product *p, const struct tuff_matmul_pc *pc, const tuff_caps *k,
+                    wide *w)
 {
     const tuff_gemm *g = &p->g;
-    *w = (wide){ pc->a_k == 1, pc->b_k == 1 };
-    bool fours = g->k % 4 == 0;
-    fours = fours && (w->left_k ? in_fours(g->m, pc->a_m)
-                                : pc->a_m == 1 && g->m % 4 == 0 && pc->a_k % 4 == 0);
-    fours = fours && (w->right_k ? in_fours(g->n, pc->b_n)
-                                 : pc->b_n == 1 && g->n % 4 == 0 && pc->b_k % 4 == 0);
-    for (int i = 0; i < TUFF_MATMUL_DIMS; i++)
-        fours = fours && pc->a_step[i] % 4 == 0 && pc->b_step[i] % 4 == 0;
-    return fours;
+    const tuff_call *c = p->call;
+    w->left = way_of(g, g->m, pc->a_m, pc->a_k, pc->a_step);
+    w->right = way_of(g, g->n, pc->b_n, pc->b_k, pc->b_step);
+    return tuff_takes_texels(k) && k->subgroup >= 8 &&
+           tuff_fits_texel(k, &c->in[p->a], texel_of(w->left)) &&
+           tuff_fits_texel(k, &c->in[p->b], texel_of(w->right));
 }
 
 // Rows of a tile: what a fetch of the right operand costs is shared by them, but rows past the
-// end are computed, too. A tile of r rows takes about as long as 3 + r of them.
-static uint32_t wide_rows(uint32_t m)
+// end are computed, too. It costs as much as 3 rows by fours, as 15 one by one.
+static uint32_t wide_rows(uint32_t m, const wide *how)
 {
+    const uint32_t fetch = how->right == TUFF_WIDE_SINGLE ? 15 : 3;
     uint32_t best = 16, cost = UINT32_MAX;
     for (uint32_t rows = 16; rows >= 4; rows -= 4)
-        if (tuff_ceil_div(m, rows) * (3 + rows) < cost) {
-            cost = tuff_ceil_div(m, rows) * (3 + rows);
+        if (tuff_ceil_div(m, rows) * (fetch + rows) < cost) {
+            cost = tuff_ceil_div(m, rows) * (fetch + rows);
             best = rows;
         }
     return best;
@@ -102,25 +115,17 @@ static uint32_t parts_of(const tuff_gemm *g, uint64_t tiles)
 }
 
 // What matmul_wide.comp and matmul_few.comp bind alike.
-static tuff_dispatch *add_fours(const tuff_product *p, int shader, const tuff_caps *k,
-                                tuff_plan *plan)
+static tuff_dispatch *add_wide(const tuff_product *p, int shader, const wide *how,
+                               const tuff_caps *k, tuff_plan *plan)
 {
     tuff_dispatch *d = tuff_plan_add(plan, shader);
-    tuff_bind(d, TUFF_ROLE_IN, p->a, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_IN, p->b, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    const tuff_bind_kind kind[] = { TUFF_BIND_TEXEL_F32, TUFF_BIND_TEXEL_F32X4 };
+    tuff_bind(d, TUFF_ROLE_IN, p->a, kind[how->left != TUFF_WIDE_SINGLE], TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, kind[how->right != TUFF_WIDE_SINGLE], TUFF_READ);
     tuff_product_bind_y(p, d);
     tuff_product_bind_bias(p, d);
     tuff_spec(d, k->subgroup);
     return d;
-}
-
-// Whether kernels that read fours take the product.
-static bool takes_fours(const tuff_product *p, const struct tuff_matmul_pc *pc,
-                        const tuff_caps *k, wide *how)
-{
-    const tuff_call *c = p->call;
-    return tuff_takes_texels(k) && k->subgroup >= 8 && wide_of(p, pc, how) &&
-           tuff_fits_texel(k, &c->in[p->a], 16) && tuff_fits_texel(k, &c->in[p->b], 16);
 }
 
 static bool direct(const tuff_product *p, const tuff_caps *k)
@@ -132,7 +137,8 @@ bool tuff_matmul_in_fours(const tuff_product *p, const struct tuff_matmul_pc *pc
                           const tuff_caps *k)
 {
     wide how;
-    return takes_fours(p, pc, k, &how);
+    return wide_of(p, pc, k, &how) && how.left != TUFF_WIDE_SINGLE &&
+           how.right != TUFF_WIDE_SINGLE;
 }
 
 bool tuff_matmul_few(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
@@ -141,8 +147,8 @@ bool tuff_matmul_few(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps
     // Rows; elements of a matrix that is no longer found in a cache near the core.
     enum { MOST = 32, LARGE = 1 << 18 };
     wide how;
-    if (!takes_fours(p, pc, k, &how) || p->g.batches != 1) return false;
-    if (!how.left_k || !how.right_k) return false;
+    if (!wide_of(p, pc, k, &how) || p->g.batches != 1) return false;
+    if (how.left != TUFF_WIDE_ALONG_K || how.right != TUFF_WIDE_ALONG_K) return false;
     const bool pays = p->g.m > 1 && p->g.m <= MOST && (uint64_t)p->g.n * p->g.k >= LARGE;
     if (!plan->forced && !pays) return false;
     const uint32_t rows = p->g.m <= 4 ? 4 : 8;
@@ -150,7 +156,7 @@ bool tuff_matmul_few(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps
                            tuff_ceil_div(p->g.n, 2 * k->subgroup);
     if (!tuff_product_cut(p, k, parts_of(&p->g, tiles), 4, direct(p, k))) return false;
     pc->g = p->g;
-    tuff_dispatch *d = add_fours(p, TUFF_SHADER_matmul_few, k, plan);
+    tuff_dispatch *d = add_wide(p, TUFF_SHADER_matmul_few, &how, k, plan);
     tuff_spec(d, rows);
     TUFF_PUSH(d, *pc);
     tuff_grid(d, tiles * p->g.splits, k);
@@ -161,17 +167,18 @@ bool tuff_matmul_few(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps
 bool tuff_matmul_wide(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                       tuff_plan *plan)
 {
-    const uint32_t w = k->subgroup, rows = wide_rows(p->g.m);
+    const uint32_t w = k->subgroup;
     wide how;
-    if (!takes_fours(p, pc, k, &how)) return false;
+    if (!wide_of(p, pc, k, &how)) return false;
+    const uint32_t rows = wide_rows(p->g.m, &how);
     const uint64_t tiles = (uint64_t)tuff_ceil_div(p->g.m, rows) *
                            tuff_ceil_div(p->g.n, 4 * w) * p->g.batches;
     if (!tuff_product_cut(p, k, parts_of(&p->g, tiles), 4, direct(p, k))) return false;
     pc->g = p->g;
-    tuff_dispatch *d = add_fours(p, TUFF_SHADER_matmul_wide, k, plan);
+    tuff_dispatch *d = add_wide(p, TUFF_SHADER_matmul_wide, &how, k, plan);
     tuff_spec(d, rows);
-    tuff_spec(d, how.left_k);
-    tuff_spec(d, how.right_k);
+    tuff_spec(d, how.left);
+    tuff_spec(d, how.right);
     TUFF_PUSH(d, *pc);
     tuff_grid(d, tiles * p->g.splits, k);
     tuff_product_finish(p, k, plan);
@@ -186,8 +193,9 @@ static bool wide_is_faster(const tuff_product *p, const struct tuff_matmul_pc *p
     enum { ROWS = 64 };
     const double m = p->g.m, n = p->g.n;
     wide how;
-    if (!takes_fours(p, pc, k, &how)) return false;
-    return m * n * p->g.k < 1 << 25 || (!how.right_k && m * n / (m + n) < ROWS);
+    if (!tuff_matmul_in_fours(p, pc, k) || !wide_of(p, pc, k, &how)) return false;
+    return m * n * p->g.k < 1 << 25 ||
+           (how.right == TUFF_WIDE_ACROSS && m * n / (m + n) < ROWS);
 }
 
 bool tuff_matmul_packed(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
