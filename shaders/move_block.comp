@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// move on drivers that run on a CPU, where neighbours of x are no neighbours in y: an invocation
-// turns blocks of 4 x 4 words in registers, so that all is read and written by fours. The
+// move on CPU-like drivers, where neighbours of x are no neighbours in y: an invocation turns
+// blocks of 4 x 4 words in registers, so that all is read and written by fours. The
 // invocations of a subgroup stand side by side along dim D, so that they read whole lines of
 // the cache; each takes several blocks along dim 0, so that it writes whole lines.
 //

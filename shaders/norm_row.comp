@@ -18,7 +18,7 @@
 //   spec 1     KIND   TUFF_NORM_...
 //   spec 2     STATS  mean and inv are written
 //   spec 3, 4  SCALE, BIAS    there is one
-//   spec 5     WIDE   TEXEL only: x has vec4 texels along rows, whose step is 1; of LANES always
+//   spec 5     WIDE   TEXEL only: x has vec4 texels along rows, whose step is 1; of LANES too
 //   spec 6     PARAMS TEXEL only: TUFF_NORM_PARAMS_...
 //   grid       a row a workgroup, which with -DLANES is one subgroup; with -DTEXEL an
 //              invocation. Folded.

@@ -168,7 +168,8 @@ const tuff_op tuff_op_gemm = {
                         "7x5 5x3 7x1 alpha=0.5 beta=2", "7x5 5x3 alpha=-1.5",
                         "7x5 5x3 7x1 beta=0",
                         "131x67 67x129 129 beta=0.25", "5x300 300x7 [] trans_a=0",
-                        "13x1 13x11 1x11 trans_a=1 alpha=3")
+                        "13x1 13x11 1x11 trans_a=1 alpha=3",
+                        "5x36 19x36 19 trans_b=1 alpha=2")
 };
 
 tuff_status tuff_general_matmul(tuff_stream *s, const tuff_tensor *a, const tuff_tensor *b,

@@ -314,7 +314,8 @@ const tuff_op tuff_op_matmul = {
                         "3x5x7 7 5 3x5", "5x7 5 trans_a=1", "11 2x3x11x4 - 2x3x4 act=tanh",
                         "67x516 516x1", "3x2x300 3x300x17",
                         "2x190x180 2x180x37", "260x256 256x261 261", "520x512 512x65",
-                        "1x300 300x900", "900x300 300x2"),
+                        "1x300 300x900", "900x300 300x2", "21x12 21x36 trans_a=1",
+                        "9x44 37x44 37 trans_b=1 act=relu", "13x20 20x68"),
 };
 
 tuff_status tuff_matmul(tuff_stream *s, const tuff_tensor *a, const tuff_tensor *b,

@@ -548,7 +548,8 @@ bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_ro
                        const tuff_caps *k, tuff_plan *p)
 {
     static const int shaders[] = {
-        [TUFF_NORM_GROUP] = TUFF_SHADER_norm_row, [TUFF_NORM_TEXEL] = TUFF_SHADER_norm_row_texel,
+        [TUFF_NORM_GROUP] = TUFF_SHADER_norm_row,
+        [TUFF_NORM_TEXEL] = TUFF_SHADER_norm_row_texel,
         [TUFF_NORM_LANES] = TUFF_SHADER_norm_row_lanes,
     };
     if (!rows_fit(g, how, k)) return false;

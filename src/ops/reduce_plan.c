@@ -67,7 +67,8 @@ static bool group_pays(const struct tuff_reduce_pc *pc)
 // Along which dims vec4 texels serve a texel kernel: TUFF_REDUCE_GOES ...
 static uint32_t wide_of(const struct tuff_reduce_pc *pc)
 {
-    if (pc->gone_step[0] == 1) return pc->gone_dim[0] % 4 ? TUFF_REDUCE_NARROW : TUFF_REDUCE_GOES;
+    if (pc->gone_step[0] == 1)
+        return pc->gone_dim[0] % 4 ? TUFF_REDUCE_NARROW : TUFF_REDUCE_GOES;
     bool fours = pc->kept_step[0] == 1 && pc->kept_dim[0] % 4 == 0;
     for (uint32_t d = 0; d < pc->gone_rank; d++) fours = fours && pc->gone_step[d] % 4 == 0;
     for (uint32_t d = 1; d < pc->kept_rank; d++) fours = fours && pc->kept_step[d] % 4 == 0;

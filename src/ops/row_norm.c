@@ -387,7 +387,8 @@ const tuff_op tuff_op_group_norm = {
     .grad = grad_images, JUDGED,
     .cases = TUFF_CASES("3x5 5 5", "2x6x5x7 6 6 num_groups=3", "3x8x4x4 8 8 num_groups=2",
                         "2x6x5 3 3 num_groups=3", "2x4x3x3x3 num_groups=2",
-                        "1x4x131x137 4 4 num_groups=2", "67x4x6x6 4 4 num_groups=4")
+                        "1x4x131x137 4 4 num_groups=2", "67x4x6x6 4 4 num_groups=4",
+                        "2x6x9x12 6 6 num_groups=2")
 };
 
 const tuff_op tuff_op_instance_norm = {
@@ -403,7 +404,7 @@ const tuff_op tuff_op_instance_norm = {
     .grad = grad_images,
     JUDGED,
     .cases = TUFF_CASES("1x2x5 2 2", "2x6x5x7 6 6 epsilon=0.01", "3x8x4x4 8 8", "2x3x9",
-                        "1x2x131x137 2 2")
+                        "1x2x131x137 2 2", "2x3x18x16 3 3")
 };
 
 // ---- public functions ----------------------------------------------------------------------
