@@ -139,12 +139,81 @@ bool tuff_pool2d_host_takes(const tuff_pool2d *g, const tuff_desc *x)
            g->left < g->kernel[1] && last_row < g->h && last_col < g->w;
 }
 
+// ---- windows of 2 x 2 side by side, the usual case -------------------------------------------
+
+enum { FOURS = 64 }; // windows at once: rows are short, and so are filled up to whole lanes
+
+static bool is_fours(const tuff_pool2d *g)
+{
+    return g->kernel[0] == 2 && g->kernel[1] == 2 && g->stride[0] == 2 && g->stride[1] == 2 &&
+           g->h == 2 * g->oh && g->w == 2 * g->ow;
+}
+
+TUFF_INLINE float more_of(float a, float b) { return (b > a) | (b != b) ? b : a; }
+TUFF_INLINE uint32_t all_if(int condition) { return condition ? ~0u : 0; }
+
+// n windows of rows a and b. (All is loaded before anything is chosen, or gcc makes branches.)
+TUFF_INLINE void most_of_fours(const float *a, const float *b, size_t n, float *y)
+{
+    float x0[2 * FOURS], x1[2 * FOURS], most[FOURS];
+    memcpy(x0, a, 2 * n * sizeof *x0);
+    memcpy(x1, b, 2 * n * sizeof *x1);
+    TUFF_EACH(j, n, const float v0 = x0[2 * j]; const float v1 = x0[2 * j + 1];
+              const float v2 = x1[2 * j]; const float v3 = x1[2 * j + 1];
+              float v = more_of(v0, v1); v = more_of(v, v2); most[j] = more_of(v, v3))
+    memcpy(y, most, n * sizeof *y);
+}
+
+// dy to the first of the largest.
+TUFF_INLINE void give_to_fours(const float *a, const float *b, const float *dy, size_t n,
+                               float *da, float *db)
+{
+    float x0[2 * FOURS], x1[2 * FOURS], dx0[2 * FOURS], dx1[2 * FOURS], d[FOURS];
+    memcpy(x0, a, 2 * n * sizeof *x0);
+    memcpy(x1, b, 2 * n * sizeof *x1);
+    memcpy(d, dy, n * sizeof *d);
+    TUFF_EACH(j, n, const float v0 = x0[2 * j]; const float v1 = x0[2 * j + 1];
+              const float v2 = x1[2 * j]; const float v3 = x1[2 * j + 1];
+              const uint32_t g = tuff_bits(d[j]);
+              const float top = more_of(v0, v1); const float below = more_of(v2, v3);
+              const uint32_t right = all_if((v1 > v0) | (v1 != v1));
+              const uint32_t low_right = all_if((v3 > v2) | (v3 != v3));
+              const uint32_t down = all_if((below > top) | (below != below));
+              dx0[2 * j] = tuff_float(g & ~down & ~right);
+              dx0[2 * j + 1] = tuff_float(g & ~down & right);
+              dx1[2 * j] = tuff_float(g & down & ~low_right);
+              dx1[2 * j + 1] = tuff_float(g & down & low_right))
+    memcpy(da, dx0, 2 * n * sizeof *dx0);
+    memcpy(db, dx1, 2 * n * sizeof *dx1);
+}
+
+// A plane: y of x, or where dy is given dx.
+TUFF_EACH_PROCESSOR void fours(const tuff_pool2d *g, const float *x, const float *dy, float *to)
+{
+    for (int64_t i = 0; i < g->oh; i++)
+        for (int64_t j = 0; j < g->ow; j += FOURS) {
+            const float *a = x + 2 * i * g->w + 2 * j;
+            const size_t n = (size_t)at_most(FOURS, g->ow - j);
+            float *dx = to + 2 * i * g->w + 2 * j;
+            if (dy) give_to_fours(a, a + g->w, dy + i * g->ow + j, n, dx, dx + g->w);
+            else most_of_fours(a, a + g->w, n, to + i * g->ow + j);
+        }
+}
+TUFF_FOR_PROCESSORS(fours, (const tuff_pool2d *g, const float *x, const float *dy, float *to),
+                    (g, x, dy, to))
+
 void tuff_pool2d_host(const tuff_ref *r, const tuff_pool2d *g, bool mean)
 {
+    const size_t cells = (size_t)(g->h * g->w), windows = (size_t)(g->oh * g->ow);
+    const bool usual = !mean && is_fours(g);
     pool_plane_fn *plane = pool_plane_best();
-    for (size_t i = r->begin; i < r->end; i++)
-        plane(g, mean, r->in[0] + i * (size_t)(g->h * g->w),
-              r->out[0] + i * (size_t)(g->oh * g->ow));
+    fours_fn *four = fours_best();
+    for (size_t i = r->begin; i < r->end; i++) {
+        const float *x = r->in[0] + i * cells;
+        float *y = r->out[0] + i * windows;
+        if (usual) four(g, x, NULL, y);
+        else plane(g, mean, x, y);
+    }
 }
 
 // ---- gradients ------------------------------------------------------------------------------
@@ -170,42 +239,15 @@ static void give_to_first(const tuff_pool2d *g, const float *x, const float *dy,
         }
 }
 
-// Windows of 2 x 2 side by side, of even rows: the usual case.
-TUFF_EACH_PROCESSOR void give_in_fours(const tuff_pool2d *g, const float *x, const float *dy,
-                                       float *dx)
-{
-    for (int64_t i = 0; i < g->oh; i++) {
-        const float *a = x + 2 * i * g->w, *b = a + g->w, *d = dy + i * g->ow;
-        float *da = dx + 2 * i * g->w, *db = da + g->w;
-        TUFF_INDEPENDENT
-        for (int64_t j = 0; j < g->ow; j++) {
-            const float v0 = a[2 * j], v1 = a[2 * j + 1], v2 = b[2 * j], v3 = b[2 * j + 1];
-            const int one = (v1 > v0) | (v1 != v1);
-            const float m1 = one ? v1 : v0;
-            const int two = (v2 > m1) | (v2 != v2);
-            const float m2 = two ? v2 : m1;
-            const int three = (v3 > m2) | (v3 != v3);
-            const float g0 = d[j];
-            da[2 * j] = one | two | three ? 0 : g0;
-            da[2 * j + 1] = one & !two & !three ? g0 : 0;
-            db[2 * j] = two & !three ? g0 : 0;
-            db[2 * j + 1] = three ? g0 : 0;
-        }
-    }
-}
-TUFF_FOR_PROCESSORS(give_in_fours, (const tuff_pool2d *g, const float *x, const float *dy,
-                                    float *dx), (g, x, dy, dx))
-
 void tuff_pool2d_max_grad_host(const tuff_ref *r, const tuff_pool2d *g)
 {
     const size_t cells = (size_t)(g->h * g->w), windows = (size_t)(g->oh * g->ow);
-    const bool fours = g->kernel[0] == 2 && g->kernel[1] == 2 && g->stride[0] == 2 &&
-                       g->stride[1] == 2 && g->h == 2 * g->oh && g->w == 2 * g->ow;
-    give_in_fours_fn *give = give_in_fours_best();
+    const bool usual = is_fours(g);
+    fours_fn *give = fours_best();
     for (size_t i = r->begin; i < r->end; i++) {
         const float *x = r->in[0] + i * cells, *dy = r->in[1] + i * windows;
         float *dx = r->out[0] + i * cells;
-        if (fours) {
+        if (usual) {
             give(g, x, dy, dx);
             continue;
         }
