@@ -1,6 +1,7 @@
 // softmax, its logarithm, and softmin. The shader is shaders/softmax.comp.
 #include "ops/compose.h"
 #include "ops/gemm.h"
+#include "ops/softmax.h"
 #include "abi/softmax.h"
 #include <math.h>
 
@@ -42,6 +43,26 @@ static double log_of(double d, double sum) { return d - log(sum); }
 static void ref(const tuff_ref *r) { reference(r, 1, share_of); }
 static void ref_log(const tuff_ref *r) { reference(r, 1, log_of); }
 static void ref_min(const tuff_ref *r) { reference(r, -1, share_of); }
+
+static size_t host_units(const tuff_call *c, int stage)
+{
+    return stage ? 0 : tuff_softmax_host_units(axis_of(c));
+}
+
+static void host_softmax(const tuff_ref *r)
+{
+    tuff_softmax_host(r, axis_of(r->call), false, false);
+}
+
+static void host_log_softmax(const tuff_ref *r)
+{
+    tuff_softmax_host(r, axis_of(r->call), true, false);
+}
+
+static void host_softmin(const tuff_ref *r)
+{
+    tuff_softmax_host(r, axis_of(r->call), false, true);
+}
 
 // The constants of softmax.comp.
 typedef struct form {
@@ -184,6 +205,8 @@ static void grad_log(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff
     .variants = { TUFF_KERNEL("lanes", lanes_##name_),                          \
                   TUFF_KERNEL("texel", texel_##name_),                          \
                   TUFF_KERNEL("plain", plain_##name_) },                        \
+    .hosts = { { .name = "fast", .takes = tuff_softmax_host_takes,              \
+                 .run = host_##name_, .units = host_units } },                  \
     .tol = { .f32 = 1e-6f }, .sample = { -8, 8 }
 
 const tuff_op tuff_op_softmax = {
