@@ -2,6 +2,7 @@
 // The launches are those of norm.h.
 #include "ops/norm.h"
 #include "ops/compose.h"
+#include "ops/norm_host.h"
 #include <float.h>
 #include <math.h>
 
@@ -173,6 +174,62 @@ static void ref_grad(const tuff_ref *r)
         }
         r->out[1][ch] = (float)dscale;
         r->out[2][ch] = (float)dbias;
+    }
+}
+
+// ---- the CPU path --------------------------------------------------------------------------
+
+// Runs of an element or two are none.
+static bool host_takes(const tuff_call *c)
+{
+    return c->in[X].dtype == TUFF_F32 && plane(c) >= 4;
+}
+
+static tuff_runs runs_of(const tuff_call *c)
+{
+    return (tuff_runs){ (size_t)c->in[X].dim[0], plane(c), channels(c) * plane(c) };
+}
+
+static void host(const tuff_ref *r)
+{
+    const tuff_runs s = runs_of(r->call);
+    for (size_t ch = r->begin; ch < r->end; ch++)
+        tuff_norm_host_apply(r->in[X] + ch * s.run, &s, (double)r->in[MEAN][ch],
+                             1 / sqrt((double)r->in[VAR][ch] + epsilon_of(r->call)),
+                             &r->in[SCALE][ch], &r->in[B][ch], 0, r->out[Y] + ch * s.run);
+}
+
+static void host_train(const tuff_ref *r)
+{
+    const tuff_runs s = runs_of(r->call);
+    const tuff_batch_norm_params *p = r->call->params;
+    const double n = (double)terms(r->call), keep = momentum_of(r->call);
+    for (size_t ch = r->begin; ch < r->end; ch++) {
+        double mean, var;
+        tuff_norm_host_moments(r->in[X] + ch * s.run, &s, false, &mean, &var);
+        const double inv = 1 / sqrt(var + epsilon_of(r->call));
+        tuff_norm_host_apply(r->in[X] + ch * s.run, &s, mean, inv, &r->in[SCALE][ch],
+                             &r->in[B][ch], 0, r->out[Y] + ch * s.run);
+        if (p->unbiased) var *= n / (n - 1);
+        r->out[NEW_MEAN][ch] = (float)(keep * (double)r->in[MEAN][ch] + (1 - keep) * mean);
+        r->out[NEW_VAR][ch] = (float)(keep * (double)r->in[VAR][ch] + (1 - keep) * var);
+        r->out[SAVED][2 * ch] = (float)mean;
+        r->out[SAVED][2 * ch + 1] = (float)inv;
+    }
+}
+
+static void host_grad(const tuff_ref *r)
+{
+    const tuff_runs s = runs_of(r->call);
+    for (size_t ch = r->begin; ch < r->end; ch++) {
+        tuff_norm_slope slope = { .mean = (double)r->in[G_SAVED][2 * ch],
+                                  .inv = (double)r->in[G_SAVED][2 * ch + 1],
+                                  .times = (double)r->in[G_SCALE][ch] };
+        const size_t at = ch * s.run;
+        tuff_norm_host_slopes(r->in[G_X] + at, r->in[G_DY] + at, &s, NULL, 0, true, &slope,
+                              r->out[0] + at);
+        r->out[1][ch] = (float)slope.sum_x;
+        r->out[2][ch] = (float)slope.sum;
     }
 }
 
@@ -353,6 +410,7 @@ const tuff_op tuff_op_batch_norm = {
                 TUFF_FLOAT_ZERO(tuff_batch_norm_params, momentum) },
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel), TUFF_KERNEL("plain", plain) },
+    TUFF_FAST(host_takes, host),
     .tol = { .f32 = 1e-6f }, .sample = { -2, 2 }, .cases = CASES
 };
 
@@ -373,6 +431,7 @@ const tuff_op tuff_op_batch_norm_train = {
     .cost = cost_train,
     .variants = { TUFF_KERNEL("texel", texel_train), TUFF_GPU_KERNEL("group", group_train),
                   TUFF_KERNEL("plain", plain_train) },
+    TUFF_FAST(host_takes, host_train),
     // The mean is right to half a step of x, which is 4e-7 of a deviation in this range; the
     // inverse deviation comes from sums of at most 1,024 squares each. Means well above the
     // deviation: the difference of two means of squares would be seen to be wrong.
@@ -397,6 +456,7 @@ const tuff_op tuff_op_batch_norm_grad = {
     .infer = infer_grad, .ref = ref_grad, .units = units, .cost = cost_grad,
     .variants = { TUFF_KERNEL("texel", texel_grad), TUFF_GPU_KERNEL("group", group_grad),
                   TUFF_KERNEL("plain", plain_grad) },
+    TUFF_FAST(host_takes, host_grad),
     .tol = { .f32 = 2e-6f }, .sample = { -2, 2 },
     .cases = TUFF_CASES("3x1 3x1 1 1x2", "31x5 31x5 5 5x2", "2x7x13 2x7x13 7 7x2",
                         "3x6x4x8 3x6x4x8 6 6x2", "5x3x37x29 5x3x37x29 3 3x2",

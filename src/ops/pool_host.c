@@ -11,7 +11,7 @@
 
 enum { ROW = 1024 }; // columns of x, padding included, that are gone through at once
 
-// ---- down -----------------------------------------------------------------------------------
+// ---- down ----------------------------------------------------------------------------------
 
 TUFF_EACH_PROCESSOR void most_of_rows(const tuff_pool2d *g, const float *x, int64_t top,
                                       int64_t bottom, int64_t cols, float *row)
@@ -34,7 +34,7 @@ TUFF_EACH_PROCESSOR void sum_of_rows(const tuff_pool2d *g, const float *x, int64
     }
 }
 
-// ---- across ---------------------------------------------------------------------------------
+// ---- across --------------------------------------------------------------------------------
 
 TUFF_EACH_PROCESSOR void most_across(const float *row, int kernel, int stride, int64_t n,
                                      float *y)
@@ -139,7 +139,7 @@ bool tuff_pool2d_host_takes(const tuff_pool2d *g, const tuff_desc *x)
            g->left < g->kernel[1] && last_row < g->h && last_col < g->w;
 }
 
-// ---- windows of 2 x 2 side by side, the usual case -------------------------------------------
+// ---- windows of 2 x 2 side by side, the usual case -----------------------------------------
 
 enum { FOURS = 64 }; // windows at once: rows are short, and so are filled up to whole lanes
 
@@ -216,7 +216,7 @@ void tuff_pool2d_host(const tuff_ref *r, const tuff_pool2d *g, bool mean)
     }
 }
 
-// ---- gradients ------------------------------------------------------------------------------
+// ---- gradients -----------------------------------------------------------------------------
 
 static void give_to_first(const tuff_pool2d *g, const float *x, const float *dy, float *dx)
 {

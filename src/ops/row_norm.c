@@ -1,6 +1,7 @@
 // layer_norm, rms_norm, group_norm and instance_norm: rows that lie one behind the other are
 // normalised, and what a row is they differ in. Gradients: row_norm_grad.c.
 #include "ops/row_norm.h"
+#include "ops/norm_host.h"
 #include <float.h>
 #include <math.h>
 
@@ -234,6 +235,29 @@ static void ref_images(const tuff_ref *r)
 
 static size_t units(const tuff_call *c) { return (size_t)tuff_desc_count(&c->out[1]); }
 
+// ---- the CPU path --------------------------------------------------------------------------
+
+static bool host_takes(const tuff_call *c) { return c->in[X].dtype == TUFF_F32; }
+
+static void host(const tuff_ref *r, const tuff_norm *g)
+{
+    const size_t n = g->rows.terms;
+    const tuff_runs s = { 1, n, n };
+    const bool rms = g->kind == TUFF_NORM_SQUARES;
+    const float *scale = tuff_call_has(r->call, SCALE) ? r->in[SCALE] : NULL;
+    const float *b = tuff_call_has(r->call, B) ? r->in[B] : NULL;
+    for (size_t row = r->begin; row < r->end; row++) {
+        double mean, squares;
+        tuff_norm_host_moments(r->in[X] + row * n, &s, rms, &mean, &squares);
+        const double inv = 1 / sqrt(squares + g->epsilon);
+        const size_t p = row * n / g->span % g->params;
+        tuff_norm_host_apply(r->in[X] + row * n, &s, mean, inv, scale ? scale + p : NULL,
+                             b ? b + p : NULL, g->span, r->out[0] + row * n);
+        if (!rms) r->out[1][row] = (float)mean;
+        r->out[rms ? 1 : 2][row] = (float)inv;
+    }
+}
+
 // ---- plans ---------------------------------------------------------------------------------
 
 // Outputs are y, mean, inv; of rms y, inv.
@@ -279,14 +303,20 @@ static bool plan_pieces(const tuff_call *c, const tuff_norm *g, tuff_norm_how ho
     PLAN(row_##name, name##_of, plan_row, TUFF_NORM_GROUP)                      \
     PLAN(texel_##name, name##_of, plan_pieces, TUFF_NORM_TEXEL)                 \
     PLAN(group_##name, name##_of, plan_pieces, TUFF_NORM_GROUP)                 \
-    PLAN(plain_##name, name##_of, plan_pieces, TUFF_NORM_PLAIN)
+    PLAN(plain_##name, name##_of, plan_pieces, TUFF_NORM_PLAIN)                 \
+    static void host_##name(const tuff_ref *r)                                  \
+    {                                                                           \
+        const tuff_norm g = name##_of(r->call);                                 \
+        host(r, &g);                                                            \
+    }
 #define KERNELS(name)                                                           \
     .variants = { TUFF_KERNEL("row_lanes", row_lanes_##name),                   \
                   TUFF_KERNEL("row_texel", row_texel_##name),                   \
                   TUFF_GPU_KERNEL("row", row_##name),                           \
                   TUFF_KERNEL("texel", texel_##name),                           \
                   TUFF_GPU_KERNEL("group", group_##name),                       \
-                  TUFF_KERNEL("plain", plain_##name) }
+                  TUFF_KERNEL("plain", plain_##name) },                         \
+    TUFF_FAST(host_takes, host_##name)
 PLANS(layer)
 PLANS(rms)
 PLANS(group)

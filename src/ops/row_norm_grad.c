@@ -4,6 +4,7 @@
 //
 //   dx = inv (w dy - mean(w dy) - x' mean(w dy x'))       without a mean of x: no mean(w dy)
 //   dscale = sum of dy x', dbias = sum of dy              over all elements with that scale
+#include "ops/norm_host.h"
 #include "ops/row_norm.h"
 
 enum { X, DY, INV };
@@ -115,6 +116,47 @@ static void ref_params(const tuff_ref *r)
                 dbias += r->in[DY][i];
                 dscale += r->in[DY][i] * ((r->in[X][i] - mean) * r->in[INV][row]);
             }
+        r->out[0][p] = (float)dscale;
+        r->out[1][p] = (float)dbias;
+    }
+}
+
+// ---- the CPU path --------------------------------------------------------------------------
+
+static bool host_takes(const tuff_call *c) { return c->in[X].dtype == TUFF_F32; }
+
+static void host(const tuff_ref *r)
+{
+    const tuff_norm g = norm_of(r->call, G_MEAN, G_SCALE);
+    const size_t n = g.rows.terms;
+    const tuff_runs s = { 1, n, n };
+    const float *scale = r->in[G_SCALE];
+    for (size_t row = r->begin; row < r->end; row++) {
+        tuff_norm_slope slope = { .mean = r->in[G_MEAN] ? (double)r->in[G_MEAN][row] : 0,
+                                  .inv = (double)r->in[INV][row], .times = 1 };
+        tuff_norm_host_slopes(r->in[X] + row * n, r->in[DY] + row * n, &s,
+                              scale ? scale + row * n / g.span % g.params : NULL, g.span,
+                              r->in[G_MEAN] != NULL, &slope, r->out[0] + row * n);
+    }
+}
+
+static void host_params(const tuff_ref *r)
+{
+    const tuff_norm g = norm_of(r->call, P_MEAN, P_SCALE);
+    const float *mean = r->in[P_MEAN], *inv = r->in[INV];
+    if (g.span == 1 && g.params == g.rows.terms) {
+        tuff_norm_host_columns(r->in[X], r->in[DY], g.rows.count, g.params, mean, inv, r->begin,
+                               r->end, r->out[0], r->out[1]);
+        return;
+    }
+    for (size_t p = r->begin; p < r->end; p++) {
+        double dscale = 0, dbias = 0;
+        for (size_t at = p * g.span; at < g.count; at += g.params * g.span) {
+            const size_t row = at / g.rows.terms;
+            tuff_norm_host_sums(r->in[X] + at, r->in[DY] + at, g.span,
+                                mean ? (double)mean[row] : 0, (double)inv[row], &dbias,
+                                &dscale);
+        }
         r->out[0][p] = (float)dscale;
         r->out[1][p] = (float)dbias;
     }
@@ -240,6 +282,7 @@ const tuff_op tuff_op_norm_grad = {
     .variants = { TUFF_KERNEL("row_lanes", row_lanes), TUFF_KERNEL("row_texel", row_texel),
                   TUFF_GPU_KERNEL("row", row),
                   TUFF_GPU_KERNEL("group", group), TUFF_KERNEL("plain", plain) },
+    TUFF_FAST(host_takes, host),
     .tol = { .f32 = 2e-6f }, .sample = { -2, 2 },
     .cases = TUFF_CASES("3x5 3x5 3 3 5", "5x257 5x257 5 - 257", "67x13 67x13 67 67",
                         "64x768 64x768 64 64 768", "2x3x4x5 2x3x4x5 6 6 4x5 axis=1",
@@ -258,6 +301,7 @@ const tuff_op tuff_op_norm_param_grad = {
     .infer = infer_params, .ref = ref_params, .units = units_params, .cost = cost_params,
     .variants = { TUFF_KERNEL("texel", params_texel), TUFF_GPU_KERNEL("group", params_group),
                   TUFF_KERNEL("plain", params_plain) },
+    TUFF_FAST(host_takes, host_params),
     .tol = { .f32 = 2e-6f }, .sample = { -2, 2 },
     // More elements than a poor device has texels, read one by one.
     .cases = TUFF_CASES("3x5 3x5 3 5 3", "17x4096 17x4096 17 4096 17", "5x257 5x257 5 257",

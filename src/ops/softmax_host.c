@@ -1,12 +1,12 @@
-// softmax, its logarithm and softmin of f32 on the CPU path: a row along the innermost axis at a
-// time, else up to COLUMNS rows beside one another, which lie across vectors.
+// softmax, its logarithm and softmin of f32 on the CPU path: a row along the innermost axis at
+// a time, else up to COLUMNS rows beside one another, which lie across vectors.
 #include "ops/host.h"
 #include "ops/host_math.h"
 #include "ops/softmax.h"
 
 enum { LANES = 64, COLUMNS = 512, UNIT = 1 << 14 };
 
-// ---- a row -----------------------------------------------------------------------------------
+// ---- a row ---------------------------------------------------------------------------------
 
 TUFF_INLINE float largest(const float *x, size_t n, float sign)
 {
@@ -73,7 +73,7 @@ TUFF_EACH_PROCESSOR void softmax_row(const float *x, size_t n, bool log_, bool m
 TUFF_FOR_PROCESSORS(softmax_row, (const float *x, size_t n, bool log_, bool min, float *y),
                     (x, n, log_, min, y))
 
-// ---- rows beside one another -----------------------------------------------------------------
+// ---- rows beside one another ---------------------------------------------------------------
 
 // `across` rows, whose elements lie `step` apart.
 TUFF_EACH_PROCESSOR void softmax_columns(const float *x, size_t n, size_t step, size_t across,
