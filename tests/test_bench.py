@@ -97,7 +97,8 @@ def nets_and_programs():
     with open(page) as f:
         text = f.read()
     assert len(list(ElementTree.fromstring(text[text.index("<html"):]).iter("code"))) == 5
-    out, err = bench("replay 2", "infer mlp-10-20-1 3x10", "--runs", 3)
+    out, err = bench("replay 2", "infer mlp-10-20-1 3x10", "--runs", 3, "--no-roof")
+    assert "roof:" not in out, out
     assert "replay 2" in out and "images/s" in out and "kernel" not in out, out
 
 
@@ -140,6 +141,7 @@ def mistakes_are_named():
     refused("infer lenet5 1x1x28x28 optimizer=adam", says="optimizer=adam")
     refused("train lenet5 64x1x28x28 optimizer=nonesuch", says="nonesuch")
     refused("train lenet5 64x3x5x5", says="conv")
+    refused("relu f32 3", "--no-roof", "--html", "page.html", says="--no-roof")
     refused("replay", says="replay N")
     refused("replay 10x", says="'replay 10x'")
     refused("replay 0", says="10000")

@@ -159,10 +159,10 @@ void bench_print(const bench_table *t)
 {
     char text[32];
     const bench_peak *p;
-    printf("%s (%s)\nroof:", t->info->name, t->info->driver);
-    for (int i = 0; (p = bench_peak_at(i)); i++)
-        printf("%s %s %s", i ? "," : "", p->name, rate(&t->roof, p, text));
-    printf("\n");
+    printf("%s (%s)\n", t->info->name, t->info->driver);
+    for (int i = 0; t->roof.f32 > 0 && (p = bench_peak_at(i)); i++)
+        printf("%s%s %s%s", i ? ", " : "roof: ", p->name, rate(&t->roof, p, text),
+               bench_peak_at(i + 1) ? "" : "\n");
     for (int kind = 0; kind < BENCH_KINDS; kind++) print_table(t, (bench_kind)kind);
 }
 

@@ -64,10 +64,10 @@ static int measure_startups(const cli_command *self, const case_list *list,
 }
 
 static int measure(const cli_command *self, tuff_device *device, const case_list *list,
-                   const tuff_bench_params *p, bench_table *t)
+                   bool roof, const tuff_bench_params *p, bench_table *t)
 {
     cli_bar(0, "the device's roof");
-    if (tuff_bench_measure_roof(device, &t->roof) != TUFF_OK) return cli_error(self);
+    if (roof && tuff_bench_measure_roof(device, &t->roof) != TUFF_OK) return cli_error(self);
     for (int i = 0; i < list->count; i++) {
         bench_entry *e = &t->entry[t->count];
         if (bench_kind_of(list->text[i]) == BENCH_STARTUP) {
@@ -107,6 +107,7 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
     static case_list list;
     const char *suite = NULL, *html = NULL;
     int64_t runs = 15;
+    bool no_roof = false;
     char known[256], about[320];
     suite_names(known, sizeof known);
     snprintf(about, sizeof about, "cases that come with tuff:\n%s, or all", known);
@@ -114,6 +115,8 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
         { "suite", CLI_TEXT, &suite, "NAME", about },
         { "html", CLI_TEXT, &html, "FILE", "write the report as a page, with a drawing" },
         { "runs", CLI_INT, &runs, "N", "of which the median counts, 3 to 9999; 15" },
+        { "no-roof", CLI_FLAG, &no_roof, NULL,
+          "leave out what the device can do at most, and what part of it is reached" },
         CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
@@ -122,6 +125,7 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
     if (status >= 0) return status;
     if (runs < 3 || runs > 9999)
         return cli_wrong(self, "--runs is %lld, expected 3 to 9999", (long long)runs);
+    if (no_roof && html) return cli_wrong(self, "--html draws the roof, --no-roof has none");
     for (int i = 0; i < words.count; i++) {
         status = add_case(self, &list, words.item[i]);
         if (status != EXIT_OK) return status;
@@ -136,7 +140,7 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     t.info = tuff_device_get_info(device);
-    status = measure(self, device, &list, &p, &t);
+    status = measure(self, device, &list, !no_roof, &p, &t);
     if (status == EXIT_OK) status = report(self, &t, html);
     tuff_device_close(&device);
     return status;

@@ -63,8 +63,8 @@ typedef struct tuff_bench_result {
     double of_roof;             // the time that the roof allows, of the median: 1 reaches it,
                                 // and what a cache holds may pass it; 0: not known
 } tuff_bench_result;
-// Runs a case again and again. What is in a cache is not read from memory: a small case, and
-// one that only reads, may come out above the roof of a copy.
+// Runs a case again and again; a roof of zeros is not known. What is in a cache is not read
+// from memory: a small case, and one that only reads, may come out above the roof of a copy.
 // `p` may be NULL. Fails: as tuff_bench_name; UNSUPPORTED, LIMIT, MEMORY, LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_bench_case(tuff_device *device, const char *text,
                                                 const tuff_bench_roof *roof,

@@ -137,8 +137,8 @@ tuff_status tuff_bench_case(tuff_device *device, const char *text, const tuff_be
     r->flops = cost.flops;
     r->bytes = cost.bytes;
     r->peak = peak_of(&w->c.call, roof);
-    r->of_roof = fmax(cost.flops / r->peak, cost.bytes / roof->copy) /
-                 r->wall.median;
+    if (r->peak > 0 && roof->copy > 0)
+        r->of_roof = fmax(cost.flops / r->peak, cost.bytes / roof->copy) / r->wall.median;
 exit:
     tuff_timing_free(&w->timing);
     tuff_operands_free(&w->operands);

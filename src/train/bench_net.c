@@ -249,7 +249,7 @@ static void take_cost(const net_work *w, const tuff_bench_roof *roof, tuff_bench
     r->examples = w->c.batch;
     r->flops = stats.flops;
     r->peak = roof->f32;
-    r->of_roof = stats.flops / r->peak / r->wall.median;
+    if (r->peak > 0) r->of_roof = stats.flops / r->peak / r->wall.median;
 }
 
 static tuff_status make(net_work *w, tuff_device *device)
