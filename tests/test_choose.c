@@ -125,6 +125,14 @@ static tuff_vk_snapshot weak_phone(void)
     return s;
 }
 
+static void add_coopmat(tuff_vk_snapshot *s, uint32_t m, uint32_t n, uint32_t k, uint32_t type,
+                        uint32_t sum)
+{
+    s->coopmats[s->coopmat_kinds++] = (tuff_vk_coopmat){
+        .m = m, .n = n, .k = k, .a = type, .b = type, .c = sum, .result = sum, .scope = 3
+    };
+}
+
 static tuff_vk_snapshot nvidia_card(void)
 {
     tuff_vk_snapshot s = plain("NVIDIA GeForce RTX 3080", TUFF_DEVICE_DISCRETE);
@@ -141,6 +149,19 @@ static tuff_vk_snapshot nvidia_card(void)
     s.subgroup_control = s.subgroup_required = true;
     s.timeline = s.storage16 = s.storage8 = s.f16 = s.i8 = s.dot = s.dot8_fast = true;
     s.coopmat = s.memory_model = s.memory_model_device = true;
+    add_coopmat(&s, 16, 8, 16, 0, 0); // f16 with sums of f16
+    add_coopmat(&s, 16, 16, 16, 0, 1);
+    add_coopmat(&s, 16, 8, 8, 0, 1);
+    add_coopmat(&s, 16, 8, 32, 3, 5); // i8
+    add_coopmat(&s, 16, 8, 32, 7, 9); // u8
+    add_coopmat(&s, 16, 16, 16, 1000141000, 1); // bf16
+    add_coopmat(&s, 24, 8, 8, 0, 1); // an edge that divides no tile
+    add_coopmat(&s, 64, 64, 64, 0, 1);
+    s.coopmats[s.coopmat_kinds - 1].scope = 2; // of a workgroup
+    add_coopmat(&s, 8, 8, 8, 3, 5);
+    s.coopmats[s.coopmat_kinds - 1].saturating = true;
+    s.bfloat16 = true;
+    s.cores = 68;
     for (int e = 0; e < TUFF_VK_EXT_COUNT; e++) s.ext[e] = e != TUFF_VK_PORTABILITY;
     s.timestamp_ns = 1;
     add_family(&s, true, true);
@@ -282,6 +303,25 @@ static void on_an_nvidia_card(void)
 }
 
 // A driver of 1.1 that offers as extensions what became core later.
+static void of_cooperative_matrices(void)
+{
+    tuff_vk_snapshot s = nvidia_card();
+    const tuff_vk_choice c = choose(s);
+    const tuff_coop *f16 = c.caps.coop[TUFF_COOP_F16], *i8 = c.caps.coop[TUFF_COOP_I8];
+    EXPECT(f16[0].m == 16 && f16[0].n == 16 && f16[0].k == 16);
+    EXPECT(f16[1].m == 16 && f16[1].n == 8 && f16[1].k == 8 && !f16[2].m);
+    EXPECT(i8[0].m == 16 && i8[0].n == 8 && i8[0].k == 32 && !i8[1].m);
+    EXPECT(c.caps.coop[TUFF_COOP_BF16][0].m == 16 && c.enable[TUFF_VK_BFLOAT16]);
+    EXPECT_EQ(c.caps.cores, 68);
+    // Without the arithmetic there are no matrices of it.
+    tuff_vk_choice avoiding;
+    tuff_vk_choose(&s, "f16 bfloat16", &avoiding);
+    EXPECT(!avoiding.caps.coop[TUFF_COOP_F16][0].m && avoiding.caps.coop[TUFF_COOP_I8][0].m);
+    EXPECT(!avoiding.caps.coop[TUFF_COOP_BF16][0].m && !avoiding.enable[TUFF_VK_BFLOAT16]);
+    tuff_vk_choose(&s, "coopmat", &avoiding);
+    EXPECT(!avoiding.caps.coop[TUFF_COOP_I8][0].m && !avoiding.enable[TUFF_VK_BFLOAT16]);
+}
+
 static void on_an_older_driver(void)
 {
     tuff_vk_snapshot s = nvidia_card();
@@ -384,6 +424,7 @@ int main(int argc, char **argv)
     CASE(devices_that_cannot_be_used);
     CASE(on_a_weak_phone);
     CASE(on_an_nvidia_card);
+    CASE(of_cooperative_matrices);
     CASE(on_an_older_driver);
     CASE(on_a_mac);
     CASE(limit_on_loops_by_version);

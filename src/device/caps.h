@@ -6,6 +6,22 @@
 
 struct tuff_tuning;
 
+// Cooperative matrices: the types of two factors, whose products are summed in f32 or, those of
+// i8, in i32.
+typedef enum tuff_coop_type {
+    TUFF_COOP_F16,
+    TUFF_COOP_BF16,
+    TUFF_COOP_I8,
+    TUFF_COOP_TYPES
+} tuff_coop_type;
+
+enum { TUFF_COOP_MOST = 8 }; // shapes of a type that are kept
+
+// A product of an [m, k] and a [k, n] matrix that a subgroup makes as one operation.
+typedef struct tuff_coop {
+    uint16_t m, n, k;
+} tuff_coop;
+
 typedef struct tuff_caps {
     bool cpu;                    // the CPU path: ops run their reference, plans are not asked
     bool cpu_like;               // a software driver: lanes are SIMD, shared memory is memory
@@ -30,6 +46,8 @@ typedef struct tuff_caps {
     bool dot8;                   // packed 4x8 integer dot product: accelerated, or (to be
                                  // checked there) of a software driver
     bool coopmat;                // cooperative matrices (KHR)
+    tuff_coop coop[TUFF_COOP_TYPES][TUFF_COOP_MOST]; // their shapes; those with m = 0 are none
+    uint32_t cores;              // of the GPU that run workgroups side by side; 0: unknown
     bool timeline, memory_budget, portability;
     bool unified;                // device memory is host-visible: nothing needs staging
     float timestamp_ns;          // nanoseconds of one timestamp tick; 0 without timestamps

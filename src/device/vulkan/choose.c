@@ -9,6 +9,10 @@
 
 enum { DRIVER_SWIFTSHADER = 10, DRIVER_LLVMPIPE = 13 }; // VkDriverId
 
+// VkComponentTypeKHR and VkScopeKHR.
+enum { COMPONENT_F16 = 0, COMPONENT_F32 = 1, COMPONENT_I8 = 3, COMPONENT_I32 = 5,
+       COMPONENT_BF16 = 1000141000, SCOPE_SUBGROUP = 3 };
+
 enum { NEED_STORAGE_BUFFERS = 4, NEED_GROUP = 128, NEED_SHARED = 16384, NEED_PUSH = 128 };
 
 // ---- usable? -----------------------------------------------------------------------------
@@ -120,8 +124,9 @@ static void add_word(char *text, size_t size, bool there, const char *word)
 
 // Every word that TUFF_AVOID may hold.
 static const char *const avoidable[] = {
-    "timeline", "f16", "int8", "storage16", "storage8", "dot8", "coopmat", "subgroup-shuffle",
-    "subgroup-arithmetic", "subgroup-control", "memory-budget", "unified", "limits",
+    "timeline", "f16", "int8", "storage16", "storage8", "dot8", "coopmat", "bfloat16",
+    "subgroup-shuffle", "subgroup-arithmetic", "subgroup-control", "memory-budget", "unified",
+    "limits",
 };
 
 enum { AVOIDABLE = sizeof avoidable / sizeof *avoidable };
@@ -184,6 +189,24 @@ static void enable(const tuff_vk_snapshot *s, tuff_vk_choice *c, int ext)
     c->enable[ext] = s->ext[ext] && !tuff_vk_ext_in_core(s, ext);
 }
 
+// Keeps the shapes of products of one type, `a`, with sums in `sum`, that a subgroup makes and
+// kernels can cut memory into.
+static void choose_coopmats(const tuff_vk_snapshot *s, uint32_t a, uint32_t sum,
+                            tuff_coop out[TUFF_COOP_MOST])
+{
+    int count = 0;
+    for (int i = 0; i < s->coopmat_kinds && count < TUFF_COOP_MOST; i++) {
+        const tuff_vk_coopmat *p = &s->coopmats[i];
+        const uint32_t edges = p->m | p->n | p->k;
+        if (p->a != a || p->b != a || p->c != sum || p->result != sum || p->saturating ||
+            p->scope != SCOPE_SUBGROUP || edges > 128)
+            continue;
+        if (!p->m || (p->m & (p->m - 1)) || (p->n & (p->n - 1)) || (p->k & (p->k - 1)))
+            continue;
+        out[count++] = (tuff_coop){ (uint16_t)p->m, (uint16_t)p->n, (uint16_t)p->k };
+    }
+}
+
 static void choose_features(const tuff_vk_snapshot *s, const char *avoid, tuff_vk_choice *c)
 {
     tuff_caps *k = &c->caps;
@@ -200,6 +223,12 @@ static void choose_features(const tuff_vk_snapshot *s, const char *avoid, tuff_v
     // Its shaders are SPIR-V 1.6 and use the Vulkan memory model.
     k->coopmat = s->coopmat && s->memory_model && s->major * 10 + s->minor >= 13 &&
                  !avoided(avoid, "coopmat");
+    if (k->coopmat && k->f16)
+        choose_coopmats(s, COMPONENT_F16, COMPONENT_F32, k->coop[TUFF_COOP_F16]);
+    if (k->coopmat && k->i8)
+        choose_coopmats(s, COMPONENT_I8, COMPONENT_I32, k->coop[TUFF_COOP_I8]);
+    if (k->coopmat && s->bfloat16 && !avoided(avoid, "bfloat16"))
+        choose_coopmats(s, COMPONENT_BF16, COMPONENT_F32, k->coop[TUFF_COOP_BF16]);
     k->memory_budget = s->ext[TUFF_VK_BUDGET] && !avoided(avoid, "memory-budget");
     k->portability = s->ext[TUFF_VK_PORTABILITY];
     c->memory_model = k->coopmat;
@@ -211,6 +240,7 @@ static void choose_features(const tuff_vk_snapshot *s, const char *avoid, tuff_v
     if (k->subgroup_control) enable(s, c, TUFF_VK_SUBGROUP);
     if (k->coopmat) enable(s, c, TUFF_VK_COOPMAT);
     if (k->coopmat) enable(s, c, TUFF_VK_MEMORY_MODEL);
+    if (k->coop[TUFF_COOP_BF16][0].m) enable(s, c, TUFF_VK_BFLOAT16);
     if (k->memory_budget) enable(s, c, TUFF_VK_BUDGET);
     // The specification asks for this one wherever it is offered.
     enable(s, c, TUFF_VK_PORTABILITY);
@@ -234,6 +264,7 @@ static void choose_limits(const tuff_vk_snapshot *s, tuff_vk_choice *c)
         k->max_groups[i] = s->groups[i];
     }
     k->shared = s->shared;
+    k->cores = s->cores;
     k->storage_buffers = (uint32_t)least(s->stage_storage, s->set_storage);
     k->max_storage_range = s->storage_range;
     k->max_texels = s->texels;
@@ -335,6 +366,7 @@ static void features_text(const tuff_caps *k, char *text, size_t size)
     add_word(text, size, k->storage8, "storage8");
     add_word(text, size, k->dot8, "dot8");
     add_word(text, size, k->coopmat, "coopmat");
+    add_word(text, size, k->coop[TUFF_COOP_BF16][0].m, "bfloat16");
     add_word(text, size, k->subgroup_shuffle, "subgroup-shuffle");
     add_word(text, size, k->subgroup_arithmetic, "subgroup-arithmetic");
     add_word(text, size, k->subgroup_control, "subgroup-control");

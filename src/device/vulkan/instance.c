@@ -173,6 +173,11 @@ exit:
     return status;
 }
 
+PFN_vkVoidFunction vk_instance_function(const char *name)
+{
+    return vkGetInstanceProcAddr(shared.instance, name);
+}
+
 int vk_instance_api(void)
 {
     return (int)(VK_API_VERSION_MAJOR(shared.api) * 10 + VK_API_VERSION_MINOR(shared.api));

@@ -94,8 +94,23 @@ static void ask_properties(VkPhysicalDevice device, tuff_vk_snapshot *s)
     if (has(s, TUFF_VK_SUBGROUP)) CHAIN(p, control);
     if (has(s, TUFF_VK_DOT)) CHAIN(p, dot);
     if (has(s, TUFF_VK_MAINTENANCE4)) CHAIN(p, maintenance4);
+    VkPhysicalDeviceShaderSMBuiltinsPropertiesNV nv = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV
+    };
+    VkPhysicalDeviceShaderCorePropertiesAMD amd = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_AMD
+    };
+    VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM arm = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM
+    };
+    if (s->ext[TUFF_VK_CORES_NV]) CHAIN(p, nv);
+    if (s->ext[TUFF_VK_CORES_AMD]) CHAIN(p, amd);
+    if (s->ext[TUFF_VK_CORES_ARM]) CHAIN(p, arm);
     vkGetPhysicalDeviceProperties2(device, &p);
 
+    s->cores = nv.shaderSMCount + arm.shaderCoreCount +
+               amd.shaderEngineCount * amd.shaderArraysPerEngineCount *
+                   amd.computeUnitsPerShaderArray;
     s->max_alloc = maintenance3.maxMemoryAllocationSize;
     s->max_buffer = maintenance4.maxBufferSize;
     take_driver_text(&driver, s);
@@ -138,6 +153,9 @@ static void ask_features(VkPhysicalDevice device, tuff_vk_snapshot *s)
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR
     };
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR
+    };
     VkPhysicalDeviceFeatures2 f = { .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2 };
     CHAIN(f, storage16);
     if (has(s, TUFF_VK_STORAGE8)) CHAIN(f, storage8);
@@ -147,6 +165,7 @@ static void ask_features(VkPhysicalDevice device, tuff_vk_snapshot *s)
     if (has(s, TUFF_VK_DOT)) CHAIN(f, dot);
     if (has(s, TUFF_VK_SUBGROUP)) CHAIN(f, control);
     if (has(s, TUFF_VK_COOPMAT)) CHAIN(f, coopmat);
+    if (has(s, TUFF_VK_BFLOAT16)) CHAIN(f, bfloat16);
     vkGetPhysicalDeviceFeatures2(device, &f);
 
     s->i16 = f.features.shaderInt16;
@@ -160,6 +179,31 @@ static void ask_features(VkPhysicalDevice device, tuff_vk_snapshot *s)
     s->dot = dot.shaderIntegerDotProduct;
     s->subgroup_control = control.subgroupSizeControl;
     s->coopmat = coopmat.cooperativeMatrix;
+    s->bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
+}
+
+// A driver that lists none, or more than there is room for, is none to stumble over.
+static void ask_coopmats(VkPhysicalDevice device, tuff_vk_snapshot *s)
+{
+    VkCooperativeMatrixPropertiesKHR list[TUFF_VK_MOST_COOPMATS];
+    uint32_t n = TUFF_VK_MOST_COOPMATS;
+    const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR ask =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vk_instance_function(
+            "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
+    if (!s->coopmat || !ask) return;
+    for (uint32_t i = 0; i < n; i++)
+        list[i] = (VkCooperativeMatrixPropertiesKHR){
+            .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR
+        };
+    if (ask(device, &n, list) < 0) return;
+    s->coopmat_kinds = (int)n;
+    for (uint32_t i = 0; i < n; i++)
+        s->coopmats[i] = (tuff_vk_coopmat){
+            .m = list[i].MSize, .n = list[i].NSize, .k = list[i].KSize,
+            .a = (uint32_t)list[i].AType, .b = (uint32_t)list[i].BType,
+            .c = (uint32_t)list[i].CType, .result = (uint32_t)list[i].ResultType,
+            .scope = (uint32_t)list[i].scope, .saturating = list[i].saturatingAccumulation,
+        };
 }
 
 static void ask_queues(VkPhysicalDevice device, tuff_vk_snapshot *s)
@@ -228,6 +272,7 @@ tuff_status vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s)
     TUFF_TRY(ask_extensions(device, s));
     ask_properties(device, s);
     ask_features(device, s);
+    ask_coopmats(device, s);
     ask_queues(device, s);
     ask_memory(device, s);
     return TUFF_OK;

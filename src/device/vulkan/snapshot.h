@@ -15,6 +15,10 @@
     X(SUBGROUP, "VK_EXT_subgroup_size_control", 13)                             \
     X(MAINTENANCE4, "VK_KHR_maintenance4", 13)                                  \
     X(COOPMAT, "VK_KHR_cooperative_matrix", 0)                                  \
+    X(BFLOAT16, "VK_KHR_shader_bfloat16", 0)                                    \
+    X(CORES_NV, "VK_NV_shader_sm_builtins", 0)                                  \
+    X(CORES_AMD, "VK_AMD_shader_core_properties", 0)                            \
+    X(CORES_ARM, "VK_ARM_shader_core_builtins", 0)                              \
     X(BUDGET, "VK_EXT_memory_budget", 0)                                        \
     X(PORTABILITY, "VK_KHR_portability_subset", 0)
 
@@ -24,6 +28,15 @@ enum {
 #undef TUFF_VK_EXT_ENUM
     TUFF_VK_EXT_COUNT
 };
+
+enum { TUFF_VK_MOST_COOPMATS = 64 };
+
+// One kind of product of cooperative matrices, in Vulkan's numbers (VkComponentTypeKHR,
+// VkScopeKHR): c + a b gives result.
+typedef struct tuff_vk_coopmat {
+    uint32_t m, n, k, a, b, c, result, scope;
+    bool saturating;
+} tuff_vk_coopmat;
 
 enum { TUFF_VK_MOST_FAMILIES = 16, TUFF_VK_MOST_TYPES = 32, TUFF_VK_MOST_HEAPS = 16 };
 
@@ -71,6 +84,10 @@ typedef struct tuff_vk_snapshot {
     bool ext[TUFF_VK_EXT_COUNT];
     bool timeline, storage16, storage8, f16, i8, i16, subgroup_control, coopmat;
     bool memory_model, memory_model_device;
+    bool bfloat16; // as a type, and in cooperative matrices
+    tuff_vk_coopmat coopmats[TUFF_VK_MOST_COOPMATS];
+    int coopmat_kinds;
+    uint32_t cores; // that run workgroups side by side; 0 when unknown
     bool dot, dot8_fast; // the feature; whether packed 4x8 products are accelerated
 } tuff_vk_snapshot;
 

@@ -26,11 +26,42 @@
 #ifndef VK_KHR_cooperative_matrix
 #define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR \
     ((VkStructureType)1000506000)
+#define VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR ((VkStructureType)1000506001)
 typedef struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR {
     VkStructureType sType;
     void *pNext;
     VkBool32 cooperativeMatrix, cooperativeMatrixRobustBufferAccess;
 } VkPhysicalDeviceCooperativeMatrixFeaturesKHR;
+typedef struct VkCooperativeMatrixPropertiesKHR {
+    VkStructureType sType;
+    void *pNext;
+    uint32_t MSize, NSize, KSize;
+    uint32_t AType, BType, CType, ResultType; // VkComponentTypeKHR
+    VkBool32 saturatingAccumulation;
+    uint32_t scope; // VkScopeKHR
+} VkCooperativeMatrixPropertiesKHR;
+typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)(
+    VkPhysicalDevice, uint32_t *, VkCooperativeMatrixPropertiesKHR *);
+#endif
+
+#ifndef VK_KHR_shader_bfloat16
+#define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR \
+    ((VkStructureType)1000141000)
+typedef struct VkPhysicalDeviceShaderBfloat16FeaturesKHR {
+    VkStructureType sType;
+    void *pNext;
+    VkBool32 shaderBFloat16Type, shaderBFloat16DotProduct, shaderBFloat16CooperativeMatrix;
+} VkPhysicalDeviceShaderBfloat16FeaturesKHR;
+#endif
+#ifndef VK_ARM_shader_core_builtins
+#define VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM \
+    ((VkStructureType)1000497001)
+typedef struct VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM {
+    VkStructureType sType;
+    void *pNext;
+    uint64_t shaderCoreMask;
+    uint32_t shaderCoreCount, shaderWarpsPerCore;
+} VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM;
 #endif
 
 // A block of device memory with one buffer over all of it; tensors are ranges of that buffer.
@@ -161,6 +192,8 @@ tuff_status vk_instance_devices(VkPhysicalDevice list[VK_MOST_DEVICES], int *cou
 tuff_status vk_snapshot(VkPhysicalDevice device, tuff_vk_snapshot *s);
 // The API version that devices are used with, as major * 10 + minor.
 int vk_instance_api(void);
+// A function of the instance that the headers may be too old for; NULL when there is none.
+PFN_vkVoidFunction vk_instance_function(const char *name);
 // Names an object for the validation layer and debuggers, where there is one.
 void vk_name(vk_device *d, VkObjectType type, uint64_t handle, const char *format, ...)
     TUFF_PRINTF(4, 5);

@@ -48,6 +48,11 @@ static tuff_status create_device(vk_device *d)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
         .cooperativeMatrix = VK_TRUE,
     };
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+        .shaderBFloat16Type = VK_TRUE,
+        .shaderBFloat16CooperativeMatrix = VK_TRUE,
+    };
     VkPhysicalDeviceFeatures2 features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .features = { .shaderInt16 = d->snap.i16 },
@@ -60,6 +65,7 @@ static tuff_status create_device(vk_device *d)
     if (k->dot8) CHAIN(features, dot);
     if (k->subgroup_control) CHAIN(features, control);
     if (k->coopmat) CHAIN(features, coopmat);
+    if (d->choice.enable[TUFF_VK_BFLOAT16]) CHAIN(features, bfloat16);
 
     VK(vkCreateDevice(
         d->physical,
