@@ -2,12 +2,13 @@
 #extension GL_GOOGLE_include_directive : require
 // block_matmul on GPUs, for x of many rows: blocks are unpacked on their way into shared
 // memory.
-// Bindings: gemm.glsl, where b is uint[]. Spec constants 0 to 2 and grid: gemm_tile.glsl.
-//   spec 3  FORMAT  TUFF_FORMAT_..., of b
+// Bindings: gemm.glsl, where b is uint[]. Spec constants 0 to 10 and grid: gemm_tile.glsl.
+//   spec 11  FORMAT  TUFF_FORMAT_..., of b
+#define ACTS
 #include "common.glsl"
 #include "packed.glsl"
 #include "abi/block.h"
-layout(constant_id = 3) const uint FORMAT = TUFF_FORMAT_Q4_0;
+layout(constant_id = 11) const uint FORMAT = TUFF_FORMAT_Q4_0;
 layout(push_constant) uniform Push { tuff_block_matmul_pc pc; };
 #define GEMM_B uint
 #include "gemm.glsl"

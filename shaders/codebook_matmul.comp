@@ -6,10 +6,13 @@
 //   bindings   gemm.glsl's, where b is uint[], and
 //   binding 5  codebook  texels, f32[1 << BITS]
 //   spec and grid  gemm_plain.glsl's or gemm_tile.glsl's, and
-//   spec 3     BITS  of an index
+//   spec 11    BITS  of an index
+#ifdef TILE
+#define ACTS
+#endif
 #include "common.glsl"
 #include "abi/block.h"
-layout(constant_id = 3) const uint BITS = 4;
+layout(constant_id = 11) const uint BITS = 4;
 layout(push_constant) uniform Push { tuff_codebook_matmul_pc pc; };
 #define GEMM_B uint
 #include "gemm.glsl"

@@ -30,6 +30,8 @@ Inner inner_of(uint k)
 }
 
 REAL load_a(Row r, Inner k) { return a_at(r.a + k.a); }
+#define HAS_A_QUAD // where taps lie as k runs
+REAL4 load_a4(Row r, Inner k) { return a_quad(r.a + k.a); }
 
 REAL load_b(Inner k, Col c)
 {
@@ -39,9 +41,25 @@ REAL load_b(Inner k, Col c)
     return there ? b_at(c.b + k.b + fold(from, EACH(from))) : REAL(0.0);
 }
 
+uint place_of(uint row, uint col, out uint ch)
+{
+    const uint plane = volume(EACH(to)), image = col / plane;
+    ch = group * pc.g.m + row;
+    return (image * pc.g.batches * pc.g.m + ch) * plane + col % plane;
+}
+
 void gemm_store(uint row, uint col, uint split, float v)
 {
-    const uint plane = volume(EACH(to)), image = col / plane, ch = group * pc.g.m + row;
-    const uint of_all = image * pc.g.batches * pc.g.m + ch;
-    gemm_write(of_all * plane + col % plane, ch, split, v);
+    uint ch;
+    const uint at = place_of(row, col, ch);
+    gemm_write(at, ch, split, v);
 }
+#ifndef COOP
+#define HAS_Y_QUAD
+void gemm_store4(uint row, uint col, uint split, vec4 v)
+{
+    uint ch;
+    const uint at = place_of(row, col, ch);
+    gemm_write4(at, ch, 0, split, v);
+}
+#endif

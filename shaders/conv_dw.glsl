@@ -28,6 +28,8 @@ Inner inner_of(uint k)
 }
 
 REAL load_a(Row r, Inner k) { return a_at(r.a + k.a); }
+#define HAS_A_QUAD
+REAL4 load_a4(Row r, Inner k) { return a_quad(r.a + k.a); }
 
 REAL load_b(Inner k, Col c)
 {

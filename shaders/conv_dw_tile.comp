@@ -5,6 +5,7 @@
 #endif
 // The weight gradient of a convolution on GPUs, a tile by a workgroup.
 // Bindings: gemm.glsl. Spec constants and grid: gemm_tile.glsl.
+#define ACTS
 #include "common.glsl"
 #include "abi/gemm.h"
 #include "conv_dw.glsl"

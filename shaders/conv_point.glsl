@@ -20,12 +20,32 @@ Col col_of(uint col)
 }
 
 Inner inner_of(uint k) { return Inner(k * pc.w_ch, k * pc.plane); }
-float load_a(Row r, Inner k) { return a[r.a + k.a]; }
-float load_b(Inner k, Col c) { return b[c.b + k.b]; }
+REAL load_a(Row r, Inner k) { return a_at(r.a + k.a); }
+REAL load_b(Inner k, Col c) { return b_at(c.b + k.b); }
+#define HAS_A_QUAD
+REAL4 load_a4(Row r, Inner k) { return a_quad(r.a + k.a); }
+#define HAS_B_QUAD
+REAL4 load_b4(Inner k, Col c) { return b_quad(c.b + k.b); }
+
+uint place_of(uint row, uint col, out uint ch)
+{
+    const uint image = col / pc.plane;
+    ch = group * pc.g.m + row;
+    return (image * pc.g.batches * pc.g.m + ch) * pc.plane + col % pc.plane;
+}
 
 void gemm_store(uint row, uint col, uint split, float v)
 {
-    const uint image = col / pc.plane, ch = group * pc.g.m + row;
-    const uint of_all = image * pc.g.batches * pc.g.m + ch;
-    gemm_write(of_all * pc.plane + col % pc.plane, ch, split, v);
+    uint ch;
+    const uint at = place_of(row, col, ch);
+    gemm_write(at, ch, split, v);
 }
+#ifndef COOP
+#define HAS_Y_QUAD
+void gemm_store4(uint row, uint col, uint split, vec4 v)
+{
+    uint ch;
+    const uint at = place_of(row, col, ch);
+    gemm_write4(at, ch, 0, split, v);
+}
+#endif

@@ -5,6 +5,7 @@
 #endif
 // A convolution or its input gradient on GPUs, a tile by a workgroup.
 // Bindings: gemm.glsl. Spec constants and grid: gemm_tile.glsl.
+#define ACTS
 #include "common.glsl"
 #include "abi/gemm.h"
 #include "conv.glsl"

@@ -1,55 +1,78 @@
-// A tile of 64 or 128 rows x 64 columns by 256 invocations, for GPUs: both operands pass
-// through shared memory, 16 products of every sum at a time.
+// A tile of y by a workgroup, for GPUs: both operands pass through shared memory, STEP products
+// of every sum at a time. Shared memory holds them twice: while what is in one half is
+// multiplied the other is filled, so that there is one barrier a step.
 //
-//                64 columns
-//             +-------------+ 16      Invocation (tx, ty) of 16 x 16 sums the columns
-//             |      sb     |         4 tx .. 4 tx + 3 of the rows 4 ty .. 4 ty + 3 (and 64
-//             +-------------+         further down): 4 + 4 values from shared memory give 16
-//    16                               products (4 + 8 give 32). What the next 16 need is on
-//   +---+ 64  +-------------+         its way from memory meanwhile, in registers.
-//   |sa | or  |             |
-//   +---+ 128 +-------------+
+//                    COLS
+//             +------+------+ STEP    Invocation (tx, ty) sums the columns 4 tx .. 4 tx + 3,
+//             |      sb     |         and with BROAD those COLS / 2 further on, of the rows
+//             +------+------+         4 ty .. 4 ty + 3, and with TALL those ROWS / 2 further
+//   STEP                              down: 8 + 8 values from shared memory give 64 products,
+//   +---+     +------+------+         4 + 4 give 16. Neighbours in a subgroup are 8 wide and
+//   |sa |     |             |         4 high.
+//   +---+ ROWS+ - - -+- - - +
+//   |   |     |             |
+//   +---+     +------+------+
 //
-//   spec 0  TALL      128 rows
-//   spec 1  A_LONG_K  neighbours along k lie side by side in a (else those along the rows)
-//   spec 2  B_LONG_K  the same of b and its columns
-//   grid    column tiles x row tiles x batches x splits, folded
-layout(local_size_x = 256) in;
-layout(constant_id = 0) const bool TALL = false;
-layout(constant_id = 1) const bool A_LONG_K = true;
-layout(constant_id = 2) const bool B_LONG_K = false;
+//   spec 0 to 7  gemm_load.glsl
+//   spec 8   Y_QUAD  rows of y are multiples of four elements
+//   spec 9   TALL, spec 10  BROAD
+//   grid     column tiles x row tiles x batches x splits, folded
+// A shader has its own from 11 on, and defines ACTS.
+#include "gemm_load.glsl"
+layout(constant_id = 8) const bool Y_QUAD = false;
+layout(constant_id = 9) const bool TALL = false;
+layout(constant_id = 10) const bool BROAD = false;
 
-const uint ROWS = TALL ? 128 : 64, COLS = 64, STEP = 16;
-const uint ROW_LOADS = TALL ? 8 : 4, COL_LOADS = 4; // of one invocation in one step
 // Four rows (columns) an element; one more than needed, against bank conflicts.
-shared REAL4 sa[STEP][33];
-shared REAL4 sb[STEP][17];
+const uint A_PITCH = ROWS / 4 + 1, B_PITCH = COLS / 4 + 1;
+shared REAL4 sa[2 * STEP * A_PITCH], sb[2 * STEP * B_PITCH];
 
-// Which row (column) and which of the 16 products this invocation loads as its i-th.
-uint load_row(uint t, uint i) { return A_LONG_K ? t / STEP + STEP * i : t % ROWS; }
-uint load_row_k(uint t, uint i) { return A_LONG_K ? t % STEP : t / ROWS + 256 / ROWS * i; }
-uint load_col(uint t, uint i) { return B_LONG_K ? t / STEP + STEP * i : t % COLS; }
-uint load_col_k(uint t, uint i) { return B_LONG_K ? t % STEP : t / COLS + 256 / COLS * i; }
+void store_units(uint t, uint half_at)
+{
+    for (uint i = 0; i < A_UNITS; i++) {
+        const uint u = unit_of(t, i), line = u / A_ACROSS, k = half_at * STEP;
+        if (A_LONG_K)
+            for (uint j = 0; j < 4; j++)
+                sa[(k + 4 * (u % A_ACROSS) + j) * A_PITCH + line / 4][line % 4] = next_a[i][j];
+        else sa[(k + line) * A_PITCH + u % A_ACROSS] = next_a[i];
+    }
+    for (uint i = 0; i < B_UNITS; i++) {
+        const uint u = unit_of(t, i), line = u / B_ACROSS, k = half_at * STEP;
+        if (B_LONG_K)
+            for (uint j = 0; j < 4; j++)
+                sb[(k + 4 * (u % B_ACROSS) + j) * B_PITCH + line / 4][line % 4] = next_b[i][j];
+        else sb[(k + line) * B_PITCH + u % B_ACROSS] = next_b[i];
+    }
+}
 
-// With -DHALF f16 sums of 16 products each, which then go to the f32 ones.
-#define DECLARE_ROW(r) vec4 s##r = vec4(0.0);
+// With -DHALF f16 sums of STEP products each, which then go to the f32 ones.
+#define EACH_ROW(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
+#define DECLARE_ROW(r) vec4 s##r = vec4(0.0), w##r = vec4(0.0);
 #ifdef HALF
-#define DECLARE_PART(r) REAL4 p##r = REAL4(0.0);
-#define ADD_ROW(r, x) p##r += (x) * b;
-#define ADD_PART(r) s##r += vec4(p##r);
+#define DECLARE_PART(r) REAL4 p##r = REAL4(0.0), q##r = REAL4(0.0);
+#define ADD_ROW(r, x) p##r += (x) * b; if (BROAD) q##r += (x) * c;
+#define ADD_PART(r) s##r += vec4(p##r); w##r += vec4(q##r);
 #else
 #define DECLARE_PART(r)
-#define ADD_ROW(r, x) s##r += (x) * b;
+#define ADD_ROW(r, x) s##r += (x) * b; if (BROAD) w##r += (x) * c;
 #define ADD_PART(r)
 #endif
-#define EACH_ROW(f) f(0) f(1) f(2) f(3) f(4) f(5) f(6) f(7)
-#define STORE_ROW(r, row)                                                       \
-    if ((row) < pc.g.m) {                                                       \
-        if (col < pc.g.n) gemm_store(row, col, split, s##r.x);                  \
-        if (col + 1 < pc.g.n) gemm_store(row, col + 1, split, s##r.y);          \
-        if (col + 2 < pc.g.n) gemm_store(row, col + 2, split, s##r.z);          \
-        if (col + 3 < pc.g.n) gemm_store(row, col + 3, split, s##r.w);          \
+
+// One row of four columns to y.
+void store_row(uint row, uint col, uint split, vec4 v)
+{
+    if (row >= pc.g.m || col >= pc.g.n) return;
+#ifdef HAS_Y_QUAD
+    if (Y_QUAD) {
+        gemm_store4(row, col, split, v);
+        return;
     }
+#endif
+    for (uint i = 0; i < 4 && col + i < pc.g.n; i++) gemm_store(row, col + i, split, v[i]);
+}
+#define STORE_ROW(r, row)                                                       \
+    store_row(row, col, split, s##r);                                           \
+    if (BROAD) store_row(row, col + COLS / 2, split, w##r);
 
 void main()
 {
@@ -58,63 +81,49 @@ void main()
     const uint split = g / cols / rows / pc.g.batches;
     if (split >= pc.g.splits) return; // the whole workgroup leaves together
     gemm_batch(g / cols / rows % pc.g.batches);
-    const uint row0 = g / cols % rows * ROWS, col0 = g % cols * COLS;
-    const uint t = gl_LocalInvocationIndex, tx = t % 16, ty = t / 16;
+    const uvec2 tile = tile_of(g % (cols * rows), rows, cols);
+    const uint row0 = tile.x * ROWS, col0 = tile.y * COLS;
     const uint begin = split * pc.g.k_step, end = min(pc.g.k, begin + pc.g.k_step);
 
-    // What is past an end is read from the last element and set to 0.
-    Row row_at[8];
-    Col col_at[4];
-    for (uint i = 0; i < ROW_LOADS; i++)
-        row_at[i] = row_of(min(row0 + load_row(t, i), pc.g.m - 1));
-    for (uint i = 0; i < COL_LOADS; i++)
-        col_at[i] = col_of(min(col0 + load_col(t, i), pc.g.n - 1));
-
+    const uint t = gl_LocalInvocationIndex, across = COLS / (BROAD ? 64 : 32);
+    const uint tx = t / 32 % across * 8 + t % 8, ty = t / 32 / across * 4 + t / 8 % 4;
     EACH_ROW(DECLARE_ROW)
-    REAL next_a[8], next_b[4];
-    for (uint k0 = begin; k0 < end + STEP; k0 += STEP) {
-        if (k0 > begin) {
-            for (uint i = 0; i < ROW_LOADS; i++) {
-                const uint row = load_row(t, i);
-                sa[load_row_k(t, i)][row / 4][row % 4] = next_a[i];
-            }
-            for (uint i = 0; i < COL_LOADS; i++) {
-                const uint col = load_col(t, i);
-                sb[load_col_k(t, i)][col / 4][col % 4] = next_b[i];
-            }
+    find_lines(t, row0, col0);
+    load_a_units(t, begin, end);
+    load_b_units(t, begin, end);
+    store_units(t, 0);
+    barrier();
+    uint half_at = 0;
+    for (uint k0 = begin; k0 < end; k0 += STEP) {
+        const bool more = k0 + STEP < end;
+        if (more) {
+            load_a_units(t, k0 + STEP, end);
+            load_b_units(t, k0 + STEP, end);
         }
-        barrier();
-        if (k0 < end) {
-            for (uint i = 0; i < ROW_LOADS; i++) {
-                const uint k = k0 + load_row_k(t, i);
-                const REAL v = load_a(row_at[i], inner_of(min(k, end - 1)));
-                next_a[i] = k < end ? v : REAL(0.0);
+        EACH_ROW(DECLARE_PART)
+        uint a_at = half_at * STEP * A_PITCH + ty, b_at = half_at * STEP * B_PITCH + tx;
+        for (uint k = 0; k < STEP; k++) {
+            const REAL4 b = sb[b_at], x = sa[a_at];
+            REAL4 c = b;
+            if (BROAD) c = sb[b_at + COLS / 8];
+            ADD_ROW(0, x.x) ADD_ROW(1, x.y) ADD_ROW(2, x.z) ADD_ROW(3, x.w)
+            if (TALL) {
+                const REAL4 z = sa[a_at + ROWS / 8];
+                ADD_ROW(4, z.x) ADD_ROW(5, z.y) ADD_ROW(6, z.z) ADD_ROW(7, z.w)
             }
-            for (uint i = 0; i < COL_LOADS; i++) {
-                const uint k = k0 + load_col_k(t, i);
-                const REAL v = load_b(inner_of(min(k, end - 1)), col_at[i]);
-                next_b[i] = k < end ? v : REAL(0.0);
-            }
+            a_at += A_PITCH;
+            b_at += B_PITCH;
         }
-        if (k0 > begin) {
-            EACH_ROW(DECLARE_PART)
-            for (uint k = 0; k < STEP; k++) {
-                const REAL4 b = sb[k][tx], x = sa[k][ty];
-                ADD_ROW(0, x.x) ADD_ROW(1, x.y) ADD_ROW(2, x.z) ADD_ROW(3, x.w)
-                if (TALL) {
-                    const REAL4 z = sa[k][16 + ty];
-                    ADD_ROW(4, z.x) ADD_ROW(5, z.y) ADD_ROW(6, z.z) ADD_ROW(7, z.w)
-                }
-            }
-            EACH_ROW(ADD_PART)
-        }
+        EACH_ROW(ADD_PART)
+        half_at = 1 - half_at;
+        if (more) store_units(t, half_at);
         barrier();
     }
 
     const uint row = row0 + ty * 4, col = col0 + tx * 4;
     STORE_ROW(0, row) STORE_ROW(1, row + 1) STORE_ROW(2, row + 2) STORE_ROW(3, row + 3)
     if (TALL) {
-        STORE_ROW(4, row + 64) STORE_ROW(5, row + 65)
-        STORE_ROW(6, row + 66) STORE_ROW(7, row + 67)
+        const uint down = row + ROWS / 2;
+        STORE_ROW(4, down) STORE_ROW(5, down + 1) STORE_ROW(6, down + 2) STORE_ROW(7, down + 3)
     }
 }

@@ -278,7 +278,7 @@ static void precision_is_not_lost_unasked(void)
         { "desktop", "winograd4_tile", "", "winograd4_tile" },
         { "old software", NULL, "", "winograd2" },
         { "old software", NULL, " fast=1", "winograd4" },
-        { "least", NULL, " fast=1", "plain" },
+        { "least", NULL, " fast=1", "winograd4_tile" },
     };
     for (size_t i = 0; i < COUNT(rows); i++)
         for (size_t d = 0; d < COUNT(devices); d++) {

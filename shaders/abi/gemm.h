@@ -18,6 +18,7 @@ typedef struct tuff_gemm tuff_gemm;
 #define TUFF_AFTER_BIAS     4u
 #define TUFF_AFTER_RESIDUAL 8u
 #define TUFF_AFTER_MATRIX_B 16u // of matvec.glsl
+#define TUFF_AFTER_16 32u // of gemm_coop.glsl: y has 16 bits an element
 
 // gemm_sum.comp: y[i] = act(alpha (sum of parts[i + j * count]) + beta (bias + residual)).
 struct tuff_gemm_sum_pc {

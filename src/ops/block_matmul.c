@@ -98,8 +98,8 @@ static bool tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
     tuff_block_product b = product_of(c);
     struct tuff_block_matmul_pc pc = tuff_block_push(&b);
     if (b.p.g.m <= TUFF_BLOCK_ROWS) return false; // `group` takes it
-    if (!tuff_product_tile(&b.p, TUFF_SHADER_block_matmul_tile, &pc, sizeof pc, true, true, k,
-                           plan))
+    if (!tuff_product_tile(&b.p, TUFF_SHADER_block_matmul_tile, &pc, sizeof pc,
+                           &(tuff_gemm_form){ .a_long_k = true, .b_long_k = true }, k, plan))
         return false;
     tuff_spec(&plan->d[0], b.format);
     return true;

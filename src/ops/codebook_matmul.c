@@ -90,10 +90,10 @@ static struct tuff_codebook_matmul_pc push_of(const tuff_block_product *b)
     return (struct tuff_codebook_matmul_pc){ .g = b->p.g, .words = b->row_bytes / 4 };
 }
 
-// The first dispatch takes what gemm.h's kernels do not know of: constant 3, binding 5.
+// The first dispatch takes what gemm.h's kernels do not know of: constant 11, binding 5.
 static void add_codebook(const tuff_block_product *b, tuff_dispatch *d)
 {
-    while (d->launch.nspec < 3) tuff_spec(d, 0);
+    while (d->launch.nspec < 11) tuff_spec(d, 0);
     tuff_spec(d, b->format - TUFF_FORMAT_CODEBOOK);
     tuff_bind(d, TUFF_ROLE_IN, CODEBOOK, TUFF_BIND_TEXEL_F32, TUFF_READ);
 }
@@ -102,8 +102,8 @@ static bool tile(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
 {
     tuff_block_product b = product_of(c);
     struct tuff_codebook_matmul_pc pc = push_of(&b);
-    if (!tuff_product_tile(&b.p, TUFF_SHADER_codebook_matmul_tile, &pc, sizeof pc, true, true,
-                           k, plan))
+    if (!tuff_product_tile(&b.p, TUFF_SHADER_codebook_matmul_tile, &pc, sizeof pc,
+                           &(tuff_gemm_form){ .a_long_k = true, .b_long_k = true }, k, plan))
         return false;
     add_codebook(&b, &plan->d[0]);
     return true;

@@ -168,17 +168,29 @@ static bool gather_direct(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     return f->p.g.splits == 1; // the kernel takes a sum whole
 }
 
+// w is read by fours where it lies as the sum runs, and y written so where its pixels are.
+static tuff_gemm_form gather_form(const conv_plan *f)
+{
+    const struct tuff_conv_pc *pc = &f->pc.conv;
+    const uint32_t plane = pc->to_x * pc->to_y * pc->to_z, k = f->p.g.k;
+    const bool whole = pc->w_row == k && pc->w_ch == taps_of(pc);
+    return (tuff_gemm_form){ .a_long_k = true, .y_quad = plane % 4 == 0,
+                             .a_quad = whole && k % 4 == 0 };
+}
+
 static bool gather_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
+    const tuff_gemm_form form = gather_form(f);
     return tuff_product_tile(&f->p, f->deep ? TUFF_SHADER_conv3_tile : TUFF_SHADER_conv_tile,
-                             &f->pc, f->pc_bytes, true, false, k, plan);
+                             &f->pc, f->pc_bytes, &form, k, plan);
 }
 
 static bool gather_half_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
+    const tuff_gemm_form form = gather_form(f);
     return tuff_product_half(&f->p, f->deep ? TUFF_SHADER_conv3_tile_half
                                             : TUFF_SHADER_conv_tile_half,
-                             &f->pc, f->pc_bytes, true, false, k, plan);
+                             &f->pc, f->pc_bytes, &form, k, plan);
 }
 
 static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
@@ -249,8 +261,15 @@ static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 static bool gather_point_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
     struct tuff_point_pc pc;
-    return is_point(f, &pc) && tuff_product_tile(&f->p, TUFF_SHADER_conv_point_tile, &pc,
-                                                 sizeof pc, pc.w_ch == 1, false, k, plan);
+    if (!is_point(f, &pc)) return false;
+    const uint32_t m = f->p.g.m, sum = f->p.g.k;
+    const bool quads = pc.plane % 4 == 0, long_k = pc.w_ch == 1;
+    const tuff_gemm_form form = {
+        .a_long_k = long_k, .b_quad = quads, .y_quad = quads,
+        .a_quad = long_k ? (sum | pc.w_row) % 4 == 0 : pc.w_row == 1 && (m | pc.w_ch) % 4 == 0,
+    };
+    return tuff_product_tile(&f->p, TUFF_SHADER_conv_point_tile, &pc, sizeof pc, &form, k,
+                             plan);
 }
 
 // ---- 3 x 3 -------------------------------------------------------------------------------
@@ -328,22 +347,30 @@ TUFF_CONV_PLAN(dw_direct)
            tuff_product_element(&f.p, TUFF_SHADER_conv_dw_direct, &f.pc, f.pc_bytes, k, plan);
 }
 
+static tuff_gemm_form dw_form(const conv_plan *f)
+{
+    const uint32_t plane = f->pc.dw.to_x * f->pc.dw.to_y * f->pc.dw.to_z;
+    return (tuff_gemm_form){ .a_long_k = true, .b_long_k = true, .a_quad = plane % 4 == 0 };
+}
+
 TUFF_CONV_PLAN(dw_half_tile)
 {
     conv_plan f;
     weight_grad_of(c, &f);
+    const tuff_gemm_form form = dw_form(&f);
     return tuff_product_half(&f.p, f.deep ? TUFF_SHADER_conv3_dw_tile_half
                                           : TUFF_SHADER_conv_dw_tile_half,
-                             &f.pc, f.pc_bytes, true, true, k, plan);
+                             &f.pc, f.pc_bytes, &form, k, plan);
 }
 
 TUFF_CONV_PLAN(dw_tile)
 {
     conv_plan f;
     weight_grad_of(c, &f);
+    const tuff_gemm_form form = dw_form(&f);
     return tuff_product_tile(&f.p, f.deep ? TUFF_SHADER_conv3_dw_tile
                                           : TUFF_SHADER_conv_dw_tile,
-                             &f.pc, f.pc_bytes, true, true, k, plan);
+                             &f.pc, f.pc_bytes, &form, k, plan);
 }
 
 TUFF_CONV_PLAN(dw_plain)

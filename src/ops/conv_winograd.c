@@ -10,8 +10,8 @@ enum {
     SUMS = 240,           // channels of one f32 sum with m = 4, see winograd.glsl
     CHUNK = 4 << 20,      // bytes of V and the products that a cache may hold
     MOST_CHUNKS = 16,     // each takes three dispatches
+    TILE = 64,            // most tiles of gemm_tile.glsl have edges of multiples of it
     ROWS = 16, COLS = 4,  // a tile of conv_point.comp: so many rows, and subgroups of columns
-    TILE = 64,            // the edges of a tile of gemm_tile.glsl
     TILE_CHANNELS = 32, TILE_PIXELS = 256 // what is thought to be worth the way on a GPU
 };
 
@@ -222,13 +222,16 @@ static void multiply_tile(const winograd *g, tuff_plan *plan, uint32_t tiles)
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, TUFF_BIND_STORAGE, TUFF_WRITE);
     bind_or(g, d, -1, TUFF_BIND_TEXEL_F32);
     bind_or(g, d, -1, TUFF_BIND_STORAGE);
-    const bool tall = g->rows > TILE;
-    tuff_spec(d, tall);
-    tuff_spec(d, false); // neighbours lie along rows and columns, not along k
-    tuff_spec(d, false);
+    tuff_gemm_tile tile;
+    uint32_t parts;
+    // Neighbours lie along rows and columns, not along k.
+    const tuff_gemm_form form = { .a_quad = g->rows % 4 == 0, .b_quad = tiles % 4 == 0,
+                                  .y_quad = tiles % 4 == 0 };
+    // can_run has asked whether there is one.
+    (void)tuff_gemm_tile_choose(&pc.g, sizeof(float), 0, g->k, &tile, &parts);
+    tuff_gemm_tile_spec(d, &tile, &form);
     TUFF_PUSH(d, pc);
-    tuff_grid(d, (uint64_t)tuff_ceil_div(g->rows, tall ? 2 * TILE : TILE) *
-                     tuff_ceil_div(tiles, TILE) * g->batches * g->splits, g->k);
+    tuff_grid(d, tuff_gemm_tile_count(&tile, g->rows, tiles) * g->batches * g->splits, g->k);
 }
 
 static void transform_out(const winograd *g, tuff_plan *plan, struct tuff_winograd_pc pc)
@@ -250,8 +253,12 @@ static bool can_run(const winograd *g)
     const tuff_call *c = g->p->call;
     const uint64_t most = (uint64_t)INT32_MAX / g->batches; // elements of U, V, products
     if ((uint64_t)g->chs * g->tiles > most || (uint64_t)g->rows * g->tiles > most) return false;
-    if (g->tile)
-        return g->k->max_group >= 256 && g->k->max_group_size[0] >= 256;
+    if (g->tile) {
+        tuff_gemm_tile tile;
+        uint32_t parts;
+        const tuff_gemm any = { .m = 1, .n = 1, .k = 1, .batches = 1 };
+        return tuff_gemm_tile_choose(&any, sizeof(float), 0, g->k, &tile, &parts);
+    }
     return tuff_takes_texels(g->k) && tuff_product_texels(g->p, g->k, sizeof(float)) &&
            tuff_fits_texel(g->k, &c->in[g->p->a], sizeof(float)) &&
            tuff_fits_texel(g->k, &c->in[g->p->b], sizeof(float));

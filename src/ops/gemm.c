@@ -10,9 +10,6 @@ enum {
     PACK_WORTH = 8,     // see worth_packing
     GATHER_WORTH = 48,  // the same where packing gathers (convolutions)
     PACK_LEAST = 1 << 22, // products that are worth two more dispatches
-    TILE = 64,          // columns of a tile of gemm_tile.glsl, and rows or half of them
-    TILE_GROUP = 256,   // invocations for one
-    BUSY_TILES = 128,   // tiles that keep a large GPU busy
     SHORTEST_PART = 256, // products that are worth a part of their own
     ELEMENT_GROUP = 64   // invocations that share the sum of one element
 };
@@ -60,7 +57,7 @@ static bool is_apart(const tuff_product *p)
 
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
 {
-    return p->act <= TUFF_ACT_RELU && !is_apart(p) &&
+    return (p->acts || p->act <= TUFF_ACT_RELU) && !is_apart(p) &&
            (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
 }
 
@@ -91,7 +88,8 @@ bool tuff_product_cut(tuff_product *p, const tuff_caps *k, uint32_t parts, uint3
                       bool direct)
 {
     // A quarter of the iterations is left to loops around and inside the sum.
-    const uint32_t loop = k->max_loop ? k->max_loop / 4 * 3 : INT32_MAX;
+    const uint32_t loop = k->max_loop ? k->max_loop / 4 * 3 / (p->loops ? p->loops : 1)
+                                      : INT32_MAX;
     const uint32_t usual = loop < TUFF_GEMM_SUM ? loop : TUFF_GEMM_SUM;
     // The parts of a large y may not fit a binding; longer sums are then the lesser evil.
     return cut_by(p, k, parts > 1 ? parts : 1, unit, direct, usual) ||
@@ -334,47 +332,6 @@ bool tuff_product_texel(tuff_product *p, int shader, void *pc, size_t pc_bytes, 
     tuff_grid(d, tiles * p->g.splits, k);
     tuff_product_finish(p, k, plan);
     return true;
-}
-
-bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
-                       bool b_long_k, const tuff_caps *k, tuff_plan *plan)
-{
-    const tuff_gemm *g = &p->g;
-    if (k->max_group < TILE_GROUP || k->max_group_size[0] < TILE_GROUP) return false;
-    const uint64_t cols = (uint64_t)tuff_ceil_div(g->n, TILE) * g->batches;
-    static const char *const ways[] = { "usual", "square", "tall", "whole", "twice", NULL };
-    const int way = tuff_plan_way(plan, ways);
-    const bool busy = cols * tuff_ceil_div(g->m, 2 * TILE) >= BUSY_TILES && g->m > TILE;
-    const bool tall = way == 1 || way == 2 ? way == 2 : busy;
-    const uint64_t tiles = cols * tuff_ceil_div(g->m, tall ? 2 * TILE : TILE);
-    const uint32_t useful = g->k / SHORTEST_PART;
-    uint32_t parts = tiles < BUSY_TILES ? BUSY_TILES / (uint32_t)tiles : 1;
-    if (way == 3) parts = 1;
-    if (way == 4) parts *= 2;
-    if (parts > useful) parts = useful;
-    if (!tuff_product_cut(p, k, parts, 1, tuff_product_direct(p, k))) return false;
-    memcpy(pc, g, sizeof *g);
-    tuff_dispatch *d = tuff_product_add(p, shader, plan);
-    tuff_spec(d, tall);
-    tuff_spec(d, a_long_k);
-    tuff_spec(d, b_long_k);
-    tuff_push(d, pc, pc_bytes);
-    tuff_grid(d, tiles * g->splits, k);
-    tuff_product_finish(p, k, plan);
-    return true;
-}
-
-bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
-                       bool b_long_k, const tuff_caps *k, tuff_plan *plan)
-{
-    const tuff_call *c = p->call;
-    const bool halves = c->in[p->a].dtype == TUFF_F16 && c->in[p->b].dtype == TUFF_F16;
-    // What saturates leaves the error of a sum and takes its size.
-    const bool saturates = p->act == TUFF_ACT_SIGMOID || p->act == TUFF_ACT_TANH;
-    // A single number is too little to bind in place of what is not there.
-    const bool bound = tuff_desc_bytes(&c->in[0]) >= sizeof(float);
-    return k->f16 && halves && bound && !saturates && (p->fast || plan->forced) &&
-           tuff_product_tile(p, shader, pc, pc_bytes, a_long_k, b_long_k, k, plan);
 }
 
 bool tuff_product_plain(tuff_product *p, int shader, void *pc, size_t pc_bytes,

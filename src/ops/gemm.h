@@ -35,6 +35,8 @@ typedef struct tuff_product {
     bool apart;             // ... which is not how the first kernel would index it
     float alpha, beta;      // factors of the product, and of bias and residual; 0 = 1
     bool fast;              // the call allows sums of f16
+    bool acts;              // the kernel knows all activations
+    uint32_t loops;         // iterations of all of its loops for a product; 0 = 1
 } tuff_product;
 
 static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
@@ -44,8 +46,8 @@ static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
 
 // ---- parts of a plan, for kernels with tiles of their own ----------------------------------
 
-// Whether a kernel that reads its bias as texels, and knows of activations only relu, can do
-// all that follows the product.
+// Whether a kernel that reads its bias as texels, and knows of activations only relu (or all:
+// `acts`), can do all that follows the product.
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k);
 // The same of a kernel that reads a residual as well, as texels of so many bytes.
 bool tuff_product_texels(const tuff_product *p, const tuff_caps *k, size_t texel);
@@ -109,14 +111,39 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
                          uint32_t plane, uint32_t image_step, const tuff_caps *k,
                          tuff_plan *plan);
 
-// The variant of GPUs, whole; see gemm_tile.glsl for `long_k`.
-bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
-                       bool b_long_k, const tuff_caps *k, tuff_plan *plan);
+// ---- tiles in shared memory (gemm_tile.c; shaders: gemm_tile.glsl) -------------------------
+
+// How operands lie in memory; see gemm_load.glsl.
+typedef struct tuff_gemm_form {
+    bool a_long_k, b_long_k, a_quad, b_quad, y_quad;
+} tuff_gemm_form;
+
+// A tile of y by a workgroup of `group` invocations, each of 8 rows (`tall`) or 4, and 8
+// columns (`broad`) or 4.
+typedef struct tuff_gemm_tile {
+    uint32_t rows, cols, step, group;
+    bool tall, broad;
+} tuff_gemm_tile;
+
+// The tile that a product of elements of so many bytes is likely to be fastest in, and in how
+// many parts of its sums. `wanted`: size number 1 ..., of which tuff_gemm_tile_name gives the
+// names (NULL behind the last); 0: any. Pure. False when the device has no room for one.
+bool tuff_gemm_tile_choose(const tuff_gemm *g, uint32_t element, int wanted, const tuff_caps *k,
+                      tuff_gemm_tile *tile, uint32_t *parts);
+const char *tuff_gemm_tile_name(int i);
+uint32_t tuff_gemm_tile_shared(const tuff_gemm_tile *t, uint32_t element); // bytes
+uint64_t tuff_gemm_tile_count(const tuff_gemm_tile *t, uint32_t m, uint32_t n); // of one batch
+// Appends the constants of gemm_tile.glsl; a kernel's own begin behind them.
+void tuff_gemm_tile_spec(tuff_dispatch *d, const tuff_gemm_tile *t, const tuff_gemm_form *form);
+
+// The variant of GPUs, whole.
+bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes,
+                       const tuff_gemm_form *form, const tuff_caps *k, tuff_plan *plan);
 
 // The same of f16 operands, which are multiplied and summed as such, 16 products at a time;
 // what such a sum is off by, see TUFF_HALF_SUMS. For calls that say `fast`.
-bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes, bool a_long_k,
-                       bool b_long_k, const tuff_caps *k, tuff_plan *plan);
+bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes,
+                       const tuff_gemm_form *form, const tuff_caps *k, tuff_plan *plan);
 
 // Rounding j products of a sum costs 2^-12 of its size there, which is that of the root of j
 // products, if it has their mixed signs: over K / 16 sums of 16 it is 2^-12 sqrt(K / 16 * 136)

@@ -213,18 +213,37 @@ bool tuff_matmul_packed(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
     return tuff_product_packed(p, &left, &right, p->g.n, 0, k, plan);
 }
 
+// How both operands lie: `quad` where rows (or what lies side by side) are whole units of four
+// elements, wherever a batch begins.
+static tuff_gemm_form form_of(const tuff_product *p, const struct tuff_matmul_pc *pc)
+{
+    const uint32_t m = p->g.m, n = p->g.n, k = p->g.k;
+    uint32_t a_steps = 0, b_steps = 0;
+    for (int i = 0; i < TUFF_MATMUL_DIMS; i++) {
+        if (pc->dim[i] > 1) a_steps |= pc->a_step[i];
+        if (pc->dim[i] > 1) b_steps |= pc->b_step[i];
+    }
+    tuff_gemm_form f = { .a_long_k = pc->a_k == 1, .b_long_k = pc->b_k == 1 && pc->b_n != 1,
+                         .y_quad = n % 4 == 0 };
+    f.a_quad = f.a_long_k ? (k | pc->a_m | a_steps) % 4 == 0
+                          : pc->a_m == 1 && (m | pc->a_k | a_steps) % 4 == 0;
+    f.b_quad = f.b_long_k ? (k | pc->b_n | b_steps) % 4 == 0
+                          : pc->b_n == 1 && (n | pc->b_k | b_steps) % 4 == 0;
+    return f;
+}
+
 bool tuff_matmul_tile(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                       tuff_plan *plan)
 {
-    return tuff_product_tile(p, TUFF_SHADER_matmul_tile, pc, sizeof *pc, pc->a_k == 1,
-                             pc->b_k == 1 && pc->b_n != 1, k, plan);
+    const tuff_gemm_form form = form_of(p, pc);
+    return tuff_product_tile(p, TUFF_SHADER_matmul_tile, pc, sizeof *pc, &form, k, plan);
 }
 
 bool tuff_matmul_half(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                       tuff_plan *plan)
 {
-    return tuff_product_half(p, TUFF_SHADER_matmul_tile_half, pc, sizeof *pc, pc->a_k == 1,
-                             pc->b_k == 1 && pc->b_n != 1, k, plan);
+    const tuff_gemm_form form = form_of(p, pc);
+    return tuff_product_half(p, TUFF_SHADER_matmul_tile_half, pc, sizeof *pc, &form, k, plan);
 }
 
 bool tuff_matmul_plain(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
