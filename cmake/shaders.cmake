@@ -29,27 +29,29 @@ set(embed ${PROJECT_SOURCE_DIR}/cmake/embed_shader.py)
 set(embed_command ${TUFF_PYTHON} ${embed} --glslang ${TUFF_GLSLANG} --val ${TUFF_SPIRV_VAL}
   --opt ${TUFF_SPIRV_OPT} --include ${PROJECT_SOURCE_DIR}/shaders)
 
-# Sets `var` to whether the tools at hand can build a cooperative-matrix shader, by trying.
-function(tuff_can_coopmat var)
-  set(probe ${PROJECT_BINARY_DIR}/shaders/probe_coopmat)
+# Sets can_KIND to whether the tools at hand can build shaders with cooperative matrices
+# (coopmat), and those of bfloat16, by trying.
+function(tuff_can kind extension type)
+  set(probe ${PROJECT_BINARY_DIR}/shaders/probe_${kind})
   file(WRITE ${probe}.comp "#version 450
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_memory_scope_semantics : require
+#extension ${extension} : require
 layout(local_size_x = 8) in;
 layout(binding = 0) buffer Y { float y[]; };
 void main()
 {
-    coopmat<float, gl_ScopeSubgroup, 8, 8, gl_MatrixUseAccumulator> c =
-        coopmat<float, gl_ScopeSubgroup, 8, 8, gl_MatrixUseAccumulator>(1.0);
-    coopMatStore(c, y, 0, 8, gl_CooperativeMatrixLayoutRowMajor);
+    coopmat<${type}, gl_ScopeSubgroup, 8, 8, gl_MatrixUseA> a =
+        coopmat<${type}, gl_ScopeSubgroup, 8, 8, gl_MatrixUseA>(1.0);
+    coopMatStore(a, y, 0, 8, gl_CooperativeMatrixLayoutRowMajor);
 }
 ")
   execute_process(COMMAND ${embed_command} --target vulkan1.3 --out ${probe}.inc
     ${probe}.comp RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET)
   if(failed)
-    set(${var} FALSE PARENT_SCOPE)
+    set(can_${kind} FALSE PARENT_SCOPE)
   else()
-    set(${var} TRUE PARENT_SCOPE)
+    set(can_${kind} TRUE PARENT_SCOPE)
   endif()
 endfunction()
 
@@ -69,11 +71,11 @@ foreach(line IN LISTS lines)
   endif()
 
   set(target vulkan1.1)
-  set(needs_coopmat FALSE)
-  while(words MATCHES "^(coopmat|target=[a-z0-9.]+)(;|$)")
+  set(needs "")
+  while(words MATCHES "^(coopmat|bfloat16|target=[a-z0-9.]+)(;|$)")
     set(word ${CMAKE_MATCH_1})
-    if(word STREQUAL "coopmat")
-      set(needs_coopmat TRUE)
+    if(word MATCHES "^(coopmat|bfloat16)$")
+      set(needs ${word})
       set(target vulkan1.3)
     else()
       string(REPLACE "target=" "" target ${word})
@@ -100,11 +102,12 @@ foreach(line IN LISTS lines)
 
   list(APPEND enum_text "TUFF_SHADER_${name},")
   set(build ${TUFF_VULKAN})
-  if(build AND needs_coopmat)
+  if(build AND needs)
     if(NOT DEFINED can_coopmat)
-      tuff_can_coopmat(can_coopmat)
+      tuff_can(coopmat GL_EXT_shader_explicit_arithmetic_types_float16 float16_t)
+      tuff_can(bfloat16 GL_EXT_bfloat16 bfloat16_t)
     endif()
-    set(build ${can_coopmat})
+    set(build ${can_${needs}})
   endif()
   if(build)
     set(out ${TUFF_SHADER_DIR}/${name}.inc)

@@ -5,6 +5,7 @@
 #include "base/rng.h"
 #include "ops/case.h"
 #include "ops/divide.h"
+#include "ops/gemm.h"
 #include "ops/lower.h"
 #include "ops/op.h"
 #include <stdio.h>
@@ -37,6 +38,29 @@ static const device devices[] = {
                    .subgroup_control = true, .f16 = true, .dot8 = true } },
     { "wide desktop", { LANES(64), SHUFFLES, GROUP(1024), LARGE, ALIGN(4), .shared = 65536,
                         .storage_buffers = 1 << 20, .max_texels = 1 << 27 } },
+    // As GPUs of four makers are, with what they list of cooperative matrices.
+    { "like NVIDIA's", { LANES(32), SHUFFLES, GROUP(1024), LARGE, ALIGN(16), .shared = 49152,
+                         .storage_buffers = 1 << 20, .max_texels = 1 << 27, .timeline = true,
+                         .subgroup_control = true, .f16 = true, .i8 = true, .dot8 = true,
+                         .storage16 = true, .storage8 = true, .coopmat = true, .cores = 68,
+                         .coop = { { { 16, 16, 16 }, { 16, 8, 16 }, { 16, 8, 8 } },
+                                   { { 16, 8, 16 }, { 16, 16, 16 } },
+                                   { { 16, 16, 32 }, { 16, 8, 32 } } } } },
+    { "like AMD's", { LANES(64), SHUFFLES, GROUP(1024), LARGE, ALIGN(4), .shared = 65536,
+                      .storage_buffers = 1 << 20, .max_texels = 1 << 27, .timeline = true,
+                      .subgroup_control = true, .f16 = true, .i8 = true, .dot8 = true,
+                      .storage16 = true, .storage8 = true, .coopmat = true, .cores = 96,
+                      .coop = { { { 16, 16, 16 } }, { { 16, 16, 16 } },
+                                { { 16, 16, 16 } } } } },
+    { "like Intel's", { LANES(16), SHUFFLES, GROUP(1024), LARGE, ALIGN(4), .shared = 65536,
+                        .storage_buffers = 1 << 20, .max_texels = 1 << 27, .timeline = true,
+                        .subgroup_control = true, .f16 = true, .i8 = true, .dot8 = true,
+                        .storage16 = true, .storage8 = true, .coopmat = true, .unified = true,
+                        .coop = { { { 8, 16, 16 } }, { { 8, 16, 16 } }, { { 8, 16, 32 } } } } },
+    { "phone", { LANES(16), SHUFFLES, GROUP(512), SMALL, ALIGN(64), .shared = 32768,
+                 .storage_buffers = 35, .max_texels = 65536, .unified = true, .f16 = true,
+                 .i8 = true, .storage16 = true, .coopmat = true, .cores = 10,
+                 .coop = { { { 16, 32, 32 } } } } },
     { "old software", { LANES(8), SHUFFLES, GROUP(1024), SMALL, ALIGN(16), .shared = 32768,
                         .storage_buffers = 16, .max_texels = 1 << 27, .max_loop = 65535,
                         .cpu_like = true, .unified = true } },
@@ -176,6 +200,7 @@ static bool is_run(const tuff_op *op, int index)
 // Some kernels need tools that know their instructions, or Vulkan at all.
 static bool is_built(const char *variant)
 {
+    if (strncmp(variant, "coop", 4) == 0) return tuff_shader_at(TUFF_SHADER_matmul_coop)->words;
     return strcmp(variant, "dot8") != 0 || tuff_shader_at(TUFF_SHADER_qgemm_dot)->words;
 }
 
@@ -297,6 +322,134 @@ static void precision_is_not_lost_unasked(void)
         }
 }
 
+static const tuff_caps *caps_of(const char *name)
+{
+    for (size_t d = 0; d < COUNT(devices); d++)
+        if (strcmp(devices[d].name, name) == 0) return &devices[d].caps;
+    return NULL;
+}
+
+// Which block of a cooperative matrix, and which tile of it, by device and shape.
+static void cooperative_matrices_are_chosen(void)
+{
+    static const struct {
+        const char *device;
+        uint32_t m, n, k, batches;
+        tuff_coop_tile want;
+        uint32_t parts;
+    } rows[] = {
+        { "like NVIDIA's", 4096, 4096, 4096, 1,
+          { 128, 128, 32, 256, 32, { 16, 16, 16 }, 2, 4 }, 1 },
+        { "like NVIDIA's", 256, 256, 256, 1,
+          { 64, 64, 32, 128, 32, { 16, 16, 16 }, 2, 2 }, 1 },
+        { "like NVIDIA's", 64, 64, 16384, 1, // few outputs and a long sum
+          { 64, 64, 32, 128, 32, { 16, 16, 16 }, 2, 2 }, 32 },
+        { "like AMD's", 4096, 4096, 4096, 1,
+          { 128, 128, 32, 256, 64, { 16, 16, 16 }, 4, 4 }, 1 },
+        { "like AMD's", 512, 512, 64, 8,
+          { 64, 64, 32, 128, 64, { 16, 16, 16 }, 2, 4 }, 1 },
+        { "like Intel's", 4096, 4096, 4096, 1,
+          { 128, 128, 32, 256, 16, { 8, 16, 16 }, 4, 2 }, 1 },
+        // Blocks are large, and its shared memory takes none of the larger tiles.
+        { "phone", 1024, 1024, 1024, 1,
+          { 32, 64, 32, 64, 16, { 16, 32, 32 }, 1, 1 }, 1 },
+    };
+    const tuff_gemm_form form = { .a_long_k = true };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const tuff_gemm g = { .m = rows[i].m, .n = rows[i].n, .k = rows[i].k,
+                              .batches = rows[i].batches };
+        const tuff_caps *k = caps_of(rows[i].device);
+        const tuff_coop_tile *want = &rows[i].want;
+        tuff_coop_tile t;
+        uint32_t parts = 0;
+        if (!EXPECT(tuff_coop_choose(&g, TUFF_COOP_F16, &form, 0, k, &t, &parts))) continue;
+        if (memcmp(&t, want, sizeof t) != 0 || parts != rows[i].parts)
+            FAIL("%s, %ux%ux%u: %u x %u by %u, %u of %u lanes, blocks %ux%ux%u, %u x %u, in "
+                 "%u parts", rows[i].device, g.m, g.n, g.k, t.rows, t.cols, t.step, t.group,
+                 t.lanes, t.block.m, t.block.n, t.block.k, t.row_blocks, t.col_blocks, parts);
+        EXPECT(tuff_coop_shared(&t, &form, 2) <= k->shared);
+    }
+    // Of blocks too small or too large for the kernel none.
+    tuff_caps odd = *caps_of("like AMD's");
+    tuff_coop block;
+    odd.coop[TUFF_COOP_F16][0] = (tuff_coop){ 64, 64, 16 };
+    EXPECT(!tuff_coop_pick(&odd, TUFF_COOP_F16, &block));
+    odd.coop[TUFF_COOP_F16][1] = (tuff_coop){ 16, 8, 16 };
+    odd.coop[TUFF_COOP_F16][2] = (tuff_coop){ 8, 16, 16 };
+    EXPECT(tuff_coop_pick(&odd, TUFF_COOP_F16, &block) && block.m == 16 && block.n == 8);
+    EXPECT_STR(tuff_coop_name(1), "large");
+    EXPECT(!tuff_coop_name(4));
+}
+
+static void tiles_are_chosen(void)
+{
+    static const struct {
+        const char *device;
+        uint32_t m, n, k, batches, rows, cols, step, group, parts;
+    } rows[] = {
+        { "like NVIDIA's", 4096, 4096, 4096, 1, 128, 128, 16, 256, 1 },
+        { "like NVIDIA's", 256, 256, 256, 1, 32, 64, 16, 64, 1 },
+        { "like NVIDIA's", 32, 4096, 4096, 1, 32, 64, 16, 64, 4 },
+        { "like NVIDIA's", 64, 576, 100352, 1, 64, 64, 16, 64, 64 },
+        { "like AMD's", 4096, 4096, 4096, 1, 128, 128, 16, 256, 1 },
+        { "like AMD's", 512, 512, 64, 12, 128, 128, 16, 256, 1 },
+        { "like Intel's", 1024, 1024, 1024, 1, 128, 128, 16, 256, 1 },
+        { "phone", 1024, 1024, 1024, 1, 128, 64, 16, 128, 1 },
+        { "weak phone", 100, 100, 100, 1, 32, 64, 16, 64, 1 },
+        { "least", 1024, 1024, 1024, 1, 128, 64, 8, 128, 1 },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        const tuff_gemm g = { .m = rows[i].m, .n = rows[i].n, .k = rows[i].k,
+                              .batches = rows[i].batches };
+        const tuff_caps *k = caps_of(rows[i].device);
+        tuff_gemm_tile t;
+        uint32_t parts = 0;
+        if (!EXPECT(tuff_gemm_tile_choose(&g, sizeof(float), 0, k, &t, &parts))) continue;
+        if (t.rows != rows[i].rows || t.cols != rows[i].cols || t.step != rows[i].step ||
+            t.group != rows[i].group || parts != rows[i].parts)
+            FAIL("%s, %ux%ux%u: %u x %u by %u, %u invocations, in %u parts", rows[i].device,
+                 g.m, g.n, g.k, t.rows, t.cols, t.step, t.group, parts);
+        EXPECT(tuff_gemm_tile_shared(&t, sizeof(float)) <= k->shared);
+    }
+    EXPECT_STR(tuff_gemm_tile_name(1), "large");
+    EXPECT(!tuff_gemm_tile_name(5));
+}
+
+// Which kernel multiplies matrices, by device and type.
+static void matrix_kernels_are_chosen(void)
+{
+    static const struct { const char *device, *op, *text; tuff_dtype type; const char *want; }
+    rows[] = {
+        { "like NVIDIA's", "matmul", "512x512 512x512", TUFF_F16, "coop" },
+        { "like NVIDIA's", "matmul", "512x512 512x512", TUFF_BF16, "coop" },
+        { "like NVIDIA's", "matmul", "512x512 512x512", TUFF_F32, "tile" },
+        { "like NVIDIA's", "matmul", "512x512 512x512 fast=1", TUFF_F32, "coop_fast" },
+        { "like NVIDIA's", "conv2d", "8x64x28x28 64x64x3x3", TUFF_F16, "coop" },
+        { "like NVIDIA's", "conv2d_weight_grad", "8x64x28x28 8x64x26x26 size=3,3", TUFF_F16,
+          "coop" },
+        { "like AMD's", "matmul", "512x512 512x512", TUFF_F16, "coop" },
+        { "like Intel's", "conv2d_input_grad", "8x64x26x26 64x64x3x3 size=28,28", TUFF_F16,
+          "coop" },
+        { "phone", "matmul", "512x512 512x512", TUFF_F16, "coop" },
+        { "phone", "matmul", "512x512 512x512", TUFF_BF16, "tile" },
+        { "desktop", "matmul", "512x512 512x512", TUFF_F16, "tile" },
+        { "desktop", "matmul", "512x512 512x512 fast=1", TUFF_F16, "half_tile" },
+        { "weak phone", "matmul", "512x512 512x512", TUFF_F16, "tile" },
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        tuff_case c;
+        const char *want = rows[i].want;
+        if (!EXPECT_OK(tuff_case_parse(tuff_op_find(rows[i].op), rows[i].type, rows[i].text,
+                                       &c)))
+            continue;
+        if (!is_built(want)) continue;
+        if (!EXPECT_OK(tuff_select(&c.call, caps_of(rows[i].device), &plan))) continue;
+        if (strcmp(plan.variant, want) != 0)
+            FAIL("%s: %s %s is run by %s, not %s", rows[i].device, rows[i].op, rows[i].text,
+                 plan.variant, want);
+    }
+}
+
 // Every case that was planned so far fits each device; these do not fit the first.
 static void limits_are_named(void)
 {
@@ -397,6 +550,9 @@ int main(int argc, char **argv)
     CASE(large_products_are_planned);
     CASE(software_passes_over_gpu_kernels);
     CASE(precision_is_not_lost_unasked);
+    CASE(cooperative_matrices_are_chosen);
+    CASE(tiles_are_chosen);
+    CASE(matrix_kernels_are_chosen);
     for (size_t d = 0; d < COUNT(devices); d++)
         for (int o = 0; o < tuff_op_count(); o++)
             for (const char *const *text = tuff_op_at(o)->cases; *text; text++)

@@ -78,7 +78,7 @@ typedef struct tuff_op_info {
     const char *attribute_type[24]; // "int", "list of int", "real", "axis", ...
     const char *const *choices[24]; // of an attribute that is one of some words, else NULL
     int attributes;
-    const char *variant[13];       // kernels, best first; the last runs everywhere
+    const char *variant[16];       // kernels, best first; the last runs everywhere
     int variants;
     const char *host[4];           // the CPU path's own, best first; then its reference
     int hosts;

@@ -97,6 +97,8 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
     TUFF_CONV_PLAN(kind##winograd2_tile);                                       \
     TUFF_CONV_PLAN(kind##point_tile);                                           \
     TUFF_CONV_PLAN(kind##direct); /* few channels in a group, on GPUs */        \
+    TUFF_CONV_PLAN(kind##coop);      /* on GPUs, of f16 and bf16 */             \
+    TUFF_CONV_PLAN(kind##coop_fast); /* on GPUs, of f32 that is rounded */      \
     TUFF_CONV_PLAN(kind##half_tile); /* on GPUs, of f16 */                      \
     TUFF_CONV_PLAN(kind##tile);   /* on GPUs */                                 \
     TUFF_CONV_PLAN(kind##plain)
@@ -106,6 +108,8 @@ TUFF_CONV_PLANS(transpose_);
 TUFF_CONV_PLAN(dw_slide);
 TUFF_CONV_PLAN(dw_texel);
 TUFF_CONV_PLAN(dw_direct);
+TUFF_CONV_PLAN(dw_coop);
+TUFF_CONV_PLAN(dw_coop_fast);
 TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
@@ -135,6 +139,8 @@ TUFF_CONV_HOST(dw_);
     { TUFF_KERNEL("point", tuff_conv_##kind##point),                            \
       TUFF_KERNEL("packed", tuff_conv_##kind##packed),                          \
       TUFF_KERNEL("texel", tuff_conv_##kind##texel),                            \
+      TUFF_COOP_KERNEL(tuff_conv_##kind##coop),                                 \
+      TUFF_COOP_FAST_KERNEL(tuff_conv_##kind##coop_fast),                       \
       TUFF_GPU_KERNEL("point_tile", tuff_conv_##kind##point_tile),              \
       TUFF_GPU_KERNEL("direct", tuff_conv_##kind##direct),                      \
       TUFF_HALF_KERNEL(tuff_conv_##kind##half_tile),                            \
@@ -147,6 +153,8 @@ TUFF_CONV_HOST(dw_);
       TUFF_KERNEL("point", tuff_conv_##kind##point),                            \
       TUFF_KERNEL("packed", tuff_conv_##kind##packed),                          \
       TUFF_KERNEL("texel", tuff_conv_##kind##texel),                            \
+      TUFF_COOP_KERNEL(tuff_conv_##kind##coop),                                 \
+      TUFF_COOP_FAST_KERNEL(tuff_conv_##kind##coop_fast),                       \
       TUFF_COARSE_GPU_KERNEL("winograd4_tile", tuff_conv_##kind##winograd4_tile, \
                              TUFF_WINOGRAD4),                                   \
       TUFF_GPU_KERNEL("winograd2_tile", tuff_conv_##kind##winograd2_tile),      \

@@ -261,6 +261,8 @@ static tuff_cost dw_cost(const tuff_call *c)
 #define DW_VARIANTS_2                                                           \
     { TUFF_KERNEL("slide", tuff_conv_dw_slide),                                 \
       TUFF_KERNEL("texel", tuff_conv_dw_texel),                                 \
+      TUFF_COOP_KERNEL(tuff_conv_dw_coop),                                      \
+      TUFF_COOP_FAST_KERNEL(tuff_conv_dw_coop_fast),                            \
       TUFF_GPU_KERNEL("direct", tuff_conv_dw_direct),                           \
       TUFF_HALF_KERNEL(tuff_conv_dw_half_tile),                                 \
       TUFF_GPU_KERNEL("tile", tuff_conv_dw_tile),                               \

@@ -57,8 +57,10 @@ static bool is_apart(const tuff_product *p)
 
 bool tuff_product_direct(const tuff_product *p, const tuff_caps *k)
 {
-    return (p->acts || p->act <= TUFF_ACT_RELU) && !is_apart(p) &&
-           (!has(p, p->bias) || tuff_fits_texel(k, &p->call->in[p->bias], sizeof(float)));
+    if (is_apart(p) || (!p->acts && p->act > TUFF_ACT_RELU)) return false;
+    if (!has(p, p->bias)) return true;
+    const tuff_desc *bias = &p->call->in[p->bias];
+    return p->words ? tuff_fits_words(k, bias) : tuff_fits_texel(k, bias, sizeof(float));
 }
 
 bool tuff_product_texels(const tuff_product *p, const tuff_caps *k, size_t texel)
@@ -110,7 +112,8 @@ static void bind_or(const tuff_product *p, tuff_dispatch *d, int input, tuff_bin
 
 void tuff_product_bind_bias(const tuff_product *p, tuff_dispatch *d)
 {
-    bind_or(p, d, p->g.after & TUFF_AFTER_BIAS ? p->bias : -1, TUFF_BIND_TEXEL_F32);
+    bind_or(p, d, p->g.after & TUFF_AFTER_BIAS ? p->bias : -1,
+            p->words ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_TEXEL_F32);
 }
 
 bool tuff_product_bind_residual(const tuff_product *p, tuff_dispatch *d, tuff_bind_kind kind)
@@ -141,14 +144,18 @@ void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *p
 {
     if (is_whole(p)) return;
     const uint32_t wg = tuff_group_size(k);
+    const tuff_dtype type = p->call->out[0].dtype;
+    const bool words = type == TUFF_F16 || type == TUFF_BF16; // two elements an invocation
     plan->scratch[0] = (size_t)p->g.splits * p->g.count * sizeof(float);
-    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_gemm_sum);
+    tuff_dispatch *d = tuff_plan_add(plan, words ? TUFF_SHADER_gemm_sum_16
+                                                 : TUFF_SHADER_gemm_sum);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 0, TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind_out(d, 0);
     bind_or(p, d, p->bias, TUFF_BIND_STORAGE);
     bind_or(p, d, p->residual, TUFF_BIND_STORAGE);
     tuff_spec(d, wg);
-    tuff_grid(d, tuff_ceil_div(p->g.count, wg), k);
+    if (words) tuff_spec(d, type == TUFF_F16 ? TUFF_ELEMENT_F16 : TUFF_ELEMENT_BF16);
+    tuff_grid(d, tuff_ceil_div(p->g.count, words ? 2 * wg : wg), k);
     TUFF_PUSH(d, (struct tuff_gemm_sum_pc){ .count = p->g.count, .splits = p->g.splits,
                                             .after = after_bits(p),
                                             .bias_step = p->bias_step,

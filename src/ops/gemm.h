@@ -36,6 +36,7 @@ typedef struct tuff_product {
     float alpha, beta;      // factors of the product, and of bias and residual; 0 = 1
     bool fast;              // the call allows sums of f16
     bool acts;              // the kernel knows all activations
+    bool words;             // ... and reads its bias by words, of elements of any type
     uint32_t loops;         // iterations of all of its loops for a product; 0 = 1
 } tuff_product;
 
@@ -144,6 +145,45 @@ bool tuff_product_tile(tuff_product *p, int shader, void *pc, size_t pc_bytes,
 // what such a sum is off by, see TUFF_HALF_SUMS. For calls that say `fast`.
 bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                        const tuff_gemm_form *form, const tuff_caps *k, tuff_plan *plan);
+
+// ---- cooperative matrices (gemm_coop.c; shaders: gemm_coop.glsl) ----------------------------
+
+// A tile of y by a workgroup, and the blocks of it that a subgroup of `lanes` has.
+typedef struct tuff_coop_tile {
+    uint32_t rows, cols, step, group, lanes;
+    tuff_coop block;
+    uint32_t row_blocks, col_blocks;
+} tuff_coop_tile;
+
+// A product's modules, for factors of f16 and bf16.
+typedef struct tuff_coop_shaders {
+    int f16, bf16;
+} tuff_coop_shaders;
+
+// Of the blocks that a device lists for a type the one that is used. Pure. False: none fits.
+bool tuff_coop_pick(const tuff_caps *k, tuff_coop_type type, tuff_coop *block);
+// As tuff_gemm_tile_choose.
+bool tuff_coop_choose(const tuff_gemm *g, tuff_coop_type type, const tuff_gemm_form *form,
+                      int wanted, const tuff_caps *k, tuff_coop_tile *tile, uint32_t *parts);
+const char *tuff_coop_name(int i);
+uint32_t tuff_coop_shared(const tuff_coop_tile *t, const tuff_gemm_form *form,
+                          uint32_t element); // bytes
+void tuff_coop_spec(tuff_dispatch *d, const tuff_coop_tile *t, const tuff_gemm_form *form,
+                    bool from_f32);
+
+// The variant, whole: of calls that are all f16 or all bf16; or (`from_f32`) all f32, whose
+// factors are rounded to f16, where the call says `fast`.
+bool tuff_product_coop(tuff_product *p, const tuff_coop_shaders *shaders, void *pc,
+                       size_t pc_bytes, const tuff_gemm_form *form, bool from_f32,
+                       const tuff_caps *k, tuff_plan *plan);
+#define TUFF_COOP_KERNEL(plan_)                                                 \
+    { .name = "coop", .plan = (plan_), .gpu = true, .types = TUFF_F16 | TUFF_BF16 }
+// Factors of f16 are off by 2^-11 at most and by 2^-12.3 of the mean square, so that a product
+// of two is by 2^-11.8, and a sum of mixed signs by as much of its own rms, 3e-4; the largest
+// of a million is five times as far off.
+#define TUFF_COOP_ROUNDED 2e-3f
+#define TUFF_COOP_FAST_KERNEL(plan_)                                            \
+    TUFF_COARSE_GPU_KERNEL("coop_fast", plan_, TUFF_COOP_ROUNDED)
 
 // Rounding j products of a sum costs 2^-12 of its size there, which is that of the root of j
 // products, if it has their mixed signs: over K / 16 sums of 16 it is 2^-12 sqrt(K / 16 * 136)

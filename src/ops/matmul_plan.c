@@ -246,6 +246,23 @@ bool tuff_matmul_half(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_cap
     return tuff_product_half(p, TUFF_SHADER_matmul_tile_half, pc, sizeof *pc, &form, k, plan);
 }
 
+static const tuff_coop_shaders coop = { TUFF_SHADER_matmul_coop,
+                                         TUFF_SHADER_matmul_coop_bf16 };
+
+bool tuff_matmul_coop(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                      tuff_plan *plan)
+{
+    const tuff_gemm_form form = form_of(p, pc);
+    return tuff_product_coop(p, &coop, pc, sizeof *pc, &form, false, k, plan);
+}
+
+bool tuff_matmul_coop_fast(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                           tuff_plan *plan)
+{
+    const tuff_gemm_form form = form_of(p, pc);
+    return tuff_product_coop(p, &coop, pc, sizeof *pc, &form, true, k, plan);
+}
+
 bool tuff_matmul_plain(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                        tuff_plan *plan)
 {

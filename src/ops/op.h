@@ -20,7 +20,7 @@ enum {
     TUFF_OP_IN = 10,      // inputs of one op, absent optional ones included
     TUFF_OP_OUT = 8,      // outputs of one op, those left out included
     TUFF_OP_PARAMS = 24,  // described fields of a params struct
-    TUFF_OP_VARIANTS = 13,
+    TUFF_OP_VARIANTS = 16,
     TUFF_OP_HOSTS = 4,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
     TUFF_PLAN_SCRATCH = 5,

@@ -17,7 +17,9 @@ typedef struct tuff_matmul_params {
     bool trans_b; // b is [..., N, K]
     int act;      // tuff_act, applied last
     bool fast;    // f16 operands may be multiplied and summed in f16, 16 products at a time:
-                  // within 4e-3 of (|y| + rms(y)), and infinite where such a sum is past 65504
+                  // within 4e-3 of (|y| + rms(y)), and infinite where such a sum is past 65504;
+                  // f32 operands may be rounded to f16, within 2e-3, and are infinite there
+                  // past 65504
 } tuff_matmul_params;
 
 // y = act(a b + bias + residual), a [..., M, K], b [..., K, N], y [..., M, N].

@@ -53,6 +53,11 @@ static tuff_status create_device(vk_device *d)
         .shaderBFloat16Type = VK_TRUE,
         .shaderBFloat16CooperativeMatrix = VK_TRUE,
     };
+    // Shaders built for 1.3 say the size of their workgroups in its way; every 1.3 has it.
+    VkPhysicalDeviceMaintenance4Features maintenance4 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_4_FEATURES,
+        .maintenance4 = VK_TRUE,
+    };
     VkPhysicalDeviceFeatures2 features = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
         .features = { .shaderInt16 = d->snap.i16 },
@@ -65,6 +70,7 @@ static tuff_status create_device(vk_device *d)
     if (k->dot8) CHAIN(features, dot);
     if (k->subgroup_control) CHAIN(features, control);
     if (k->coopmat) CHAIN(features, coopmat);
+    if (k->coopmat) CHAIN(features, maintenance4);
     if (d->choice.enable[TUFF_VK_BFLOAT16]) CHAIN(features, bfloat16);
 
     VK(vkCreateDevice(
