@@ -96,6 +96,17 @@ static void classes(void)
                "f32:3x5 f32:5x7 - f32:3x7 act=relu");
     EXPECT(strcmp(class_of("matmul", TUFF_F32, "64x64 64x64"),
                   class_of("matmul", TUFF_F32, "64x64 64x64 trans_b=1")) != 0);
+    EXPECT_STR(class_of("conv2d", TUFF_F32, "1x3x8x8 4x3x3x3 stride=1 pad=1 group=1"),
+               class_of("conv2d", TUFF_F32, "1x3x8x8 4x3x3x3 pad=1"));
+    EXPECT(strcmp(class_of("conv2d", TUFF_F32, "1x3x8x8 4x3x3x3 stride=2 pad=1"),
+                  class_of("conv2d", TUFF_F32, "1x3x8x8 4x3x3x3 pad=1")) != 0);
+    // What is the same in every run is marked: a kernel may do a part of its work once.
+    tuff_case known;
+    char marked[64];
+    EXPECT_OK(tuff_case_parse(&tuff_op_matmul, TUFF_F32, "8x8 8x8", &known));
+    known.call.constant = 2;
+    tuff_tuning_class(&known.call, marked, sizeof marked);
+    EXPECT_STR(marked, "f32:8x8 f32:8x8=");
     // A factor or a seed makes no other kernel.
     EXPECT_STR(class_of("leaky_relu", TUFF_F32, "64 alpha=0.5"),
                class_of("leaky_relu", TUFF_F32, "64"));

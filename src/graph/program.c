@@ -7,7 +7,6 @@
 //   device               | copy 0, steps      | copy 1, steps      | ...
 #include "graph/program.h"
 #include "base/alloc.h"
-#include "ops/tune.h"
 #include <string.h>
 
 // ---- memory ------------------------------------------------------------------------------
@@ -211,21 +210,6 @@ static tuff_status check_devices(const tuff_program *p, const tuff_graph *g)
     return TUFF_OK;
 }
 
-// What the device's tuner does not know yet of the ops, where it is asked to measure.
-static tuff_status tune_ops(const tuff_program *p)
-{
-    const tuff_graph *g = p->graph;
-    if (!tuff_tune_wanted(p->device) || !g->nsteps) return TUFF_OK;
-    tuff_call *calls = tuff_alloc((size_t)g->nsteps, sizeof *calls);
-    if (!calls) return TUFF_ERR_MEMORY;
-    int n = 0;
-    for (int s = 0; s < g->nsteps; s++)
-        if (g->steps[s].op) calls[n++] = tuff_step_call(g, &g->steps[s]);
-    const tuff_status status = tuff_tune_calls(p->device, calls, n);
-    tuff_free(calls);
-    return status;
-}
-
 static tuff_status build(tuff_program *p, const tuff_graph *g,
                          const tuff_program_params *params)
 {
@@ -244,7 +228,6 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     if (!params->no_fuse && !params->no_chains)
         TUFF_TRY(tuff_graph_chain(p->graph, p->caps, &fused));
     TUFF_TRY(tuff_graph_status(p->graph));
-    TUFF_TRY(tune_ops(p));
     TUFF_TRY(tuff_program_schedule(p, params));
     TUFF_TRY(allocate_bins(p));
     TUFF_TRY(upload_constants(p));

@@ -6,7 +6,9 @@
 // the store. Every other value takes a span of the program's memory; an op that allows it
 // writes over an input that dies with it.
 #include "base/alloc.h"
+#include "base/status.h"
 #include "graph/program.h"
+#include "ops/tune.h"
 
 typedef struct life {
     int first, last; // producing step (-1: before all), last reading step (nsteps: for ever)
@@ -255,6 +257,21 @@ static bool find_constants(tuff_program *p)
     return true;
 }
 
+// Measures what the device's tuner does not know yet of the ops, where it is asked to measure.
+static tuff_status tune_ops(const tuff_program *p)
+{
+    const tuff_graph *g = p->graph;
+    if (!tuff_tune_wanted(p->device) || !g->nsteps) return TUFF_OK;
+    tuff_call *calls = tuff_alloc((size_t)g->nsteps, sizeof *calls);
+    if (!calls) return TUFF_ERR_MEMORY;
+    int n = 0;
+    for (int s = 0; s < g->nsteps; s++)
+        if (g->steps[s].op && !p->steps[s].once) calls[n++] = tuff_program_call(p, s);
+    const tuff_status status = tuff_tune_calls(p->device, calls, n);
+    tuff_free(calls);
+    return status;
+}
+
 tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *params)
 {
     const tuff_graph *g = p->graph;
@@ -269,6 +286,7 @@ tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *pa
     p->spans = tuff_alloc(most, sizeof *p->spans);
     if (!lives || !p->where || !p->span_of || !p->constant || !p->steps || !p->spans) goto exit;
     if (!params->no_prepare && !find_constants(p)) goto exit;
+    TUFF_GO(tune_ops(p));
     for (int v = 0; v < g->nvalues; v++) p->span_of[v] = -1;
     find_lives(p, lives);
     span_inputs(p);

@@ -36,6 +36,29 @@ static tuff_status record(const tuff_timing *t, tuff_device *dev, const tuff_cal
     return tuff_cmd_finish(*cmd);
 }
 
+static tuff_status run(tuff_device *dev, tuff_cmd *cmd)
+{
+    tuff_ticket ticket;
+    TUFF_TRY(tuff_device_submit(dev, &cmd, 1, &ticket));
+    return tuff_device_wait(dev, ticket);
+}
+
+// What a program does once is done here, and is no part of the list.
+static tuff_status prepare(tuff_timing *t, tuff_device *dev, const tuff_call *c,
+                           const tuff_range in[], const tuff_range out[])
+{
+    const uint64_t once = tuff_plan_once(&t->plan, c->constant);
+    tuff_cmd *cmd = NULL;
+    if (!once) return TUFF_OK;
+    tuff_timing whole = *t;
+    whole.calls = 1;
+    tuff_status status = record(&whole, dev, c, in, out, &cmd);
+    if (status == TUFF_OK) status = run(dev, cmd);
+    tuff_cmd_destroy(&cmd);
+    tuff_plan_keep(&t->plan, ~once);
+    return status;
+}
+
 tuff_status tuff_timing_record_calls(tuff_timing *t, tuff_device *dev, const tuff_call *c,
                                      const tuff_range in[], const tuff_range out[], int calls)
 {
@@ -46,6 +69,7 @@ tuff_status tuff_timing_record_calls(tuff_timing *t, tuff_device *dev, const tuf
         if (t->plan.scratch[i])
             TUFF_TRY(tuff_buffer_create(dev, t->plan.scratch[i], &t->scratch[i].buffer));
     }
+    TUFF_TRY(prepare(t, dev, c, in, out));
     return record(t, dev, c, in, out, &t->cmd);
 }
 
@@ -58,13 +82,6 @@ tuff_status tuff_timing_record(tuff_timing *t, tuff_device *dev, const tuff_call
     const tuff_status status = record(t, dev, c, in, out, &t->stamped);
     tuff_device_set_timed(dev, false);
     return status;
-}
-
-static tuff_status run(tuff_device *dev, tuff_cmd *cmd)
-{
-    tuff_ticket ticket;
-    TUFF_TRY(tuff_device_submit(dev, &cmd, 1, &ticket));
-    return tuff_device_wait(dev, ticket);
 }
 
 tuff_status tuff_timing_run(tuff_timing *t, tuff_device *dev, double *seconds)

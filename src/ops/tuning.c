@@ -42,6 +42,13 @@ static size_t add_desc(char *text, size_t size, size_t n, const tuff_desc *d)
     return n;
 }
 
+// A stride of 1 may be said, or left at 0.
+static void drop_ones(int *v, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (v[i] == 1) v[i] = 0;
+}
+
 // The params that shape a kernel: a rate or a seed does not.
 static void copy_params(const tuff_call *c, unsigned char *params)
 {
@@ -52,6 +59,9 @@ static void copy_params(const tuff_call *c, unsigned char *params)
         if (f->type == TUFF_FIELD_FLOAT || f->type == TUFF_FIELD_FLOATS)
             memset(params + f->offset, 0, count * sizeof(float));
         if (f->type == TUFF_FIELD_UINT64) memset(params + f->offset, 0, sizeof(uint64_t));
+        if ((f->type == TUFF_FIELD_INT || f->type == TUFF_FIELD_INTS) &&
+            f->range == TUFF_AT_LEAST_1)
+            drop_ones((int *)(void *)(params + f->offset), count);
     }
 }
 
@@ -62,8 +72,11 @@ size_t tuff_tuning_class(const tuff_call *c, char *text, size_t size)
     const bool output = !c->op->in[0].name;
     size_t n = 0;
     if (size) text[0] = '\0';
-    for (int i = 0; i < (output ? c->nout : c->nin); i++)
+    for (int i = 0; i < (output ? c->nout : c->nin); i++) {
         n = add_desc(text, size, n, output ? &c->out[i] : &c->in[i]);
+        if (!output && tuff_call_has(c, i) && tuff_call_constant(c, i))
+            n = add(text, size, n, "=");
+    }
     if (!c->op->params_size || c->op->params_size > sizeof params) return n;
     copy_params(c, (unsigned char *)params);
     const int rank = output ? c->out[0].rank : c->in[0].rank;
