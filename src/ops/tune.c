@@ -113,8 +113,8 @@ static tuff_status compare(tuner *t, double tolerance)
         const double both = tolerance + t->want_tolerance;
         const double e = tuff_trial_error(d, t->got[o], t->want[o], 0, both);
         const double most = tuff_trial_tolerance(d, both);
-        TUFF_REQUIRE(e <= most, CHECK, "%s is off by %.3g from what the reference led to, %.3g is "
-                     "allowed", t->call->op->out[o].name, e, most);
+        TUFF_REQUIRE(e <= most, CHECK, "%s is off by %.3g from what the reference led to, "
+                     "%.3g is allowed", t->call->op->out[o].name, e, most);
     }
     return TUFF_OK;
 }
