@@ -3,6 +3,7 @@
 // `add`, add_best() gives the one to call.
 #ifndef TUFF_BASE_PROCESSOR_H
 #define TUFF_BASE_PROCESSOR_H
+#include <stdbool.h>
 
 // What the functions below are made of.
 #define TUFF_EACH_PROCESSOR static inline __attribute__((always_inline))
@@ -20,10 +21,18 @@ static inline tuff_processor tuff_this_processor(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
                ? TUFF_PROCESSOR_AVX2 : TUFF_PROCESSOR_ANY;
 }
+// Dot products in registers of AVX-512: of four bytes, and of two bf16.
+static inline bool tuff_processor_dots_i8(void) { return __builtin_cpu_supports("avx512vnni"); }
+static inline bool tuff_processor_dots_bf16(void)
+{
+    return __builtin_cpu_supports("avx512bf16");
+}
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))
 #define TUFF_TARGET_AVX512 __attribute__((target("avx512f")))
 #else
 static inline tuff_processor tuff_this_processor(void) { return TUFF_PROCESSOR_ANY; }
+static inline bool tuff_processor_dots_i8(void) { return false; }
+static inline bool tuff_processor_dots_bf16(void) { return false; }
 #define TUFF_TARGET_AVX2
 #define TUFF_TARGET_AVX512
 #endif

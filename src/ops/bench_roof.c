@@ -4,6 +4,9 @@
 #include "base/thread.h"
 #include "base/time.h"
 #include "ops/op.h"
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
 #include <math.h>
 #include <string.h>
 #include <tuff/bench.h>
@@ -62,6 +65,38 @@ CPU_PROBES(, any, 8)
 CPU_PROBES(TUFF_TARGET_AVX2, avx2, 8)
 CPU_PROBES(TUFF_TARGET_AVX512, avx512, 16)
 
+// Dot products, each added to a sum of 32 bits: sixteen of them in a register.
+#if defined __x86_64__
+#define DOT_PROBE(name, target_, sum, operand, zero, value, dot)                \
+    __attribute__((target(target_))) static void name(void *unused, size_t begin, size_t end) \
+    {                                                                           \
+        (void)unused;                                                           \
+        for (size_t i = begin; i < end; i++) {                                  \
+            const operand m = (operand)_mm512_set1_epi32((int)(value * never)); \
+            sum a0 = zero, a1 = zero, a2 = zero, a3 = zero;                     \
+            sum a4 = zero, a5 = zero, a6 = zero, a7 = zero;                     \
+            for (int r = 0; r < CPU_ROUNDS; r++) {                              \
+                a0 = dot(a0, m, m), a1 = dot(a1, m, m), a2 = dot(a2, m, m);     \
+                a3 = dot(a3, m, m), a4 = dot(a4, m, m), a5 = dot(a5, m, m);     \
+                a6 = dot(a6, m, m), a7 = dot(a7, m, m);                         \
+            }                                                                   \
+            const __m512i s = (__m512i)a0 + (__m512i)a1 + (__m512i)a2 + (__m512i)a3 + \
+                              (__m512i)a4 + (__m512i)a5 + (__m512i)a6 + (__m512i)a7; \
+            if ((float)s[0] == never) never = (float)s[1];                      \
+        }                                                                       \
+    }
+DOT_PROBE(dots_i8, "avx512f,avx512vnni", __m512i, __m512i, _mm512_setzero_si512(), 3,
+          _mm512_dpbusd_epi32)
+DOT_PROBE(dots_bf16, "avx512f,avx512bf16", __m512, __m512bh, _mm512_setzero_ps(), 0,
+          _mm512_dpbf16_ps)
+#else
+static void dots_i8(void *unused, size_t begin, size_t end)
+{
+    (void)unused, (void)begin, (void)end;
+}
+#define dots_bf16 dots_i8 // nobody calls either
+#endif
+
 static int cpu_lanes(void)
 {
     return tuff_this_processor() == TUFF_PROCESSOR_AVX512 ? 16 : 8;
@@ -92,6 +127,18 @@ static void call_integers(void *arg, void *const ptr[])
                       arg);
 }
 
+static void call_dots_i8(void *arg, void *const ptr[])
+{
+    (void)ptr;
+    tuff_parallel_for(CPU_PIECES, dots_i8, arg);
+}
+
+static void call_dots_bf16(void *arg, void *const ptr[])
+{
+    (void)ptr;
+    tuff_parallel_for(CPU_PIECES, dots_bf16, arg);
+}
+
 static void call_copy(void *arg, void *const ptr[])
 {
     (void)arg;
@@ -101,7 +148,8 @@ static void call_copy(void *arg, void *const ptr[])
 
 static tuff_status record_cpu(const probe *p, tuff_cmd *cmd, int kind)
 {
-    static const tuff_host_fn fn[] = { call_floats, call_integers, call_copy };
+    static const tuff_host_fn fn[] = { call_floats, call_integers, call_copy, call_dots_i8,
+                                       call_dots_bf16 };
     const uint32_t nothing = 0;
     const tuff_binding b[] = { { p->from, TUFF_BIND_STORAGE, TUFF_READ },
                                { p->to, TUFF_BIND_STORAGE, TUFF_WRITE } };
@@ -211,6 +259,11 @@ static tuff_status measure_cpu(const probe *p, tuff_bench_roof *roof)
     const double steps = (double)CPU_PIECES * CPU_ROUNDS * SUMS * cpu_lanes();
     TUFF_TRY(raise_most(p, record_cpu, 0, 2 * steps, &roof->f32));
     TUFF_TRY(raise_most(p, record_cpu, 1, 2 * steps, &roof->i32));
+    const double sums = (double)CPU_PIECES * CPU_ROUNDS * SUMS * 16; // of 32 bits
+    if (tuff_processor_dots_i8())
+        TUFF_TRY(raise_most(p, record_cpu, 3, 8 * sums, &roof->i8));
+    if (tuff_processor_dots_bf16())
+        TUFF_TRY(raise_most(p, record_cpu, 4, 4 * sums, &roof->bf16));
     return raise_most(p, record_cpu, 2, 2.0 * COPY_BYTES, &roof->copy);
 }
 
