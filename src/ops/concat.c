@@ -1,6 +1,7 @@
 // concat and split: along an axis, one tensor of several and several of one.
 #include "ops/move.h"
 #include "ops/ops.h"
+#include "ops/product_host.h"
 #include "ops/walk.h"
 #include <string.h>
 
@@ -55,6 +56,42 @@ static void concat_ref(const tuff_ref *r)
     }
 }
 
+// On the CPU path: a copy for each input and each index before the axis.
+static int64_t concat_before(const tuff_call *c)
+{
+    int64_t n = 1;
+    for (int d = 0; d < concat_dim(c); d++) n *= c->out[0].dim[d];
+    return n;
+}
+
+static bool concat_host_takes(const tuff_call *c) { return c->nin > 0; }
+
+static size_t concat_host_units(const tuff_call *c, int stage)
+{
+    return stage ? 0 : tuff_host_share(concat_before(c) * c->nin,
+                                       8 * (double)tuff_desc_count(&c->out[0]));
+}
+
+static void concat_host_run(const tuff_ref *r)
+{
+    const tuff_call *c = r->call;
+    const int axis = concat_dim(c);
+    size_t inner = tuff_dtype_size(c->out[0].dtype);
+    for (int d = axis + 1; d < c->out[0].rank; d++) inner *= (size_t)c->out[0].dim[d];
+    const int64_t items = concat_before(c) * c->nin;
+    const size_t units = concat_host_units(c, 0), row = (size_t)c->out[0].dim[axis] * inner;
+    const int64_t end = tuff_host_item(items, units, r->end);
+    for (int64_t i = tuff_host_item(items, units, r->begin); i < end; i++) {
+        const size_t before = (size_t)(i / c->nin), input = (size_t)(i % c->nin);
+        size_t at = before * row;
+        if (!r->in[input]) continue;
+        for (size_t k = 0; k < input; k++)
+            if (r->in[k]) at += (size_t)c->in[k].dim[axis] * inner;
+        const size_t bytes = (size_t)c->in[input].dim[axis] * inner;
+        memcpy((char *)r->out[0] + at, (const char *)r->in[input] + before * bytes, bytes);
+    }
+}
+
 // A copy an input.
 static bool concat_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
                         tuff_move_fn *copy)
@@ -102,6 +139,8 @@ const tuff_op tuff_op_concat = {
     .params = { TUFF_AXIS(tuff_concat_params, axis) },
     .infer = concat_infer, .ref = concat_ref, .grad = concat_grad,
     .variants = TUFF_MOVE_KERNELS(concat),
+    .hosts = { { .name = "fast", .takes = concat_host_takes, .run = concat_host_run,
+                 .units = concat_host_units } },
     .cases = TUFF_CASES("7", "1 1", "3x257 3x5", "3x8 3x4 3x16", "5x7x11 2x7x11 axis=2",
                         "2x3x8 2x1x8 2x5x8 axis=1",
                         "13x2 13x1 13x3 13x1 13x7 13x5", "2 1 3 1 2 1 4 1 5 7")
