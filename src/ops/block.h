@@ -1,7 +1,7 @@
 // Block formats on the host: what the references and tuff_block_encode/_decode share.
 #ifndef TUFF_OPS_BLOCK_H
 #define TUFF_OPS_BLOCK_H
-#include "ops/op.h"
+#include "ops/product_host.h"
 #include <tuff/ops/block.h>
 
 typedef struct tuff_block_kind {
@@ -47,6 +47,18 @@ tuff_status tuff_block_to_numbers(int format, const char *name, const tuff_desc 
 tuff_status tuff_block_to_bytes(int format, const char *name, const tuff_desc *d, int64_t *out);
 // Makes random bytes into blocks whose scales are f16 or f32 numbers of moderate size.
 void tuff_block_make_valid(int format, uint8_t *blocks, size_t bytes);
+
+// The CPU path's product of x [rows][k] and w, n rows of blocks (block_host.c).
+typedef struct tuff_block_host {
+    int format;
+    int64_t rows, n, k;
+    const float *x;
+    const uint8_t *w;
+    float *y;
+    tuff_finish finish; // `plus` is a bias along y's columns
+} tuff_block_host;
+size_t tuff_block_host_units(int64_t rows, int64_t n, int64_t k);
+void tuff_block_host_run(const tuff_block_host *h, size_t begin, size_t end);
 
 // f32 arithmetic, one rounding an operation, whatever a compiler likes to contract.
 static inline float tuff_f32_mul(float a, float b) { return (float)((double)a * b); }

@@ -63,6 +63,31 @@ static void ref(const tuff_ref *r)
 
 static size_t units(const tuff_call *c) { return (size_t)columns(c); }
 
+static int64_t rows_of(const tuff_call *c) { return tuff_desc_count(&c->in[X]) / inner(c); }
+
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+static size_t host_units(const tuff_call *c, int stage)
+{
+    return stage ? 0 : tuff_block_host_units(rows_of(c), columns(c), inner(c));
+}
+
+static void host_run(const tuff_ref *r)
+{
+    const tuff_block_matmul_params *p = r->call->params;
+    const tuff_block_host h = {
+        .format = p->format, .rows = rows_of(r->call), .n = columns(r->call),
+        .k = inner(r->call), .x = r->in[X], .w = (const uint8_t *)(const void *)r->in[W],
+        .y = r->out[0],
+        .finish = { .residual = r->in[RESIDUAL], .plus = r->in[BIAS], .plus_n = 1, .alpha = 1,
+                    .beta = 1, .act = p->act } };
+    tuff_block_host_run(&h, r->begin, r->end);
+}
+
 // ---- plans ---------------------------------------------------------------------------------
 
 static tuff_block_product product_of(const tuff_call *c)
@@ -171,6 +196,8 @@ const tuff_op tuff_op_block_matmul = {
     .variants = { TUFF_KERNEL("packed", packed), TUFF_KERNEL("texel", texel),
                   TUFF_GPU_KERNEL("group", group), TUFF_GPU_KERNEL("tile", tile),
                   TUFF_KERNEL("plain", plain) },
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host_run,
+                 .units = host_units } },
     .fuse = { .bias = BIAS, .residual = RESIDUAL,
               .act = offsetof(tuff_block_matmul_params, act), .bias_axis = 0 },
     .tol = { .f32 = 1e-5f }, // as matmul's: f32 sums, the numbers of the blocks being exact

@@ -1,0 +1,205 @@
+// Products with matrices in blocks on the CPU path. Blocks are decoded once, a part of a row at
+// a time, and used for all rows of x while they lie in the first-level cache: as a panel of 16
+// rows of w, or, for few rows of x, one row of w after another.
+#include "base/processor.h"
+#include "ops/block.h"
+#include <string.h>
+
+enum {
+    PANEL = TUFF_PANEL,
+    FEW = 8,       // rows of x with which a row of w is used as it is
+    COLUMNS = 4,   // of them at a time
+    PAIR = 2 * PANEL,
+    PART = 256     // numbers decoded at a time: a block, or blocks
+};
+
+typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
+typedef uint8_t bytes __attribute__((vector_size(PANEL)));
+typedef int32_t whole __attribute__((vector_size(PANEL * sizeof(int32_t))));
+
+// ---- decoding ------------------------------------------------------------------------------
+
+// 16 numbers that begin at `least`, times d and plus m.
+TUFF_EACH_PROCESSOR void put(bytes q, float least, float d, float m, float *y)
+{
+    const whole w = __builtin_convertvector(q, whole);
+    const vec v = (__builtin_convertvector(w, vec) + least) * d + m;
+    memcpy(y, &v, sizeof v);
+}
+
+// `count` numbers of q4_0 (whose levels begin at -8) or q4_1, whose blocks have `head` bytes
+// before theirs.
+TUFF_EACH_PROCESSOR void decode_nibbles(const uint8_t *b, int64_t count, int head, float *y)
+{
+    for (int64_t i = 0; i < count; i += 32, b += head + 16, y += 32) {
+        const float d = tuff_load_f16(b), m = head == 4 ? tuff_load_f16(b + 2) : 0;
+        bytes q;
+        memcpy(&q, b + head, sizeof q);
+        put(q & 15, head == 4 ? 0 : -8, d, m, y);
+        put(q >> 4, head == 4 ? 0 : -8, d, m, y + 16);
+    }
+}
+
+TUFF_EACH_PROCESSOR void decode_bytes(const uint8_t *b, int64_t count, float *y)
+{
+    for (int64_t i = 0; i < count; i += 32, b += 34, y += 32) {
+        const float d = tuff_load_f16(b);
+        for (int half = 0; half < 2; half++) {
+            bytes q;
+            memcpy(&q, b + 2 + 16 * half, sizeof q);
+            put(q ^ 0x80, -128, d, 0, y + 16 * half);
+        }
+    }
+}
+
+// q4_k: 64 numbers lie in 32 bytes; scales and minima as block_decode.c has them.
+TUFF_EACH_PROCESSOR void decode_q4_k(const uint8_t *b, float *y)
+{
+    const float d = tuff_load_f16(b), dmin = tuff_load_f16(b + 2);
+    const uint8_t *s = b + 4;
+    for (int j = 0; j < 8; j++, y += 32) {
+        const int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
+        const int min = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
+        for (int half = 0; half < 2; half++) {
+            bytes q;
+            memcpy(&q, b + 16 + j / 2 * 32 + 16 * half, sizeof q);
+            put(j % 2 ? q >> 4 : q & 15, 0, d * (float)scale, -dmin * (float)min,
+                        y + 16 * half);
+        }
+    }
+}
+
+TUFF_EACH_PROCESSOR void decode(int format, const uint8_t *b, int64_t count, float *y)
+{
+    const tuff_block_kind *kind = &tuff_block_kinds[format];
+    switch (format) {
+    case TUFF_BLOCK_Q4_0: decode_nibbles(b, count, 2, y); return;
+    case TUFF_BLOCK_Q4_1: decode_nibbles(b, count, 4, y); return;
+    case TUFF_BLOCK_Q8_0: decode_bytes(b, count, y); return;
+    default: break;
+    }
+    for (int64_t i = 0; i < count; i += kind->count, b += kind->bytes, y += kind->count) {
+        if (format == TUFF_BLOCK_Q4_K) decode_q4_k(b, y);
+        else kind->decode(b, y);
+    }
+}
+TUFF_FOR_PROCESSORS(decode, (int format, const uint8_t *b, int64_t count, float *y),
+                    (format, b, count, y))
+
+// ---- few rows ------------------------------------------------------------------------------
+
+// sum[r][j] += row r of x times `count` numbers of rows j of w, for `rows` rows.
+TUFF_EACH_PROCESSOR void dot(const float *x, int64_t k, int64_t rows, float w[][PART],
+                             int64_t count, vec sum[][COLUMNS])
+{
+    for (int64_t r = 0; r < rows; r++) {
+        vec part[COLUMNS] = { { 0 } };
+        for (int64_t i = 0; i < count; i += PANEL) {
+            vec a, b;
+            memcpy(&a, x + r * k + i, sizeof a);
+            for (int j = 0; j < COLUMNS; j++) {
+                memcpy(&b, w[j] + i, sizeof b);
+                part[j] += a * b;
+            }
+        }
+        for (int j = 0; j < COLUMNS; j++) sum[r][j] += part[j];
+    }
+}
+
+// `cols` rows of w times `rows` rows of x.
+TUFF_EACH_PROCESSOR void few(int format, const uint8_t *w, const float *x, int64_t k,
+                             int64_t rows, int64_t cols, float out[][COLUMNS])
+{
+    const tuff_block_kind *kind = &tuff_block_kinds[format];
+    const size_t row_bytes = (size_t)(k / kind->count) * kind->bytes;
+    float numbers[COLUMNS][PART] = { { 0 } };
+    vec sum[FEW][COLUMNS] = { { { 0 } } };
+    for (int64_t at = 0; at < k; at += PART) {
+        const int64_t count = k - at < PART ? k - at : PART;
+        const uint8_t *from = w + at / kind->count * (int64_t)kind->bytes;
+        for (int64_t j = 0; j < cols; j++)
+            decode(format, from + (size_t)j * row_bytes, count, numbers[j]);
+        dot(x + at, k, rows, numbers, count, sum);
+    }
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t j = 0; j < cols; j++) {
+            out[r][j] = 0;
+            for (int i = 0; i < PANEL; i++) out[r][j] += sum[r][j][i];
+        }
+}
+TUFF_FOR_PROCESSORS(few,
+                    (int format, const uint8_t *w, const float *x, int64_t k, int64_t rows,
+                     int64_t cols, float out[][COLUMNS]),
+                    (format, w, x, k, rows, cols, out))
+
+static void run_few(const tuff_block_host *h, int64_t first)
+{
+    const tuff_finish *f = &h->finish;
+    const int64_t cols = h->n - first < COLUMNS ? h->n - first : COLUMNS;
+    float sum[FEW][COLUMNS];
+    few_best()(h->format, h->w + (size_t)first * tuff_block_row(h->format, h->k), h->x, h->k,
+               h->rows, cols, sum);
+    for (int64_t r = 0; r < h->rows; r++)
+        for (int64_t j = 0; j < cols; j++) {
+            const int64_t at = r * h->n + first + j;
+            float v = sum[r][j];
+            if (f->residual) v += f->residual[at];
+            if (f->plus) v += f->plus[first + j];
+            h->y[at] = tuff_act_host(v, f->act);
+        }
+}
+
+// ---- many rows -----------------------------------------------------------------------------
+
+// Two panels of columns of y.
+static void run_panels(const tuff_block_host *h, int64_t col)
+{
+    const tuff_block_kind *kind = &tuff_block_kinds[h->format];
+    const size_t row_bytes = tuff_block_row(h->format, h->k);
+    const int64_t cols = h->n - col < PAIR ? h->n - col : PAIR;
+    decode_fn *best = decode_best();
+    float numbers[PAIR][PART], panels[PART * PAIR];
+    tuff_finish f = h->finish;
+    if (f.plus) f.plus += col;
+    if (f.residual) f.residual += col;
+    tuff_tiles t = { .a_m = h->k, .a_six = TUFF_PANEL_ROWS * h->k, .a_k = 1, .b = panels,
+                     .b_k = PANEL, .rows = h->rows, .cols = cols, .y = h->y + col,
+                     .y_m = h->n, .finish = &f };
+    for (int64_t at = 0; at < h->k; at += PART) {
+        t.depth = h->k - at < PART ? h->k - at : PART;
+        t.b_panel = t.depth * PANEL;
+        t.first = at == 0;
+        t.last = at + PART >= h->k;
+        t.a = h->x + at;
+        for (int64_t j = 0; j < cols; j++)
+            best(h->format, h->w + (size_t)(col + j) * row_bytes +
+                                (size_t)at / (size_t)kind->count * kind->bytes,
+                 t.depth, numbers[j]);
+        for (int64_t j = 0; j < cols; j += PANEL)
+            tuff_panel_pack(numbers[j], 1, PART, t.depth, cols - j < PANEL ? cols - j : PANEL,
+                            panels + j * t.depth);
+        tuff_tiles_add(&t);
+    }
+}
+
+static int64_t items_of(int64_t rows, int64_t n)
+{
+    const int64_t each = rows <= FEW ? COLUMNS : PAIR;
+    return (n + each - 1) / each;
+}
+
+size_t tuff_block_host_units(int64_t rows, int64_t n, int64_t k)
+{
+    return tuff_host_share(items_of(rows, n), 2.0 * (double)(n * k) * (double)(rows + 8));
+}
+
+void tuff_block_host_run(const tuff_block_host *h, size_t begin, size_t end)
+{
+    const int64_t items = items_of(h->rows, h->n);
+    const size_t units = tuff_block_host_units(h->rows, h->n, h->k);
+    const int64_t last = tuff_host_item(items, units, end);
+    for (int64_t i = tuff_host_item(items, units, begin); i < last; i++) {
+        if (h->rows <= FEW) run_few(h, i * COLUMNS);
+        else run_panels(h, i * PAIR);
+    }
+}
