@@ -2,7 +2,7 @@
 #include "ops/conv.h"
 #include "ops/divide.h"
 #include "ops/gemm.h"
-#include "ops/qgemm.h"
+#include "ops/qgemm_host.h"
 #include "ops/quantize.h"
 #include <math.h>
 #include <string.h>
@@ -129,6 +129,76 @@ static tuff_cost cost(const tuff_call *c)
     return tuff_conv_cost(c, &v);
 }
 
+// ---- on the CPU path -----------------------------------------------------------------------
+
+// A copy of x has its zero point round it, as far as the kernel reads.
+typedef struct host {
+    tuff_qhost h;
+    tuff_conv v;
+    int64_t rows, cols, plane; // of a plane of the copy
+} host;
+
+static int64_t host_first_row(const tuff_qhost *h, int64_t z)
+{
+    const host *f = h->own;
+    return z % f->v.group * f->v.og;
+}
+
+static void host_prepare(const tuff_qhost *h, const tuff_ref *r, int64_t i, void *extra)
+{
+    const host *f = h->own;
+    const tuff_conv *v = &f->v;
+    const uint8_t *x = (const uint8_t *)(const void *)r->in[h->right] + i * v->x[1] * v->x[2];
+    uint8_t *to = (uint8_t *)extra + i * f->plane;
+    memset(to, tuff_qhost_zero(r, h->right_zero, 0) & 0xff, (size_t)f->plane);
+    const tuff_span s = tuff_span_of(f->cols, 1, -v->pad[2], 0, v->x[2]);
+    for (int64_t row = 0; row < f->rows; row++) {
+        const int64_t from = row - v->pad[1];
+        if (from < 0 || from >= v->x[1]) continue;
+        memcpy(to + row * f->cols + s.begin, x + from * v->x[2] + s.begin - v->pad[2],
+               (size_t)(s.end - s.begin));
+    }
+}
+
+static void host_columns(const tuff_qhost *h, const tuff_ref *r, const void *extra, int64_t z,
+                         int64_t col, int64_t cols, int64_t k, uint8_t *to)
+{
+    const host *f = h->own;
+    const tuff_conv *v = &f->v;
+    const int64_t b = k % v->k[2], a = k / v->k[2] % v->k[1], c = k / v->k[2] / v->k[1];
+    const uint8_t *x = (const uint8_t *)extra + (z * v->cg + c) * f->plane +
+                       a * v->dilation[1] * f->cols + b * v->dilation[2];
+    (void)r;
+    for (int64_t j = 0; j < cols;) {
+        const int64_t row = (col + j) / v->y[2], first = (col + j) % v->y[2];
+        const int64_t left = v->y[2] - first, n = left < cols - j ? left : cols - j;
+        const uint8_t *from = x + row * v->stride[1] * f->cols + first * v->stride[2];
+        if (v->stride[2] == 1) memcpy(to + j, from, (size_t)n);
+        else for (int64_t i = 0; i < n; i++) to[j + i] = from[i * v->stride[2]];
+        j += n;
+    }
+}
+
+static void describe_host(host *f, const tuff_call *c)
+{
+    const inputs *in = inputs_of(c);
+    const tuff_conv_params *p = c->params;
+    const tuff_conv v = f->v = conv_of(c);
+    f->rows = (v.y[1] - 1) * v.stride[1] + (v.k[1] - 1) * v.dilation[1] + 1;
+    f->cols = (v.y[2] - 1) * v.stride[2] + (v.k[2] - 1) * v.dilation[2] + 1;
+    f->plane = f->rows * f->cols;
+    f->h = (tuff_qhost){
+        .m = v.og, .n = v.y[1] * v.y[2], .k = v.cg * v.k[1] * v.k[2],
+        .products = v.n * v.group, .left_rows = v.o, .period = v.o, .left = in->w,
+        .left_zero = in->w_zero, .left_scale = in->w_scale, .right = in->x,
+        .right_zero = in->x_zero, .right_scale = in->x_scale, .y_scale = in->y_scale,
+        .y_zero = in->y_zero, .bias = in->bias, .relu = p->act == TUFF_ACT_RELU, .own = f,
+        .first_row = host_first_row, .columns = host_columns, .prepare = host_prepare,
+        .items = v.n * v.c, .extra = (size_t)(v.n * v.c * f->plane) };
+}
+
+TUFF_QHOST
+
 // ---- plans -------------------------------------------------------------------------------
 
 typedef struct product {
@@ -221,7 +291,7 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
     .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
     .params_size = sizeof(tuff_conv_params), .params = { TUFF_CONV_FIELDS(2) }, \
     .infer = infer, .ref = ref, .units = units, .cost = cost,                   \
-    .variants = TUFF_QPRODUCT_VARIANTS
+    .variants = TUFF_QPRODUCT_VARIANTS, .hosts = TUFF_QHOSTS
 
 const tuff_op tuff_op_conv_integer = {
     .name = "conv_integer", .onnx = "ConvInteger", COMMON,

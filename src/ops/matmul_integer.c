@@ -1,7 +1,7 @@
 // matmul_integer and qlinear_matmul: records and references. Kernels: qgemm.c.
 #include "ops/divide.h"
 #include "ops/gemm.h"
-#include "ops/qgemm.h"
+#include "ops/qgemm_host.h"
 #include "ops/quantize.h"
 #include <math.h>
 #include <string.h>
@@ -169,6 +169,47 @@ static tuff_cost cost(const tuff_call *c)
                         .bytes = tuff_call_bytes(c) };
 }
 
+// ---- on the CPU path -----------------------------------------------------------------------
+
+typedef struct host {
+    tuff_qhost h;
+    shape s;
+} host;
+
+static int64_t host_first_row(const tuff_qhost *h, int64_t z)
+{
+    const shape *s = h->own;
+    int64_t at = 0;
+    for (int i = 0; i < s->dims; z /= s->dim[i++]) at += z % s->dim[i] * s->a_step[i];
+    return at / s->k;
+}
+
+static void host_columns(const tuff_qhost *h, const tuff_ref *r, const void *extra, int64_t z,
+                         int64_t col, int64_t cols, int64_t k, uint8_t *to)
+{
+    const shape *s = h->own;
+    const uint8_t *b = (const uint8_t *)(const void *)r->in[h->right] + k * s->n + col;
+    (void)extra;
+    for (int i = 0; i < s->dims; z /= s->dim[i++]) b += z % s->dim[i] * s->b_step[i];
+    if (cols == TUFF_PANEL) memcpy(to, b, TUFF_PANEL);
+    else memcpy(to, b, (size_t)cols);
+}
+
+static void describe_host(host *f, const tuff_call *c)
+{
+    const inputs *in = inputs_of(c);
+    f->s = shape_of(c);
+    f->h = (tuff_qhost){
+        .m = f->s.m, .n = f->s.n, .k = f->s.k, .products = f->s.batches,
+        .left_rows = tuff_desc_count(&c->in[in->a]) / f->s.k, .period = last(&c->in[in->a], 1),
+        .left = in->a, .left_zero = in->a_zero, .left_scale = in->a_scale, .right = in->b,
+        .right_zero = in->b_zero, .right_scale = in->b_scale, .y_scale = in->y_scale,
+        .y_zero = in->y_zero, .bias = -1, .relu = act_of(c) == TUFF_ACT_RELU, .own = &f->s,
+        .first_row = host_first_row, .columns = host_columns };
+}
+
+TUFF_QHOST
+
 // ---- plans -------------------------------------------------------------------------------
 
 typedef struct product {
@@ -255,7 +296,7 @@ const tuff_op tuff_op_matmul_integer = {
             { .name = "b_zero_point", .dtypes = TUFF_BYTES, .optional = true, .mixed = true } },
     .out = { { .name = "y" } },
     .infer = infer, .ref = ref, .units = units, .cost = cost,
-    .variants = TUFF_QPRODUCT_VARIANTS,
+    .variants = TUFF_QPRODUCT_VARIANTS, .hosts = TUFF_QHOSTS,
     .cases = TUFF_CASES("1x1 1x1", "7x13 13x5 7 5", "2x3x5x9 9x7 5", "2x1x5x7 3x7x6 - 1",
                         "17x300 i8:300x67 [] i8:67", "65x1031 1031x66 65 66",
                         "3x2x129 129x130", "5x70001 70001x2 1 1")
@@ -278,7 +319,7 @@ const tuff_op tuff_op_qlinear_matmul = {
     .params_size = sizeof(tuff_qmatmul_params),
     .params = { TUFF_ENUM(tuff_qmatmul_params, act, tuff_act_names) },
     .infer = infer, .ref = ref, .units = units, .cost = cost,
-    .variants = TUFF_QPRODUCT_VARIANTS,
+    .variants = TUFF_QPRODUCT_VARIANTS, .hosts = TUFF_QHOSTS,
     .prepare = make_scales_fit,
     .cases = TUFF_CASES("1x1 [] [] 1x1 [] [] [] []", "7x13 7 7 13x5 5 5 1 1",
                         "2x3x5x9 5 [] 9x7 1 7 [] []", "2x1x5x7 1 1 i8:3x7x6 6 i8:1 1 i8:1",
