@@ -144,7 +144,7 @@ static tuff_cost cost(const tuff_call *c)
         .ref = ref,                                                             \
         .units = units,                                                         \
         .variants = TUFF_CONV_VARIANTS_##dims(),                                \
-        .hosts = { TUFF_CONV_FAST() },                                          \
+        .hosts = TUFF_CONV_FASTS(),                                             \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
         .fuse = { .bias = BIAS, .residual = RESIDUAL,                           \

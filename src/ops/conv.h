@@ -114,7 +114,7 @@ TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
-// The CPU path's own: conv_host.c, conv_weight_host.c.
+// The CPU path's own: conv_host.c, conv_weight_host.c, conv_depth_host.c.
 #define TUFF_CONV_HOST(kind)                                                    \
     bool tuff_conv_##kind##host_takes(const tuff_call *c);                      \
     size_t tuff_conv_##kind##host_units(const tuff_call *c, int stage);         \
@@ -124,6 +124,18 @@ TUFF_CONV_HOST();
 TUFF_CONV_HOST(dx_);
 TUFF_CONV_HOST(transpose_);
 TUFF_CONV_HOST(dw_);
+#define TUFF_CONV_DEPTH_HOST(kind)                                              \
+    bool tuff_conv_##kind##depth_takes(const tuff_call *c);                     \
+    size_t tuff_conv_##kind##depth_units(const tuff_call *c, int stage);        \
+    void tuff_conv_##kind##depth_run(const tuff_ref *r)
+TUFF_CONV_DEPTH_HOST();
+TUFF_CONV_DEPTH_HOST(dx_);
+TUFF_CONV_DEPTH_HOST(dw_);
+// Planes of their own, and all others.
+#define TUFF_CONV_FASTS(kind)                                                   \
+    { { .name = "depth", .takes = tuff_conv_##kind##depth_takes,                \
+        .run = tuff_conv_##kind##depth_run, .units = tuff_conv_##kind##depth_units }, \
+      TUFF_CONV_FAST(kind) }
 #define TUFF_CONV_FAST(kind)                                                    \
     { .name = "fast", .takes = tuff_conv_##kind##host_takes,                    \
       .run = tuff_conv_##kind##host_run, .units = tuff_conv_##kind##host_units, \

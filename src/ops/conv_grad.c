@@ -138,7 +138,7 @@ static tuff_cost dx_cost(const tuff_call *c)
         .ref = dx_ref,                                                          \
         .units = units,                                                         \
         .variants = TUFF_CONV_VARIANTS_##dims(dx_),                             \
-        .hosts = { TUFF_CONV_FAST(dx_) },                                       \
+        .hosts = TUFF_CONV_FASTS(dx_),                                          \
         .grad = dx_grad,                                                        \
         .cost = dx_cost,                                                        \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \
@@ -282,7 +282,7 @@ static tuff_cost dw_cost(const tuff_call *c)
         .ref = dw_ref,                                                          \
         .units = units,                                                         \
         .variants = DW_VARIANTS_##dims,                                         \
-        .hosts = { TUFF_CONV_FAST(dw_) },                                       \
+        .hosts = TUFF_CONV_FASTS(dw_),                                          \
         .grad = dw_grad,                                                        \
         .cost = dw_cost,                                                        \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \

@@ -160,22 +160,50 @@ static void host_prepare(const tuff_qhost *h, const tuff_ref *r, int64_t i, void
     }
 }
 
+// Columns of one row of y: where they begin among 16, and in the copy.
+typedef struct run {
+    int64_t at, from, count;
+} run;
+
+static int runs_of(const host *f, int64_t col, int64_t cols, run runs[TUFF_PANEL])
+{
+    const tuff_conv *v = &f->v;
+    int n = 0;
+    for (int64_t j = 0; j < cols; j += runs[n++].count) {
+        const int64_t row = (col + j) / v->y[2], first = (col + j) % v->y[2];
+        const int64_t left = v->y[2] - first;
+        runs[n] = (run){ j, row * v->stride[1] * f->cols + first * v->stride[2],
+                         left < cols - j ? left : cols - j };
+    }
+    return n;
+}
+
+// A run is copied 16 wide: what is too much is written over by what follows.
 static void host_columns(const tuff_qhost *h, const tuff_ref *r, const void *extra, int64_t z,
-                         int64_t col, int64_t cols, int64_t k, uint8_t *to)
+                         int64_t col, int64_t cols, int64_t k, int64_t depth,
+                         uint8_t to[][TUFF_PANEL])
 {
     const host *f = h->own;
     const tuff_conv *v = &f->v;
-    const int64_t b = k % v->k[2], a = k / v->k[2] % v->k[1], c = k / v->k[2] / v->k[1];
-    const uint8_t *x = (const uint8_t *)extra + (z * v->cg + c) * f->plane +
-                       a * v->dilation[1] * f->cols + b * v->dilation[2];
+    const int64_t step = v->stride[2];
+    int64_t b = k % v->k[2], a = k / v->k[2] % v->k[1], c = k / v->k[2] / v->k[1];
+    run runs[TUFF_PANEL];
+    const int n = runs_of(f, col, cols, runs);
     (void)r;
-    for (int64_t j = 0; j < cols;) {
-        const int64_t row = (col + j) / v->y[2], first = (col + j) % v->y[2];
-        const int64_t left = v->y[2] - first, n = left < cols - j ? left : cols - j;
-        const uint8_t *from = x + row * v->stride[1] * f->cols + first * v->stride[2];
-        if (v->stride[2] == 1) memcpy(to + j, from, (size_t)n);
-        else for (int64_t i = 0; i < n; i++) to[j + i] = from[i * v->stride[2]];
-        j += n;
+    for (int64_t i = 0; i < depth; i++) {
+        const uint8_t *x = (const uint8_t *)extra + (z * v->cg + c) * f->plane +
+                           a * v->dilation[1] * f->cols + b * v->dilation[2];
+        for (int j = 0; j < n; j++) {
+            uint8_t *at = to[i] + runs[j].at;
+            const uint8_t *from = x + runs[j].from;
+            if (step == 1) memcpy(at, from, TUFF_PANEL);
+            else for (int64_t m = 0; m < runs[j].count; m++) at[m] = from[m * step];
+        }
+        if (++b < v->k[2]) continue;
+        b = 0;
+        if (++a < v->k[1]) continue;
+        a = 0;
+        c++;
     }
 }
 

@@ -185,14 +185,17 @@ static int64_t host_first_row(const tuff_qhost *h, int64_t z)
 }
 
 static void host_columns(const tuff_qhost *h, const tuff_ref *r, const void *extra, int64_t z,
-                         int64_t col, int64_t cols, int64_t k, uint8_t *to)
+                         int64_t col, int64_t cols, int64_t k, int64_t depth,
+                         uint8_t to[][TUFF_PANEL])
 {
     const shape *s = h->own;
     const uint8_t *b = (const uint8_t *)(const void *)r->in[h->right] + k * s->n + col;
     (void)extra;
     for (int i = 0; i < s->dims; z /= s->dim[i++]) b += z % s->dim[i] * s->b_step[i];
-    if (cols == TUFF_PANEL) memcpy(to, b, TUFF_PANEL);
-    else memcpy(to, b, (size_t)cols);
+    if (cols == TUFF_PANEL)
+        for (int64_t i = 0; i < depth; i++) memcpy(to[i], b + i * s->n, TUFF_PANEL);
+    else
+        for (int64_t i = 0; i < depth; i++) memcpy(to[i], b + i * s->n, (size_t)cols);
 }
 
 static void describe_host(host *f, const tuff_call *c)

@@ -69,14 +69,47 @@ TUFF_TARGET_AVX2 static void add_avx2(const int16_t *a, int64_t a_m, const int16
     for (; rows >= 2; rows -= 2, a += 2 * a_m, sum += 2) add_tile(a, a_m, panel, pairs, 2, sum);
     if (rows) add_tile(a, a_m, panel, pairs, 1, sum);
 }
+
+// The same and the addition in one instruction, where there is one; a panel's two rows fill a
+// register.
+#define TARGET_VNNI __attribute__((target("avx512f,avx512vnni")))
+enum { MANY = 12 }; // rows at a time
+
+TARGET_VNNI static inline __attribute__((always_inline)) void
+add_wide_tile(const int16_t *a, int64_t a_m, const int16_t *panel, int64_t pairs,
+              const int rows, sums *sum)
+{
+    __m512i s[MANY];
+    for (int r = 0; r < rows; r++) s[r] = _mm512_loadu_si512(sum[r]);
+    for (int64_t p = 0; p < pairs; p++, panel += 2 * PANEL) {
+        const __m512i b = _mm512_loadu_si512(panel);
+        for (int r = 0; r < rows; r++) {
+            int32_t pair;
+            memcpy(&pair, a + r * a_m + 2 * p, sizeof pair);
+            s[r] = _mm512_dpwssd_epi32(s[r], _mm512_set1_epi32(pair), b);
+        }
+    }
+    for (int r = 0; r < rows; r++) _mm512_storeu_si512(sum[r], s[r]);
+}
+
+TARGET_VNNI static void add_vnni(const int16_t *a, int64_t a_m, const int16_t *panel,
+                                 int64_t pairs, int64_t rows, sums *sum)
+{
+    for (; rows >= MANY; rows -= MANY, a += MANY * a_m, sum += MANY)
+        add_wide_tile(a, a_m, panel, pairs, MANY, sum);
+    for (; rows >= 4; rows -= 4, a += 4 * a_m, sum += 4)
+        add_wide_tile(a, a_m, panel, pairs, 4, sum);
+    for (; rows > 0; rows--, a += a_m, sum++) add_wide_tile(a, a_m, panel, pairs, 1, sum);
+}
 #endif
 
 static void add_sums(const int16_t *a, int64_t a_m, const int16_t *panel, int64_t pairs,
                      int64_t rows, sums *sum)
 {
 #if defined __x86_64__
+    const bool vnni = __builtin_cpu_supports("avx512vnni");
     if (tuff_this_processor() != TUFF_PROCESSOR_ANY) {
-        add_avx2(a, a_m, panel, pairs, rows, sum);
+        (vnni ? add_vnni : add_avx2)(a, a_m, panel, pairs, rows, sum);
         return;
     }
 #endif
@@ -101,6 +134,41 @@ static int32_t bias_of(const tuff_ref *r, int input)
     return r->call->in[input].dtype == TUFF_I8 ? 128 : 0;
 }
 
+// A factor as tuff_requant_ref takes it apart: mantissa 2^-shift.
+typedef struct factor {
+    int64_t mantissa;
+    int shift;
+} factor;
+
+static bool has_many(const tuff_ref *r, int input)
+{
+    return tuff_desc_count(&r->call->in[input]) > 1;
+}
+
+static factor factor_of(const tuff_qhost *h, const tuff_ref *r, int64_t left, int64_t right)
+{
+    const float a = r->in[h->left_scale][has_many(r, h->left_scale) ? left : 0];
+    const float b = r->in[h->right_scale][has_many(r, h->right_scale) ? right : 0];
+    int e;
+    factor f;
+    const double m = tuff_qfactor(a, b, r->in[h->y_scale][0]);
+    f.mantissa = (int64_t)ldexp(frexp(m, &e), 24);
+    f.shift = 24 - e;
+    return f;
+}
+
+// Behind the rows lie the factors of their scales, and then what is the op's.
+static factor *factors_of(const tuff_qhost *h, const tuff_ref *r)
+{
+    return (factor *)(void *)((char *)r->scratch +
+                              (h->left_rows * even(h->k) * 2 + 63) / 64 * 64);
+}
+
+static void *extra_of(const tuff_qhost *h, const tuff_ref *r)
+{
+    return factors_of(h, r) + h->period;
+}
+
 static void pack_row(const tuff_qhost *h, const tuff_ref *r, int64_t row)
 {
     const uint8_t *from = (const uint8_t *)(const void *)r->in[h->left] + row * h->k;
@@ -110,6 +178,8 @@ static void pack_row(const tuff_qhost *h, const tuff_ref *r, int64_t row)
     for (int64_t k = 0; k < h->k; k++)
         to[k] = (int16_t)((from[k] ^ flip) - flip - zero);
     if (h->k % 2) to[h->k] = 0;
+    if (row < h->period && h->y_zero >= 0 && !has_many(r, h->right_scale))
+        factors_of(h, r)[row] = factor_of(h, r, row, 0);
 }
 
 // 16 numbers of a row of the right operand, less their zero points.
@@ -137,17 +207,12 @@ TUFF_FOR_PROCESSORS(weave,
                      const vec *zero, int16_t *panel),
                     (rows, pairs, flip, zero, panel))
 
-static void *extra_of(const tuff_qhost *h, const tuff_ref *r)
-{
-    return (char *)r->scratch + (h->left_rows * even(h->k) * 2 + 63) / 64 * 64;
-}
-
 // Rows k .. k + depth of 16 columns. A row past the last has left numbers of 0.
 static void fill(const tuff_qhost *h, const tuff_ref *r, int64_t z, int64_t col, int64_t cols,
                  int64_t k, int64_t depth, int16_t *panel)
 {
     enum { SOME = 64 };
-    uint8_t rows[SOME][PANEL] = { { 0 } };
+    uint8_t rows[SOME + 1][PANEL] = { { 0 } };
     const uint8_t flip = (uint8_t)bias_of(r, h->right);
     vec zero;
     for (int j = 0; j < PANEL; j++)
@@ -155,32 +220,12 @@ static void fill(const tuff_qhost *h, const tuff_ref *r, int64_t z, int64_t col,
     weave_fn *best = weave_best();
     for (int64_t i = 0; i < depth; i += SOME) {
         const int64_t n = depth - i < SOME ? depth - i : SOME;
-        for (int64_t j = 0; j < n; j++)
-            h->columns(h, r, extra_of(h, r), z, col, cols, k + i + j, rows[j]);
+        h->columns(h, r, extra_of(h, r), z, col, cols, k + i, n, rows);
         best((const uint8_t (*)[PANEL])rows, (n + 1) / 2, flip, &zero, panel + i * PANEL);
     }
 }
 
 // ---- what becomes of the sums --------------------------------------------------------------
-
-// A factor as tuff_requant_ref takes it apart: mantissa 2^-shift.
-typedef struct factor {
-    int64_t mantissa;
-    int shift;
-} factor;
-
-static factor factor_of(const tuff_qhost *h, const tuff_ref *r, int64_t left, int64_t right)
-{
-    const tuff_desc *in = r->call->in;
-    const float a = r->in[h->left_scale][tuff_desc_count(&in[h->left_scale]) > 1 ? left : 0];
-    const float b = r->in[h->right_scale][tuff_desc_count(&in[h->right_scale]) > 1 ? right : 0];
-    int e;
-    factor f;
-    const double m = tuff_qfactor(a, b, r->in[h->y_scale][0]);
-    f.mantissa = (int64_t)ldexp(frexp(m, &e), 24);
-    f.shift = 24 - e;
-    return f;
-}
 
 // As tuff_requant_ref, without divisions.
 static int64_t requantized(int32_t acc, factor f)
@@ -194,24 +239,51 @@ static int64_t requantized(int32_t acc, factor f)
     return y < -far ? -far : y > far ? far : y;
 }
 
-static void put_bytes(const tuff_qhost *h, const tuff_ref *r, int64_t left, int64_t col,
-                      int64_t cols, const uint32_t *sum, uint8_t *y)
+// 16 numbers by one factor, whose shift is 1 to 62.
+typedef struct range {
+    int64_t zero, low, high;
+} range;
+TUFF_EACH_PROCESSOR void put_row(const uint32_t *sum, factor f, range to, uint8_t *y)
+{
+    const int64_t far = (int64_t)1 << 20, one = (int64_t)1 << f.shift, half = one / 2;
+    for (int j = 0; j < PANEL; j++) {
+        const int64_t product = (int32_t)sum[j] * f.mantissa, whole = product >> f.shift;
+        const int64_t rest = product & (one - 1);
+        int64_t v = whole + ((rest > half) | ((rest == half) & (whole & 1)));
+        v = v < -far ? -far : v > far ? far : v;
+        v += to.zero;
+        y[j] = (uint8_t)(v < to.low ? to.low : v > to.high ? to.high : v);
+    }
+}
+TUFF_FOR_PROCESSORS(put_row, (const uint32_t *sum, factor f, range to, uint8_t *y),
+                    (sum, f, to, y))
+
+// `columns`: their factors, where the left operand has one scale and the right one many.
+static void put_bytes(const tuff_qhost *h, const tuff_ref *r, const factor *columns,
+                      int64_t left, int64_t col, int64_t cols, const uint32_t *sum, uint8_t *y)
 {
     const tuff_dtype type = r->call->out[0].dtype;
-    const int64_t zero = tuff_qhost_zero(r, h->y_zero, 0), high = type == TUFF_I8 ? 127 : 255;
-    const bool each = tuff_desc_count(&r->call->in[h->right_scale]) > 1;
-    int64_t low = type == TUFF_I8 ? -128 : 0;
-    if (h->relu && zero > low) low = zero;
-    factor f = factor_of(h, r, left, col);
+    range to = { tuff_qhost_zero(r, h->y_zero, 0), type == TUFF_I8 ? -128 : 0,
+                 type == TUFF_I8 ? 127 : 255 };
+    const bool each = has_many(r, h->right_scale), both = each && has_many(r, h->left_scale);
+    if (h->relu && to.zero > to.low) to.low = to.zero;
+    factor f = { 0 };
+    if (!each) f = factors_of(h, r)[left];
+    if (!each && f.shift > 0 && f.shift < 63) {
+        uint8_t row[PANEL];
+        put_row_best()(sum, f, to, row);
+        memcpy(y, row, (size_t)cols);
+        return;
+    }
     for (int64_t j = 0; j < cols; j++) {
-        if (each && j) f = factor_of(h, r, left, col + j);
-        const int64_t v = requantized((int32_t)sum[j], f) + zero;
-        y[j] = (uint8_t)(v < low ? low : v > high ? high : v);
+        if (each) f = both ? factor_of(h, r, left, col + j) : columns[j];
+        const int64_t v = requantized((int32_t)sum[j], f) + to.zero;
+        y[j] = (uint8_t)(v < to.low ? to.low : v > to.high ? to.high : v);
     }
 }
 
-static void put(const tuff_qhost *h, const tuff_ref *r, int64_t z, int64_t row, int64_t col,
-                int64_t cols, uint32_t *sum)
+static void put(const tuff_qhost *h, const tuff_ref *r, const factor *columns, int64_t z,
+                int64_t row, int64_t col, int64_t cols, uint32_t *sum)
 {
     const int64_t at = (z * h->m + row) * h->n + col;
     const int64_t left = (h->first_row(h, z) + row) % h->period;
@@ -222,7 +294,7 @@ static void put(const tuff_qhost *h, const tuff_ref *r, int64_t z, int64_t row, 
     if (h->y_zero < 0)
         memcpy((uint32_t *)(void *)r->out[0] + at, sum, (size_t)cols * sizeof *sum);
     else
-        put_bytes(h, r, left, col, cols, sum, (uint8_t *)(void *)r->out[0] + at);
+        put_bytes(h, r, columns, left, col, cols, sum, (uint8_t *)(void *)r->out[0] + at);
 }
 
 // ---- stages --------------------------------------------------------------------------------
@@ -243,7 +315,10 @@ static void run_item(const tuff_qhost *h, const tuff_ref *r, int64_t i)
         fill(h, r, z, col, cols, k, depth, panel);
         add_sums(a + k, kp, panel, (depth + 1) / 2, rows, sum);
     }
-    for (int64_t j = 0; j < rows; j++) put(h, r, z, row + j, col, cols, sum[j]);
+    factor columns[PANEL] = { { 0, 0 } };
+    if (h->y_zero >= 0 && has_many(r, h->right_scale) && !has_many(r, h->left_scale))
+        for (int64_t j = 0; j < cols; j++) columns[j] = factor_of(h, r, 0, col + j);
+    for (int64_t j = 0; j < rows; j++) put(h, r, columns, z, row + j, col, cols, sum[j]);
 }
 
 static int64_t items_of(const tuff_qhost *h, int stage)
@@ -261,7 +336,8 @@ size_t tuff_qhost_units(const tuff_qhost *h, int stage)
 
 size_t tuff_qhost_scratch(const tuff_qhost *h)
 {
-    return (size_t)(h->left_rows * even(h->k)) * sizeof(int16_t) + 64 + h->extra;
+    const size_t rows = (size_t)(h->left_rows * even(h->k)) * sizeof(int16_t);
+    return rows + 64 + (size_t)h->period * sizeof(factor) + h->extra + 64;
 }
 
 void tuff_qhost_run(const tuff_qhost *h, const tuff_ref *r)

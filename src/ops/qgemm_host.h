@@ -18,9 +18,11 @@ struct tuff_qhost {
     const void *own; // the op's, for its functions:
     // The first row of a product.
     int64_t (*first_row)(const tuff_qhost *h, int64_t z);
-    // 16 bytes of columns col .. col + cols of row k of the right operand.
+    // Columns col .. col + cols of rows k .. k + depth of the right operand, 16 bytes a row;
+    // there is room for one row more, to be written over.
     void (*columns)(const tuff_qhost *h, const tuff_ref *r, const void *extra, int64_t z,
-                    int64_t col, int64_t cols, int64_t k, uint8_t *to);
+                    int64_t col, int64_t cols, int64_t k, int64_t depth,
+                    uint8_t to[][TUFF_PANEL]);
     // What else the first stage prepares: items, bytes of scratch, and one item.
     int64_t items;
     size_t extra;
