@@ -39,6 +39,7 @@ int cmd_warm(const cli_command *self, int argc, char **argv)
         { "optimizer", CLI_TEXT, &s.optimizer, "NAME", "with --train: its update; adam" },
         { "batch", CLI_INT, &s.batch, "N", "samples of a run; 64. One alone is prepared too" },
         { "input", CLI_TEXT, &s.input, "SIZES", "of a sample, for a net; 1x28x28" },
+        CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;
