@@ -17,6 +17,9 @@
 // last row, so that ragged edges are multiplied like the rest; results pass through shared
 // memory, where each invocation finds its own and does what follows the product.
 //
+// With -DBYTES factors are i8 and sums i32: one product, whole (qgemm_coop.comp), for which
+// sums over the factors of each row and each column are made, too.
+//
 //   spec 0 to 7  gemm_load.glsl
 //   spec 8       FROM_F32, coop.glsl
 //   spec 9       LANES: invocations in a subgroup
@@ -31,15 +34,31 @@ layout(constant_id = 12) const uint TK = 16;
 layout(constant_id = 13) const uint RM = 2;
 layout(constant_id = 14) const uint RN = 2;
 
-const uint A_PITCH = A_ACROSS + 2, B_PITCH = B_ACROSS + 2; // of four elements each
+#ifdef BYTES
+#define NUMBER int
+const uint PAD = 4; // units of 16 bytes in all
+#else
+#define NUMBER float
+const uint PAD = 2;
+#endif
+const uint A_PITCH = A_ACROSS + PAD, B_PITCH = B_ACROSS + PAD; // of four elements each
 const uint A_SIZE = A_PITCH * (A_LONG_K ? ROWS : STEP);
 const uint B_SIZE = B_PITCH * (B_LONG_K ? COLS : STEP);
 shared REAL4 sa[2 * A_SIZE], sb[2 * B_SIZE];
 const uint BLOCK = TM * TN;
-shared float sy[GROUP / LANES * BLOCK];
+shared NUMBER sy[GROUP / LANES * BLOCK];
+
+#ifdef BYTES
+int sum_a[A_UNITS], sum_b[B_UNITS];
+int sum_of(i8vec4 v) { return int(v.x) + int(v.y) + int(v.z) + int(v.w); }
+#endif
 
 void store_units(uint t, uint half_at)
 {
+#ifdef BYTES
+    for (uint i = 0; i < A_UNITS; i++) sum_a[i] += sum_of(next_a[i]);
+    for (uint i = 0; i < B_UNITS; i++) sum_b[i] += sum_of(next_b[i]);
+#endif
     for (uint i = 0; i < A_UNITS; i++) {
         const uint u = unit_of(t, i);
         sa[half_at * A_SIZE + u / A_ACROSS * A_PITCH + u % A_ACROSS] = next_a[i];
@@ -52,25 +71,35 @@ void store_units(uint t, uint half_at)
 
 #define FACTOR_A coopmat<REAL, gl_ScopeSubgroup, TM, TK, gl_MatrixUseA>
 #define FACTOR_B coopmat<REAL, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB>
-#define SUM coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>
+#define SUM coopmat<NUMBER, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>
 
 void main()
 {
     const uint cols = (pc.g.n + COLS - 1) / COLS, rows = (pc.g.m + ROWS - 1) / ROWS;
     const uint g = group_index();
+#ifdef BYTES
+    const uint split = 0, begin = 0, end = 4 * pc.g.quads;
+    if (g >= cols * rows) return; // the whole workgroup leaves together
+#else
     const uint split = g / cols / rows / pc.g.batches;
     if (split >= pc.g.splits) return; // the whole workgroup leaves together
     gemm_batch(g / cols / rows % pc.g.batches);
+    const uint begin = split * pc.g.k_step, end = min(pc.g.k, begin + pc.g.k_step);
+#endif
     const uvec2 tile = tile_of(g % (cols * rows), rows, cols);
     const uint row0 = tile.x * ROWS, col0 = tile.y * COLS;
-    const uint begin = split * pc.g.k_step, end = min(pc.g.k, begin + pc.g.k_step);
 
     // The rows and columns of the tile that are this subgroup's.
     const uint t = gl_LocalInvocationIndex, across = COLS / (TN * RN);
     const uint sub_row = gl_SubgroupID / across * (TM * RM);
     const uint sub_col = gl_SubgroupID % across * (TN * RN);
     SUM sum[RM * RN];
-    for (uint i = 0; i < RM * RN; i++) sum[i] = SUM(0.0);
+    for (uint i = 0; i < RM * RN; i++) sum[i] = SUM(0);
+#ifdef BYTES
+    for (uint i = t; i < EDGE; i += GROUP) all_a[i] = all_b[i] = 0;
+    for (uint i = 0; i < A_UNITS; i++) sum_a[i] = 0;
+    for (uint i = 0; i < B_UNITS; i++) sum_b[i] = 0;
+#endif
     find_lines(t, row0, col0);
     load_a_units(t, begin, end);
     load_b_units(t, begin, end);
@@ -112,6 +141,17 @@ void main()
         barrier();
     }
 
+#ifdef BYTES
+    for (uint i = 0; i < A_UNITS; i++) {
+        const uint at = (row0 + unit_of(t, i) / A_ACROSS) % EDGE;
+        atomicAdd(all_a[at], sum_a[i], gl_ScopeWorkgroup, 0, gl_SemanticsRelaxed);
+    }
+    for (uint i = 0; i < B_UNITS; i++) {
+        const uint at = (col0 + unit_of(t, i) / B_ACROSS) % EDGE;
+        atomicAdd(all_b[at], sum_b[i], gl_ScopeWorkgroup, 0, gl_SemanticsRelaxed);
+    }
+    barrier();
+#endif
     const uint own = gl_SubgroupID * BLOCK;
     for (uint i = 0; i < RM; i++)
         for (uint j = 0; j < RN; j++) {

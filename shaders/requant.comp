@@ -1,12 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // Sums of integer products to 8-bit numbers, four neighbours (a word) an invocation, or (ADD)
-// parts of sums added up.
-//
-//   y = saturate(round(acc m) + zero),  m = left_scale right_scale / y_scale,
-//
-// where the product of acc and m is exact and rounded once, ties to even; m has 24 bits, each
-// of its two steps rounded to nearest, ties to even. In integers: rounding.glsl.
+// parts of sums added up. The arithmetic: requant.glsl.
 //
 //   binding 0  parts        i32[splits][count]                       read
 //   binding 1  left_scale   f32[left_scales]                         read
@@ -19,7 +14,7 @@
 //   spec 2     SHARED  the four neighbours have the same scales
 //   grid       count / (4 WG), folded
 #include "common.glsl"
-#include "rounding.glsl"
+#include "requant.glsl"
 #include "divide.glsl"
 #include "bytes.glsl"
 #include "abi/qgemm.h"
@@ -37,11 +32,6 @@ layout(binding = 4) uniform samplerBuffer y_scale;
 layout(binding = 5) uniform usamplerBuffer y_zero;
 layout(binding = 6) uniform samplerBuffer right_scale;
 
-struct Factor {
-    Real m;
-    bool negative;
-};
-
 uint row_of(uint i)
 {
     const uint above = divide(i, pc.row_step);
@@ -55,10 +45,7 @@ Factor factor_of(uint i)
     if (pc.has_bias != 0u) b = texelFetch(right_scale, 0).x;
     else if (pc.right_scales == 1u) b = uintBitsToFloat(extra[0]);
     else b = uintBitsToFloat(extra[i - divide(i, pc.cols) * pc.cols.by]);
-    const float s = texelFetch(y_scale, 0).x;
-    const uint sign = floatBitsToUint(a) ^ floatBitsToUint(b) ^ floatBitsToUint(s);
-    return Factor(exact_quotient(exact_product(real_of(a), real_of(b)), real_of(s)),
-                  int(sign) < 0);
+    return factor_from(a, b, texelFetch(y_scale, 0).x);
 }
 
 void main()
@@ -82,11 +69,7 @@ void main()
         }
         if (pc.has_bias != 0u) acc += int(extra[row_of(i)]);
         if (!SHARED) f = factor_of(i);
-        uint high, low_part;
-        umulExtended(uint(acc < 0 ? -acc : acc), f.m.m, high, low_part);
-        const int whole = int(min(exact_shift(high, low_part, -f.m.e, false), 1u << 20));
-        const bool negative = (acc < 0) != f.negative;
-        const int q = clamp((negative ? -whole : whole) + zero, low, pc.high);
+        const int q = requant(acc, f, zero, low, pc.high);
         packed |= (uint(q) & 0xffu) << k * 8u;
     }
     if (!ADD) y[block] = packed;

@@ -336,37 +336,39 @@ static void cooperative_matrices_are_chosen(void)
         const char *device;
         uint32_t m, n, k, batches;
         tuff_coop_tile want;
-        uint32_t parts;
+        uint32_t parts, rows;
     } rows[] = {
         { "like NVIDIA's", 4096, 4096, 4096, 1,
-          { 128, 128, 32, 256, 32, { 16, 16, 16 }, 2, 4 }, 1 },
+          { 128, 128, 32, 256, 32, { 16, 16, 16 }, 2, 4 }, 1, 0 },
         { "like NVIDIA's", 256, 256, 256, 1,
-          { 64, 64, 32, 128, 32, { 16, 16, 16 }, 2, 2 }, 1 },
+          { 64, 64, 32, 128, 32, { 16, 16, 16 }, 2, 2 }, 1, 0 },
         { "like NVIDIA's", 64, 64, 16384, 1, // few outputs and a long sum
-          { 64, 64, 32, 128, 32, { 16, 16, 16 }, 2, 2 }, 32 },
+          { 64, 64, 32, 128, 32, { 16, 16, 16 }, 2, 2 }, 32, 0 },
         { "like AMD's", 4096, 4096, 4096, 1,
-          { 128, 128, 32, 256, 64, { 16, 16, 16 }, 4, 4 }, 1 },
+          { 128, 128, 32, 256, 64, { 16, 16, 16 }, 4, 4 }, 1, 0 },
         { "like AMD's", 512, 512, 64, 8,
-          { 64, 64, 32, 128, 64, { 16, 16, 16 }, 2, 4 }, 1 },
+          { 64, 64, 32, 128, 64, { 16, 16, 16 }, 2, 4 }, 1, 0 },
         { "like Intel's", 4096, 4096, 4096, 1,
-          { 128, 128, 32, 256, 16, { 8, 16, 16 }, 4, 2 }, 1 },
+          { 128, 128, 32, 256, 16, { 8, 16, 16 }, 4, 2 }, 1, 0 },
         // Blocks are large, and its shared memory takes none of the larger tiles.
         { "phone", 1024, 1024, 1024, 1,
-          { 32, 64, 32, 64, 16, { 16, 32, 32 }, 1, 1 }, 1 },
+          { 32, 64, 32, 64, 16, { 16, 32, 32 }, 1, 1 }, 1, 0 },
     };
-    const tuff_gemm_form form = { .a_long_k = true };
+    const tuff_gemm_form form = { .a_long_k = true, .a_row = 1 };
     for (size_t i = 0; i < COUNT(rows); i++) {
         const tuff_gemm g = { .m = rows[i].m, .n = rows[i].n, .k = rows[i].k,
                               .batches = rows[i].batches };
         const tuff_caps *k = caps_of(rows[i].device);
         const tuff_coop_tile *want = &rows[i].want;
         tuff_coop_tile t;
-        uint32_t parts = 0;
-        if (!EXPECT(tuff_coop_choose(&g, TUFF_COOP_F16, &form, 0, k, &t, &parts))) continue;
-        if (memcmp(&t, want, sizeof t) != 0 || parts != rows[i].parts)
+        tuff_gemm_cut cut = { 0 };
+        if (!EXPECT(tuff_coop_choose(&g, TUFF_COOP_F16, &form, 0, k, &t, &cut))) continue;
+        if (memcmp(&t, want, sizeof t) != 0 || cut.parts != rows[i].parts ||
+            cut.rows != rows[i].rows)
             FAIL("%s, %ux%ux%u: %u x %u by %u, %u of %u lanes, blocks %ux%ux%u, %u x %u, in "
-                 "%u parts", rows[i].device, g.m, g.n, g.k, t.rows, t.cols, t.step, t.group,
-                 t.lanes, t.block.m, t.block.n, t.block.k, t.row_blocks, t.col_blocks, parts);
+                 "%u parts from row %u", rows[i].device, g.m, g.n, g.k, t.rows, t.cols, t.step,
+                 t.group, t.lanes, t.block.m, t.block.n, t.block.k, t.row_blocks, t.col_blocks,
+                 cut.parts, cut.rows);
         EXPECT(tuff_coop_shared(&t, &form, 2) <= k->shared);
     }
     // Of blocks too small or too large for the kernel none.
@@ -377,42 +379,42 @@ static void cooperative_matrices_are_chosen(void)
     odd.coop[TUFF_COOP_F16][1] = (tuff_coop){ 16, 8, 16 };
     odd.coop[TUFF_COOP_F16][2] = (tuff_coop){ 8, 16, 16 };
     EXPECT(tuff_coop_pick(&odd, TUFF_COOP_F16, &block) && block.m == 16 && block.n == 8);
-    EXPECT_STR(tuff_coop_name(1), "large");
-    EXPECT(!tuff_coop_name(4));
 }
 
 static void tiles_are_chosen(void)
 {
     static const struct {
         const char *device;
-        uint32_t m, n, k, batches, rows, cols, step, group, parts;
+        uint32_t m, n, k, batches, rows, cols, step, group, parts, from;
     } rows[] = {
-        { "like NVIDIA's", 4096, 4096, 4096, 1, 128, 128, 16, 256, 1 },
-        { "like NVIDIA's", 256, 256, 256, 1, 32, 64, 16, 64, 1 },
-        { "like NVIDIA's", 32, 4096, 4096, 1, 32, 64, 16, 64, 4 },
-        { "like NVIDIA's", 64, 576, 100352, 1, 64, 64, 16, 64, 64 },
-        { "like AMD's", 4096, 4096, 4096, 1, 128, 128, 16, 256, 1 },
-        { "like AMD's", 512, 512, 64, 12, 128, 128, 16, 256, 1 },
-        { "like Intel's", 1024, 1024, 1024, 1, 128, 128, 16, 256, 1 },
-        { "phone", 1024, 1024, 1024, 1, 128, 64, 16, 128, 1 },
-        { "weak phone", 100, 100, 100, 1, 32, 64, 16, 64, 1 },
-        { "least", 1024, 1024, 1024, 1, 128, 64, 8, 128, 1 },
+        { "like NVIDIA's", 4096, 4096, 4096, 1, 128, 128, 16, 256, 1, 0 },
+        { "like NVIDIA's", 256, 256, 256, 1, 32, 64, 16, 64, 1, 0 },
+        { "like NVIDIA's", 32, 4096, 4096, 1, 32, 64, 16, 64, 4, 0 },
+        { "like NVIDIA's", 64, 576, 100352, 1, 64, 64, 16, 64, 64, 0 },
+        { "like AMD's", 4096, 4096, 4096, 1, 128, 128, 16, 256, 1, 0 },
+        { "like AMD's", 512, 512, 64, 12, 128, 128, 16, 256, 1, 0 },
+        { "like Intel's", 1024, 1024, 1024, 1, 128, 128, 16, 256, 1, 0 },
+        { "phone", 1024, 1024, 1024, 1, 128, 64, 16, 128, 1, 0 },
+        { "weak phone", 100, 100, 100, 1, 32, 64, 16, 64, 1, 0 },
+        { "least", 1024, 1024, 1024, 1, 128, 64, 8, 128, 1, 0 },
+        // Of 72 tiles 68 are whole, and the others are shared by all cores.
+        { "like NVIDIA's", 9216, 128, 4096, 1, 128, 128, 16, 256, 16, 8704 },
     };
+    const tuff_gemm_form form = { .a_long_k = true, .a_row = 1 };
     for (size_t i = 0; i < COUNT(rows); i++) {
         const tuff_gemm g = { .m = rows[i].m, .n = rows[i].n, .k = rows[i].k,
                               .batches = rows[i].batches };
         const tuff_caps *k = caps_of(rows[i].device);
         tuff_gemm_tile t;
-        uint32_t parts = 0;
-        if (!EXPECT(tuff_gemm_tile_choose(&g, sizeof(float), 0, k, &t, &parts))) continue;
+        tuff_gemm_cut cut = { 0 };
+        if (!EXPECT(tuff_gemm_tile_choose(&g, sizeof(float), &form, 0, k, &t, &cut))) continue;
         if (t.rows != rows[i].rows || t.cols != rows[i].cols || t.step != rows[i].step ||
-            t.group != rows[i].group || parts != rows[i].parts)
-            FAIL("%s, %ux%ux%u: %u x %u by %u, %u invocations, in %u parts", rows[i].device,
-                 g.m, g.n, g.k, t.rows, t.cols, t.step, t.group, parts);
+            t.group != rows[i].group || cut.parts != rows[i].parts || cut.rows != rows[i].from)
+            FAIL("%s, %ux%ux%u: %u x %u by %u, %u invocations, in %u parts from row %u",
+                 rows[i].device, g.m, g.n, g.k, t.rows, t.cols, t.step, t.group, cut.parts,
+                 cut.rows);
         EXPECT(tuff_gemm_tile_shared(&t, sizeof(float)) <= k->shared);
     }
-    EXPECT_STR(tuff_gemm_tile_name(1), "large");
-    EXPECT(!tuff_gemm_tile_name(5));
 }
 
 // Which kernel multiplies matrices, by device and type.

@@ -54,7 +54,7 @@ struct tuff_qconv_pc {
     uint signs, a_zeros, b_zeros;
 };
 
-// requant.comp
+// requant.comp, qgemm_coop.comp
 struct tuff_requant_pc {
     uint count, splits;
     int low, high;          // of the type of y; low is never below the zero point with `relu`
@@ -63,4 +63,15 @@ struct tuff_requant_pc {
     uint left_scales, right_scales; // one, or one a row / a column
     uint has_bias;
     tuff_divide row_step, rows, cols;
+};
+
+#ifndef GL_core_profile
+typedef struct tuff_qgemm_pc tuff_qgemm_pc;
+typedef struct tuff_requant_pc tuff_requant_pc;
+#endif
+
+// qgemm_coop.comp
+struct tuff_qcoop_pc {
+    tuff_qgemm_pc g;
+    tuff_requant_pc r;
 };

@@ -223,12 +223,11 @@ static void multiply_tile(const winograd *g, tuff_plan *plan, uint32_t tiles)
     bind_or(g, d, -1, TUFF_BIND_TEXEL_F32);
     bind_or(g, d, -1, TUFF_BIND_STORAGE);
     tuff_gemm_tile tile;
-    uint32_t parts;
     // Neighbours lie along rows and columns, not along k.
     const tuff_gemm_form form = { .a_quad = g->rows % 4 == 0, .b_quad = tiles % 4 == 0,
                                   .y_quad = tiles % 4 == 0 };
     // can_run has asked whether there is one.
-    (void)tuff_gemm_tile_choose(&pc.g, sizeof(float), 0, g->k, &tile, &parts);
+    (void)tuff_gemm_tile_choose(&pc.g, sizeof(float), &form, 0, g->k, &tile, NULL);
     tuff_gemm_tile_spec(d, &tile, &form);
     TUFF_PUSH(d, pc);
     tuff_grid(d, tuff_gemm_tile_count(&tile, g->rows, tiles) * g->batches * g->splits, g->k);
@@ -255,9 +254,9 @@ static bool can_run(const winograd *g)
     if ((uint64_t)g->chs * g->tiles > most || (uint64_t)g->rows * g->tiles > most) return false;
     if (g->tile) {
         tuff_gemm_tile tile;
-        uint32_t parts;
         const tuff_gemm any = { .m = 1, .n = 1, .k = 1, .batches = 1 };
-        return tuff_gemm_tile_choose(&any, sizeof(float), 0, g->k, &tile, &parts);
+        return tuff_gemm_tile_choose(&any, sizeof(float), &(tuff_gemm_form){ 0 }, 0, g->k,
+                                     &tile, NULL);
     }
     return tuff_takes_texels(g->k) && tuff_product_texels(g->p, g->k, sizeof(float)) &&
            tuff_fits_texel(g->k, &c->in[g->p->a], sizeof(float)) &&

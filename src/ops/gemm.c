@@ -129,14 +129,24 @@ void tuff_product_bind_y(const tuff_product *p, tuff_dispatch *d)
               TUFF_WRITE);
 }
 
+// Where the rows of y that are made begin.
+static size_t first_byte(const tuff_product *p)
+{
+    return (size_t)p->first * p->g.n * tuff_dtype_size(p->call->out[0].dtype);
+}
+
 tuff_dispatch *tuff_product_add(const tuff_product *p, int shader, tuff_plan *plan)
 {
     tuff_dispatch *d = tuff_plan_add(plan, shader);
+    const bool residual = p->g.after & TUFF_AFTER_RESIDUAL;
     tuff_bind_in(d, p->a);
+    d->slot[0].offset = p->first * p->a_row * tuff_dtype_size(p->call->in[p->a].dtype);
     tuff_bind_in(d, p->b);
     tuff_product_bind_y(p, d);
+    if (d->slot[2].role == TUFF_ROLE_OUT) d->slot[2].offset = first_byte(p);
     tuff_product_bind_bias(p, d);
-    bind_or(p, d, p->g.after & TUFF_AFTER_RESIDUAL ? p->residual : -1, TUFF_BIND_STORAGE);
+    bind_or(p, d, residual ? p->residual : -1, TUFF_BIND_STORAGE);
+    if (residual) d->slot[4].offset = first_byte(p);
     return d;
 }
 
@@ -151,8 +161,10 @@ void tuff_product_finish(const tuff_product *p, const tuff_caps *k, tuff_plan *p
                                                  : TUFF_SHADER_gemm_sum);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 0, TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind_out(d, 0);
+    d->slot[1].offset = first_byte(p);
     bind_or(p, d, p->bias, TUFF_BIND_STORAGE);
     bind_or(p, d, p->residual, TUFF_BIND_STORAGE);
+    if (has(p, p->residual)) d->slot[3].offset = first_byte(p);
     tuff_spec(d, wg);
     if (words) tuff_spec(d, type == TUFF_F16 ? TUFF_ELEMENT_F16 : TUFF_ELEMENT_BF16);
     tuff_grid(d, tuff_ceil_div(p->g.count, words ? 2 * wg : wg), k);

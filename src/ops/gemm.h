@@ -38,6 +38,8 @@ typedef struct tuff_product {
     bool acts;              // the kernel knows all activations
     bool words;             // ... and reads its bias by words, of elements of any type
     uint32_t loops;         // iterations of all of its loops for a product; 0 = 1
+    uint32_t first, a_row;  // where only the rows from `first` on are made (g.m of them): the
+                            // elements of a row of a
 } tuff_product;
 
 static inline uint32_t tuff_ceil_div(uint64_t a, uint64_t b)
@@ -114,10 +116,37 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
 
 // ---- tiles in shared memory (gemm_tile.c; shaders: gemm_tile.glsl) -------------------------
 
-// How operands lie in memory; see gemm_load.glsl.
+// How operands lie in memory; see gemm_load.glsl. Where rows of y lie one after another, a_row
+// is the distance of those of a, and the product may be cut into rows; else it is 0.
 typedef struct tuff_gemm_form {
     bool a_long_k, b_long_k, a_quad, b_quad, y_quad;
+    uint32_t a_row;
 } tuff_gemm_form;
+
+// How a product is shared by the cores of a GPU. With `rows` the sums of so many rows of y are
+// whole, and those behind them, which would leave most cores idle, are made in `parts` parts by
+// a launch of their own beside it: what stream-k does, but in an order that is always the same.
+typedef struct tuff_gemm_cut {
+    uint32_t parts, rows;
+} tuff_gemm_cut;
+// Its i-th launch, 0 or 1, and in how many parts that makes its sums; false: there is none.
+bool tuff_product_piece(const tuff_product *p, const tuff_gemm_cut *cut, int i,
+                        const tuff_gemm_form *form, tuff_product *piece, uint32_t *parts);
+// The form of a product that can be cut into rows; else the same without a_row.
+tuff_gemm_form tuff_product_form(const tuff_product *p, const tuff_gemm_form *form,
+                                 const tuff_caps *k);
+
+// What the choice of a size knows: a tile, and how long it takes, in products of a core.
+typedef struct tuff_gemm_time {
+    uint32_t rows, cols, group;
+    double tile;   // for each of its k products
+    double number; // one number of y, written to memory and read again
+    uint32_t busy;   // invocations that keep a core busy, and twice as many are the most
+    uint32_t cores, useful; // parts that a sum may be made in, at most
+} tuff_gemm_time;
+// The fastest way to share a product, and its time. Pure.
+double tuff_gemm_share(const tuff_gemm *g, const tuff_gemm_time *t, bool by_rows,
+                       tuff_gemm_cut *cut);
 
 // A tile of y by a workgroup of `group` invocations, each of 8 rows (`tall`) or 4, and 8
 // columns (`broad`) or 4.
@@ -126,12 +155,12 @@ typedef struct tuff_gemm_tile {
     bool tall, broad;
 } tuff_gemm_tile;
 
-// The tile that a product of elements of so many bytes is likely to be fastest in, and in how
-// many parts of its sums. `wanted`: size number 1 ..., of which tuff_gemm_tile_name gives the
-// names (NULL behind the last); 0: any. Pure. False when the device has no room for one.
-bool tuff_gemm_tile_choose(const tuff_gemm *g, uint32_t element, int wanted, const tuff_caps *k,
-                      tuff_gemm_tile *tile, uint32_t *parts);
-const char *tuff_gemm_tile_name(int i);
+// The tile that a product of elements of so many bytes is likely to be fastest in, and how it
+// is shared (NULL: sums are whole). Of size number `wanted`, 1 ... as the planner's
+// ways (tuff_plan_way) have them; 0: of any. Pure. False when the device has no room for one.
+bool tuff_gemm_tile_choose(const tuff_gemm *g, uint32_t element, const tuff_gemm_form *form,
+                           int wanted, const tuff_caps *k, tuff_gemm_tile *tile,
+                           tuff_gemm_cut *cut);
 uint32_t tuff_gemm_tile_shared(const tuff_gemm_tile *t, uint32_t element); // bytes
 uint64_t tuff_gemm_tile_count(const tuff_gemm_tile *t, uint32_t m, uint32_t n); // of one batch
 // Appends the constants of gemm_tile.glsl; a kernel's own begin behind them.
@@ -147,6 +176,8 @@ bool tuff_product_half(tuff_product *p, int shader, void *pc, size_t pc_bytes,
                        const tuff_gemm_form *form, const tuff_caps *k, tuff_plan *plan);
 
 // ---- cooperative matrices (gemm_coop.c; shaders: gemm_coop.glsl) ----------------------------
+
+enum { TUFF_COOP_EDGE = 128 }; // of the largest tile
 
 // A tile of y by a workgroup, and the blocks of it that a subgroup of `lanes` has.
 typedef struct tuff_coop_tile {
@@ -164,12 +195,13 @@ typedef struct tuff_coop_shaders {
 bool tuff_coop_pick(const tuff_caps *k, tuff_coop_type type, tuff_coop *block);
 // As tuff_gemm_tile_choose.
 bool tuff_coop_choose(const tuff_gemm *g, tuff_coop_type type, const tuff_gemm_form *form,
-                      int wanted, const tuff_caps *k, tuff_coop_tile *tile, uint32_t *parts);
-const char *tuff_coop_name(int i);
+                      int wanted, const tuff_caps *k, tuff_coop_tile *tile,
+                      tuff_gemm_cut *cut);
 uint32_t tuff_coop_shared(const tuff_coop_tile *t, const tuff_gemm_form *form,
                           uint32_t element); // bytes
+// Asks for the subgroup, and appends the constants of gemm_coop.glsl; `flag` is number 8.
 void tuff_coop_spec(tuff_dispatch *d, const tuff_coop_tile *t, const tuff_gemm_form *form,
-                    bool from_f32);
+                    bool flag, const tuff_caps *k);
 
 // The variant, whole: of calls that are all f16 or all bf16; or (`from_f32`) all f32, whose
 // factors are rounded to f16, where the call says `fast`.

@@ -8,6 +8,7 @@ enum {
     SHORTEST_PART = 512, // products that are worth a part of their own
     CORES = 64,          // of a GPU that does not tell
     FEW_CORES = 16,      // of one that shares the host's memory
+    BUSY_LANES = 128,    // invocations that keep one core busy
     LEAST_EDGE = 8,      // of a block: units of four elements, two at a time
     MOST_EDGE = 32
 };
@@ -15,15 +16,14 @@ enum {
 // Sums that an invocation holds, and what a product costs beside one of the largest tile: a
 // subgroup of 32 with 64 sums each reads a value from shared memory for 21 products.
 typedef struct size {
-    const char *name;
     uint32_t rows, cols, sums;
     double cost;
 } size;
 
 static const size sizes[] = {
-    { "large", 128, 128, 64, 1 },
-    { "medium", 64, 64, 32, 1.3 },
-    { "small", 32, 64, 32, 1.6 },
+    { TUFF_COOP_EDGE, TUFF_COOP_EDGE, 64, 1 },
+    { 64, 64, 32, 1.3 },
+    { 32, 64, 32, 1.6 },
 };
 
 enum { SIZES = sizeof sizes / sizeof *sizes };
@@ -50,10 +50,12 @@ bool tuff_coop_pick(const tuff_caps *k, tuff_coop_type type, tuff_coop *block)
 
 uint32_t tuff_coop_shared(const tuff_coop_tile *t, const tuff_gemm_form *form, uint32_t element)
 {
-    const uint32_t a = form->a_long_k ? t->rows * (t->step + 8) : t->step * (t->rows + 8);
-    const uint32_t b = form->b_long_k ? t->cols * (t->step + 8) : t->step * (t->cols + 8);
+    const uint32_t pad = 16 / element; // elements
+    const uint32_t a = form->a_long_k ? t->rows * (t->step + pad) : t->step * (t->rows + pad);
+    const uint32_t b = form->b_long_k ? t->cols * (t->step + pad) : t->step * (t->cols + pad);
+    const uint32_t sums = element == 1 ? 2 * TUFF_COOP_EDGE : 0; // of rows and columns
     return 2 * (a + b) * element +
-           t->group / t->lanes * t->block.m * t->block.n * (uint32_t)sizeof(float);
+           (t->group / t->lanes * t->block.m * t->block.n + sums) * (uint32_t)sizeof(float);
 }
 
 // Shares a tile among subgroups, as square as it goes, and finds the longest step that fits.
@@ -85,24 +87,11 @@ static bool cut_tile(const size *s, tuff_coop block, const tuff_gemm_form *form,
     return false;
 }
 
-// As gemm_tile.c's model of time, but that a workgroup by itself keeps a core's matrix units
-// busier, and that a number from memory and back costs as much as 1000 products.
-static double time_of(const tuff_gemm *g, const size *s, const tuff_coop_tile *t,
-                      uint32_t parts, uint32_t cores)
-{
-    const double tiles = (double)tuff_ceil_div(g->m, t->rows) *
-                         tuff_ceil_div(g->n, t->cols) * g->batches * parts;
-    const double rounds = ceil(tiles / cores), lanes = fmin(rounds, 2) * t->group;
-    const double products = (double)t->rows * t->cols * g->k / parts;
-    const double numbers = parts > 1 ? (double)g->m * g->n * g->batches * (parts + 1) : 0;
-    return rounds * products * s->cost * fmax(1, 128 / lanes) + 1000 * numbers / cores;
-}
-
 bool tuff_coop_choose(const tuff_gemm *g, tuff_coop_type type, const tuff_gemm_form *form,
-                      int wanted, const tuff_caps *k, tuff_coop_tile *tile, uint32_t *parts)
+                      int wanted, const tuff_caps *k, tuff_coop_tile *tile, tuff_gemm_cut *cut)
 {
     const uint32_t cores = k->cores ? k->cores : k->unified ? FEW_CORES : CORES;
-    const uint32_t element = type == TUFF_COOP_I8 ? 1 : 2, useful = g->k / SHORTEST_PART;
+    const uint32_t element = type == TUFF_COOP_I8 ? 1 : 2;
     double best = INFINITY;
     tuff_coop block;
     if (!k->coopmat || !k->subgroup_basic || !tuff_coop_pick(k, type, &block)) return false;
@@ -110,25 +99,27 @@ bool tuff_coop_choose(const tuff_gemm *g, tuff_coop_type type, const tuff_gemm_f
         tuff_coop_tile t;
         if (wanted > 0 && wanted != i + 1) continue;
         if (!cut_tile(&sizes[i], block, form, element, k, &t)) continue;
-        for (uint32_t p = 1; p == 1 || (p <= useful && p <= 64); p *= 2) {
-            const double time = time_of(g, &sizes[i], &t, p, cores);
-            if (time >= best) continue;
-            best = time;
-            *tile = t;
-            *parts = p;
-        }
+        // Matrix units are kept busy by fewer invocations than others, and a number from
+        // memory and back takes them as long as 1000 products.
+        const tuff_gemm_time time = {
+            .rows = t.rows, .cols = t.cols, .group = t.group, .busy = BUSY_LANES,
+            .cores = cores, .useful = cut ? g->k / SHORTEST_PART : 1, .number = 1000,
+            .tile = t.rows * t.cols * sizes[i].cost,
+        };
+        tuff_gemm_cut way;
+        const double took = tuff_gemm_share(g, &time, form->a_row > 0, &way);
+        if (took >= best) continue;
+        best = took;
+        *tile = t;
+        if (cut) *cut = way;
     }
     return best < INFINITY;
 }
 
-const char *tuff_coop_name(int i)
-{
-    return i >= 1 && i <= SIZES ? sizes[i - 1].name : NULL;
-}
-
 void tuff_coop_spec(tuff_dispatch *d, const tuff_coop_tile *t, const tuff_gemm_form *form,
-                    bool from_f32)
+                    bool flag, const tuff_caps *k)
 {
+    if (k->subgroup_control) d->launch.subgroup = t->lanes;
     tuff_spec(d, t->group);
     tuff_spec(d, t->rows);
     tuff_spec(d, t->cols);
@@ -137,7 +128,7 @@ void tuff_coop_spec(tuff_dispatch *d, const tuff_coop_tile *t, const tuff_gemm_f
     tuff_spec(d, form->b_long_k);
     tuff_spec(d, form->a_quad);
     tuff_spec(d, form->b_quad);
-    tuff_spec(d, from_f32);
+    tuff_spec(d, flag);
     tuff_spec(d, t->lanes);
     tuff_spec(d, t->block.m);
     tuff_spec(d, t->block.n);
@@ -155,8 +146,25 @@ static bool has_type(const tuff_call *c, tuff_dtype type)
     return all;
 }
 
+static bool launch(tuff_product *p, int shader, void *pc, size_t pc_bytes,
+                   const tuff_coop_tile *t, const tuff_gemm_form *form, bool from_f32,
+                   uint32_t parts, const tuff_caps *k, tuff_plan *plan)
+{
+    if (!tuff_product_cut(p, k, parts, t->step, tuff_product_direct(p, k))) return false;
+    tuff_dispatch *d = tuff_product_add(p, shader, plan);
+    tuff_gemm push = p->g;
+    if (!from_f32 && d->slot[2].role == TUFF_ROLE_OUT) push.after |= TUFF_AFTER_16;
+    memcpy(pc, &push, sizeof push);
+    tuff_coop_spec(d, t, form, from_f32, k);
+    tuff_push(d, pc, pc_bytes);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(p->g.m, t->rows) * tuff_ceil_div(p->g.n, t->cols) *
+                     p->g.batches * p->g.splits, k);
+    tuff_product_finish(p, k, plan);
+    return true;
+}
+
 bool tuff_product_coop(tuff_product *p, const tuff_coop_shaders *shaders, void *pc,
-                       size_t pc_bytes, const tuff_gemm_form *form, bool from_f32,
+                       size_t pc_bytes, const tuff_gemm_form *given, bool from_f32,
                        const tuff_caps *k, tuff_plan *plan)
 {
     const tuff_call *c = p->call;
@@ -164,6 +172,8 @@ bool tuff_product_coop(tuff_product *p, const tuff_coop_shaders *shaders, void *
     const tuff_coop_type type = bf16 ? TUFF_COOP_BF16 : TUFF_COOP_F16;
     const int shader = bf16 ? shaders->bf16 : shaders->f16;
     tuff_coop_tile t;
+    tuff_gemm_cut cut;
+    tuff_product piece;
     uint32_t parts;
     if (from_f32 ? !has_type(c, TUFF_F32) : !bf16 && !has_type(c, TUFF_F16)) return false;
     // What saturates leaves the error of rounded factors and takes their size.
@@ -172,19 +182,12 @@ bool tuff_product_coop(tuff_product *p, const tuff_coop_shaders *shaders, void *
     // A single number is too little to bind in place of what is not there.
     if (!k->storage16 || tuff_desc_bytes(&c->in[0]) < sizeof(float)) return false;
     if (!tuff_shader_at(shader)->words) return false; // the build's tools were too old
-    const int wanted = tuff_plan_way(plan, ways);
-    if (!tuff_coop_choose(&p->g, type, form, wanted, k, &t, &parts)) return false;
     p->acts = p->words = true;
-    if (!tuff_product_cut(p, k, parts, t.step, tuff_product_direct(p, k))) return false;
-    tuff_dispatch *d = tuff_product_add(p, shader, plan);
-    if (!from_f32 && d->slot[2].role == TUFF_ROLE_OUT) p->g.after |= TUFF_AFTER_16;
-    memcpy(pc, &p->g, sizeof p->g);
-    p->g.after &= ~TUFF_AFTER_16;
-    tuff_coop_spec(d, &t, form, from_f32);
-    if (k->subgroup_control) d->launch.subgroup = t.lanes;
-    tuff_push(d, pc, pc_bytes);
-    tuff_grid(d, (uint64_t)tuff_ceil_div(p->g.m, t.rows) * tuff_ceil_div(p->g.n, t.cols) *
-                     p->g.batches * p->g.splits, k);
-    tuff_product_finish(p, k, plan);
+    const tuff_gemm_form form = tuff_product_form(p, given, k);
+    const int wanted = tuff_plan_way(plan, ways);
+    if (!tuff_coop_choose(&p->g, type, &form, wanted, k, &t, &cut)) return false;
+    for (int i = 0; tuff_product_piece(p, &cut, i, &form, &piece, &parts); i++)
+        if (!launch(&piece, shader, pc, pc_bytes, &t, &form, from_f32, parts, k, plan))
+            return false;
     return true;
 }

@@ -224,7 +224,7 @@ static tuff_gemm_form form_of(const tuff_product *p, const struct tuff_matmul_pc
         if (pc->dim[i] > 1) b_steps |= pc->b_step[i];
     }
     tuff_gemm_form f = { .a_long_k = pc->a_k == 1, .b_long_k = pc->b_k == 1 && pc->b_n != 1,
-                         .y_quad = n % 4 == 0 };
+                         .y_quad = n % 4 == 0, .a_row = pc->a_m };
     f.a_quad = f.a_long_k ? (k | pc->a_m | a_steps) % 4 == 0
                           : pc->a_m == 1 && (m | pc->a_k | a_steps) % 4 == 0;
     f.b_quad = f.b_long_k ? (k | pc->b_n | b_steps) % 4 == 0

@@ -85,6 +85,7 @@ typedef struct packing {
     uint32_t w;    // rows of a panel
     bool floats;   // vec4, else words
     uint32_t quads;
+    bool to_bytes; // the kernel writes bytes itself
 } packing;
 
 static size_t panel_bytes(const packing *as, uint32_t rows)
@@ -147,7 +148,9 @@ static bool add_chunks(const tuff_qproduct *p, const packing *as, uint32_t unit,
     bool direct;
     if (!chunk || !tuff_fits(k, left)) return false;
     if (as->floats && left / 16 > k->max_texels) return false;
-    if (!place_sums(p, k, 1, plan, &direct)) return false;
+    const bool whole = as->to_bytes && p->requant;
+    if (whole) direct = true;
+    else if (!place_sums(p, k, 1, plan, &direct)) return false;
     plan->scratch[LEFT] = left;
     add_pack(p, &p->left, as, 0, p->m, LEFT, k, plan);
     struct tuff_qgemm_pc pc = {
@@ -167,7 +170,7 @@ static bool add_chunks(const tuff_qproduct *p, const packing *as, uint32_t unit,
         add_pack(p, &p->right, as, pc.first, pc.n, right, k, plan);
         multiply(p, &pc, right, direct, k, plan);
     }
-    finish(p, k, 1, plan);
+    if (!whole) finish(p, k, 1, plan);
     return true;
 }
 
@@ -193,7 +196,7 @@ static bool fits_words(const tuff_qproduct *p, const tuff_qoperand *o, const tuf
 bool tuff_qproduct_packed(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan)
 {
     const uint32_t w = k->subgroup;
-    const packing as = { w, true, tuff_ceil_div(p->k, 4) };
+    const packing as = { w, true, tuff_ceil_div(p->k, 4), false };
     if (!tuff_takes_texels(k) || p->batches) return false;
     if (p->m < FEW || p->n < FEW || (double)p->m * p->n * p->k < PACK_LEAST) return false;
     if (k->max_loop && as.quads + as.quads / 32 + 64 > k->max_loop) return false;
@@ -248,7 +251,7 @@ tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale
 
 bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool dot8)
 {
-    const packing as = { 1, false, tuff_ceil_div(p->k, 4) };
+    const packing as = { 1, false, tuff_ceil_div(p->k, 4), false };
     if (dot8 && (!k->dot8 || !tuff_shader_codes[TUFF_SHADER_qgemm_dot].words)) return false;
     if (k->max_group < TILE_GROUP || k->max_group_size[0] < TILE_GROUP ||
         k->shared < TILE_SHARED || p->batches)
@@ -257,6 +260,69 @@ bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, b
     if (k->max_loop && (uint64_t)p->k * 8 + 1024 > k->max_loop) return false;
     if (!zeros_fit(p, p->left.zero, k) || !zeros_fit(p, p->right.zero, k)) return false;
     return add_chunks(p, &as, TILE, dot8 ? multiply_dot : multiply_floats, k, plan);
+}
+
+// ---- cooperative matrices ----------------------------------------------------------------
+
+// Both operands lie along k, in words of four.
+static const tuff_gemm_form quads = { .a_long_k = true, .b_long_k = true, .a_quad = true,
+                                      .b_quad = true };
+
+static bool choose_coop(uint32_t m, uint32_t n, uint32_t words, const tuff_caps *k,
+                        tuff_coop_tile *t)
+{
+    const tuff_gemm g = { .m = m, .n = n, .k = 4 * words, .batches = 1 };
+    return tuff_coop_choose(&g, TUFF_COOP_I8, &quads, 0, k, t, NULL);
+}
+
+static void multiply_coop(const tuff_qproduct *p, const struct tuff_qgemm_pc *pc, int right,
+                          bool direct, const tuff_caps *k, tuff_plan *plan)
+{
+    const tuff_requant *r = direct ? p->requant : NULL;
+    const int any = p->left.input;
+    const bool bias = r && is_there(p, r->bias);
+    struct tuff_qcoop_pc push = { .g = *pc };
+    tuff_coop_tile t;
+    (void)choose_coop(pc->m, pc->n, pc->quads, k, &t); // tuff_qproduct_coop has asked
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_qgemm_coop);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, LEFT, TUFF_BIND_STORAGE, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, right, TUFF_BIND_STORAGE, TUFF_READ);
+    bind_sums(d, direct);
+    tuff_bind_or_word(p->call, d, p->left.zero, any, TUFF_BIND_TEXEL_U32);
+    tuff_bind_or_word(p->call, d, p->right.zero, any, TUFF_BIND_TEXEL_U32);
+    tuff_bind_or_word(p->call, d, r ? r->left_scale : -1, any, TUFF_BIND_TEXEL_F32);
+    tuff_bind_or_word(p->call, d, bias ? r->bias : r ? r->right_scale : -1, any,
+                      TUFF_BIND_TEXEL_U32);
+    bind_word(p, d, r ? r->y_scale : any, TUFF_BIND_TEXEL_F32);
+    bind_word(p, d, r ? r->right_scale : any, TUFF_BIND_TEXEL_F32);
+    bind_word(p, d, r ? r->y_zero : any, TUFF_BIND_TEXEL_U32);
+    if (r) push.r = r->pc;
+    push.r.has_bias = bias;
+    tuff_coop_spec(d, &t, &quads, r != NULL, k);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(pc->m, t.rows) * tuff_ceil_div(pc->n, t.cols), k);
+    TUFF_PUSH(d, push);
+}
+
+// Scales and a bias that the kernel reads as texels, where it writes bytes.
+static bool scales_fit(const tuff_qproduct *p, const tuff_caps *k)
+{
+    const tuff_requant *r = p->requant;
+    const tuff_desc *in = p->call->in;
+    return k->storage8 && tuff_fits_texel(k, &in[r->left_scale], 4) &&
+           tuff_fits_texel(k, &in[r->right_scale], 4) &&
+           (!is_there(p, r->bias) || tuff_fits_texel(k, &in[r->bias], 4));
+}
+
+bool tuff_qproduct_coop(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan)
+{
+    const packing as = { 1, false, tuff_ceil_div(p->k, 4), p->requant && scales_fit(p, k) };
+    tuff_coop_tile t;
+    if (!tuff_shader_codes[TUFF_SHADER_qgemm_coop].words || p->batches || !k->storage8)
+        return false;
+    if (!choose_coop(p->m, p->n, as.quads, k, &t)) return false;
+    if (p->m < FEW || p->n < FEW || (double)p->m * p->n * p->k < PACK_LEAST) return false;
+    if (!zeros_fit(p, p->left.zero, k) || !zeros_fit(p, p->right.zero, k)) return false;
+    return add_chunks(p, &as, TILE, multiply_coop, k, plan);
 }
 
 // ---- bytes as they are -------------------------------------------------------------------

@@ -7,6 +7,7 @@
 //
 //   packed  CPU-like drivers: operands become floats less their zero points, which multiply
 //           twice as fast as integers do there and are exact
+//   coop    GPUs with matrix units for bytes
 //   dot8    GPUs that multiply four pairs of bytes in one instruction
 //   tile    other GPUs: floats again, in shared memory
 //   texel   small products on CPU-like drivers, straight from the bytes
@@ -52,6 +53,7 @@ typedef struct tuff_qproduct {
 
 bool tuff_qproduct_packed(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan);
 bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool dot8);
+bool tuff_qproduct_coop(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan);
 bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool texel);
 
 // The planners of an op's variants, made of its own type `product`, whose member p is a
@@ -65,14 +67,15 @@ bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, 
     }
 #define TUFF_QPRODUCT_PLANS                                                     \
     TUFF_QPRODUCT_PLAN(packed, tuff_qproduct_packed(&f.p, k, plan))             \
+    TUFF_QPRODUCT_PLAN(coop, tuff_qproduct_coop(&f.p, k, plan))                 \
     TUFF_QPRODUCT_PLAN(dot8, tuff_qproduct_tile(&f.p, k, plan, true))           \
     TUFF_QPRODUCT_PLAN(tile, tuff_qproduct_tile(&f.p, k, plan, false))          \
     TUFF_QPRODUCT_PLAN(texel, tuff_qproduct_plain(&f.p, k, plan, true))         \
     TUFF_QPRODUCT_PLAN(plain, tuff_qproduct_plain(&f.p, k, plan, false))
 #define TUFF_QPRODUCT_VARIANTS                                                  \
-    { TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("dot8", dot8),             \
-      TUFF_GPU_KERNEL("tile", tile), TUFF_KERNEL("texel", texel),               \
-      TUFF_KERNEL("plain", plain) }
+    { TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("coop", coop),             \
+      TUFF_GPU_KERNEL("dot8", dot8), TUFF_GPU_KERNEL("tile", tile),             \
+      TUFF_KERNEL("texel", texel), TUFF_KERNEL("plain", plain) }
 
 // The sign that the kernels take for numbers of a type, and how many zero points there are.
 static inline uint32_t tuff_qsign(const tuff_desc *d) { return d->dtype == TUFF_I8 ? 0x80 : 0; }
