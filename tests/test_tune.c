@@ -273,7 +273,7 @@ static void programs_tune_and_use_it(void)
     EXPECT_HAS(lines, " slow ");
     EXPECT(!strstr(lines, "measured"));
     tuff_program_destroy(&p);
-    set_mode(TUFF_TUNE_QUICK, 60);
+    set_mode(TUFF_TUNE_FULL, 0);
     p = program_of("relu_mixed", ROWS, COLS, &in, &out);
     snprintf(want, sizeof want, " %s* ", right());
     EXPECT_HAS(lines, want);
@@ -321,7 +321,7 @@ static void files_of_an_app(void)
     bool tuned;
     int count = 0;
     fresh_cache("app");
-    set_mode(TUFF_TUNE_QUICK, 60);
+    set_mode(TUFF_TUNE_FULL, 0);
     EXPECT_OK(tuff_tune_case(dev, "relu_mixed f32 256x512"));
     snprintf(path, sizeof path, "%s", temp_path("app.txt"));
     EXPECT_OK(tuff_tune_save(dev, path));
@@ -352,7 +352,7 @@ static void files_of_an_app(void)
     reopen();
     EXPECT_EQ(count_notes("other.txt are not used: it is of another driver"), 1);
     EXPECT_STR(selected("relu_mixed", "256x512", &tuned), "slow");
-    set_mode(TUFF_TUNE_QUICK, 60);
+    set_mode(TUFF_TUNE_FULL, 0);
     EXPECT_OK(tuff_tune_case(dev, "relu_mixed f32 256x512"));
     EXPECT_HAS(notes, "could not be kept");
     EXPECT_OK(tuff_file_read(other, 1 << 20, &after, &length));
@@ -373,13 +373,13 @@ static void where_nothing_can_be_kept(void)
     setenv("TUFF_CACHE_DIR", "/dev/null/nowhere", 1);
     reopen();
     notes[0] = '\0';
-    set_mode(TUFF_TUNE_QUICK, 60);
+    set_mode(TUFF_TUNE_FULL, 0);
     EXPECT_OK(tuff_tune_case(dev, "relu_mixed f32 256x512"));
     EXPECT_HAS(notes, "choices of kernels could not be kept");
     EXPECT_STR(selected("relu_mixed", "256x512", NULL), right());
     // A disk that is full: no file may grow. What was there stays.
     fresh_cache("full");
-    set_mode(TUFF_TUNE_QUICK, 60);
+    set_mode(TUFF_TUNE_FULL, 0);
     EXPECT_OK(tuff_tune_case(dev, "relu_mixed f32 256x512"));
     struct rlimit before, none = { 16, 16 };
     EXPECT(getrlimit(RLIMIT_FSIZE, &before) == 0);

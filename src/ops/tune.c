@@ -17,7 +17,14 @@
 #include <string.h>
 #include <tuff/tensor.h>
 
-enum { MOST_CALLS = 16, MOST_RUNS = 41, QUICK_RUNS = 7, LEAST_RUNS = 3, STABLE_RUNS = 9 };
+enum {
+    MOST_CALLS = 16,
+    HOPELESS_RUNS = 4, // after which a candidate twice as slow is left
+    LEAST_RUNS = 5,
+    QUICK_RUNS = 7,
+    STABLE_RUNS = 9,
+    MOST_RUNS = 41
+};
 
 static const double QUICK_STEPS = 4e6, FULL_STEPS = 4e7; // of a reference
 static const double LIST_SECONDS = 2e-3;
@@ -162,13 +169,13 @@ static tuff_status race(tuner *t, bool *wins)
         if (b) TUFF_TRY(tuff_timing_run(&b->timing, t->dev, &b->seconds[n]));
         else t->best.seconds[n] = a->seconds[n];
         n++;
-        if (b && n > 1 && least_of(a->seconds, n) > 2 * least_of(b->seconds, n)) break;
+        if (b && n >= HOPELESS_RUNS && least_of(a->seconds, n) > 2 * least_of(b->seconds, n))
+            break;
     } while (!enough(t, n, began));
     a->median = median_of(a->seconds, n);
     if (b) b->median = median_of(b->seconds, n);
     // What disturbs a run only ever makes it longer: on a busy machine the least says most.
-    *wins = !b || (a->median < b->median &&
-                   least_of(a->seconds, n) < CLEARLY * least_of(b->seconds, n));
+    *wins = !b || least_of(a->seconds, n) < CLEARLY * least_of(b->seconds, n);
     return TUFF_OK;
 }
 
@@ -179,6 +186,7 @@ static tuff_status time_small(tuner *t, subject *s)
     double first;
     tuff_status status = TUFF_OK;
     if (!t->has_small) {
+        tuff_operands_free(&t->small); // of a trial that failed
         TUFF_TRY(tuff_operands_create(t->dev, &t->cut.call, &t->small));
         t->has_small = true;
     }
@@ -289,7 +297,8 @@ static tuff_status try_candidate(tuner *t, const tuff_candidate *as)
 
 static bool is_late(const tuner *t, double more)
 {
-    return t->end > 0 && tuff_time_now() + t->table->slowest + more > t->end;
+    // The next one may take somewhat longer than any before.
+    return t->end > 0 && tuff_time_now() + 1.2 * t->table->slowest + more > t->end;
 }
 
 static tuff_status prepare(tuner *t)
