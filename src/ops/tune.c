@@ -457,9 +457,11 @@ tuff_status tuff_tune_calls(tuff_device *dev, const tuff_call calls[], int count
     const double all = sort_calls(calls, count, list);
     tuff_status status = TUFF_OK;
     if (t->slowest == 0) t->slowest = tuff_device_caps(dev)->slow_compile ? 1 : 0.2;
-    for (int i = 0; i < count && status == TUFF_OK; i++)
-        if (full || list[i].seconds >= SMALL_SHARE * all)
-            status = tune_call(dev, list[i].call, end, false, &list[i].done);
+    for (int i = 0; i < count && status == TUFF_OK; i++) {
+        if (!full && list[i].seconds < SMALL_SHARE * all) continue;
+        status = tune_call(dev, list[i].call, end, false, &list[i].done);
+        if (full) tuff_tune_keep(t); // whoever loses patience loses little
+    }
     for (int i = 0; i < count && status == TUFF_OK; i++)
         if (!full && list[i].done)
             status = tune_call(dev, list[i].call, end, true, &list[i].done);
