@@ -9,6 +9,7 @@
 #include "ops/tune.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -90,11 +91,13 @@ bool tuff_auto_takes_cpu(const tuff_device_info *software, const tuff_device_inf
                          double *faster)
 {
     char path[1024], key[320];
-    bool own;
+    const char *named = getenv("TUFF_TUNE");
     tuff_tuning *t;
     *faster = 0;
-    tuff_tune_place(software, path, sizeof path, &own);
-    if (!path[0] || tuff_tuning_create(software, path, own, &t) != TUFF_OK) return false;
+    if (named && strcmp(named, "none") == 0) return false;
+    // A file that an app brought along is not where this belongs.
+    tuff_tuning_path(software, path, sizeof path);
+    if (!path[0] || tuff_tuning_create(software, path, true, &t) != TUFF_OK) return false;
     snprintf(key, sizeof key, "%s, %u threads, %s", cpu->name, cpu->max_group, TUFF_VERSION);
     for (char *c = key; *c; c++)
         if ((unsigned char)*c < ' ') *c = '?';
