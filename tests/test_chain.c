@@ -140,7 +140,9 @@ static void add_some(void)
     } else if (kind < 13) {
         (void)add_node(binary[below((int)COUNT(binary))], 2, (int[]){ a, b });
     } else if (kind < 15) {
-        (void)add_node(slope[below((int)COUNT(slope))], 2, (int[]){ a, full_value() });
+        // Of special numbers only the first: the others are not made for them.
+        const int f = below((int)COUNT(slope));
+        (void)add_node(slope[w.special ? 0 : f], 2, (int[]){ a, full_value() });
     } else if (kind == 15) {
         (void)add_node(below(2) ? "max" : "min", 3, (int[]){ a, b, any_value() });
     } else if (kind < 18) {

@@ -13,7 +13,7 @@ enum { G_X, G_DY, G_SCALE, G_SAVED };       // inputs of batch_norm_grad
 // ---- shapes --------------------------------------------------------------------------------
 
 // As small as a normal number may be: a channel of equals must not become 0 / 0.
-static double epsilon_of(const tuff_call *c)
+double tuff_batch_norm_epsilon(const tuff_call *c)
 {
     const tuff_batch_norm_params *p = c->params;
     return fmax(tuff_number(p->epsilon, 1e-5), FLT_MIN);
@@ -55,8 +55,9 @@ static tuff_status check_channels(const tuff_call *c, int first, int last)
 
 static tuff_status check_params(const tuff_call *c)
 {
-    TUFF_REQUIRE(epsilon_of(c) > 0 && epsilon_of(c) < HUGE_VAL, ARG,
-                 "epsilon is %g, it must be above 0 (0 means 1e-5)", epsilon_of(c));
+    TUFF_REQUIRE(tuff_batch_norm_epsilon(c) > 0 && tuff_batch_norm_epsilon(c) < HUGE_VAL, ARG,
+                 "epsilon is %g, it must be above 0 (0 means 1e-5)",
+                 tuff_batch_norm_epsilon(c));
     TUFF_REQUIRE(momentum_of(c) >= 0 && momentum_of(c) <= 1, ARG,
                  "momentum is %g, it must be from 0 to 1 (0 means 0.9)", momentum_of(c));
     return TUFF_OK;
@@ -122,7 +123,7 @@ static void ref(const tuff_ref *r)
     const tuff_call *c = r->call;
     for (size_t ch = r->begin; ch < r->end; ch++) {
         const double mean = r->in[MEAN][ch], scale = r->in[SCALE][ch], b = r->in[B][ch];
-        const double inv = 1 / sqrt(r->in[VAR][ch] + epsilon_of(c));
+        const double inv = 1 / sqrt(r->in[VAR][ch] + tuff_batch_norm_epsilon(c));
         for (size_t j = 0; j < terms(c); j++)
             r->out[Y][at(c, ch, j)] = normal(r->in[X][at(c, ch, j)], mean, inv, scale, b);
     }
@@ -142,7 +143,7 @@ static void ref_train(const tuff_ref *r)
             var += d * d;
         }
         var /= n;
-        const double inv = 1 / sqrt(var + epsilon_of(c));
+        const double inv = 1 / sqrt(var + tuff_batch_norm_epsilon(c));
         const double scale = r->in[SCALE][ch], b = r->in[B][ch];
         for (size_t j = 0; j < terms(c); j++)
             r->out[Y][at(c, ch, j)] = normal(r->in[X][at(c, ch, j)], mean, inv, scale, b);
@@ -241,7 +242,7 @@ static tuff_norm norm_of(const tuff_call *c)
         .count = (size_t)tuff_desc_count(&c->in[X]),
         .rows = { channels(c), terms(c), channels(c), plane(c) },
         .params = channels(c), .span = plane(c), .channel = true,
-        .kind = TUFF_NORM_MOMENTS, .epsilon = epsilon_of(c),
+        .kind = TUFF_NORM_MOMENTS, .epsilon = tuff_batch_norm_epsilon(c),
     };
 }
 
@@ -362,7 +363,8 @@ static tuff_var sum_of_channels(tuff_tape *t, const tuff_node *n, tuff_var v)
 // With statistics that are constants: dx = dy scale inv, and inv = 1 / sqrt(var + epsilon).
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
-    const tuff_affine_params shift = { .scale = 1, .shift = (float)epsilon_of(&n->call) };
+    const double epsilon = tuff_batch_norm_epsilon(&n->call);
+    const tuff_affine_params shift = { .scale = 1, .shift = (float)epsilon };
     const tuff_var deviation =
         TUFF_V(t, &tuff_op_sqrt, NULL, TUFF_V(t, &tuff_op_affine, &shift, n->in[VAR]));
     const tuff_var factor = TUFF_V(t, &tuff_op_div, NULL, n->in[SCALE], deviation);

@@ -1,5 +1,7 @@
 // The record of a chain: its shapes, its reference, and what runs it on the CPU path.
 #include "ops/chain.h"
+#include "ops/host.h"
+#include "ops/norm.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,8 +39,8 @@ static double work(const tuff_call *c)
 
 // ---- a step as a call of its record --------------------------------------------------------
 
-// Elements of each operand: n, or 1 where alone[i].
-static tuff_call step_call(const tuff_chain *c, int s, int64_t n, const bool alone[])
+// Over n elements.
+static tuff_call step_call(const tuff_chain *c, int s, int64_t n)
 {
     static const unsigned char zero_params[512];
     const tuff_chain_step *step = &c->step[s];
@@ -49,10 +51,13 @@ static tuff_call step_call(const tuff_chain *c, int s, int64_t n, const bool alo
         if (k < 0) continue;
         const tuff_dtype type = k < TUFF_CHAIN_STEP_0
                                     ? TUFF_F32 : c->step[k - TUFF_CHAIN_STEP_0].y.dtype;
-        call.in[i] = TUFF_SHAPE(type, alone && alone[i] ? 1 : n);
+        call.in[i] = TUFF_SHAPE(type, n);
     }
     // Of a batch norm this is one channel of one image.
-    if (step->op == &tuff_op_batch_norm) call.in[0] = TUFF_SHAPE(TUFF_F32, 1, 1, n);
+    if (step->op == &tuff_op_batch_norm) {
+        for (int i = 1; i < step->nin; i++) call.in[i] = TUFF_SHAPE(TUFF_F32, 1);
+        call.in[0] = TUFF_SHAPE(TUFF_F32, 1, 1, n);
+    }
     call.out[0] = TUFF_SHAPE(step->y.dtype, n);
     if (step->op == &tuff_op_batch_norm) call.out[0] = call.in[0];
     return call;
@@ -71,7 +76,7 @@ static void ref(const tuff_ref *r)
     const tuff_chain *c = chain_of(r->call);
     tuff_call call[TUFF_CHAIN_STEPS];
     value v[TUFF_CHAIN_STEPS];
-    for (int s = 0; s < c->nsteps; s++) call[s] = step_call(c, s, 1, NULL);
+    for (int s = 0; s < c->nsteps; s++) call[s] = step_call(c, s, 1);
     for (size_t i = r->begin; i < r->end; i++) {
         for (int s = 0; s < c->nsteps; s++) {
             tuff_ref one = { .call = &call[s], .out = { &v[s].real }, .begin = 0, .end = 1 };
@@ -89,68 +94,126 @@ static void ref(const tuff_ref *r)
 
 // ---- the CPU path --------------------------------------------------------------------------
 
-enum { BLOCK = 2048 }; // elements: some values of a block stay in the first cache
+// Elements: the values of a block that are needed stay in a first cache. Rows are not 4 KB
+// apart, for a processor takes a load from such a place for one that a store before it feeds.
+enum { BLOCK = 1024, ROW = BLOCK + 48 };
 
 // What a thread works in.
 typedef struct blocks {
     const tuff_ref *r;
     const tuff_chain *c;
+    bool streams; // outputs are written past the caches
     tuff_spread spread[TUFF_CHAIN_IN];
     const float *x[TUFF_CHAIN_IN]; // of the block
-    bool alone[TUFF_CHAIN_IN];     // one element stands for all of the block
+    bool norm[TUFF_CHAIN_IN];      // a batch norm's, of which a block has one element
+    tuff_operand operand[TUFF_CHAIN_IN];
+    const float *all[TUFF_CHAIN_IN]; // the one element that `expanded` is full of, or NULL
     float *y[TUFF_CHAIN_STEPS];
-    float expanded[TUFF_CHAIN_IN][BLOCK];
-    float value[TUFF_CHAIN_STEPS][BLOCK];
+    int room_of[TUFF_CHAIN_STEPS]; // which of `room` a step's result lies in
+    tuff_call call[TUFF_CHAIN_STEPS];
+    size_t call_n; // elements that the calls are made for
+    _Alignas(64) float expanded[TUFF_CHAIN_IN][ROW];
+    float room[TUFF_CHAIN_STEPS][ROW];
 } blocks;
 
-// Where the elements from `at` on lie, of which there are at most *n; an input that a batch
-// norm reads must be one element, and cuts the block where it changes.
+static bool is_output(const tuff_chain *c, int s)
+{
+    for (int o = 0; o < c->nout; o++)
+        if (c->out[o] == s) return true;
+    return false;
+}
+
+// Whether batch norms alone read an input, as a channel's value.
+static bool is_norms(const tuff_chain *c, int input)
+{
+    for (int s = 0; s < c->nsteps; s++)
+        for (int i = 0; i < c->step[s].nin; i++)
+            if (c->step[s].in[i] == input && (i == 0 || c->step[s].op != &tuff_op_batch_norm))
+                return false;
+    return true;
+}
+
+// Results share room: one is free again after its last reader.
+static void share_room(blocks *b)
+{
+    const tuff_chain *c = b->c;
+    int last[TUFF_CHAIN_STEPS];
+    for (int s = 0; s < c->nsteps; s++) {
+        last[s] = is_output(c, s) ? c->nsteps : s;
+        for (int i = 0; i < c->step[s].nin; i++) {
+            const int from = c->step[s].in[i] - TUFF_CHAIN_STEP_0;
+            if (from >= 0 && last[from] < s) last[from] = s;
+        }
+    }
+    for (int s = 0; s < c->nsteps; s++) {
+        int room = 0;
+        for (int k = 0; k < s; k++) {
+            if (b->room_of[k] != room || last[k] < s) continue;
+            room++;
+            k = -1;
+        }
+        b->room_of[s] = room;
+    }
+}
+
+// Where the elements from `at` on lie, of which there are n.
 static void place_input(blocks *b, int i, size_t at, size_t n)
 {
     const struct tuff_broadcast *s = &b->spread[i].pc;
-    const float *x = b->r->in[i];
-    b->alone[i] = false;
     if (b->spread[i].mode[0] == TUFF_READ_SAME) {
-        b->x[i] = x + at;
+        b->x[i] = b->r->in[i] + at;
         return;
     }
-    size_t q = at / s->div[0], rest = at % s->div[0];
-    if ((at + n - 1) / s->div[0] == q) {
-        b->alone[i] = true;
-        b->x[i] = x + q % s->mod[0];
-        return;
-    }
+    const size_t q = at / s->div[0] % s->mod[0];
+    const float *x = b->r->in[i] + q;
+    const bool one = (at + n - 1) / s->div[0] == at / s->div[0];
+    b->x[i] = x;
+    if (b->norm[i] || (s->div[0] == 1 && q + n <= s->mod[0])) return;
     b->x[i] = b->expanded[i];
-    q %= s->mod[0];
-    for (size_t k = 0; k < n; k++) {
-        b->expanded[i][k] = x[q];
-        if (++rest < s->div[0]) continue;
-        rest = 0;
-        if (++q == s->mod[0]) q = 0;
-    }
+    if (one && b->all[i] == x) return; // the block before had it, too
+    b->all[i] = one && n == BLOCK ? x : NULL;
+    (void)tuff_operand_read(&b->operand[i], at, n, b->expanded[i]);
+}
+
+// The kernel of the CPU path that takes a step's elements as its units, or NULL.
+static const tuff_host *host_of(const tuff_call *c)
+{
+    for (const tuff_host *h = c->op->hosts; h < c->op->hosts + TUFF_OP_HOSTS && h->name; h++)
+        if (!h->units && !h->scratch && h->takes(c)) return h;
+    return NULL;
+}
+
+// A batch norm over n elements of one channel.
+static void run_norm(const tuff_ref *r, size_t n)
+{
+    enum { X, SCALE, B, MEAN, VAR };
+    const double inv = 1 / sqrt((double)r->in[VAR][0] + tuff_batch_norm_epsilon(r->call));
+    const tuff_desc d = TUFF_SHAPE(TUFF_F32, (int64_t)n);
+    const tuff_call flat = { .op = r->call->op, .in = { d }, .out = { d }, .nin = 1, .nout = 1 };
+    tuff_ref part = { .call = &flat, .in = { r->in[X] }, .out = { r->out[0] }, .end = n };
+    tuff_unary_host_as(&part, TUFF_UNARY_AFFINE, 1, -r->in[MEAN][0]);
+    part.in[0] = part.out[0];
+    tuff_unary_host_as(&part, TUFF_UNARY_AFFINE, (float)(inv * (double)r->in[SCALE][0]),
+                       r->in[B][0]);
 }
 
 static void run_step(blocks *b, int s, size_t n)
 {
     const tuff_chain_step *step = &b->c->step[s];
-    bool alone[TUFF_CHAIN_ARGS] = { false };
     tuff_ref r = { .out = { b->y[s] }, .begin = 0, .end = n };
     for (int i = 0; i < step->nin; i++) {
         const int k = step->in[i];
         if (k >= TUFF_CHAIN_STEP_0) r.in[i] = b->y[k - TUFF_CHAIN_STEP_0];
-        if (k < 0 || k >= TUFF_CHAIN_STEP_0) continue;
-        r.in[i] = b->x[k];
-        alone[i] = b->alone[k];
+        else if (k >= 0) r.in[i] = b->x[k];
     }
-    const tuff_call call = step_call(b->c, s, (int64_t)n, alone);
-    r.call = &call;
-    if (step->op == &tuff_op_batch_norm) r.end = 1; // its units are channels
-    for (int h = 0; h < TUFF_OP_HOSTS && step->op->hosts[h].name; h++) {
-        if (!step->op->hosts[h].takes(&call)) continue;
-        step->op->hosts[h].run(&r);
+    r.call = &b->call[s];
+    if (step->op == &tuff_op_batch_norm) {
+        run_norm(&r, n);
         return;
     }
-    step->op->ref(&r);
+    const tuff_host *h = host_of(r.call);
+    if (h) h->run(&r);
+    else step->op->ref(&r);
 }
 
 // Whether output o may be written before the block is done: not where it lies over an input.
@@ -165,13 +228,17 @@ static void run_block(blocks *b, size_t at, size_t n)
 {
     const tuff_chain *c = b->c;
     for (int i = 0; i < c->nin; i++) place_input(b, i, at, n);
-    for (int s = 0; s < c->nsteps; s++) b->y[s] = b->value[s];
+    for (int s = 0; s < c->nsteps && b->call_n != n; s++)
+        b->call[s] = step_call(c, s, (int64_t)n);
+    b->call_n = n;
+    for (int s = 0; s < c->nsteps; s++) b->y[s] = b->room[b->room_of[s]];
     for (int o = 0; o < c->nout; o++)
-        if (apart(b, o)) b->y[c->out[o]] = b->r->out[o] + at;
+        if (!b->streams && apart(b, o)) b->y[c->out[o]] = b->r->out[o] + at;
     for (int s = 0; s < c->nsteps; s++) run_step(b, s, n);
     for (int o = 0; o < c->nout; o++) {
         float *to = b->r->out[o] + at, *from = b->y[c->out[o]];
-        if (to != from) memcpy(to, from, n * sizeof *to);
+        if (b->streams) tuff_host_write(to, from, n * sizeof *to);
+        else if (to != from) memcpy(to, from, n * sizeof *to);
     }
 }
 
@@ -193,15 +260,22 @@ static void run_blocks(const tuff_ref *r)
     blocks b;
     b.r = r;
     b.c = chain_of(r->call);
+    b.streams = tuff_host_streams(tuff_desc_bytes(&r->call->out[0]));
+    b.call_n = 0;
     for (int i = 0; i < b.c->nin; i++) {
         const tuff_desc *const x[1] = { &b.c->x[i] };
         b.spread[i] = tuff_spread_of(x, 1, &b.c->over[i]);
+        b.operand[i] = tuff_operand_of(r->in[i], x[0], &b.c->over[i]);
+        b.norm[i] = is_norms(b.c, i);
+        b.all[i] = NULL;
     }
+    share_room(&b);
     for (size_t at = r->begin; at < r->end;) {
         const size_t end = block_end(&b, at, r->end);
         run_block(&b, at, end - at);
         at = end;
     }
+    if (b.streams) tuff_host_written();
 }
 
 static bool takes_all(const tuff_call *c)

@@ -1,6 +1,6 @@
 // A chain as kernels have it: the steps of abi/chain.h.
 #include "ops/chain.h"
-#include <float.h>
+#include "ops/norm.h"
 #include <math.h>
 
 enum { LEAST_PLANE = 64 };
@@ -159,11 +159,11 @@ static int put_where(encoder *e, const tuff_chain_step *s)
 static int put_norm(encoder *e, const tuff_chain_step *s)
 {
     enum { X, SCALE, B, MEAN, VAR };
-    const tuff_batch_norm_params *p = s->params;
-    const double epsilon = fmax(tuff_number(p ? p->epsilon : 0, 1e-5), FLT_MIN);
+    static const tuff_batch_norm_params zeros;
+    const tuff_call c = { .params = s->params ? s->params : &zeros };
     const int inv = put(e, (tuff_chain_micro){ .function = TUFF_CHAIN_INVERSE,
                                                .a = operand(e, s->in[VAR]),
-                                               .p = (float)epsilon });
+                                               .p = (float)tuff_batch_norm_epsilon(&c) });
     const int v = put(e, (tuff_chain_micro){ .function = TUFF_CHAIN_NORMAL, .c = inv,
                                              .a = operand(e, s->in[X]),
                                              .b = operand(e, s->in[MEAN]) });

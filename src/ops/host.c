@@ -92,6 +92,13 @@ void tuff_host_write(void *to, const void *from, size_t bytes)
     memcpy(to, from, bytes);
 }
 
+void tuff_host_written(void)
+{
+#if defined __x86_64__
+    _mm_sfence();
+#endif
+}
+
 // ---- blocks ---------------------------------------------------------------------------------
 
 void tuff_blocks_run(const tuff_blocks *b, const tuff_ref *r, int output)
@@ -111,7 +118,5 @@ void tuff_blocks_run(const tuff_blocks *b, const tuff_ref *r, int output)
         else if (aside) memcpy(y, room[0], n * b->y_size);
         at += n;
     }
-#if defined __x86_64__
-    if (streams) _mm_sfence();
-#endif
+    if (streams) tuff_host_written();
 }

@@ -71,4 +71,5 @@ void tuff_blocks_run(const tuff_blocks *b, const tuff_ref *r, int output);
 bool tuff_host_streams(size_t bytes);
 // memcpy past the caches.
 void tuff_host_write(void *to, const void *from, size_t bytes);
+void tuff_host_written(void); // after the last of them: other threads may read
 #endif

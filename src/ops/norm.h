@@ -117,4 +117,7 @@ bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_ro
                        const tuff_caps *k, tuff_plan *p);
 bool tuff_norm_add_row_grad(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
                             const tuff_caps *k, tuff_plan *p);
+
+// What is added to a batch norm's variance.
+double tuff_batch_norm_epsilon(const tuff_call *c);
 #endif
