@@ -3,7 +3,7 @@
 #include "kernel/kernel.h"
 #include "base/alloc.h"
 #include "base/status.h"
-#include "kernel/compile.h"
+#include "glsl/compile.h"
 #include <math.h>
 #include <string.h>
 

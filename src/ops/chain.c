@@ -128,7 +128,7 @@ static bool is_norms(const tuff_chain *c, int input)
 {
     for (int s = 0; s < c->nsteps; s++)
         for (int i = 0; i < c->step[s].nin; i++)
-            if (c->step[s].in[i] == input && (i == 0 || c->step[s].op != &tuff_op_batch_norm))
+            if (c->step[s].in[i] == input && !(i && c->step[s].op == &tuff_op_batch_norm))
                 return false;
     return true;
 }
@@ -303,7 +303,8 @@ const tuff_chain *tuff_chain_of(const tuff_op *op)
 static const tuff_op record = {
     .name = "chain", .infer = infer, .ref = ref, .units = tuff_elements, .cost = cost,
     .work = work, .special = TUFF_SPECIAL_EACH, .sample = { -4, 4 },
-    .variants = { TUFF_KERNEL("steps", tuff_chain_plan_steps) },
+    .variants = { TUFF_KERNEL("generated", tuff_chain_plan_generated),
+                  TUFF_KERNEL("steps", tuff_chain_plan_steps) },
     .hosts = { { .name = "blocks", .takes = takes_all, .run = run_blocks } },
 };
 

@@ -83,5 +83,8 @@ typedef struct tuff_chain_code {
 
 // False where the steps are more than TUFF_CHAIN_MICRO.
 bool tuff_chain_encode(const tuff_chain *c, tuff_chain_code *code);
+// Whether chain.comp has a function, too.
+bool tuff_chain_common(uint32_t function);
+bool tuff_chain_plan_generated(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 bool tuff_chain_plan_steps(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 #endif

@@ -1,5 +1,6 @@
 // A chain as kernels have it: the steps of abi/chain.h.
 #include "ops/chain.h"
+#include "glsl/compile.h"
 #include "ops/norm.h"
 #include <math.h>
 
@@ -12,9 +13,10 @@ static bool is_many(const tuff_op *op)
     return op == &tuff_op_min || op == &tuff_op_max || op == &tuff_op_sum;
 }
 
-// Functions that chain.comp has too: the lists COMMON of shaders/unary.glsl and others.
-static bool is_common(uint32_t f)
+// The lists PLAIN and COMMON of shaders/unary.glsl and others.
+bool tuff_chain_common(uint32_t f)
 {
+    if (f >= TUFF_CHAIN_SELECT) return true;
     if (f >= TUFF_CHAIN_BINARY)
         return f - TUFF_CHAIN_BINARY <= TUFF_BINARY_MAX ||
                f == TUFF_CHAIN_BINARY + TUFF_BINARY_PRELU ||
@@ -57,7 +59,7 @@ static uint32_t read_mode(const tuff_desc *x, const tuff_desc *y)
 static bool takes_op(const tuff_call *c, bool rare)
 {
     const uint32_t f = function_of(c);
-    if (f != TUFF_CHAIN_NONE) return rare || is_common(f);
+    if (f != TUFF_CHAIN_NONE) return rare || tuff_chain_common(f);
     if (c->op == &tuff_op_cast) return c->in[0].dtype == TUFF_BOOL;
     return is_many(c->op) || c->op == &tuff_op_clip || c->op == &tuff_op_where ||
            c->op == &tuff_op_batch_norm;
@@ -73,7 +75,7 @@ static bool takes_norm(const tuff_call *c, const tuff_caps *k)
 bool tuff_chain_takes(const tuff_call *c, const tuff_caps *k)
 {
     int given = 0;
-    if (c->nin > TUFF_CHAIN_ARGS || !takes_op(c, k->cpu)) return false;
+    if (c->nin > TUFF_CHAIN_ARGS || !takes_op(c, k->cpu || tuff_compiler_there())) return false;
     if (c->op == &tuff_op_batch_norm && !takes_norm(c, k)) return false;
     const bool cond = c->op == &tuff_op_where || c->op == &tuff_op_cast;
     for (int i = 0; i < c->nin; i++) {

@@ -7,6 +7,7 @@
 // ignored with a note and replaced at the end. The file is replaced whole (base/file.h).
 #include "device/vulkan/vk.h"
 #include "base/alloc.h"
+#include "base/digest.h"
 #include "base/file.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,20 +23,11 @@ typedef struct file_header {
     uint64_t digest; // of the data behind the header
 } file_header;
 
-static uint64_t digest(uint64_t h, const void *data, size_t n)
-{
-    const unsigned char *p = data;
-    for (size_t i = 0; i < n; i++) h = (h ^ p[i]) * 1099511628211u;
-    return h;
-}
-
-static const uint64_t DIGEST_START = 14695981039346656037u;
-
 static uint64_t build_digest(void)
 {
-    uint64_t h = digest(DIGEST_START, TUFF_VERSION, sizeof TUFF_VERSION);
+    uint64_t h = tuff_digest(TUFF_DIGEST_START, TUFF_VERSION, sizeof TUFF_VERSION);
     for (int i = 0; i < TUFF_SHADER_COUNT; i++)
-        h = digest(h, tuff_shader_codes[i].words, tuff_shader_codes[i].bytes);
+        h = tuff_digest(h, tuff_shader_codes[i].words, tuff_shader_codes[i].bytes);
     return h;
 }
 
@@ -48,7 +40,7 @@ static file_header header_of(const vk_device *d, const void *data, size_t bytes)
         .driver_version = d->snap.driver_version,
         .bytes = (uint32_t)bytes,
         .build = build_digest(),
-        .digest = digest(DIGEST_START, data, bytes),
+        .digest = tuff_digest(TUFF_DIGEST_START, data, bytes),
     };
     memcpy(h.uuid, d->snap.cache_uuid, sizeof h.uuid);
     return h;
@@ -57,10 +49,10 @@ static file_header header_of(const vk_device *d, const void *data, size_t bytes)
 // One file for each device and driver.
 static void file_path(const vk_device *d, char *path, size_t size)
 {
-    uint64_t h = digest(DIGEST_START, &d->snap.vendor, sizeof d->snap.vendor);
-    h = digest(h, &d->snap.device, sizeof d->snap.device);
-    h = digest(h, d->snap.name, strlen(d->snap.name));
-    h = digest(h, d->snap.driver_name, strlen(d->snap.driver_name));
+    uint64_t h = tuff_digest(TUFF_DIGEST_START, &d->snap.vendor, sizeof d->snap.vendor);
+    h = tuff_digest(h, &d->snap.device, sizeof d->snap.device);
+    h = tuff_digest(h, d->snap.name, strlen(d->snap.name));
+    h = tuff_digest(h, d->snap.driver_name, strlen(d->snap.driver_name));
     char name[64];
     snprintf(name, sizeof name, "pipelines-%016llx.bin", (unsigned long long)h);
     tuff_cache_path(name, path, size);

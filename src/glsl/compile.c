@@ -1,7 +1,7 @@
 // See compile.h. glslang and SPIRV-Tools are C++ inside; only their C interfaces are seen, here
 // and nowhere else. Debian 12's SPIRV-Tools has no C interface to its optimizer yet: glslang
 // calls it, which is the same passes.
-#include "kernel/compile.h"
+#include "glsl/compile.h"
 
 #ifdef TUFF_RUNTIME_GLSL
 #include "base/alloc.h"

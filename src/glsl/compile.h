@@ -1,6 +1,6 @@
 // GLSL to SPIR-V at run time: glslang, then the validator and the optimizer of SPIRV-Tools.
-#ifndef TUFF_KERNEL_COMPILE_H
-#define TUFF_KERNEL_COMPILE_H
+#ifndef TUFF_GLSL_COMPILE_H
+#define TUFF_GLSL_COMPILE_H
 #include "base/status.h"
 
 bool tuff_compiler_there(void);
