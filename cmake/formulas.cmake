@@ -1,6 +1,6 @@
-# Turns GLSL that kernels made at run time need (ops/chain_glsl.c) into tuff_formulas.h, an array
-# of its lines, so that they have the very formulas of the shaders. #include lines are left out:
-# the files are in an order that makes up for them.
+# Turns GLSL that kernels made at run time need (ops/chain_glsl.c) into tuff_formulas.h, an
+# array of its lines, so that they have the very formulas of the shaders. #include lines are
+# left out: the files are in an order that makes up for them.
 #
 # Sets TUFF_FORMULA_DIR, where the header lies.
 set(TUFF_FORMULA_DIR ${PROJECT_BINARY_DIR}/formulas)

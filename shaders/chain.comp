@@ -12,13 +12,14 @@
 //   spec 2       MODES  TUFF_CHAIN_..., three bits an input: where its elements lie
 //   spec 3       OUTS   five bits each: the steps that y0 and y1 are, as operands; 0: none
 //   spec 4-9     the steps, as in abi/chain.h
+//   spec 10      SMALL  all elements' numbers are below 2^24
 //   grid         count / (4 WG), folded
 #include "common.glsl"
+#include "quotient.glsl"
 #include "abi/elementwise.h"
 #include "abi/chain.h"
 #include "slope.glsl"
 #include "binary.glsl"
-#include "periodic.glsl"
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
@@ -31,6 +32,7 @@ layout(constant_id = 6) const uint STEP_2 = TUFF_CHAIN_NONE;
 layout(constant_id = 7) const uint STEP_3 = TUFF_CHAIN_NONE;
 layout(constant_id = 8) const uint STEP_4 = TUFF_CHAIN_NONE;
 layout(constant_id = 9) const uint STEP_5 = TUFF_CHAIN_NONE;
+layout(constant_id = 10) const bool SMALL = false;
 layout(push_constant) uniform Push { tuff_chain_pc pc; };
 layout(binding = 0) uniform samplerBuffer x0;
 layout(binding = 1) uniform samplerBuffer x1;
@@ -102,6 +104,10 @@ float result(uint step, float a, float b, float c, float p, float q)
 
 // ---- elements ------------------------------------------------------------------------------
 
+uint quotient_of(uint a, uint d) { return SMALL ? small_quotient(a, d) : quotient(a, d); }
+#define QUOTIENT quotient_of
+#include "periodic.glsl"
+
 vec4 fetch_four(samplerBuffer x, uvec4 at)
 {
     return vec4(texelFetch(x, int(at.x)).x, texelFetch(x, int(at.y)).x,
@@ -116,10 +122,7 @@ vec4 four(samplerBuffer x, uint mode, uint i, uint div, uint mod)
         return texelFetch(x, int(periodic(pc.first + i, div, mod))).xxxx;
     if (mode == TUFF_CHAIN_PERIODIC)
         return fetch_four(x, periodic_four(pc.first + i, div, mod));
-    if (mode == TUFF_CHAIN_ROW) {
-        const uint q = (pc.first + i) / 4;
-        return texelFetch(x, int(q - quotient(q, mod) * mod));
-    }
+    if (mode == TUFF_CHAIN_ROW) return texelFetch(x, int(row_texel(pc.first + i, mod)));
     if (mode == TUFF_CHAIN_ABSENT) return vec4(0.0);
     if (WIDE) return texelFetch(x, int(i / 4));
     return fetch_four(x, min(i + uvec4(0, 1, 2, 3), pc.count - 1));

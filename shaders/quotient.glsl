@@ -8,3 +8,10 @@ uint quotient(uint a, uint d)
     r = int(a) - q * int(d);
     return uint(r < 0 ? q - 1 : r >= int(d) ? q + 1 : q);
 }
+
+// The same for a and d below 2^24, where the first quotient is off by at most 1.
+uint small_quotient(uint a, uint d)
+{
+    const int q = int(float(int(a)) / float(int(d))), r = int(a) - q * int(d);
+    return uint(r < 0 ? q - 1 : r >= int(d) ? q + 1 : q);
+}

@@ -1,10 +1,13 @@
 // Chains: elementwise steps that programs run as one kernel. Random ones, of ordinary and of
 // special numbers, by every kernel that runs chains and one by one, against the references of
 // their steps; chains as records, by the library's own check; what is fused and what is not.
+#include "base/alloc.h"
 #include "base/rng.h"
+#include "glsl/kept.h"
 #include "graph/program.h"
 #include "harness.h"
 #include "ops/check.h"
+#include <dirent.h>
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -582,6 +585,63 @@ static void what_is_fused(void)
     tuff_graph_destroy(&g);
 }
 
+// ---- code that is kept ---------------------------------------------------------------------
+
+static const char kept_source[] =
+    "#version 450\nlayout(local_size_x = 1) in;\n"
+    "layout(binding = 0) writeonly buffer Y { uint y[]; };\nvoid main() { y[0] = 1u; }\n";
+
+// The file that the cache folder has of it, there being no other.
+static const char *kept_file(void)
+{
+    static char path[1024];
+    struct dirent *e;
+    DIR *d = opendir(temp_path("cache/spirv"));
+    path[0] = '\0';
+    while (d && (e = readdir(d)))
+        if (strstr(e->d_name, ".bin"))
+            snprintf(path, sizeof path, "%s/%s", temp_path("cache/spirv"), e->d_name);
+    if (d) closedir(d);
+    return path;
+}
+
+static void write_byte(const char *path, long at, int byte)
+{
+    FILE *f = fopen(path, "r+b");
+    if (!EXPECT(f)) return;
+    fseek(f, at, SEEK_SET);
+    fputc(byte, f);
+    fclose(f);
+}
+
+static void code_is_kept(void)
+{
+    uint32_t *words[3] = { NULL };
+    size_t bytes[3] = { 0 };
+    const char *was = getenv("TUFF_CACHE_DIR");
+    char *before = was ? strdup(was) : NULL;
+    if (!tuff_kernel_can_compile()) SKIP("this build compiles no GLSL");
+    setenv("TUFF_CACHE_DIR", temp_path("cache"), 1);
+    for (int i = 0; i < 3; i++) {
+        EXPECT_OK(tuff_compile_kept("kept", kept_source, &words[i], &bytes[i]));
+        EXPECT(kept_file()[0]);
+        EXPECT(bytes[i] == bytes[0] && words[i] && !memcmp(words[i], words[0], bytes[0]));
+        // The second time it comes from the file; then the file is damaged, and made anew.
+        if (i == 1) write_byte(kept_file(), 60, 0x5a);
+    }
+    // What is no file of ours is replaced, too.
+    write_byte(kept_file(), 0, 'x');
+    tuff_free(words[1]);
+    tuff_free(words[2]);
+    EXPECT_OK(tuff_compile_kept("kept", kept_source, &words[2], &bytes[2]));
+    EXPECT_STATUS(tuff_compile_kept("kept", "#version 450\nvoid main() { floot x; }\n",
+                                    &words[1], &bytes[1]), TUFF_ERR_FORMAT);
+    for (int i = 0; i < 3; i++) tuff_free(words[i]);
+    if (before) setenv("TUFF_CACHE_DIR", before, 1);
+    else unsetenv("TUFF_CACHE_DIR");
+    free(before);
+}
+
 // ---- gradients -----------------------------------------------------------------------------
 
 // Backwards through a net of elementwise steps: the same numbers in chains and one by one.
@@ -632,6 +692,7 @@ int main(int argc, char **argv)
     CASE(of_special_numbers);
     CASE(chains_as_records);
     CASE(what_is_fused);
+    CASE(code_is_kept);
     CASE(gradients);
     tuff_stream_destroy(&stream);
     tuff_device_close(&device);

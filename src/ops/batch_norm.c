@@ -194,9 +194,10 @@ static tuff_runs runs_of(const tuff_call *c)
 static void host(const tuff_ref *r)
 {
     const tuff_runs s = runs_of(r->call);
+    const double epsilon = tuff_batch_norm_epsilon(r->call);
     for (size_t ch = r->begin; ch < r->end; ch++)
         tuff_norm_host_apply(r->in[X] + ch * s.run, &s, (double)r->in[MEAN][ch],
-                             1 / sqrt((double)r->in[VAR][ch] + epsilon_of(r->call)),
+                             1 / sqrt((double)r->in[VAR][ch] + epsilon),
                              &r->in[SCALE][ch], &r->in[B][ch], 0, r->out[Y] + ch * s.run);
 }
 
@@ -208,7 +209,7 @@ static void host_train(const tuff_ref *r)
     for (size_t ch = r->begin; ch < r->end; ch++) {
         double mean, var;
         tuff_norm_host_moments(r->in[X] + ch * s.run, &s, false, &mean, &var);
-        const double inv = 1 / sqrt(var + epsilon_of(r->call));
+        const double inv = 1 / sqrt(var + tuff_batch_norm_epsilon(r->call));
         tuff_norm_host_apply(r->in[X] + ch * s.run, &s, mean, inv, &r->in[SCALE][ch],
                              &r->in[B][ch], 0, r->out[Y] + ch * s.run);
         if (p->unbiased) var *= n / (n - 1);

@@ -1,7 +1,6 @@
 // The record of a chain: its shapes, its reference, and what runs it on the CPU path.
 #include "ops/chain.h"
 #include "ops/host.h"
-#include "ops/norm.h"
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -183,20 +182,6 @@ static const tuff_host *host_of(const tuff_call *c)
     return NULL;
 }
 
-// A batch norm over n elements of one channel.
-static void run_norm(const tuff_ref *r, size_t n)
-{
-    enum { X, SCALE, B, MEAN, VAR };
-    const double inv = 1 / sqrt((double)r->in[VAR][0] + tuff_batch_norm_epsilon(r->call));
-    const tuff_desc d = TUFF_SHAPE(TUFF_F32, (int64_t)n);
-    const tuff_call flat = { .op = r->call->op, .in = { d }, .out = { d }, .nin = 1, .nout = 1 };
-    tuff_ref part = { .call = &flat, .in = { r->in[X] }, .out = { r->out[0] }, .end = n };
-    tuff_unary_host_as(&part, TUFF_UNARY_AFFINE, 1, -r->in[MEAN][0]);
-    part.in[0] = part.out[0];
-    tuff_unary_host_as(&part, TUFF_UNARY_AFFINE, (float)(inv * (double)r->in[SCALE][0]),
-                       r->in[B][0]);
-}
-
 static void run_step(blocks *b, int s, size_t n)
 {
     const tuff_chain_step *step = &b->c->step[s];
@@ -207,10 +192,7 @@ static void run_step(blocks *b, int s, size_t n)
         else if (k >= 0) r.in[i] = b->x[k];
     }
     r.call = &b->call[s];
-    if (step->op == &tuff_op_batch_norm) {
-        run_norm(&r, n);
-        return;
-    }
+    if (step->op == &tuff_op_batch_norm) r.end = 1; // its units are channels
     const tuff_host *h = host_of(r.call);
     if (h) h->run(&r);
     else step->op->ref(&r);

@@ -60,6 +60,21 @@ static bool has_place(const tuff_chain_code *c, int i)
     return c->mode[i] != TUFF_CHAIN_SAME && c->mode[i] != TUFF_CHAIN_SCALAR;
 }
 
+static bool is_power(uint32_t n) { return (n & (n - 1)) == 0; }
+
+// Whether an input's place takes a shift and a mask, div and mod being powers of two.
+static bool is_shifted(const tuff_chain_code *c, int i)
+{
+    return is_power(c->div[i]) && is_power(c->mod[i]) && c->mode[i] != TUFF_CHAIN_PERIODIC;
+}
+
+static uint32_t log_2(uint32_t n)
+{
+    uint32_t bits = 0;
+    while (n >>= 1) bits++;
+    return bits;
+}
+
 static bool has_numbers(const tuff_chain_micro *m)
 {
     return m->p != 0 || m->q != 0 || m->function == TUFF_UNARY_AFFINE ||
@@ -85,8 +100,8 @@ uint32_t tuff_chain_words(const tuff_chain_code *c, int nin, uint64_t first, uin
     words[n++] = 0;
     for (int i = 0; i < nin; i++) {
         if (!has_place(c, i)) continue;
-        words[n++] = c->div[i];
-        words[n++] = c->mod[i];
+        words[n++] = is_shifted(c, i) ? log_2(c->div[i]) : c->div[i];
+        words[n++] = is_shifted(c, i) ? c->mod[i] - 1 : c->mod[i];
     }
     for (int s = 0; s < c->count; s++) {
         if (!has_numbers(&c->micro[s])) continue;
@@ -136,6 +151,13 @@ static void say_same(writer *w, int i, tuff_chain_form form)
 static void say_input(writer *w, const tuff_chain_code *c, int i, tuff_chain_form form)
 {
     say(w, "    const %s v%d = ", is_one(c, NULL, i) ? "float" : "vec4", i);
+    if (has_place(c, i) && is_shifted(c, i)) {
+        if (c->mode[i] == TUFF_CHAIN_ROW)
+            say(w, "texelFetch(x%d, int((first + i) / 4 & mod%d));\n", i, i);
+        else
+            say(w, "texelFetch(x%d, int((first + i) >> div%d & mod%d)).x;\n", i, i, i);
+        return;
+    }
     switch (c->mode[i]) {
     case TUFF_CHAIN_SAME: say_same(w, i, form); break;
     case TUFF_CHAIN_SCALAR: say(w, "texelFetch(x%d, 0).x;\n", i); break;
@@ -143,7 +165,7 @@ static void say_input(writer *w, const tuff_chain_code *c, int i, tuff_chain_for
         say(w, "texelFetch(x%d, int(periodic(first + i, div%d, mod%d))).x;\n", i, i, i);
         break;
     case TUFF_CHAIN_ROW:
-        say(w, "texelFetch(x%d, int(turned(first + i, mod%d)));\n", i, i);
+        say(w, "texelFetch(x%d, int(row_texel(first + i, mod%d)));\n", i, i);
         break;
     default: say(w, "four(x%d, periodic_four(first + i, div%d, mod%d));\n", i, i, i); break;
     }
@@ -211,16 +233,19 @@ static void say_output(writer *w, int o, int step, tuff_chain_form form)
         say(w, "    if (i + %d < count) y%d[i + %d] = vec4(s%d)[%d];\n", k, o, k, step, k);
 }
 
+// What a text begins with whose elements are few.
+static const char small_mark[] = "// small\n";
+
 bool tuff_chain_source(const tuff_chain_code *c, int nin, int nout, tuff_chain_form form,
                        char *text, size_t size)
 {
     writer w = { .text = text, .room = size };
     bool one[TUFF_CHAIN_MICRO];
-    say(&w, "layout(local_size_x_id = 0) in;\nlayout(constant_id = 0) const uint WG = 64;\n");
+    say(&w, "%slayout(local_size_x_id = 0) in;\nlayout(constant_id = 0) const uint WG = 64;\n",
+        form.small ? small_mark : "");
     say_push(&w, c, nin);
     say_bindings(&w, c, nin, nout, form);
     say(&w, "%s"
-            "uint turned(uint i, uint n) { i /= 4; return i - quotient(i, n) * n; }\n"
             "vec4 four(samplerBuffer x, uvec4 at)\n{\n"
             "    return vec4(texelFetch(x, int(at.x)).x, texelFetch(x, int(at.y)).x,\n"
             "                texelFetch(x, int(at.z)).x, texelFetch(x, int(at.w)).x);\n}\n"
@@ -246,16 +271,19 @@ static made table[MOST];
 static int count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static const char small_head[] = "#version 450\n#define QUOTIENT small_quotient\n";
+static const char head[] = "#version 450\n#define QUOTIENT quotient\n";
+
 static tuff_status build(const char *source, int *shader)
 {
-    size_t length = sizeof "#version 450\n" + strlen(source);
+    size_t length = sizeof small_head + strlen(source);
     for (size_t i = 0; i < sizeof formulas / sizeof *formulas; i++)
         length += strlen(formulas[i]);
     uint32_t *words = NULL;
     size_t bytes;
     char *whole = tuff_alloc(1, length), *at = whole;
     if (!whole) return TUFF_ERR_MEMORY;
-    at = stpcpy(at, "#version 450\n");
+    at = stpcpy(at, strncmp(source, small_mark, strlen(small_mark)) == 0 ? small_head : head);
     for (size_t i = 0; i < sizeof formulas / sizeof *formulas; i++)
         at = stpcpy(at, formulas[i]);
     strcpy(at, source);

@@ -6,6 +6,7 @@
 
 typedef struct tuff_chain_form {
     bool wide;    // elements are a multiple of 4: vectors of four are read and written
+    bool small;   // elements' numbers are below 2^24
     bool storage; // what is read SAME is a storage buffer, not a texel buffer
 } tuff_chain_form;
 

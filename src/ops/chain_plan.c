@@ -1,5 +1,5 @@
-// Chains on GPUs: kernels made of their own GLSL where the build has a compiler, and chain.comp,
-// whose steps are specialization constants.
+// Chains on GPUs: kernels made of their own GLSL where the build has a compiler, and
+// chain.comp, whose steps are specialization constants.
 #include "ops/chain_glsl.h"
 #include "glsl/compile.h"
 #include <string.h>
@@ -31,6 +31,9 @@ bool tuff_chain_fits(const tuff_chain *c, const tuff_caps *k)
     if (!tuff_chain_encode(c, &code)) return false;
     return few(c, &code) || (tuff_compiler_there() && fits_push(c, &code));
 }
+
+// Whether elements' numbers are what small_quotient of shaders/quotient.glsl takes.
+static bool is_small(int64_t count) { return count <= 1 << 24; }
 
 // ---- bindings ------------------------------------------------------------------------------
 
@@ -68,14 +71,14 @@ static void bind_output(const tuff_call *c, tuff_dispatch *d, int o, uint64_t fi
 // ---- chain.comp ----------------------------------------------------------------------------
 
 static void add_specs(const tuff_chain *c, const tuff_chain_code *code, tuff_dispatch *d,
-                      uint32_t wg, bool wide)
+                      uint32_t wg, tuff_chain_form form)
 {
     uint32_t modes = 0, outs = 0;
     for (int i = 0; i < TUFF_CHAIN_FEW; i++)
         modes |= (i < c->nin ? code->mode[i] : TUFF_CHAIN_ABSENT) << 3 * i;
     for (int o = 0; o < c->nout; o++) outs |= (uint32_t)code->out[o] << 5 * o;
     tuff_spec(d, wg);
-    tuff_spec(d, wide);
+    tuff_spec(d, form.wide);
     tuff_spec(d, modes);
     tuff_spec(d, outs);
     for (int s = 0; s < TUFF_CHAIN_FEW; s++) {
@@ -84,6 +87,7 @@ static void add_specs(const tuff_chain *c, const tuff_chain_code *code, tuff_dis
                                            (uint32_t)m->b << 13 | (uint32_t)m->c << 18
                                      : TUFF_CHAIN_NONE);
     }
+    tuff_spec(d, form.small);
 }
 
 static void add_steps(const tuff_call *c, const tuff_chain_code *code, const tuff_caps *k,
@@ -103,7 +107,7 @@ static void add_steps(const tuff_call *c, const tuff_chain_code *code, const tuf
     }
     for (int o = 0; o < TUFF_CHAIN_FEW_OUT; o++)
         bind_output(c, d, o < chain->nout ? o : 0, first, count);
-    add_specs(chain, code, d, wg, form.wide);
+    add_specs(chain, code, d, wg, form);
     tuff_grid(d, (count + 4 * wg - 1) / (4 * wg), k);
     TUFF_PUSH(d, pc);
 }
@@ -127,7 +131,8 @@ static bool add_all(const tuff_call *c, const tuff_chain_code *code, const tuff_
 bool tuff_chain_plan_steps(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     tuff_chain_code code;
-    const tuff_chain_form form = { .wide = tuff_desc_count(&c->out[0]) % 4 == 0 };
+    const int64_t count = tuff_desc_count(&c->out[0]);
+    const tuff_chain_form form = { .wide = count % 4 == 0, .small = is_small(count) };
     if (!tuff_chain_encode(chain_of(c), &code) || !few(chain_of(c), &code)) return false;
     return add_all(c, &code, k, p, form, add_steps);
 }
@@ -140,7 +145,7 @@ static tuff_chain_form form_of(const tuff_chain *c, const tuff_chain_code *code,
 {
     uint32_t buffers = (uint32_t)c->nout;
     for (int i = 0; i < c->nin; i++) buffers += code->mode[i] == TUFF_CHAIN_SAME;
-    return (tuff_chain_form){ .wide = count % 4 == 0,
+    return (tuff_chain_form){ .wide = count % 4 == 0, .small = is_small(count),
                               .storage = !k->cpu_like && buffers <= k->storage_buffers };
 }
 
@@ -155,7 +160,8 @@ static void add_generated(const tuff_call *c, const tuff_chain_code *code, const
     for (int o = 0; o < chain->nout; o++) bind_output(c, d, o, first, count);
     tuff_spec(d, wg);
     tuff_grid(d, (count + 4 * wg - 1) / (4 * wg), k);
-    tuff_push(d, words, tuff_chain_words(code, chain->nin, first, count, words) * sizeof *words);
+    const uint32_t n = tuff_chain_words(code, chain->nin, first, count, words);
+    tuff_push(d, words, n * sizeof *words);
 }
 
 bool tuff_chain_plan_generated(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
