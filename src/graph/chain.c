@@ -30,6 +30,7 @@ typedef struct finder {
     int *producer;   // by root value: a step, or -1
     int *first;      // by root value: its readers are readers[first[v] .. first[v + 1] - 1]
     int *readers;
+    bool *constant;  // by step: it gives the same at every run
 } finder;
 
 // ---- readers -------------------------------------------------------------------------------
@@ -50,8 +51,12 @@ static tuff_status find_readers(finder *f)
     f->producer = tuff_alloc((size_t)g->nvalues, sizeof *f->producer);
     f->first = tuff_alloc((size_t)g->nvalues + 1, sizeof *f->first);
     f->readers = tuff_alloc((size_t)total + 1, sizeof *f->readers);
-    if (!f->group || !f->group_of || !f->producer || !f->first || !f->readers)
-        return TUFF_ERR_MEMORY;
+    f->constant = tuff_alloc((size_t)g->nsteps + 1, sizeof *f->constant);
+    bool *values = tuff_alloc((size_t)g->nvalues, sizeof *values);
+    if (values && f->constant) tuff_graph_constants(g, values, f->constant);
+    const bool there = values && f->constant && f->group && f->group_of && f->producer;
+    tuff_free(values);
+    if (!there || !f->first || !f->readers) return TUFF_ERR_MEMORY;
     for (int v = 0; v < g->nvalues; v++) f->producer[v] = -1;
     for (int s = 0; s < g->nsteps; s++) {
         f->group_of[s] = -1;
@@ -217,6 +222,7 @@ static bool join(finder *f, int made, int s)
     if (from == s) return true;
     const group *a = &f->group[from], *b = &f->group[s];
     if (a->count != b->count || a->n + b->n > TUFF_CHAIN_STEPS) return false;
+    if (f->constant[made] != f->constant[s]) return false; // those are done once
     unite(a, b, &u);
     if (!may_wait(f, &u) || !make_chain(f, &u, &c, &node)) return false;
     if (!frees_memory(f, &u, &c, &node)) return false;
@@ -361,5 +367,6 @@ tuff_status tuff_graph_chain(tuff_graph *g, const tuff_caps *caps, int *fused)
     tuff_free(f.producer);
     tuff_free(f.first);
     tuff_free(f.readers);
+    tuff_free(f.constant);
     return status;
 }
