@@ -14,23 +14,25 @@ typedef enum tuff_processor {
     TUFF_PROCESSOR_AVX512
 } tuff_processor;
 
+tuff_processor tuff_this_processor(void);
+// From now on no processor is taken for more than this, so that tests see what others run.
+void tuff_processor_limit(tuff_processor most);
+
 #if defined __x86_64__
-static inline tuff_processor tuff_this_processor(void)
-{
-    if (__builtin_cpu_supports("avx512f")) return TUFF_PROCESSOR_AVX512;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-               ? TUFF_PROCESSOR_AVX2 : TUFF_PROCESSOR_ANY;
-}
 // Dot products in registers of AVX-512: of four bytes, and of two bf16.
-static inline bool tuff_processor_dots_i8(void) { return __builtin_cpu_supports("avx512vnni"); }
+static inline bool tuff_processor_dots_i8(void)
+{
+    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
+           __builtin_cpu_supports("avx512vnni");
+}
 static inline bool tuff_processor_dots_bf16(void)
 {
-    return __builtin_cpu_supports("avx512bf16");
+    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
+           __builtin_cpu_supports("avx512bf16");
 }
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))
 #define TUFF_TARGET_AVX512 __attribute__((target("avx512f")))
 #else
-static inline tuff_processor tuff_this_processor(void) { return TUFF_PROCESSOR_ANY; }
 static inline bool tuff_processor_dots_i8(void) { return false; }
 static inline bool tuff_processor_dots_bf16(void) { return false; }
 #define TUFF_TARGET_AVX2

@@ -17,11 +17,11 @@ TUFF_EACH_PROCESSOR void real_block(uint32_t number, const float *a, const float
     EACH(SUB, u - v)
     EACH(MUL, u * v)
     EACH(DIV, u / v)
-    EACH(MIN, (u < v) | (u != u) ? u : v)
-    EACH(MAX, (u > v) | (u != u) ? u : v)
+    EACH(MIN, ((u < v) | (u != u)) ? u : v)
+    EACH(MAX, ((u > v) | (u != u)) ? u : v)
     EACH(POW, tuff_pow_f32(u, v))
     EACH(PRELU, u < 0 ? u * v : u)
-    EACH(XLOGY, (u == 0) & (v == v) ? 0 : u * tuff_log_f32(v))
+    EACH(XLOGY, ((u == 0) & (v == v)) ? 0 : u * tuff_log_f32(v))
     default: break;
     }
 }

@@ -28,6 +28,17 @@ static void ref(const tuff_ref *r)
                  r->begin, r->end);
 }
 
+static bool host_takes(const tuff_call *c)
+{
+    return tuff_convert_is_fast(c->in[0].dtype, to_type(c));
+}
+
+static void host(const tuff_ref *r)
+{
+    tuff_convert_fast(r->call->in[0].dtype, r->in[0], to_type(r->call), r->out[0], false,
+                      r->begin, r->end);
+}
+
 // ---- plan --------------------------------------------------------------------------------
 
 static uint32_t shader_type(tuff_dtype t)
@@ -96,7 +107,7 @@ const tuff_op tuff_op_cast = {
     .out = { { .name = "y", .dtypes = ALL } },
     .params_size = sizeof(tuff_cast_params),
     .params = { TUFF_DTYPE(tuff_cast_params, to), TUFF_BOOLEAN(tuff_cast_params, saturate) },
-    .infer = infer, .ref = ref, .units = units, .grad = grad,
+    .infer = infer, .ref = ref, .units = units, .grad = grad, TUFF_FAST(host_takes, host),
     .variants = { TUFF_KERNEL("plain", plan) },
     // Values beyond i8's and u8's ranges; a last word that is not full; halves between numbers.
     .sample = { -300, 300 },

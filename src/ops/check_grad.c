@@ -106,10 +106,10 @@ static void run(const judge *j, void *const y[])
 {
     tuff_call low;
     tuff_ref r;
-    tuff_lower_begin(j->call, j->t->in, y, j->scratch, &low, &r);
+    tuff_lower_begin(j->call, j->t->in, y, j->scratch, false, &low, &r);
     r.end = tuff_trial_units(&low);
     low.op->ref(&r);
-    tuff_lower_end(j->call, &r, y);
+    tuff_lower_end(j->call, &r, y, false);
 }
 
 // One step to both sides of the middle. Sizes are roots of sums of squares over the elements

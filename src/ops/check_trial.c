@@ -212,10 +212,10 @@ static tuff_status reference(tuff_trial *t, void *const out[])
     if (bytes && !scratch) return TUFF_ERR_MEMORY;
     tuff_call low;
     tuff_ref r;
-    tuff_lower_begin(c, t->in, out, scratch, &low, &r);
+    tuff_lower_begin(c, t->in, out, scratch, false, &low, &r);
     r.end = tuff_trial_units(&low);
     low.op->ref(&r);
-    tuff_lower_end(c, &r, out);
+    tuff_lower_end(c, &r, out, false);
     tuff_free(scratch);
     return TUFF_OK;
 }

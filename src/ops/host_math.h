@@ -117,7 +117,7 @@ TUFF_INLINE float tuff_log_f32(float x)
     const float f = tuff_float(bits - ((uint32_t)e << 23)) - 1;
     const float y = tuff_log_sum(f, (float)(e - (tiny ? 23 : 0)));
     const float ends = x == 0 ? -INFINITY : x == INFINITY ? x : NAN;
-    return (x > 0) & (x < INFINITY) ? y : ends;
+    return ((x > 0) & (x < INFINITY)) ? y : ends;
 }
 
 TUFF_INLINE float tuff_log1p_f32(float x) // 0 <= x <= 1
@@ -197,7 +197,7 @@ TUFF_INLINE float tuff_wave(float x, int32_t ahead)
                     u * (1.0f / 40320 - u * (1.0f / 3628800)))));
     const int32_t quarter = ((int32_t)q + ahead) & 3;
     const float y = quarter & 1 ? s : c;
-    return (quarter == 1) | (quarter == 2) ? -y : y;
+    return ((quarter == 1) | (quarter == 2)) ? -y : y;
 }
 TUFF_INLINE float tuff_cos_near(float x) { return tuff_wave(x, 0); }
 TUFF_INLINE float tuff_sin_near(float x)
@@ -267,7 +267,7 @@ TUFF_INLINE tuff_two tuff_log_two(float x)
 TUFF_INLINE float tuff_power_of(float x, float y)
 {
     const tuff_two l = tuff_log_two(x);
-    const float t = y * l.x, near = (t > 89) | (t < -104) ? 0 : y;
+    const float t = y * l.x, near = ((t > 89) | (t < -104)) ? 0 : y;
     const tuff_two p = tuff_two_product(near, l.x);
     const float z = tuff_exp_f32(p.x) * (1 + (p.y + near * l.y));
     return t > 89 ? INFINITY : t < -104 ? 0 : z;
@@ -285,7 +285,7 @@ TUFF_INLINE float tuff_pow_f32(float x, float y)
     const float to_ends = z == 1 ? 1 : (z > 1) == (y > 0) ? INFINITY : 0;
     const float r = w == INFINITY ? to_ends : ends ? of_ends : usual;
     const int negative = (int)(tuff_bits(x) >> 31);
-    const float v = negative & !ends & !whole ? NAN : negative & odd ? -r : r;
-    return (y == 0) | (x == 1) ? 1 : x != x ? x : y != y ? y : v;
+    const float v = (negative & !ends & !whole) ? NAN : (negative & odd) ? -r : r;
+    return ((y == 0) | (x == 1)) ? 1 : x != x ? x : y != y ? y : v;
 }
 #endif

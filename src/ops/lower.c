@@ -139,17 +139,27 @@ typedef struct cast {
     tuff_dtype from_type, to_type;
     const void *from;
     void *to;
+    bool fast;
 } cast;
 
 static void cast_range(void *arg, size_t begin, size_t end)
 {
     const cast *c = arg;
-    tuff_convert(c->from_type, c->from, c->to_type, c->to, c->from_type == TUFF_I64, begin,
-                 end);
+    (c->fast ? tuff_convert_fast : tuff_convert)(c->from_type, c->from, c->to_type, c->to,
+                                                 c->from_type == TUFF_I64, begin, end);
+}
+
+// Few are not worth waking threads for.
+static void cast_all(const cast *c, int64_t count)
+{
+    enum { FEW = 1 << 15 };
+    cast job = *c;
+    if (count < FEW) cast_range(&job, 0, (size_t)count);
+    else tuff_parallel_for((size_t)count, cast_range, &job);
 }
 
 void tuff_lower_begin(const tuff_call *c, void *const in[], void *const out[], void *scratch,
-                      tuff_call *low, tuff_ref *r)
+                      bool fast, tuff_call *low, tuff_ref *r)
 {
     tuff_call_lower(c, low);
     const places at = places_of(c, low);
@@ -158,20 +168,20 @@ void tuff_lower_begin(const tuff_call *c, void *const in[], void *const out[], v
         r->in[i] = in[i];
         if (at.in[i] == SIZE_MAX) continue;
         void *to = (char *)scratch + at.in[i];
-        cast job = { c->in[i].dtype, low->in[i].dtype, in[i], to };
-        tuff_parallel_for((size_t)tuff_desc_count(&c->in[i]), cast_range, &job);
+        const cast job = { c->in[i].dtype, low->in[i].dtype, in[i], to, fast };
+        cast_all(&job, tuff_desc_count(&c->in[i]));
         r->in[i] = to;
     }
     for (int i = 0; i < c->nout; i++)
         r->out[i] = at.out[i] == SIZE_MAX ? out[i] : (void *)((char *)scratch + at.out[i]);
 }
 
-void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[])
+void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[], bool fast)
 {
     for (int i = 0; i < c->nout; i++) {
         const tuff_dtype low = r->call->out[i].dtype;
         if (low == c->out[i].dtype) continue;
-        cast job = { low, c->out[i].dtype, r->out[i], out[i] };
-        tuff_parallel_for((size_t)tuff_desc_count(&c->out[i]), cast_range, &job);
+        const cast job = { low, c->out[i].dtype, r->out[i], out[i], fast };
+        cast_all(&job, tuff_desc_count(&c->out[i]));
     }
 }

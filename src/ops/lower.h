@@ -30,8 +30,9 @@ bool tuff_lower_plan(const tuff_call *c, const tuff_call *low, const tuff_caps *
 
 // The reference of any call over host memory: begin fills `r` (whose call is *low) and casts
 // the inputs into scratch[tuff_lower_bytes]; then r->call->op->ref is run over all units of
-// *low; end casts the outputs. With native calls both pass the tensors on as they are.
+// *low; end casts the outputs. With native calls both pass the tensors on as they are. `fast`:
+// for a kernel of the CPU path; references are cast by what shares no code with kernels.
 void tuff_lower_begin(const tuff_call *c, void *const in[], void *const out[], void *scratch,
-                      tuff_call *low, tuff_ref *r);
-void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[]);
+                      bool fast, tuff_call *low, tuff_ref *r);
+void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[], bool fast);
 #endif

@@ -61,7 +61,8 @@ bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
         const tuff_move m = name##_move(c);                                     \
         return copy(c, k, p, 0, &m);                                            \
     }                                                                           \
-    TUFF_MOVE_PLANS(name)
+    TUFF_MOVE_PLANS(name)                                                       \
+    TUFF_ONE_MOVE_HOST(name)
 // The same of a remap, made of `static tuff_remap name_remap(call)`.
 #define TUFF_ONE_REMAP(name)                                                    \
     static bool name##_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p) \
@@ -74,6 +75,30 @@ bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
         const tuff_remap m = name##_remap(c);                                   \
         return tuff_remap_plain(c, k, p, &m);                                   \
     }
+
+// Of the CPU path (move_host.c): loops that write y in its order, in units of their own.
+bool tuff_move_host_takes(const tuff_call *c, const tuff_move *m);
+size_t tuff_move_host_units(const tuff_call *c, const tuff_move *m);
+void tuff_move_host(const tuff_ref *r, const tuff_move *m);
+#define TUFF_ONE_MOVE_HOST(name)                                                \
+    static bool name##_host_takes(const tuff_call *c)                           \
+    {                                                                           \
+        const tuff_move m = name##_move(c);                                     \
+        return tuff_move_host_takes(c, &m);                                     \
+    }                                                                           \
+    static size_t name##_host_units(const tuff_call *c, int stage)              \
+    {                                                                           \
+        const tuff_move m = name##_move(c);                                     \
+        return stage ? 0 : tuff_move_host_units(c, &m);                         \
+    }                                                                           \
+    static void name##_host(const tuff_ref *r)                                  \
+    {                                                                           \
+        const tuff_move m = name##_move(r->call);                               \
+        tuff_move_host(r, &m);                                                  \
+    }
+#define TUFF_MOVE_FAST(of)                                                      \
+    .hosts = { { .name = "fast", .takes = of##_host_takes, .run = of##_host,    \
+                 .units = of##_host_units } }
 
 // What several records have in common.
 #define TUFF_MOVE_XY                                                            \

@@ -20,7 +20,7 @@ TUFF_EACH_PROCESSOR void most_of_rows(const tuff_pool2d *g, const float *x, int6
         const float *from = x + i * g->w;
         for (int64_t j = 0; j < cols; j++) {
             const float v = from[j], best = row[j];
-            row[j] = (v > best) | (v != v) ? v : best;
+            row[j] = ((v > best) | (v != v)) ? v : best;
         }
     }
 }
@@ -43,7 +43,7 @@ TUFF_EACH_PROCESSOR void most_across(const float *row, int kernel, int stride, i
     for (int k = 1; k < kernel; k++)
         for (int64_t j = 0; j < n; j++) {
             const float v = row[j * stride + k], best = y[j];
-            y[j] = (v > best) | (v != v) ? v : best;
+            y[j] = ((v > best) | (v != v)) ? v : best;
         }
 }
 
@@ -149,7 +149,7 @@ static bool is_fours(const tuff_pool2d *g)
            g->h == 2 * g->oh && g->w == 2 * g->ow;
 }
 
-TUFF_INLINE float more_of(float a, float b) { return (b > a) | (b != b) ? b : a; }
+TUFF_INLINE float more_of(float a, float b) { return ((b > a) | (b != b)) ? b : a; }
 TUFF_INLINE uint32_t all_if(int condition) { return condition ? ~0u : 0; }
 
 // n windows of rows a and b. (All is loaded before anything is chosen, or gcc makes branches.)

@@ -66,8 +66,8 @@ TUFF_INLINE double mapped(uint32_t map, float x)
 TUFF_INLINE double joined(uint32_t op, double a, double v)
 {
     switch (op) {
-    case TUFF_REDUCE_MAX: return (v > a) | (v != v) ? v : a;
-    case TUFF_REDUCE_MIN: return (v < a) | (v != v) ? v : a;
+    case TUFF_REDUCE_MAX: return ((v > a) | (v != v)) ? v : a;
+    case TUFF_REDUCE_MIN: return ((v < a) | (v != v)) ? v : a;
     case TUFF_REDUCE_PROD: return a * v;
     default: return a + v;
     }

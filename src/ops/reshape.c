@@ -23,7 +23,7 @@ static void reshape_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], 
 
 #define COMMON                                                                  \
     TUFF_MOVE_XY, TUFF_MOVE_COMMON, .ref = reshape_ref, .grad = reshape_grad,   \
-    .variants = TUFF_MOVE_KERNELS(reshape)
+    .variants = TUFF_MOVE_KERNELS(reshape), TUFF_MOVE_FAST(reshape)
 
 // ---- reshape -------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ const tuff_op tuff_op_transpose = {
                   TUFF_KERNEL("texel", transpose_texel),
                   TUFF_GPU_KERNEL("tile", transpose_tile),
                   TUFF_KERNEL("plain", transpose_plain) },
+    TUFF_MOVE_FAST(transpose),
     .cases = TUFF_CASES("1", "257", "13x5", "64x32", "257x131", "3x5x7 perm=0,2,1",
                         "3x33x5x65 perm=2,3,0,1", "5x20x3x44 perm=3,0,2,1",
                         "2x4x3x8 perm=0,2,1,3", "5x2x3x7 perm=2,0,3,1",
@@ -185,7 +186,7 @@ const tuff_op tuff_op_expand = {
     .params_size = sizeof(tuff_expand_params),
     .params = { TUFF_POSITIVES(tuff_expand_params, shape, NULL) },
     .infer = expand_infer, .ref = expand_ref, .grad = expand_grad,
-    .variants = TUFF_MOVE_KERNELS(expand),
+    .variants = TUFF_MOVE_KERNELS(expand), TUFF_MOVE_FAST(expand),
     .cases = TUFF_CASES("[] 7", "1 257x13", "11 3x7x11", "13x1 13x8", "6x1x1 2x6x4x8",
                         "5x1x7 5x3x7", "3x1x2x1x2x1x1 2x3x3x2x1x2x3x2", "5x1x7 shape=3,1",
                         "7 shape=2,3,1")
@@ -255,7 +256,7 @@ const tuff_op tuff_op_flip = {
     .params_size = sizeof(tuff_flip_params),
     .params = { TUFF_AXES(tuff_flip_params, axes) },
     .infer = flip_infer, .ref = flip_ref, .grad = flip_grad,
-    .variants = TUFF_MOVE_KERNELS(flip),
+    .variants = TUFF_MOVE_KERNELS(flip), TUFF_MOVE_FAST(flip),
     .cases = TUFF_CASES("1", "257", "13x16", "13x16 axes=1", "5x8x7 axes=0,2",
                         "2x3x2x3x2x3x2x3 axes=0,2,4,6")
 };
@@ -399,7 +400,7 @@ const tuff_op tuff_op_depth_to_space = {
     .doc = "channels become blocks of pixels: y[n, c, h s + i, w s + j] = x[n, d, h, w] with "
            "d = (i s + j) C + c, or c s^2 + i s + j with mode=CRD",
     BLOCK_PARAMS, .infer = to_space_infer, .ref = to_space_ref, .grad = to_space_grad,
-    .variants = TUFF_MOVE_KERNELS(to_space),
+    .variants = TUFF_MOVE_KERNELS(to_space), TUFF_MOVE_FAST(to_space),
     .cases = TUFF_CASES("1x4x1x1", "2x12x3x5", "1x18x5x7 blocksize=3 mode=CRD",
                         "3x8x4x8 mode=CRD", "1x5x3x4 blocksize=1")
 };
@@ -408,7 +409,7 @@ const tuff_op tuff_op_space_to_depth = {
     .name = "space_to_depth", .onnx = "SpaceToDepth", TUFF_MOVE_XY, TUFF_MOVE_COMMON,
     .doc = "blocks of pixels become channels: what depth_to_space undoes",
     BLOCK_PARAMS, .infer = to_depth_infer, .ref = to_depth_ref, .grad = to_depth_grad,
-    .variants = TUFF_MOVE_KERNELS(to_depth),
+    .variants = TUFF_MOVE_KERNELS(to_depth), TUFF_MOVE_FAST(to_depth),
     .cases = TUFF_CASES("1x1x2x2", "2x3x6x10", "1x2x15x21 blocksize=3 mode=CRD",
                         "3x2x8x16 mode=CRD")
 };

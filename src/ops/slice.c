@@ -129,7 +129,7 @@ const tuff_op tuff_op_slice = {
            "end",
     TUFF_MOVE_XY,
     .infer = slice_infer, .ref = slice_ref, .grad = slice_backward,
-    .variants = TUFF_MOVE_KERNELS(slice),
+    .variants = TUFF_MOVE_KERNELS(slice), TUFF_MOVE_FAST(slice),
     .cases = TUFF_CASES("1", "257 starts=3 ends=-5 steps=7", "13x16 starts=2,4 ends=-1,12",
                         "5x7x11 starts=1,0,2 steps=2,3,4", "64x3x8 starts=-9 ends=-3",
                         "2x3x2x3x2x3x2x3 starts=1,1,0,2,0,1,1,1",

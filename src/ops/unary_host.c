@@ -172,7 +172,7 @@ TUFF_EACH_PROCESSOR void slope_block(const function *how, const float *x, const 
     SLOPE(GELU_TANH, gelu_tanh_slope(near(v)))
     SLOPE(SILU, sigmoid_product_slope(near(v), near(v), 1))
     SLOPE(HARDSWISH, v < -3 ? 0 : v > 3 ? 1 : v * (1.0f / 3) + 0.5f)
-    SLOPE(HARDSIGMOID, (a * v + b > 0) & (a * v + b < 1) ? a : 0)
+    SLOPE(HARDSIGMOID, ((a * v + b > 0) & (a * v + b < 1)) ? a : 0)
     SLOPE(SOFTPLUS, tuff_sigmoid_f32(v))
     SLOPE(MISH, mish_slope(near(v)))
     SLOPE(SOFTSIGN, inverse_square(1 + tuff_abs_f32(v)))

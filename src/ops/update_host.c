@@ -26,14 +26,14 @@ TUFF_INLINE float next_v(uint32_t op, const numbers *n, float v, float g)
 {
     const float size = tuff_abs_f32(g) + n->pc.eps, kept = n->pc.keep_v * v;
     if (op == TUFF_UPDATE_ADAGRAD) return v + g * g;
-    if (op == TUFF_UPDATE_ADAMAX) return (kept > size) | (kept != kept) ? kept : size;
+    if (op == TUFF_UPDATE_ADAMAX) return ((kept > size) | (kept != kept)) ? kept : size;
     return kept + n->pc.add_v * g * g;
 }
 
 // `a` is the new v of AMSGrad, g' of centred RMSprop.
 TUFF_INLINE float next_x(uint32_t op, const numbers *n, float x, float a)
 {
-    if (op == TUFF_UPDATE_AMSGRAD) return (x > a) | (x != x) ? x : a;
+    if (op == TUFF_UPDATE_AMSGRAD) return ((x > a) | (x != x)) ? x : a;
     return n->pc.keep_v * x + n->pc.add_v * a;
 }
 
@@ -185,5 +185,6 @@ void tuff_update_host(const tuff_ref *r)
     }
     const tuff_dtype copy = tuff_update_copy(r->call);
     if (copy)
-        tuff_convert(TUFF_F32, r->out[0], copy, r->out[1 + next], false, begin, r->end);
+        tuff_convert_fast(TUFF_F32, r->out[0], copy, r->out[1 + next], false, begin,
+                          r->end);
 }
