@@ -97,7 +97,31 @@ void main()
     uint v_at[VECS];
     for (uint v = 0; v < VECS; v++) v_at[v] = v_base + min(v, vectors() - 1) * pc.b_n;
 
-    if (LONG_K) {
+    if (LONG_K && WIDE && V_WIDE && VECS == 1) {
+        // The same with a loop that all lanes leave together.
+        const uint quads = (end - begin) / 4, v_quad = (v_at[0] + begin) / 4 + lane;
+        uint q = 0;
+#define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
+#define DECLARE_ROW(r)                                                          \
+    const uint m##r = (m_base + min(row0 + r, rows() - 1) * pc.a_m + begin) / 4 + lane; \
+    float s##r = 0.0;
+#define ADD_ROW(r) s##r += dot(matrix(m##r + q), x);
+#define STORE_ROW(r)                                                            \
+    {                                                                           \
+        const float total = sum_of_lanes(s##r);                                 \
+        if (lane == 0) store(batch, split, row0 + r, 0, total);                 \
+    }
+        EACH_ROW(DECLARE_ROW)
+        for (; q + W <= quads; q += W) {
+            const vec4 x = vector(v_quad + q);
+            EACH_ROW(ADD_ROW)
+        }
+        if (q + lane < quads) {
+            const vec4 x = vector(v_quad + q);
+            EACH_ROW(ADD_ROW)
+        }
+        EACH_ROW(STORE_ROW)
+    } else if (LONG_K) {
         float sum[ROWS * VECS];
         for (uint s = 0; s < ROWS * VECS; s++) sum[s] = 0.0;
         uint m_at[ROWS];

@@ -40,7 +40,8 @@ uvec2 walk(uint i)
 {
     uvec2 at = uvec2(pc.in_base, pc.out_base);
     for (uint d = 0; d < RANK; d++) {
-        const uint q = quotient(i, pc.dim[d]), c = i - q * pc.dim[d];
+        // Elements of the outermost dim are what is left.
+        const uint q = d + 1 < RANK ? quotient(i, pc.dim[d]) : 0, c = i - q * pc.dim[d];
         at += c * uvec2(pc.in_step[d], pc.out_step[d]);
         i = q;
     }

@@ -1,5 +1,6 @@
 // Attention, and the part of each position in it. The shader is shaders/attention.comp.
 #include "ops/compose.h"
+#include "ops/gemm.h"
 #include "abi/attention.h"
 #include <math.h>
 
@@ -229,6 +230,13 @@ static bool loops(const tuff_caps *k, uint64_t iterations)
     return !k->max_loop || iterations + 64 <= k->max_loop;
 }
 
+// What the shaders' constant MASK says.
+static uint32_t mask_kind(const tuff_call *c)
+{
+    const int mask = mask_of(c);
+    return !tuff_call_has(c, mask) ? 0 : c->in[mask].dtype == TUFF_F32 ? 1 : 2;
+}
+
 // Scores, and their softmax in place, into out[0] or scratch 0.
 static bool add_probs(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff_role role)
 {
@@ -238,7 +246,7 @@ static bool add_probs(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff
         !loops(k, (uint64_t)c->in[Q].dim[3]))
         return false;
     tuff_dispatch *d = add(c, k, p, TUFF_SHADER_attention_scores, count);
-    tuff_spec(d, !tuff_call_has(c, mask) ? 0 : c->in[mask].dtype == TUFF_F32 ? 1 : 2);
+    tuff_spec(d, mask_kind(c));
     tuff_bind_in(d, Q);
     tuff_bind_in(d, K);
     tuff_bind_in(d, tuff_call_has(c, mask) ? mask : Q);
@@ -280,6 +288,31 @@ static bool plan_flash(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     tuff_bind_in(x, K);
     tuff_bind_in(x, V);
     tuff_bind_out(x, 0);
+    return true;
+}
+
+// By subgroups that are SIMD registers, for rows of q, k and v that lie in fours.
+static bool plan_wide(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    enum { ROWS = 8 };
+    const struct tuff_attention_pc pc = push_of(c);
+    const uint32_t w = k->subgroup;
+    if (!tuff_takes_texels(k) || w < ROWS || pc.d % 4 || pc.e % 4 || pc.e > 8 * w) return false;
+    for (int i = Q; i <= V; i++)
+        if (!tuff_fits_texel(k, &c->in[i], 16)) return false;
+    if (tuff_call_has(c, MASK) && !tuff_fits_texel(k, &c->in[MASK], 4)) return false;
+    if (!loops(k, (uint64_t)tuff_ceil_div(pc.s, 4 * w) * (pc.d / 4 + 5))) return false;
+    tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_attention_wide);
+    tuff_spec(d, w);
+    tuff_spec(d, ((const tuff_attention_params *)c->params)->causal);
+    tuff_spec(d, mask_kind(c));
+    tuff_spec(d, pc.e > 4 * w);
+    for (int i = Q; i <= V; i++)
+        tuff_bind(d, TUFF_ROLE_IN, i, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind_or_word(c, d, MASK, Q, TUFF_BIND_TEXEL_U32);
+    tuff_bind_out(d, 0);
+    tuff_grid(d, (uint64_t)pc.n * pc.h * tuff_ceil_div(pc.t, ROWS), k);
+    TUFF_PUSH(d, pc);
     return true;
 }
 
@@ -378,7 +411,8 @@ const tuff_op tuff_op_attention = {
     .in = { PORT("q"), PORT("k"), PORT("v"), MASK_PORT },
     .out = { { .name = "y", .dtypes = TUFF_FLOATS } }, FIELDS,
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
-    .variants = { TUFF_KERNEL("flash", plan_flash), TUFF_KERNEL("plain", plan_plain) },
+    .variants = { TUFF_KERNEL("wide", plan_wide), TUFF_KERNEL("flash", plan_flash),
+                  TUFF_KERNEL("plain", plan_plain) },
     // exp to 3e-7 of scores up to 20, each carrying their sums' rounding times their size.
     .tol = { .f32 = 4e-6f }, .sample = { -2, 2 },
     // One position; heads in groups; a causal block, with more and with fewer keys than
@@ -388,7 +422,10 @@ const tuff_op tuff_op_attention = {
                         "1x2x3x4 1x2x5x4 1x2x5x3 3x5 scale=0.25",
                         "2x2x3x4 2x1x5x4 2x1x5x3 2x1x1x5 causal=1",
                         "2x2x7x4 2x1x5x4 2x1x5x3 bool:2x1x7x5",
-                        "1x1x3x16 1x1x4099x16 1x1x4099x17")
+                        "1x1x3x16 1x1x4099x16 1x1x4099x17", "1x4x11x36 1x2x67x36 1x2x67x44",
+                        "2x2x19x8 2x2x13x8 2x2x13x8 causal=1",
+                        "1x2x9x12 1x1x70x12 1x1x70x4 9x70 causal=1",
+                        "1x1x10x4 1x1x33x4 1x1x33x8 bool:10x33")
 };
 
 const tuff_op tuff_op_attention_probs = {
