@@ -108,12 +108,14 @@ static bool texel_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form
 }
 
 // A row a subgroup: for rows so long that eight side by side would not share a cache well.
+// Four (SwiftShader) do.
 static bool lanes_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form f)
 {
     enum { SHORTEST = 256 };
     const tuff_axis a = axis_of(c);
-    if (!tuff_takes_texels(k) || a.step != 1 || a.cols % 4 != 0 || a.cols < SHORTEST ||
-        !loop_fits(k, a.cols / (4 * k->subgroup) + 1) || !tuff_fits_texel(k, &c->in[0], 16))
+    if (!tuff_takes_texels(k) || k->subgroup < 8 || a.step != 1 || a.cols % 4 != 0 ||
+        a.cols < SHORTEST || !loop_fits(k, a.cols / (4 * k->subgroup) + 1) ||
+        !tuff_fits_texel(k, &c->in[0], 16))
         return false;
     tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax_lanes, k->subgroup, a.rows);
     tuff_bind(d, TUFF_ROLE_IN, 0, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
