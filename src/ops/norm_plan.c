@@ -485,8 +485,8 @@ static bool rows_fit(const tuff_norm *g, tuff_norm_how how, const tuff_caps *k)
     if (!even(&g->rows) || g->channel || g->params > k->max_texels) return false;
     if (how == TUFF_NORM_LANES)
         return tuff_takes_texels(k) && k->subgroup >= 8 && tuff_norm_texels(g, k) &&
-               fours(g, &g->rows) && g->rows.terms >= 256 && g->rows.terms <= 4096u * k->subgroup &&
-               g->rows.count >= 2;
+               fours(g, &g->rows) && g->rows.terms >= 256 &&
+               g->rows.terms <= 4096u * k->subgroup && g->rows.count >= 2;
     if (how == TUFF_NORM_TEXEL)
         return tuff_norm_texels(g, k) &&
                g->rows.terms <= (fours(g, &g->rows) ? 4096u : 1024u) &&
