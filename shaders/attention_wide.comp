@@ -13,7 +13,8 @@
 //   binding 1  k     vec4 texels [n, g, s, d]
 //   binding 2  v     vec4 texels [n, g, s, e]
 //   binding 3  mask  texels; anything without
-//   binding 4  y     vec4[n, h, t, e]   write
+//   binding 4  y     vec4[n, h, t, e]   write; -DPROBS: the parts of the keys [n, h, t, s], for
+//                                       which the keys are gone through twice, and v not read
 //   spec 0     W       invocations in a workgroup, which is one subgroup: 8 or 16
 //   spec 1     CAUSAL
 //   spec 2     MASK    as in attention.comp
@@ -33,7 +34,11 @@ layout(binding = 0) uniform samplerBuffer q;
 layout(binding = 1) uniform samplerBuffer k;
 layout(binding = 2) uniform samplerBuffer v;
 layout(binding = 3) uniform usamplerBuffer mask;
+#ifdef PROBS
+layout(binding = 4) writeonly buffer Y { float y[]; };
+#else
 layout(binding = 4) writeonly buffer Y { vec4 y[]; };
+#endif
 
 #define EACH_ROW(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)
 #define EACH_LANE(DO)                                                           \
@@ -73,6 +78,33 @@ layout(binding = 4) writeonly buffer Y { vec4 y[]; };
         EACH_ROW(ADD_ROW)                                                       \
     }
 #define TURN_ROW(r) p##r = p##r.yzwx;
+#define PART_ROW(r)                                                             \
+    if (t0 + r < pc.t) {                                                        \
+        const bool none = is_none(most##r);                                     \
+        const vec4 x = asked(p##r * pc.scale, key, t0 + r, n, h) - (none ? 0.0 : most##r); \
+        const vec4 all = none ? vec4(0.0) : exp_four(x) * sum##r;               \
+        const vec4 part = mix(all, vec4(0.0), hidden(key, t0 + r));             \
+        const uint to = (nh * pc.t + t0 + r) * pc.s;                            \
+        if (key.x < pc.s) y[to + key.x] = part.x;                               \
+        if (key.y < pc.s) y[to + key.y] = part.y;                               \
+        if (key.z < pc.s) y[to + key.z] = part.z;                               \
+        if (key.w < pc.s) y[to + key.w] = part.w;                               \
+    }
+#define FACTOR_ROW(r) sum##r = 1.0 / total(sum##r);
+// The scores of a block of keys, before they are scaled.
+#define SCORES                                                                  \
+    const uvec4 key = s0 + lane + uvec4(0, W, 2 * W, 3 * W);                    \
+    uvec4 b_at = (group * pc.s + min(key, uvec4(pc.s - 1))) * d;                \
+    EACH_ROW(CLEAR_ROW)                                                         \
+    for (uint i = 0; i < d; i++) {                                              \
+        const mat4 turned = transpose(mat4(                                     \
+            texelFetch(k, int(b_at.x)), texelFetch(k, int(b_at.y)),             \
+            texelFetch(k, int(b_at.z)), texelFetch(k, int(b_at.w))));           \
+        const vec4 b0 = turned[0], b1 = turned[1], b2 = turned[2], b3 = turned[3]; \
+        const vec4 a = texelFetch(q, int(a_first + i));                         \
+        EACH_ROW(SCORE_ROW)                                                     \
+        b_at++;                                                                 \
+    }
 #define STORE_ROW(r)                                                            \
     if (t0 + r < pc.t) {                                                        \
         const float all = total(sum##r), factor = is_none(most##r) ? 0.0 : 1.0 / all; \
@@ -107,6 +139,14 @@ vec4 exp_four(vec4 x)
     return vec4(exp_below(x.x), exp_below(x.y), exp_below(x.z), exp_below(x.w));
 }
 
+// Whether keys are not asked by row t, or not there.
+bvec4 hidden(uvec4 key, uint t)
+{
+    const uint last = CAUSAL ? t + pc.s - pc.t : pc.s - 1; // may be below 0
+    return bvec4(uvec4(greaterThan(ivec4(key), ivec4(last))) |
+                 uvec4(greaterThanEqual(key, uvec4(pc.s))));
+}
+
 // Scores with the mask, those of keys that are hidden or not there -infinity.
 vec4 asked(vec4 x, uvec4 key, uint t, uint n, uint h)
 {
@@ -118,10 +158,7 @@ vec4 asked(vec4 x, uvec4 key, uint t, uint n, uint h)
         if (MASK == 1) x += uintBitsToFloat(m);
         else x = mix(x, vec4(NEG_INF), equal(m, uvec4(0)));
     }
-    const uvec4 last = uvec4(CAUSAL ? t + pc.s - pc.t : pc.s - 1); // may be below 0
-    const bvec4 beyond = bvec4(uvec4(greaterThan(ivec4(key), ivec4(last))) |
-                               uvec4(greaterThanEqual(key, uvec4(pc.s))));
-    return mix(x, vec4(NEG_INF), beyond);
+    return mix(x, vec4(NEG_INF), hidden(key, t));
 }
 
 // What is hidden has no share, whatever it holds.
@@ -137,30 +174,29 @@ void main()
     if (nh >= pc.n * pc.h) return;
     const uint n = quotient(nh, pc.h), h = nh - n * pc.h;
     const uint group = n * pc.g + quotient(h, pc.h / pc.g);
-    const uint d = pc.d / 4, quads = pc.e / 4;
+    const uint d = pc.d / 4, quads = max(pc.e / 4, 1);
     const uint column = min(lane, quads - 1), column2 = min(lane + W, quads - 1);
     const uint a_first = (nh * pc.t + min(t0 + lane, pc.t - 1)) * d;
     const uint end = uint(clamp(int(CAUSAL ? t0 + 8 + pc.s - pc.t : pc.s), 0, int(pc.s)));
 
     EACH_ROW(DECLARE_ROW)
     for (uint s0 = 0; s0 < end; s0 += 4 * W) {
-        const uvec4 key = s0 + lane + uvec4(0, W, 2 * W, 3 * W);
-        uvec4 b_at = (group * pc.s + min(key, uvec4(pc.s - 1))) * d;
-        EACH_ROW(CLEAR_ROW)
-        for (uint i = 0; i < d; i++) {
-            const mat4 turned = transpose(mat4(
-                texelFetch(k, int(b_at.x)), texelFetch(k, int(b_at.y)),
-                texelFetch(k, int(b_at.z)), texelFetch(k, int(b_at.w))));
-            const vec4 b0 = turned[0], b1 = turned[1], b2 = turned[2], b3 = turned[3];
-            const vec4 a = texelFetch(q, int(a_first + i));
-            EACH_ROW(SCORE_ROW)
-            b_at++;
-        }
+        SCORES
         EACH_ROW(POWER_ROW)
+#ifndef PROBS
         for (uint first = s0; first < min(s0 + 4 * W, end); first += W) {
             EACH_LANE(ADD_KEY)
             EACH_ROW(TURN_ROW)
         }
+#endif
     }
+#ifdef PROBS
+    EACH_ROW(FACTOR_ROW)
+    for (uint s0 = 0; s0 < pc.s; s0 += 4 * W) {
+        SCORES
+        EACH_ROW(PART_ROW)
+    }
+#else
     EACH_ROW(STORE_ROW)
+#endif
 }

@@ -71,12 +71,23 @@ float exp_f32(float x)
     return is_nan(x) ? x : x > 88.8 ? uintBitsToFloat(0x7f800000u) : y;
 }
 
-// e^x for x <= 0; 0 where it is no normal number.
+// e^x for x <= 0; 0 where it is no normal number. As exp_f32, in three quarters of the time: a
+// sum with 1.5 2^23 has x / ln 2, rounded, in its lowest bits, and no second factor is needed.
 float exp_below(float x)
 {
-    int n;
-    const float y = 1.0 + exp_reduced(max(x, -87.0), n);
-    return x < -87.0 ? 0.0 : y * power_of_two(n);
+    const float small = x < -87.0 ? -87.0 : x; // a NaN stays one
+    precise const float sum = small * 1.44269504 + 12582912.0;
+    precise const float whole = sum - 12582912.0;
+    precise float r = small - whole * LN2_HIGH;
+    r = r - whole * LN2_LOW;
+    float p = r * (1.0 / 5040.0) + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    p = p * (r * r) + r;
+    const float scale = uintBitsToFloat((floatBitsToUint(sum) << 23) + 0x3f800000u);
+    return x < -87.0 ? 0.0 : (1.0 + p) * scale;
 }
 
 // e^x - 1 for x <= 80.

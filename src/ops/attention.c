@@ -292,28 +292,42 @@ static bool plan_flash(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 }
 
 // By subgroups that are SIMD registers, for rows of q, k and v that lie in fours.
-static bool plan_wide(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool add_wide(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int shader)
 {
     enum { ROWS = 8 };
     const struct tuff_attention_pc pc = push_of(c);
     const uint32_t w = k->subgroup;
-    if (!tuff_takes_texels(k) || w < ROWS || pc.d % 4 || pc.e % 4 || pc.e > 8 * w) return false;
-    for (int i = Q; i <= V; i++)
+    const int mask = mask_of(c);
+    if (!tuff_takes_texels(k) || w < ROWS || pc.d % 4) return false;
+    for (int i = Q; i < mask; i++)
         if (!tuff_fits_texel(k, &c->in[i], 16)) return false;
-    if (tuff_call_has(c, MASK) && !tuff_fits_texel(k, &c->in[MASK], 4)) return false;
-    if (!loops(k, (uint64_t)tuff_ceil_div(pc.s, 4 * w) * (pc.d / 4 + 5))) return false;
-    tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_attention_wide);
+    if (tuff_call_has(c, mask) && !tuff_fits_texel(k, &c->in[mask], 4)) return false;
+    if (!loops(k, 2 * (uint64_t)tuff_ceil_div(pc.s, 4 * w) * (pc.d / 4 + 5))) return false;
+    tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, w);
     tuff_spec(d, ((const tuff_attention_params *)c->params)->causal);
     tuff_spec(d, mask_kind(c));
     tuff_spec(d, pc.e > 4 * w);
-    for (int i = Q; i <= V; i++)
-        tuff_bind(d, TUFF_ROLE_IN, i, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
-    tuff_bind_or_word(c, d, MASK, Q, TUFF_BIND_TEXEL_U32);
+    tuff_bind(d, TUFF_ROLE_IN, Q, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, K, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, mask == MASK ? V : Q, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    tuff_bind_or_word(c, d, mask, Q, TUFF_BIND_TEXEL_U32);
     tuff_bind_out(d, 0);
     tuff_grid(d, (uint64_t)pc.n * pc.h * tuff_ceil_div(pc.t, ROWS), k);
     TUFF_PUSH(d, pc);
     return true;
+}
+
+static bool plan_wide(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    const int64_t e = c->in[V].dim[3];
+    return e % 4 == 0 && e <= 8 * (int64_t)k->subgroup &&
+           add_wide(c, k, p, TUFF_SHADER_attention_wide);
+}
+
+static bool plan_wide_probs(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    return add_wide(c, k, p, TUFF_SHADER_attention_wide_probs);
 }
 
 // ---- gradients -----------------------------------------------------------------------------
@@ -435,11 +449,12 @@ const tuff_op tuff_op_attention_probs = {
     .out = { { .name = "p", .dtypes = TUFF_FLOATS } }, FIELDS,
     .infer = probs_infer, .ref = probs_ref, .units = units, .grad = probs_grad,
     .cost = probs_cost,
-    .variants = { TUFF_KERNEL("plain", plan_probs) },
+    .variants = { TUFF_KERNEL("wide", plan_wide_probs), TUFF_KERNEL("plain", plan_probs) },
     .tol = { .f32 = 4e-6f }, .sample = { -2, 2 },
     .cases = TUFF_CASES("1x1x1x1 1x1x1x1", "2x6x5x8 2x2x9x8 causal=1", "2x3x7x5 2x3x11x5 7x11",
                         "1x2x3x4 1x1x65x4 2x1x65 scale=0.5",
-                        "2x2x7x4 2x1x5x4 bool:7x5 causal=1")
+                        "2x2x7x4 2x1x5x4 bool:7x5 causal=1", "1x4x11x36 1x2x67x36 causal=1",
+                        "1x1x10x12 1x1x33x12 10x33")
 };
 
 tuff_status tuff_attention(tuff_stream *s, const tuff_tensor *q, const tuff_tensor *k,
