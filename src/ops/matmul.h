@@ -70,8 +70,8 @@ void tuff_matmul_product(const tuff_call *c, const tuff_matmul_shape *s, tuff_pr
                          struct tuff_matmul_pc *pc);
 
 // Whether matmul_wide.comp takes such a product.
-bool tuff_matmul_in_fours(const tuff_product *p, const struct tuff_matmul_pc *pc,
-                          const tuff_caps *k);
+bool tuff_matmul_is_wide(const tuff_product *p, const struct tuff_matmul_pc *pc,
+                         const tuff_caps *k);
 
 // The kernels, best first.
 typedef bool tuff_matmul_fn(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,

@@ -133,12 +133,11 @@ static bool direct(const tuff_product *p, const tuff_caps *k)
     return tuff_product_direct(p, k) && !tuff_call_has(p->call, p->residual);
 }
 
-bool tuff_matmul_in_fours(const tuff_product *p, const struct tuff_matmul_pc *pc,
-                          const tuff_caps *k)
+bool tuff_matmul_is_wide(const tuff_product *p, const struct tuff_matmul_pc *pc,
+                         const tuff_caps *k)
 {
     wide how;
-    return wide_of(p, pc, k, &how) && how.left != TUFF_WIDE_SINGLE &&
-           how.right != TUFF_WIDE_SINGLE;
+    return wide_of(p, pc, k, &how);
 }
 
 bool tuff_matmul_few(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
@@ -190,12 +189,11 @@ bool tuff_matmul_wide(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_cap
 static bool wide_is_faster(const tuff_product *p, const struct tuff_matmul_pc *pc,
                            const tuff_caps *k)
 {
-    enum { ROWS = 64 };
-    const double m = p->g.m, n = p->g.n;
+    const double m = p->g.m, n = p->g.n, rows = m * n / (m + n);
     wide how;
-    if (!tuff_matmul_in_fours(p, pc, k) || !wide_of(p, pc, k, &how)) return false;
-    return m * n * p->g.k < 1 << 25 ||
-           (how.right == TUFF_WIDE_ACROSS && m * n / (m + n) < ROWS);
+    if (!wide_of(p, pc, k, &how)) return false;
+    if (how.left == TUFF_WIDE_SINGLE || how.right == TUFF_WIDE_SINGLE) return rows < 32;
+    return m * n * p->g.k < 1 << 25 || (how.right == TUFF_WIDE_ACROSS && rows < 64);
 }
 
 bool tuff_matmul_packed(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
