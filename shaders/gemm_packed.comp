@@ -6,14 +6,14 @@
 // outputs by one subgroup, as in texel.glsl, but a texel holds four products of a row or of a
 // column, and every cache line is used whole.
 //
-//   binding 0  left      vec4[panel][k / 4][W]   W rows a panel
-//   binding 1  right     vec4[panel][k / 4][W]   W columns a panel
+//   binding 0  left      vec4[batch][panel][k / 4][W]   W rows a panel
+//   binding 1  right     vec4[batch][panel][k / 4][W]   W columns a panel
 //   binding 2  y         f32[]  write  y, or the parts of it when pc.g.splits > 1
 //   binding 3  bias      texels; anything when TUFF_AFTER_BIAS is not set
 //   binding 4  residual  texels; anything when RESIDUAL is not set  may be y
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
 //   spec 1     RESIDUAL  there is one
-//   grid       column tiles x row tiles x splits, folded
+//   grid       column tiles x row tiles x batches x splits, folded
 // Of activations only relu is done here.
 #include "common.glsl"
 #include "quotient.glsl"
@@ -57,17 +57,18 @@ void main()
 {
     const uint lane = gl_SubgroupInvocationID;
     const uint cols = (pc.g.n + 4 * W - 1) / (4 * W), rows = (pc.g.m + 15) / 16;
-    const uint split = group_index() / cols / rows;
+    const uint batch_of_all = group_index() / cols / rows, split = batch_of_all / pc.g.batches;
+    const uint batch = batch_of_all - split * pc.g.batches;
     if (split >= pc.g.splits) return;
     const uint row0 = group_index() / cols % rows * 16, col0 = group_index() % cols * (4 * W);
 
     // Where this lane's texels of each panel begin; panels past the end are the last one.
     const uint quads = (pc.g.k + 3) / 4, last_a = (pc.g.m - 1) / W, last_b = (pc.g.n - 1) / W;
     const uint begin = split * (pc.g.k_step / 4), end = min(quads, begin + pc.g.k_step / 4);
-    uvec4 a_at = min(row0 / W + uvec4(0, 1, 2, 3), uvec4(last_a)) * quads;
-    uvec4 b_at = min(col0 / W + uvec4(0, 1, 2, 3), uvec4(last_b)) * quads;
-    a_at = (a_at + begin) * W + lane;
-    b_at = (b_at + begin) * W + lane;
+    uvec4 a_at = batch * (last_a + 1) + min(row0 / W + uvec4(0, 1, 2, 3), uvec4(last_a));
+    uvec4 b_at = batch * (last_b + 1) + min(col0 / W + uvec4(0, 1, 2, 3), uvec4(last_b));
+    a_at = (a_at * quads + begin) * W + lane;
+    b_at = (b_at * quads + begin) * W + lane;
 
     EACH_ROW(DECLARE_ROW)
     for (uint q = begin; q < end; q++) {
@@ -87,7 +88,7 @@ void main()
     const uvec4 image = uvec4(quotient(col.x, plane), quotient(col.y, plane),
                               quotient(col.z, plane), quotient(col.w, plane));
     const uvec4 to = image * pc.image_step + (col - image * plane) + row0 * plane +
-                     split * pc.g.count;
+                     split * pc.g.count + batch * (pc.g.m * pc.g.n);
 
     // A bias runs along the columns, or along the rows: spread like the left operand. A loop
     // that runs once or not at all is a branch, where of a condition both sides are done.

@@ -33,6 +33,16 @@
 // precision: M = 4 is a variant with a tolerance of its own, twice that, and is taken where the
 // call allows it. Both let an outlier's rounding (or an infinity) reach its whole tile.
 //
+// The weight gradient is such a filter too: F(3 x 3, 2 x 2), the kernel being a tile of 2 x 2
+// of dy and the input the 4 x 4 of x over which it lies. Its points are those of M = 2, so Bt
+// is the same, and the products of all tiles are added before they are transformed back:
+//
+//     dw = Ct [ sum over tiles of (H dy Ht) * (Bt x B) ] C
+//
+//   winograd_panel   H dy Ht and Bt x B, as operands of a product   channels x tiles
+//   gemm_packed      N * N of them, summed over tiles               channels of dy x of x
+//   winograd_dw      dw = Ct M C
+//
 //   spec 0  WG  invocations in a workgroup
 //   spec 1  M   2 or 4
 //   spec 2  W   U is the left operand of conv_point.comp, in panels of W rows and with channels
@@ -77,6 +87,22 @@ Line of_kernel(T w0, T w1, T w2)
     const T even_a = w0 + A2 * w2, odd_a = A1 * w1, even_b = w0 + B2 * w2, odd_b = B1 * w1;
     return Line(w0 * (1.0 / (A2 * B2)), na * (even_a + odd_a), na * (even_a - odd_a),
                 nb * (even_b + odd_b), nb * (even_b - odd_b), w2);
+}
+
+// H dy
+Line of_gradient(T dy0, T dy1)
+{
+    return Line(dy0, 0.5 * (dy0 + dy1), 0.5 * (dy0 - dy1), dy1, T(0.0), T(0.0));
+}
+
+// Ct m
+struct Weights {
+    T w0, w1, w2;
+};
+
+Weights of_weights(Line m)
+{
+    return Weights(m.v0 + m.v1 + m.v2, m.v1 - m.v2, m.v1 + m.v2 + m.v3);
 }
 
 // At m

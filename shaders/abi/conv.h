@@ -44,4 +44,18 @@ struct tuff_winograd_pc {
     uint splits, part;     // sums to be added, and elements from one to the next
     uint after;            // TUFF_AFTER bits, and the tuff_act
 };
+
+// Operands of its weight gradient: `quads` fours of tiles of all images from the four `first`
+// on, of each channel.
+struct tuff_winograd_panel_pc {
+    uint chs, size_x, size_y; // of x or dy
+    int off_x, off_y;         // the first pixel of tile 0
+    uint quads_x, tiles_y;    // of one image: fours in a row of tiles, rows of tiles
+    uint first, quads;
+};
+
+struct tuff_winograd_dw_pc {
+    uint pairs;       // channels of dy x channels of x
+    uint parts, part; // to be added, and elements from one to the next
+};
 #endif

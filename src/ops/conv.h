@@ -106,6 +106,7 @@ TUFF_CONV_PLANS();
 TUFF_CONV_PLANS(dx_);
 TUFF_CONV_PLANS(transpose_);
 TUFF_CONV_PLAN(dw_slide);
+TUFF_CONV_PLAN(dw_winograd2);
 TUFF_CONV_PLAN(dw_texel);
 TUFF_CONV_PLAN(dw_direct);
 TUFF_CONV_PLAN(dw_coop);

@@ -260,6 +260,7 @@ static tuff_cost dw_cost(const tuff_call *c)
       TUFF_KERNEL("plain", tuff_conv_dw_plain) }
 #define DW_VARIANTS_2                                                           \
     { TUFF_KERNEL("slide", tuff_conv_dw_slide),                                 \
+      TUFF_KERNEL("winograd2", tuff_conv_dw_winograd2),                         \
       TUFF_KERNEL("texel", tuff_conv_dw_texel),                                 \
       TUFF_COOP_KERNEL(tuff_conv_dw_coop),                                      \
       TUFF_COOP_FAST_KERNEL(tuff_conv_dw_coop_fast),                            \
@@ -271,7 +272,7 @@ static tuff_cost dw_cost(const tuff_call *c)
 
 #define WEIGHT_GRAD(name_, dims, ...)                                           \
     const tuff_op tuff_op_##name_##_weight_grad = {                             \
-        .name = #name_ "_weight_grad",                                          \
+        .name = #name_ "_weight_grad", .special = TUFF_SPECIAL_TINY,            \
         .doc = "dw = the gradient of " #name_ " by w, for the gradient dy of its output", \
         .in = { { .name = "x", .dtypes = TUFF_FLOATS },                         \
                 { .name = "dy", .dtypes = TUFF_FLOATS, .ordinary = true } },    \
@@ -311,6 +312,8 @@ WEIGHT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 3x6x28x28 pad=2,2,2,2 size=
             "2x5x9x11 2x10x5x6 stride=2 pad=1,1,1,1 group=5 size=3,3",
             "1x3x13x38 1x3x13x38 pad=2,2,2,2 group=3 size=5,5",
             "3x2x12x9 3x2x6x4 stride=2 pad=2,1,1,2 group=2 size=5,5", "1x64x7x7 1x65x7x7",
+            "2x11x13x14 2x19x13x14 pad=1,1,1,1 size=3,3",
+            "1x5x9x23 1x9x10x22 pad=2,0,1,1 size=3,3", "3x67x8x5 3x33x6x3 size=3,3",
             "1x2x5x5 1x3x5x3 pad=7,0,3,9 stride=3,4 size=3,3",
             "2x1x3x33000 2x1x2x33000 size=2,1", "70001x1x1x2 70001x2x1x1 size=1,2")
 WEIGHT_GRAD(conv3d, 3, "1x1x1x1x1 1x1x1x1x1",
@@ -318,4 +321,5 @@ WEIGHT_GRAD(conv3d, 3, "1x1x1x1x1 1x1x1x1x1",
             "1x4x7x7x9 1x6x3x3x4 stride=2,1,2 dilation=1,2,1 pad=0,0,1 group=2 size=2,3,3",
             "2x5x4x5x6 2x5x4x3x2 auto_pad=SAME_UPPER stride=1,2,3 group=5 size=3,3,3",
             "1x8x5x13x11 1x37x5x13x11 pad=1,1,1,1,1,1 size=3,3,3",
-            "2x3x1x9x11 2x3x1x7x9 group=3 size=1,3,3")
+            "2x3x1x9x11 2x3x1x7x9 group=3 size=1,3,3",
+            "1x37x1x12x9 1x19x1x11x9 pad=0,1,1,0,0,1 size=1,3,3")

@@ -201,6 +201,8 @@ int tuff_shader_stored(int shader)
     case TUFF_SHADER_conv_slide: return TUFF_SHADER_conv_slide_stored;
     case TUFF_SHADER_conv_slide_back: return TUFF_SHADER_conv_slide_back_stored;
     case TUFF_SHADER_conv_slide_dw: return TUFF_SHADER_conv_slide_dw_stored;
+    case TUFF_SHADER_winograd_panel: return TUFF_SHADER_winograd_panel_stored;
+    case TUFF_SHADER_winograd_panel_dy: return TUFF_SHADER_winograd_panel_dy_stored;
     default: return -1;
     }
 }
