@@ -58,4 +58,13 @@ struct tuff_winograd_dw_pc {
     uint pairs;       // channels of dy x channels of x
     uint parts, part; // to be added, and elements from one to the next
 };
+
+// conv_spread.comp
+struct tuff_spread_pc {
+    uint count, chs;         // elements of y; channels of one image of it
+    uint to_x, to_y, from_x, from_y, k_x, k_y;
+    uint stride_x, stride_y, pad_x, pad_y;
+    uint times_x, times_y;   // taps that may fall on one pixel, along each dim
+    uint after;              // TUFF_AFTER bits, and the tuff_act
+};
 #endif

@@ -143,7 +143,7 @@ static tuff_cost cost(const tuff_call *c)
         .infer = infer,                                                         \
         .ref = ref,                                                             \
         .units = units,                                                         \
-        .variants = TUFF_CONV_VARIANTS_##dims(),                                \
+        .variants = TUFF_CONV_VARIANTS_##dims(, ),                              \
         .hosts = TUFF_CONV_FASTS(),                                             \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
@@ -166,6 +166,7 @@ CONV(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 6x1x5x5 6 pad=2,2,2,2 act=relu",
      "2x7x8x9 7x1x3x3 7 pad=1,1,1,1 group=7",
      "2x5x9x11 10x1x3x3 10 stride=2 pad=1,1,1,1 group=5 act=relu",
      "1x3x13x38 3x1x5x5 pad=2,2,2,2 group=3",
+     "2x3x10x20 6x1x3x3 6 pad=1,1,1,1 group=3 act=relu",
      "2x3x12x9 3x1x5x5 3 stride=2 pad=2,1,1,2 group=3", "1x64x7x7 65x64x1x1 65",
      "2x9x6x10 19x9x1x1 19 act=relu", "2x9x6x10 19x9x1x1 19 2x19x6x10 act=relu",
      "3x16x2x6 16x8x1x1 16 group=2",

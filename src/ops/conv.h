@@ -105,6 +105,8 @@ tuff_cost tuff_conv_cost(const tuff_call *c, const tuff_conv *v);
 TUFF_CONV_PLANS();
 TUFF_CONV_PLANS(dx_);
 TUFF_CONV_PLANS(transpose_);
+TUFF_CONV_PLAN(dx_spread);    // with strides, on CPU-like drivers
+TUFF_CONV_PLAN(transpose_spread);
 TUFF_CONV_PLAN(dw_slide);
 TUFF_CONV_PLAN(dw_winograd2);
 TUFF_CONV_PLAN(dw_texel);
@@ -148,8 +150,9 @@ TUFF_CONV_DEPTH_HOST(dw_);
 
 #define TUFF_WINOGRAD4 2e-5f // see shaders/winograd.glsl
 // Of one spatial dim none is 3 x 3, and none slides.
-#define TUFF_CONV_VARIANTS_1(kind)                                              \
-    { TUFF_KERNEL("point", tuff_conv_##kind##point),                            \
+#define TUFF_CONV_VARIANTS_1(kind, ...)                                         \
+    { __VA_ARGS__                                                               \
+      TUFF_KERNEL("point", tuff_conv_##kind##point),                            \
       TUFF_KERNEL("packed", tuff_conv_##kind##packed),                          \
       TUFF_KERNEL("texel", tuff_conv_##kind##texel),                            \
       TUFF_COOP_KERNEL(tuff_conv_##kind##coop),                                 \
@@ -159,8 +162,9 @@ TUFF_CONV_DEPTH_HOST(dw_);
       TUFF_HALF_KERNEL(tuff_conv_##kind##half_tile),                            \
       TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
       TUFF_KERNEL("plain", tuff_conv_##kind##plain) }
-#define TUFF_CONV_VARIANTS_2(kind)                                              \
+#define TUFF_CONV_VARIANTS_2(kind, ...)                                         \
     { TUFF_KERNEL("slide", tuff_conv_##kind##slide),                            \
+      __VA_ARGS__                                                               \
       TUFF_COARSE_KERNEL("winograd4", tuff_conv_##kind##winograd4, TUFF_WINOGRAD4), \
       TUFF_KERNEL("winograd2", tuff_conv_##kind##winograd2),                    \
       TUFF_KERNEL("point", tuff_conv_##kind##point),                            \
@@ -176,5 +180,7 @@ TUFF_CONV_DEPTH_HOST(dw_);
       TUFF_HALF_KERNEL(tuff_conv_##kind##half_tile),                            \
       TUFF_GPU_KERNEL("tile", tuff_conv_##kind##tile),                          \
       TUFF_KERNEL("plain", tuff_conv_##kind##plain) }
-#define TUFF_CONV_VARIANTS_3(kind) TUFF_CONV_VARIANTS_2(kind) // images one deep are flat
+#define TUFF_CONV_VARIANTS_3 TUFF_CONV_VARIANTS_2 // images one deep are flat
+// What those that go backwards have beside the others.
+#define TUFF_CONV_SPREAD(kind) TUFF_KERNEL("spread", tuff_conv_##kind##spread),
 #endif

@@ -137,7 +137,7 @@ static tuff_cost dx_cost(const tuff_call *c)
         .infer = dx_infer,                                                      \
         .ref = dx_ref,                                                          \
         .units = units,                                                         \
-        .variants = TUFF_CONV_VARIANTS_##dims(dx_),                             \
+        .variants = TUFF_CONV_VARIANTS_##dims(dx_, TUFF_CONV_SPREAD(dx_)),      \
         .hosts = TUFF_CONV_FASTS(dx_),                                          \
         .grad = dx_grad,                                                        \
         .cost = dx_cost,                                                        \
@@ -155,8 +155,9 @@ static tuff_cost dx_cost(const tuff_call *c)
 
 INPUT_GRAD(conv1d, 1, "1x1x1 1x1x1", "2x5x37 5x3x4 pad=2,1 size=37",
            "2x9x9 9x2x3 stride=2 dilation=2 group=3 size=22",
-           "2x7x7 7x1x5 auto_pad=SAME_UPPER stride=3 group=7 size=19", "1x70x67 70x33x3",
-           "1x20x19 20x13x5 pad=1", "2x9x12 9x19x1")
+           "2x7x7 7x1x5 auto_pad=SAME_UPPER stride=3 group=7 size=19",
+           "2x9x12 9x5x4 stride=3 size=38", "1x70x67 70x33x3", "1x20x19 20x13x5 pad=1",
+           "2x9x12 9x19x1")
 INPUT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x6x28x28 6x1x5x5 pad=2,2,2,2",
            "2x16x10x10 16x6x5x5", "2x5x15x18 5x3x5x3 stride=2,1 pad=1,2,0,1 size=33,17",
            "1x7x9x7 7x5x3x3 dilation=2,2",
@@ -165,11 +166,13 @@ INPUT_GRAD(conv2d, 2, "1x1x1x1 1x1x1x1", "3x6x28x28 6x1x5x5 pad=2,2,2,2",
            "2x7x8x9 7x1x3x3 pad=1,1,1,1 group=7",
            "2x10x5x6 10x1x3x3 stride=2 pad=1,1,1,1 group=5 size=9,11",
            "1x3x13x38 3x1x5x5 pad=2,2,2,1 group=3",
+           "1x5x9x12 5x1x3x3 pad=1,1,0,1 group=5",
            "2x3x7x19 3x1x3x3 stride=2 pad=1,0,1,1 group=3 size=14,38",
            "1x2x5x6 2x1x5x5 stride=2 pad=2,1,2,2 group=2 size=10,13", "1x65x7x7 65x64x1x1",
            "2x19x6x10 19x9x1x1", "1x3x5x4 3x2x3x3 pad=7,0,3,9 stride=3,4 size=7,8",
            "1x3x4x4 3x2x1x1 stride=3,5 size=12,18", "1x32771x1x1 32771x2x1x2",
            "1x20x8x12 20x67x3x3 stride=2,2 pad=1,1,1,1 size=16,23",
+           "2x9x5x8 9x5x5x4 stride=2,3 pad=1,2,0,1 size=12,22",
            "1x2x3x4 2x3x3x2 auto_pad=SAME_LOWER stride=2,3", "2x1x7x9 1x1x3x3",
            "1x40x41x42 40x1x3x3 stride=2 pad=1,1,1,1 group=40 size=81,83",
            "2x9x14x12 9x5x3x3 pad=2,0,1,3", "1x67x11x13 67x24x3x3 pad=1,1,1,1")
@@ -177,7 +180,9 @@ INPUT_GRAD(conv3d, 3, "1x1x1x1x1 1x1x1x1x1", "2x4x5x7x6 4x3x3x2x3 pad=1,0,2,0,1,
            "1x6x3x3x5 6x2x2x3x3 stride=2,1,2 dilation=1,2,1 group=2 size=7,7,11",
            "2x5x4x3x2 5x1x3x3x3 auto_pad=SAME_UPPER stride=1,2,3 group=5",
            "1x8x5x13x11 8x37x3x3x3 pad=1,1,1,1,1,1", "1x5x1x9x11 5x1x1x3x3 group=5",
-           "1x9x1x11x6 9x13x1x3x3 pad=0,1,1,0,1,1", "2x9x2x3x4 9x19x1x1x1")
+           "1x9x1x11x6 9x13x1x3x3 pad=0,1,1,0,1,1",
+           "2x9x1x6x4 9x5x1x3x3 stride=1,2,2 pad=0,1,1,0,1,1 size=1,12,7",
+           "2x9x2x3x4 9x19x1x1x1")
 
 // ---- by w: dw[o, c, t] = sum of dy x over every image and pixel ----------------------------
 

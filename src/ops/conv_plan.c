@@ -1,5 +1,6 @@
 // The kernels of convolutions and their gradients that are matrix products: which one runs a
 // call, and with what numbers.
+#include "abi/conv.h"
 #include "ops/conv.h"
 #include "ops/conv_winograd.h"
 #include "ops/gemm.h"
@@ -238,11 +239,35 @@ static bool is_point(const conv_plan *f, struct tuff_point_pc *point)
            pc->from_x == pc->to_x && pc->from_y == pc->to_y && pc->from_z == pc->to_z;
 }
 
+// The product, of a left operand of so many rows in scratch 1; into y or its parts, or
+// (`apart`) into scratch 0.
+static void add_point(const tuff_product *p, struct tuff_point_pc pc, uint32_t rows, bool apart,
+                      const tuff_caps *k, tuff_plan *plan)
+{
+    const tuff_gemm *g = &p->g;
+    const bool fits = tuff_fits_texel(k, &p->call->in[p->b], 16) &&
+                      tuff_panel_fits_texel(p, rows, k);
+    const tuff_bind_kind kind = fits ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_STORAGE;
+    tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_conv_point
+                                                : TUFF_SHADER_conv_point_stored);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, kind, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, p->b, kind, TUFF_READ);
+    if (apart) tuff_bind(d, TUFF_ROLE_SCRATCH, 0, TUFF_BIND_STORAGE, TUFF_WRITE);
+    else tuff_product_bind_y(p, d);
+    tuff_product_bind_bias(p, d);
+    const bool residual = tuff_product_bind_residual(p, d, TUFF_BIND_TEXEL_F32X4);
+    pc.g = *g;
+    tuff_spec(d, k->subgroup);
+    tuff_spec(d, residual);
+    TUFF_PUSH(d, pc);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(g->m, POINT_ROWS) *
+                     tuff_ceil_div(g->n, POINT_COLS * k->subgroup) * g->batches * g->splits, k);
+}
+
 static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
     const tuff_product *p = &f->p;
     const tuff_gemm *g = &p->g;
-    const tuff_call *c = p->call;
     const uint32_t w = k->subgroup;
     struct tuff_point_pc pc;
     if (!is_point(f, &pc) || pc.plane % 4 != 0 || !tuff_takes_texels(k)) return false;
@@ -258,22 +283,7 @@ static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = p->a, .rows = pack.rows,
                                .pc = &pack, .pc_bytes = sizeof pack };
     if (!tuff_product_pack(p, &left, 1, k, plan)) return false;
-    pc.g = *g;
-    const bool fits = tuff_fits_texel(k, &c->in[p->b], 16) &&
-                      tuff_panel_fits_texel(p, pack.rows, k);
-    const tuff_bind_kind kind = fits ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_STORAGE;
-    tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_conv_point
-                                                : TUFF_SHADER_conv_point_stored);
-    tuff_bind(d, TUFF_ROLE_SCRATCH, 1, kind, TUFF_READ);
-    tuff_bind(d, TUFF_ROLE_IN, p->b, kind, TUFF_READ);
-    tuff_product_bind_y(p, d);
-    tuff_product_bind_bias(p, d);
-    const bool residual = tuff_product_bind_residual(p, d, TUFF_BIND_TEXEL_F32X4);
-    tuff_spec(d, w);
-    tuff_spec(d, residual);
-    TUFF_PUSH(d, pc);
-    tuff_grid(d, (uint64_t)tuff_ceil_div(g->m, POINT_ROWS) *
-                     tuff_ceil_div(g->n, POINT_COLS * w) * g->batches * g->splits, k);
+    add_point(p, pc, pack.rows, false, k, plan);
     tuff_product_finish(p, k, plan);
     return true;
 }
@@ -290,6 +300,70 @@ static bool gather_point_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     };
     return tuff_product_tile(&f->p, TUFF_SHADER_conv_point_tile, &pc, sizeof pc, &form, k,
                              plan);
+}
+
+// ---- backwards with strides ----------------------------------------------------------------
+
+enum { SPREAD_ROWS = 16, SPREAD_K = 8 }; // from which on the product is one to speak of
+
+static bool spreads(const conv_plan *f, const tuff_caps *k)
+{
+    const struct tuff_conv_pc *pc = &f->pc.conv;
+    const tuff_product *p = &f->p;
+    const uint32_t plane = pc->from_x * pc->from_y;
+    return tuff_takes_texels(k) && !f->deep && divided(pc) && p->g.batches == 1 &&
+           pc->step_x == -1 && pc->step_y == -1 && plane % 4 == 0 &&
+           tuff_product_direct(p, k) && !tuff_call_has(p->call, p->residual);
+}
+
+static void add_spread(const conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    const struct tuff_conv_pc *pc = &f->pc.conv;
+    tuff_product p = f->p;
+    (void)tuff_product_cut(&p, k, 1, p.g.k, true); // what follows
+    const uint32_t wg = tuff_group_size(k);
+    tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_spread);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, 0, TUFF_BIND_TEXEL_F32, TUFF_READ);
+    tuff_bind_out(d, 0);
+    tuff_product_bind_bias(&p, d);
+    tuff_spec(d, wg);
+    TUFF_PUSH(d, (struct tuff_spread_pc){
+        .count = p.g.count, .chs = p.g.m, .to_x = pc->to_x, .to_y = pc->to_y,
+        .from_x = pc->from_x, .from_y = pc->from_y, .k_x = pc->k_x, .k_y = pc->k_y,
+        .stride_x = (uint32_t)pc->div_x, .stride_y = (uint32_t)pc->div_y,
+        .pad_x = (uint32_t)pc->off_x, .pad_y = (uint32_t)pc->off_y,
+        .times_x = tuff_ceil_div(pc->k_x, (uint32_t)pc->div_x),
+        .times_y = tuff_ceil_div(pc->k_y, (uint32_t)pc->div_y), .after = p.g.after });
+    tuff_grid(d, tuff_ceil_div(p.g.count, wg), k);
+}
+
+// A product of w, its rows being channels written x taps, with all pixels read; and the sums of
+// what falls on each pixel written.
+static bool gather_spread(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
+{
+    const struct tuff_conv_pc *pc = &f->pc.conv;
+    const tuff_call *c = f->p.call;
+    const uint32_t taps = taps_of(pc), chs = f->p.g.k / taps, plane = pc->from_x * pc->from_y;
+    if (!spreads(f, k)) return false;
+    if (!plan->forced && (f->p.g.m * taps < SPREAD_ROWS || chs < SPREAD_K)) return false;
+    tuff_product p = { .call = c, .a = f->p.a, .b = f->p.b, .bias = -1, .residual = -1 };
+    p.g = (tuff_gemm){ .m = f->p.g.m * taps, .k = chs, .batches = 1,
+                       .n = f->p.g.n / (pc->to_x * pc->to_y) * plane };
+    const uint64_t count = (uint64_t)p.g.m * p.g.n;
+    if (count > INT32_MAX || !tuff_fits(k, count * sizeof(float)) || count > k->max_texels)
+        return false;
+    // One f32 sum takes all of both: channels, and the taps of a pixel.
+    if (f->p.g.k > TUFF_GEMM_SUM || !tuff_product_cut(&p, k, 1, 4, true) || p.g.splits > 1)
+        return false;
+    const struct tuff_pack_pc pack = { .rows = p.g.m, .k = chs, .row_step = 1,
+                                       .inner_step = pc->w_ch, .inner = chs };
+    const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = p.a, .rows = p.g.m,
+                               .pc = &pack, .pc_bytes = sizeof pack };
+    if (!tuff_product_pack(&p, &left, 1, k, plan)) return false;
+    plan->scratch[0] = count * sizeof(float);
+    add_point(&p, (struct tuff_point_pc){ .plane = plane }, p.g.m, true, k, plan);
+    add_spread(f, k, plan);
+    return true;
 }
 
 // ---- 3 x 3 -------------------------------------------------------------------------------
@@ -350,6 +424,20 @@ GATHER(coop_fast, gather_coop_fast)
 GATHER(half_tile, gather_half_tile)
 GATHER(tile, gather_tile)
 GATHER(plain, gather_plain)
+
+TUFF_CONV_PLAN(dx_spread)
+{
+    conv_plan f;
+    input_grad_of(c, &f);
+    return gather_spread(&f, k, plan);
+}
+
+TUFF_CONV_PLAN(transpose_spread)
+{
+    conv_plan f;
+    transpose_of(c, &f);
+    return gather_spread(&f, k, plan);
+}
 
 TUFF_CONV_PLAN(dw_texel)
 {

@@ -52,6 +52,15 @@ static uint32_t cut_rows(struct tuff_slide_pc *pc, uint32_t cols, const tuff_cap
     return lanes > INT32_MAX ? 0 : (uint32_t)lanes; // what `quotient` takes
 }
 
+// Whether four columns at a time can be read and written.
+static bool is_wide(const tuff_call *c, const tuff_caps *k, int shader,
+                    const struct tuff_slide_pc *pc, const tuff_conv *v)
+{
+    return shader == TUFF_SHADER_conv_slide && v->k[1] == 3 && v->stride[1] == 1 &&
+           pc->off_x == -1 && pc->from_x == pc->to_x && pc->to_x % 4 == 0 &&
+           tuff_fits_texel(k, &c->in[0], 16);
+}
+
 // From input 0 with the weights in input 1, by one of the two kernels.
 static bool plan_slide(const tuff_call *c, const tuff_caps *k, tuff_plan *plan, int shader,
                        struct tuff_slide_pc pc, uint32_t cols, const tuff_conv *v, int act)
@@ -63,11 +72,14 @@ static bool plan_slide(const tuff_call *c, const tuff_caps *k, tuff_plan *plan, 
     if (back && (bias || act)) return false;
     if (!texels(c, W, k) || (bias && !texels(c, BIAS, k))) return false;
     pc.after = (uint32_t)act | (bias ? TUFF_AFTER_BIAS : 0);
-    const uint32_t lanes = cut_rows(&pc, cols, k), wg = tuff_group_size(k);
+    const bool wide = is_wide(c, k, shader, &pc, v);
+    const uint32_t lanes = cut_rows(&pc, wide ? cols / 4 : cols, k), wg = tuff_group_size(k);
     if (!lanes) return false;
     const bool fits = texels(c, FROM, k);
-    tuff_dispatch *d = tuff_plan_add(plan, fits ? shader : tuff_shader_stored(shader));
-    bind_slid(d, FROM, fits);
+    tuff_dispatch *d = tuff_plan_add(plan, wide   ? TUFF_SHADER_conv_slide_wide
+                                           : fits ? shader : tuff_shader_stored(shader));
+    if (wide) tuff_bind(d, TUFF_ROLE_IN, FROM, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+    else bind_slid(d, FROM, fits);
     bind_texel(d, W);
     tuff_bind_out(d, 0);
     if (!back) bind_texel(d, bias ? BIAS : W);

@@ -105,7 +105,7 @@ static tuff_cost cost(const tuff_call *c)
         .infer = infer,                                                         \
         .ref = ref,                                                             \
         .units = units,                                                         \
-        .variants = TUFF_CONV_VARIANTS_##dims(transpose_),                      \
+        .variants = TUFF_CONV_VARIANTS_##dims(transpose_, TUFF_CONV_SPREAD(transpose_)), \
         .hosts = { TUFF_CONV_FAST(transpose_) },                                \
         .grad = grad,                                                           \
         .cost = cost,                                                           \
@@ -126,7 +126,8 @@ static tuff_cost cost(const tuff_call *c)
 TRANSPOSE(conv_transpose1d, 1, "1x1x1 1x1x1", "2x5x17 5x3x4 3 stride=3 pad=2,1 act=relu",
           "2x6x9 6x2x3 - 2x6x30 stride=3 dilation=2 group=3 output_padding=2 pad=1,0 act=tanh",
           "1x3x7 3x2x3 2 output_padding=3 dilation=5 stride=2 pad=1,2",
-          "1x33x67 33x65x3 65 pad=1", "1x20x19 20x13x5 13 pad=1 act=relu", "2x9x12 9x19x1 19")
+          "1x33x67 33x65x3 65 pad=1", "1x20x19 20x13x5 13 pad=1 act=relu", "2x9x12 9x19x1 19",
+          "2x9x12 9x5x4 5 stride=3 output_padding=2 act=relu")
 TRANSPOSE(conv_transpose2d, 2, "1x1x1x1 1x1x1x1", "2x3x7x5 3x4x3x3 4 stride=2 pad=1,0,1,2",
           "1x6x5x4 6x3x3x2 9 1x9x10x8 stride=2 group=3 auto_pad=SAME_UPPER act=sigmoid",
           "1x2x3x3 2x3x3x3 3 stride=3,2 size=10,8", "2x4x5x6 4x1x3x3 4 pad=1,1,1,1 group=4",
@@ -134,10 +135,12 @@ TRANSPOSE(conv_transpose2d, 2, "1x1x1x1 1x1x1x1", "2x3x7x5 3x4x3x3 4 stride=2 pa
           "1x3x4x5 3x2x3x3 2 size=5,4 stride=2",
           "2x7x6x5 7x5x3x3 5 2x5x8x6 pad=0,1,0,0 act=tanh",
           "1x20x9x13 20x67x3x3 67 stride=2 output_padding=1 pad=1,1,1,1 act=relu",
-          "1x13x11x6 13x9x3x3 9 pad=1,0,1,2 act=relu", "2x9x6x10 9x19x1x1 19")
+          "1x13x11x6 13x9x3x3 9 pad=1,0,1,2 act=relu",
+          "2x11x6x8 11x6x4x4 6 stride=2 pad=1,1,1,1 act=relu", "2x9x6x10 9x19x1x1 19")
 TRANSPOSE(conv_transpose3d, 3, "1x1x1x1x1 1x1x1x1x1",
           "2x3x3x4x5 3x4x2x3x3 4 stride=2,1,2 pad=0,1,2,1,1,0 output_padding=1,0,0 act=relu",
           "1x6x3x3x4 6x2x2x3x2 - 1x6x5x5x4 dilation=2,1,1 group=3 pad=0,0,0,0,0,1 act=tanh",
           "1x4x3x2x3 4x3x3x3x3 3 auto_pad=SAME_LOWER stride=2,3,2",
           "1x5x1x9x11 5x1x1x3x3 group=5", "1x9x1x11x6 9x13x1x3x3 13 pad=0,1,1,0,1,1",
+          "1x9x1x6x8 9x5x1x4x3 5 stride=1,2,2 pad=0,1,0,0,1,1",
           "1x8x5x7x6 8x37x3x3x3 37 pad=1,1,1,1,1,1", "2x9x2x3x4 9x19x1x1x1 19")
