@@ -30,7 +30,7 @@ set(embed_command ${TUFF_PYTHON} ${embed} --glslang ${TUFF_GLSLANG} --val ${TUFF
   --opt ${TUFF_SPIRV_OPT} --include ${PROJECT_SOURCE_DIR}/shaders)
 
 # Sets can_KIND to whether the tools at hand can build shaders with cooperative matrices
-# (coopmat), and those of bfloat16, by trying.
+# (coopmat), NV's second version of them, and those of bfloat16, by trying.
 function(tuff_can kind extension type)
   set(probe ${PROJECT_BINARY_DIR}/shaders/probe_${kind})
   file(WRITE ${probe}.comp "#version 450
@@ -72,9 +72,9 @@ foreach(line IN LISTS lines)
 
   set(target vulkan1.1)
   set(needs "")
-  while(words MATCHES "^(coopmat|bfloat16|target=[a-z0-9.]+)(;|$)")
+  while(words MATCHES "^(coopmat2?|bfloat16|target=[a-z0-9.]+)(;|$)")
     set(word ${CMAKE_MATCH_1})
-    if(word MATCHES "^(coopmat|bfloat16)$")
+    if(word MATCHES "^(coopmat2?|bfloat16)$")
       set(needs ${word})
       set(target vulkan1.3)
     else()
@@ -105,6 +105,7 @@ foreach(line IN LISTS lines)
   if(build AND needs)
     if(NOT DEFINED can_coopmat)
       tuff_can(coopmat GL_EXT_shader_explicit_arithmetic_types_float16 float16_t)
+      tuff_can(coopmat2 GL_NV_cooperative_matrix2 float)
       tuff_can(bfloat16 GL_EXT_bfloat16 bfloat16_t)
     endif()
     set(build ${can_${needs}})

@@ -10,6 +10,10 @@
 #ifdef BF16
 #extension GL_EXT_bfloat16 : require
 #endif
+#ifdef PER_ELEMENT // what the second version has
+#extension GL_NV_cooperative_matrix2 : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int32 : require
+#endif
 #define COOP
 #define ACTS
 layout(constant_id = 8) const bool FROM_F32 = false;

@@ -17,6 +17,8 @@
 // last row, so that ragged edges are multiplied like the rest; results pass through shared
 // memory, where each invocation finds its own and does what follows the product.
 //
+// With -DPER_ELEMENT (GL_NV_cooperative_matrix2) results do without shared memory: a function
+// is called for each element of a block, wherever that is.
 // With -DBYTES factors are i8 and sums i32: one product, whole (qgemm_coop.comp), for which
 // sums over the factors of each row and each column are made, too.
 //
@@ -46,7 +48,17 @@ const uint A_SIZE = A_PITCH * (A_LONG_K ? ROWS : STEP);
 const uint B_SIZE = B_PITCH * (B_LONG_K ? COLS : STEP);
 shared REAL4 sa[2 * A_SIZE], sb[2 * B_SIZE];
 const uint BLOCK = TM * TN;
+#ifdef PER_ELEMENT
+float store_element(const in uint32_t row, const in uint32_t col, const in float v,
+                    const in uint row0, const in uint col0, const in uint split)
+{
+    if (row0 + row < pc.g.m && col0 + col < pc.g.n)
+        gemm_store(row0 + row, col0 + col, split, v);
+    return v;
+}
+#else
 shared NUMBER sy[GROUP / LANES * BLOCK];
+#endif
 
 #ifdef BYTES
 int sum_a[A_UNITS], sum_b[B_UNITS];
@@ -155,6 +167,10 @@ void main()
     const uint own = gl_SubgroupID * BLOCK;
     for (uint i = 0; i < RM; i++)
         for (uint j = 0; j < RN; j++) {
+#ifdef PER_ELEMENT
+            coopMatPerElementNV(sum[i * RN + j], sum[i * RN + j], store_element,
+                                row0 + sub_row + i * TM, col0 + sub_col + j * TN, split);
+#else
             coopMatStore(sum[i * RN + j], sy, own, TN, gl_CooperativeMatrixLayoutRowMajor);
             subgroupBarrier();
             for (uint e = gl_SubgroupInvocationID; e < BLOCK; e += LANES) {
@@ -163,5 +179,6 @@ void main()
                 if (row < pc.g.m && col < pc.g.n) gemm_store(row, col, split, sy[own + e]);
             }
             subgroupBarrier();
+#endif
         }
 }

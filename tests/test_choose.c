@@ -160,7 +160,7 @@ static tuff_vk_snapshot nvidia_card(void)
     s.coopmats[s.coopmat_kinds - 1].scope = 2; // of a workgroup
     add_coopmat(&s, 8, 8, 8, 3, 5);
     s.coopmats[s.coopmat_kinds - 1].saturating = true;
-    s.bfloat16 = true;
+    s.bfloat16 = s.coopmat_each = true;
     s.cores = 68;
     for (int e = 0; e < TUFF_VK_EXT_COUNT; e++) s.ext[e] = e != TUFF_VK_PORTABILITY;
     s.timestamp_ns = 1;
@@ -318,7 +318,9 @@ static void of_cooperative_matrices(void)
     tuff_vk_choose(&s, "f16 bfloat16", &avoiding);
     EXPECT(!avoiding.caps.coop[TUFF_COOP_F16][0].m && avoiding.caps.coop[TUFF_COOP_I8][0].m);
     EXPECT(!avoiding.caps.coop[TUFF_COOP_BF16][0].m && !avoiding.enable[TUFF_VK_BFLOAT16]);
+    EXPECT(c.caps.coopmat2 && c.enable[TUFF_VK_COOPMAT2]);
     tuff_vk_choose(&s, "coopmat", &avoiding);
+    EXPECT(!avoiding.caps.coopmat2 && !avoiding.enable[TUFF_VK_COOPMAT2]);
     EXPECT(!avoiding.caps.coop[TUFF_COOP_I8][0].m && !avoiding.enable[TUFF_VK_BFLOAT16]);
 }
 

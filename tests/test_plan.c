@@ -42,7 +42,8 @@ static const device devices[] = {
     { "like NVIDIA's", { LANES(32), SHUFFLES, GROUP(1024), LARGE, ALIGN(16), .shared = 49152,
                          .storage_buffers = 1 << 20, .max_texels = 1 << 27, .timeline = true,
                          .subgroup_control = true, .f16 = true, .i8 = true, .dot8 = true,
-                         .storage16 = true, .storage8 = true, .coopmat = true, .cores = 68,
+                         .storage16 = true, .storage8 = true, .coopmat = true,
+                         .coopmat2 = true, .cores = 68,
                          .coop = { { { 16, 16, 16 }, { 16, 8, 16 }, { 16, 8, 8 } },
                                    { { 16, 8, 16 }, { 16, 16, 16 } },
                                    { { 16, 16, 32 }, { 16, 8, 32 } } } } },
@@ -200,6 +201,8 @@ static bool is_run(const tuff_op *op, int index)
 // Some kernels need tools that know their instructions, or Vulkan at all.
 static bool is_built(const char *variant)
 {
+    if (strcmp(variant, "coop2") == 0)
+        return tuff_shader_at(TUFF_SHADER_matmul_coop_each)->words;
     if (strncmp(variant, "coop", 4) == 0) return tuff_shader_at(TUFF_SHADER_matmul_coop)->words;
     return strcmp(variant, "dot8") != 0 || tuff_shader_at(TUFF_SHADER_qgemm_dot)->words;
 }

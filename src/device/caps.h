@@ -46,6 +46,7 @@ typedef struct tuff_caps {
     bool dot8;                   // packed 4x8 integer dot product: accelerated, or (to be
                                  // checked there) of a software driver
     bool coopmat;                // cooperative matrices (KHR)
+    bool coopmat2;               // ... and a function called for each of their elements (NV)
     tuff_coop coop[TUFF_COOP_TYPES][TUFF_COOP_MOST]; // their shapes; those with m = 0 are none
     uint32_t cores;              // of the GPU that run workgroups side by side; 0: unknown
     bool timeline, memory_budget, portability;

@@ -194,24 +194,26 @@ static bool gather_half_tile(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
                              &f->pc, f->pc_bytes, &form, k, plan);
 }
 
-static bool gather_coop_of(conv_plan *f, bool from_f32, const tuff_caps *k, tuff_plan *plan)
+static bool gather_coop_of(conv_plan *f, tuff_coop_kind kind, const tuff_caps *k,
+                           tuff_plan *plan)
 {
-    static const tuff_coop_shaders flat = { TUFF_SHADER_conv_coop, TUFF_SHADER_conv_coop_bf16 };
+    static const tuff_coop_shaders flat = { TUFF_SHADER_conv_coop, TUFF_SHADER_conv_coop_bf16,
+                                            -1 };
     static const tuff_coop_shaders deep = { TUFF_SHADER_conv3_coop,
-                                            TUFF_SHADER_conv3_coop_bf16 };
+                                            TUFF_SHADER_conv3_coop_bf16, -1 };
     const tuff_gemm_form form = gather_form(f);
     return tuff_product_coop(&f->p, f->deep ? &deep : &flat, &f->pc, f->pc_bytes, &form,
-                             from_f32, k, plan);
+                             kind, k, plan);
 }
 
 static bool gather_coop(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
-    return gather_coop_of(f, false, k, plan);
+    return gather_coop_of(f, TUFF_COOP_16, k, plan);
 }
 
 static bool gather_coop_fast(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
-    return gather_coop_of(f, true, k, plan);
+    return gather_coop_of(f, TUFF_COOP_FROM_F32, k, plan);
 }
 
 static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
@@ -473,21 +475,22 @@ TUFF_CONV_PLAN(dw_half_tile)
                              &f.pc, f.pc_bytes, &form, k, plan);
 }
 
-static bool dw_coop_of(const tuff_call *c, bool from_f32, const tuff_caps *k, tuff_plan *plan)
+static bool dw_coop_of(const tuff_call *c, tuff_coop_kind kind, const tuff_caps *k,
+                       tuff_plan *plan)
 {
     static const tuff_coop_shaders flat = { TUFF_SHADER_conv_dw_coop,
-                                            TUFF_SHADER_conv_dw_coop_bf16 };
+                                            TUFF_SHADER_conv_dw_coop_bf16, -1 };
     static const tuff_coop_shaders deep = { TUFF_SHADER_conv3_dw_coop,
-                                            TUFF_SHADER_conv3_dw_coop_bf16 };
+                                            TUFF_SHADER_conv3_dw_coop_bf16, -1 };
     conv_plan f;
     weight_grad_of(c, &f);
     const tuff_gemm_form form = dw_form(&f);
-    return tuff_product_coop(&f.p, f.deep ? &deep : &flat, &f.pc, f.pc_bytes, &form, from_f32,
-                             k, plan);
+    return tuff_product_coop(&f.p, f.deep ? &deep : &flat, &f.pc, f.pc_bytes, &form, kind, k,
+                             plan);
 }
 
-TUFF_CONV_PLAN(dw_coop) { return dw_coop_of(c, false, k, plan); }
-TUFF_CONV_PLAN(dw_coop_fast) { return dw_coop_of(c, true, k, plan); }
+TUFF_CONV_PLAN(dw_coop) { return dw_coop_of(c, TUFF_COOP_16, k, plan); }
+TUFF_CONV_PLAN(dw_coop_fast) { return dw_coop_of(c, TUFF_COOP_FROM_F32, k, plan); }
 
 TUFF_CONV_PLAN(dw_tile)
 {

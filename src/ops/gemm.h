@@ -186,10 +186,15 @@ typedef struct tuff_coop_tile {
     uint32_t row_blocks, col_blocks;
 } tuff_coop_tile;
 
-// A product's modules, for factors of f16 and bf16.
+// A product's modules, for factors of f16 and bf16, and of f16 with NV's second version (-1:
+// there is none).
 typedef struct tuff_coop_shaders {
-    int f16, bf16;
+    int f16, bf16, each;
 } tuff_coop_shaders;
+
+// Calls that are all f16 or all bf16; those that are all f32, whose factors are rounded to f16,
+// where the call says `fast`; those that are all f16, with NV's second version.
+typedef enum tuff_coop_kind { TUFF_COOP_16, TUFF_COOP_FROM_F32, TUFF_COOP_EACH } tuff_coop_kind;
 
 // Of the blocks that a device lists for a type the one that is used. Pure. False: none fits.
 bool tuff_coop_pick(const tuff_caps *k, tuff_coop_type type, tuff_coop *block);
@@ -203,10 +208,9 @@ uint32_t tuff_coop_shared(const tuff_coop_tile *t, const tuff_gemm_form *form,
 void tuff_coop_spec(tuff_dispatch *d, const tuff_coop_tile *t, const tuff_gemm_form *form,
                     bool flag, const tuff_caps *k);
 
-// The variant, whole: of calls that are all f16 or all bf16; or (`from_f32`) all f32, whose
-// factors are rounded to f16, where the call says `fast`.
+// The variant of one kind of call, whole.
 bool tuff_product_coop(tuff_product *p, const tuff_coop_shaders *shaders, void *pc,
-                       size_t pc_bytes, const tuff_gemm_form *form, bool from_f32,
+                       size_t pc_bytes, const tuff_gemm_form *form, tuff_coop_kind kind,
                        const tuff_caps *k, tuff_plan *plan);
 #define TUFF_COOP_KERNEL(plan_)                                                 \
     { .name = "coop", .plan = (plan_), .gpu = true, .types = TUFF_F16 | TUFF_BF16 }

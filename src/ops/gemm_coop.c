@@ -164,18 +164,20 @@ static bool launch(tuff_product *p, int shader, void *pc, size_t pc_bytes,
 }
 
 bool tuff_product_coop(tuff_product *p, const tuff_coop_shaders *shaders, void *pc,
-                       size_t pc_bytes, const tuff_gemm_form *given, bool from_f32,
+                       size_t pc_bytes, const tuff_gemm_form *given, tuff_coop_kind kind,
                        const tuff_caps *k, tuff_plan *plan)
 {
+    const bool from_f32 = kind == TUFF_COOP_FROM_F32, each = kind == TUFF_COOP_EACH;
     const tuff_call *c = p->call;
     const bool bf16 = has_type(c, TUFF_BF16);
     const tuff_coop_type type = bf16 ? TUFF_COOP_BF16 : TUFF_COOP_F16;
-    const int shader = bf16 ? shaders->bf16 : shaders->f16;
+    const int shader = each ? shaders->each : bf16 ? shaders->bf16 : shaders->f16;
     tuff_coop_tile t;
     tuff_gemm_cut cut;
     tuff_product piece;
     uint32_t parts;
     if (from_f32 ? !has_type(c, TUFF_F32) : !bf16 && !has_type(c, TUFF_F16)) return false;
+    if (each && (!k->coopmat2 || bf16)) return false;
     // What saturates leaves the error of rounded factors and takes their size.
     if (from_f32 && p->act > TUFF_ACT_RELU) return false;
     if (from_f32 && !p->fast && !plan->forced) return false;

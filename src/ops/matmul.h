@@ -78,6 +78,7 @@ typedef bool tuff_matmul_fn(tuff_product *p, struct tuff_matmul_pc *pc, const tu
                             tuff_plan *plan);
 tuff_matmul_fn tuff_matmul_few, tuff_matmul_matvec, tuff_matmul_packed, tuff_matmul_wide,
                tuff_matmul_texel, tuff_matmul_matvec_group, tuff_matmul_coop,
+               tuff_matmul_coop2,
                tuff_matmul_coop_fast, tuff_matmul_half, tuff_matmul_tile, tuff_matmul_plain;
 
 // The planners of an op, made of the file's own `static void name_product(call, p, pc)`.
@@ -97,6 +98,7 @@ tuff_matmul_fn tuff_matmul_few, tuff_matmul_matvec, tuff_matmul_packed, tuff_mat
     TUFF_MATMUL_PLAN(name, texel)                                               \
     TUFF_MATMUL_PLAN(name, matvec_group)                                        \
     TUFF_MATMUL_PLAN(name, coop)                                                \
+    TUFF_MATMUL_PLAN(name, coop2)                                               \
     TUFF_MATMUL_PLAN(name, coop_fast)                                           \
     TUFF_MATMUL_PLAN(name, half)                                                \
     TUFF_MATMUL_PLAN(name, tile)                                                \
@@ -107,7 +109,9 @@ tuff_matmul_fn tuff_matmul_few, tuff_matmul_matvec, tuff_matmul_packed, tuff_mat
       TUFF_KERNEL("wide", op_##_wide), TUFF_KERNEL("texel", op_##_texel),       \
       { .name = "matvec_group", .plan = op_##_matvec_group, .gpu = true,        \
         .types = TUFF_F16 | TUFF_BF16, .kept = 3 }, /* a and b */               \
-      TUFF_COOP_KERNEL(op_##_coop), TUFF_COOP_FAST_KERNEL(op_##_coop_fast),     \
+      TUFF_COOP_KERNEL(op_##_coop),                                             \
+      { .name = "coop2", .plan = op_##_coop2, .gpu = true, .types = TUFF_F16 }, \
+      TUFF_COOP_FAST_KERNEL(op_##_coop_fast),     \
       TUFF_HALF_KERNEL(op_##_half), TUFF_GPU_KERNEL("tile", op_##_tile),        \
       TUFF_KERNEL("plain", op_##_plain) }
 #endif

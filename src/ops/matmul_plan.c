@@ -245,20 +245,28 @@ bool tuff_matmul_half(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_cap
 }
 
 static const tuff_coop_shaders coop = { TUFF_SHADER_matmul_coop,
-                                         TUFF_SHADER_matmul_coop_bf16 };
+                                         TUFF_SHADER_matmul_coop_bf16,
+                                         TUFF_SHADER_matmul_coop_each };
 
 bool tuff_matmul_coop(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                       tuff_plan *plan)
 {
     const tuff_gemm_form form = form_of(p, pc);
-    return tuff_product_coop(p, &coop, pc, sizeof *pc, &form, false, k, plan);
+    return tuff_product_coop(p, &coop, pc, sizeof *pc, &form, TUFF_COOP_16, k, plan);
+}
+
+bool tuff_matmul_coop2(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
+                       tuff_plan *plan)
+{
+    const tuff_gemm_form form = form_of(p, pc);
+    return tuff_product_coop(p, &coop, pc, sizeof *pc, &form, TUFF_COOP_EACH, k, plan);
 }
 
 bool tuff_matmul_coop_fast(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,
                            tuff_plan *plan)
 {
     const tuff_gemm_form form = form_of(p, pc);
-    return tuff_product_coop(p, &coop, pc, sizeof *pc, &form, true, k, plan);
+    return tuff_product_coop(p, &coop, pc, sizeof *pc, &form, TUFF_COOP_FROM_F32, k, plan);
 }
 
 bool tuff_matmul_plain(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_caps *k,

@@ -124,9 +124,9 @@ static void add_word(char *text, size_t size, bool there, const char *word)
 
 // Every word that TUFF_AVOID may hold.
 static const char *const avoidable[] = {
-    "timeline", "f16", "int8", "storage16", "storage8", "dot8", "coopmat", "bfloat16",
-    "subgroup-shuffle", "subgroup-arithmetic", "subgroup-control", "memory-budget", "unified",
-    "limits",
+    "timeline", "f16", "int8", "storage16", "storage8", "dot8", "coopmat", "coopmat2",
+    "bfloat16", "subgroup-shuffle", "subgroup-arithmetic", "subgroup-control", "memory-budget",
+    "unified", "limits",
 };
 
 enum { AVOIDABLE = sizeof avoidable / sizeof *avoidable };
@@ -223,6 +223,7 @@ static void choose_features(const tuff_vk_snapshot *s, const char *avoid, tuff_v
     // Its shaders are SPIR-V 1.6 and use the Vulkan memory model.
     k->coopmat = s->coopmat && s->memory_model && s->major * 10 + s->minor >= 13 &&
                  !avoided(avoid, "coopmat");
+    k->coopmat2 = k->coopmat && s->coopmat_each && !avoided(avoid, "coopmat2");
     if (k->coopmat && k->f16)
         choose_coopmats(s, COMPONENT_F16, COMPONENT_F32, k->coop[TUFF_COOP_F16]);
     if (k->coopmat && k->i8)
@@ -240,6 +241,7 @@ static void choose_features(const tuff_vk_snapshot *s, const char *avoid, tuff_v
     if (k->subgroup_control) enable(s, c, TUFF_VK_SUBGROUP);
     if (k->coopmat) enable(s, c, TUFF_VK_COOPMAT);
     if (k->coopmat) enable(s, c, TUFF_VK_MEMORY_MODEL);
+    if (k->coopmat2) enable(s, c, TUFF_VK_COOPMAT2);
     if (k->coop[TUFF_COOP_BF16][0].m) enable(s, c, TUFF_VK_BFLOAT16);
     if (k->memory_budget) enable(s, c, TUFF_VK_BUDGET);
     // The specification asks for this one wherever it is offered.
@@ -366,6 +368,7 @@ static void features_text(const tuff_caps *k, char *text, size_t size)
     add_word(text, size, k->storage8, "storage8");
     add_word(text, size, k->dot8, "dot8");
     add_word(text, size, k->coopmat, "coopmat");
+    add_word(text, size, k->coopmat2, "coopmat2");
     add_word(text, size, k->coop[TUFF_COOP_BF16][0].m, "bfloat16");
     add_word(text, size, k->subgroup_shuffle, "subgroup-shuffle");
     add_word(text, size, k->subgroup_arithmetic, "subgroup-arithmetic");

@@ -153,6 +153,9 @@ static void ask_features(VkPhysicalDevice device, tuff_vk_snapshot *s)
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR
     };
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV
+    };
     VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR
     };
@@ -165,6 +168,7 @@ static void ask_features(VkPhysicalDevice device, tuff_vk_snapshot *s)
     if (has(s, TUFF_VK_DOT)) CHAIN(f, dot);
     if (has(s, TUFF_VK_SUBGROUP)) CHAIN(f, control);
     if (has(s, TUFF_VK_COOPMAT)) CHAIN(f, coopmat);
+    if (has(s, TUFF_VK_COOPMAT2)) CHAIN(f, coopmat2);
     if (has(s, TUFF_VK_BFLOAT16)) CHAIN(f, bfloat16);
     vkGetPhysicalDeviceFeatures2(device, &f);
 
@@ -179,6 +183,7 @@ static void ask_features(VkPhysicalDevice device, tuff_vk_snapshot *s)
     s->dot = dot.shaderIntegerDotProduct;
     s->subgroup_control = control.subgroupSizeControl;
     s->coopmat = coopmat.cooperativeMatrix;
+    s->coopmat_each = coopmat2.cooperativeMatrixPerElementOperations;
     s->bfloat16 = bfloat16.shaderBFloat16Type && bfloat16.shaderBFloat16CooperativeMatrix;
 }
 

@@ -15,6 +15,7 @@
     X(SUBGROUP, "VK_EXT_subgroup_size_control", 13)                             \
     X(MAINTENANCE4, "VK_KHR_maintenance4", 13)                                  \
     X(COOPMAT, "VK_KHR_cooperative_matrix", 0)                                  \
+    X(COOPMAT2, "VK_NV_cooperative_matrix2", 0)                                 \
     X(BFLOAT16, "VK_KHR_shader_bfloat16", 0)                                    \
     X(CORES_NV, "VK_NV_shader_sm_builtins", 0)                                  \
     X(CORES_AMD, "VK_AMD_shader_core_properties", 0)                            \
@@ -84,6 +85,7 @@ typedef struct tuff_vk_snapshot {
     bool ext[TUFF_VK_EXT_COUNT];
     bool timeline, storage16, storage8, f16, i8, i16, subgroup_control, coopmat;
     bool memory_model, memory_model_device;
+    bool coopmat_each; // a function called for each element
     bool bfloat16; // as a type, and in cooperative matrices
     tuff_vk_coopmat coopmats[TUFF_VK_MOST_COOPMATS];
     int coopmat_kinds;

@@ -48,6 +48,10 @@ static tuff_status create_device(vk_device *d)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
         .cooperativeMatrix = VK_TRUE,
     };
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2 = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+        .cooperativeMatrixPerElementOperations = VK_TRUE,
+    };
     VkPhysicalDeviceShaderBfloat16FeaturesKHR bfloat16 = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
         .shaderBFloat16Type = VK_TRUE,
@@ -71,6 +75,7 @@ static tuff_status create_device(vk_device *d)
     if (k->subgroup_control) CHAIN(features, control);
     if (k->coopmat) CHAIN(features, coopmat);
     if (k->coopmat) CHAIN(features, maintenance4);
+    if (k->coopmat2) CHAIN(features, coopmat2);
     if (d->choice.enable[TUFF_VK_BFLOAT16]) CHAIN(features, bfloat16);
 
     VK(vkCreateDevice(
