@@ -113,7 +113,7 @@ TUFF_INLINE float tuff_log_f32(float x)
 {
     const uint32_t tiny = tuff_bits(x) < 0x00800000;
     const uint32_t bits = tuff_bits(tiny ? x * 8388608.0f : x);
-    const int32_t e = ((int32_t)bits - 0x3f3504f3) >> 23;
+    const int32_t e = (int32_t)(bits - 0x3f3504f3) >> 23;
     const float f = tuff_float(bits - ((uint32_t)e << 23)) - 1;
     const float y = tuff_log_sum(f, (float)(e - (tiny ? 23 : 0)));
     const float ends = x == 0 ? -INFINITY : x == INFINITY ? x : NAN;
@@ -249,7 +249,7 @@ TUFF_INLINE tuff_two tuff_log_two(float x)
 {
     const uint32_t tiny = tuff_bits(x) < 0x00800000;
     const uint32_t bits = tuff_bits(tiny ? x * 16777216.0f : x);
-    const int32_t e = ((int32_t)bits - 0x3f3504f3) >> 23;
+    const int32_t e = (int32_t)(bits - 0x3f3504f3) >> 23;
     const float f = tuff_float(bits - ((uint32_t)e << 23)) - 1;
     const float n = (float)(e - (tiny ? 24 : 0));
     const float d = 2 + f, d_low = f - (d - 2), s = f / d;
