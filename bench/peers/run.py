@@ -5,7 +5,9 @@ in turns on this machine, outputs compared.
     bench/peers/run.py [WORK ...]     all of them without a name; --list names them
 
 Under a Vulkan driver that runs on the CPU, Tuff on that driver is also held against the peers'
-CPU kernels: it is the same silicon. Peers come as install.py says. A ratio is the peer's time
+CPU kernels: it is the same silicon. Start it as `DRIVER/run bench/peers/run.py` to have one
+of tests/drivers. ggml takes a minute or two to compile its matmul on such a driver, and has
+products with b turned only. Peers come as install.py says. A ratio is the peer's time
 through Tuff's, of each round: above 1 Tuff is the faster. Exits 1 when outputs differ."""
 import argparse
 import datetime
@@ -30,14 +32,21 @@ class Left(Exception):
     """Why a contender does not take part."""
 
 
+def seen_by(args):
+    """A command that sees the driver this script was started under (tests/drivers)."""
+    run = os.environ.get("TUFF_RUN")
+    return [*([run] if run else []), *(str(a) for a in args)]
+
+
 def environment(threads):
     """OpenMP, OpenBLAS, lavapipe and Tuff's CPU path with as many threads."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LP_NUM_THREADS", "TUFF_THREADS")
-    return {**os.environ, **{name: str(threads) for name in names}}
+    # Threads of OpenMP that share a core wait for each other all the time.
+    return {"OMP_PROC_BIND": "true", **os.environ, **{name: str(threads) for name in names}}
 
 
 def command(*args, threads):
-    done = subprocess.run([str(a) for a in args], stdout=subprocess.PIPE,
+    done = subprocess.run(seen_by(args), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, env=environment(threads))
     if done.returncode:
         raise Left((done.stderr.strip() or done.stdout.strip()).split("\n")[-1])
@@ -80,18 +89,19 @@ class Server:
     """A peer's program that answers as serve.h and serve.py do."""
     ours = False
 
-    def __init__(self, name, threads, args, y, vulkan=False):
+    def __init__(self, name, threads, args, y, vulkan=False, more=None):
         self.name = f"{name}, {threads} thread{'s' * (threads > 1)}"
         self.threads, self.args, self.path, self.vulkan = threads, args, y, vulkan
-        self.child = None
+        self.more, self.child, self.most = more, None, sys.maxsize
 
     def start(self):
         import numpy as np
-        python = self.args[0] == install.SYSTEM_PYTHON
-        env = environment(self.threads)
-        if not python:
+        env = {**environment(self.threads), **(self.more or {})}
+        args = [str(a) for a in self.args]
+        if args[0] == sys.executable:
             env["PYTHONPATH"] = install.PYTHON
-        self.child = subprocess.Popen([str(a) for a in self.args], stdin=subprocess.PIPE,
+            args = seen_by(args)
+        self.child = subprocess.Popen(args, stdin=subprocess.PIPE,
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                       env=env)
         line = self.child.stdout.readline()
@@ -103,9 +113,10 @@ class Server:
         self.about = line[len("ready "):].strip()
         self.y = np.load(self.path) if self.path.endswith(".npy") else \
             np.fromfile(self.path, np.float32)
+        self.most = max(1, int(2 / self.times(1)[0]))  # two seconds a turn
 
     def times(self, runs):
-        self.child.stdin.write(f"{runs}\n")
+        self.child.stdin.write(f"{min(runs, self.most)}\n")
         self.child.stdin.flush()
         line = self.child.stdout.readline()
         if not line:
@@ -145,6 +156,15 @@ def tuffs(case, devices, threads, output):
     return [Tuff(case, device, threads, output) for device in devices]
 
 
+def ggml(folder, o, args):
+    """ggml's side, where there is one and Tuff runs on Vulkan."""
+    if all(d == "cpu" for d in o.device) or not os.path.exists(f"{install.FOLDER}/ggml"):
+        return []
+    start, more = install.ggml_command()
+    return [Server("ggml Vulkan", o.threads, [*start, *args, f"{folder}/ggml.bin"],
+                   f"{folder}/ggml.bin", vulkan=True, more=more)]
+
+
 def matmul(m, k, n, trans_b=False):
     def make(folder, o):
         numbers(folder, "a", (m, k), 1)
@@ -154,8 +174,10 @@ def matmul(m, k, n, trans_b=False):
         output = op_output(folder, "matmul", "ab", ["trans_b=1"] * trans_b)
         args = [f"{install.FOLDER}/blas", m, k, n, int(trans_b), f"{folder}/a.bin",
                 f"{folder}/b.bin", f"{folder}/y.bin"]
+        own = ["matmul", m, k, n, f"{folder}/a.bin", f"{folder}/b.bin"]
         return tuffs(case, o.device, o.threads, output) + [
-            Server("OpenBLAS", o.threads, args, f"{folder}/y.bin")]
+            Server("OpenBLAS", o.threads, args, f"{folder}/y.bin")] + \
+            ggml(folder, o, own) * trans_b
     return make
 
 
@@ -181,8 +203,11 @@ def conv(kind, c, size, out, kernel, pad, groups=1):
         output = op_output(folder, op, ("first", "second"), attributes)
         args = [f"{install.FOLDER}/dnn", kind, 1, c, size, size, out, kernel, pad, groups,
                 f"{folder}/first.bin", f"{folder}/second.bin", f"{folder}/y.bin"]
+        own = ["conv", c, size, out, kernel, pad, groups, f"{folder}/first.bin",
+               f"{folder}/second.bin"]
         return tuffs(" ".join([op, "f32", *dims, *text]), o.device, o.threads, output) + [
-            Server("oneDNN", o.threads, args, f"{folder}/y.bin")]
+            Server("oneDNN", o.threads, args, f"{folder}/y.bin")] + \
+            (ggml(folder, o, own) if kind == "forward" else [])
     return make
 
 
@@ -251,6 +276,7 @@ WORKS = {
     "matmul-1024": matmul(1024, 1024, 1024),
     "matmul-1023": matmul(1023, 1023, 1023),
     "matmul-2048": matmul(2048, 2048, 2048),
+    "matmul-1024-turned": matmul(1024, 1024, 1024, trans_b=True),
     "matvec-4096": matmul(1, 4096, 4096, trans_b=True),
     "conv3x3": conv("forward", 64, 56, 64, 3, 1),
     "conv3x3-input-grad": conv("input_grad", 64, 56, 64, 3, 1),
@@ -261,9 +287,6 @@ WORKS = {
     "resnet18": infer("resnet18"),
     "train-lenet5": train_lenet5,
 }
-LACKING = ("ggml's Vulkan backend is not compared: no package of Debian 12 or PyPI carries it, "
-           "and Debian sid's needs sid's own C library.")
-
 
 # ---- running --------------------------------------------------------------------------------
 
@@ -351,7 +374,6 @@ def write_markdown(path, results, missing, o):
                 f"Tuff is the faster.\n\n")
         f.write("".join(f"- {about}\n" for about in abouts))
         f.write("".join(f"- missing: {name}: {why}\n" for name, why in missing.items()))
-        f.write(f"- {LACKING}\n")
         for name, (times, pairs) in results.items():
             f.write(f"\n## {name}\n\n| | least ms | median ms | most ms |\n|---|---|---|---|\n")
             for c, values in times.items():
@@ -394,7 +416,6 @@ def main():
     missing = install.install(fetch=not o.no_fetch)
     for name, why in missing.items():
         print(f"missing: {name}: {why}")
-    print(LACKING)
     results, wrong = {}, False
     for name in o.work or WORKS:
         print(name, flush=True)
