@@ -14,6 +14,7 @@ static const bench_peak peaks[] = {
     PEAK(i32, "i32", "GOP/s", "i32_gops"),
     PEAK(i8, "i8 dot products", "GOP/s", "i8_gops"),
     PEAK(matrix_f16, "f16 matrix unit", "GFLOP/s", "matrix_f16_gflops"),
+    PEAK(matrix_bf16, "bf16 matrix unit", "GFLOP/s", "matrix_bf16_gflops"),
     PEAK(matrix_i8, "i8 matrix unit", "GOP/s", "matrix_i8_gops"),
     PEAK(copy, "copy", "GB/s", "copy_gbps"),
 };

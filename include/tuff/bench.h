@@ -23,7 +23,7 @@ typedef struct tuff_bench_roof {
     // Operations a second, a multiply-add being two; 0 where the device has none of its own.
     double f32, f16, i32;
     double bf16, i8; // dot products: of two bf16, and of four i8, to a sum of 32 bits
-    double matrix_f16, matrix_i8; // a matrix unit's products, to sums of 32 bits
+    double matrix_f16, matrix_bf16, matrix_i8; // a matrix unit's, to sums of 32 bits
     double copy;     // bytes a second, those read and those written
 } tuff_bench_roof;
 // Takes about a second. Fails: TUFF_ERR_MEMORY, TUFF_ERR_LOST.

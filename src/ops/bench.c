@@ -98,7 +98,7 @@ static double peak_of(const tuff_call *c, const tuff_bench_roof *roof)
     double peak = roof->f32;
     if (bytes) peak = fmax(peak, fmax(roof->i32, fmax(roof->i8, roof->matrix_i8)));
     if (all == TUFF_F16) peak = fmax(peak, fmax(roof->f16, roof->matrix_f16));
-    if (all == TUFF_BF16) peak = fmax(peak, roof->bf16);
+    if (all == TUFF_BF16) peak = fmax(peak, fmax(roof->bf16, roof->matrix_bf16));
     return peak;
 }
 

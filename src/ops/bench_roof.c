@@ -192,6 +192,43 @@ static tuff_status record_compute(const probe *p, tuff_cmd *cmd, int kind)
     return launch(cmd, &d, p);
 }
 
+enum { MATRIX_SUMS = 4 }; // as in probe_matrix.comp
+
+// Invocations of a workgroup in which subgroups are whole: four of them on GPUs.
+static uint32_t matrix_group(const tuff_caps *k)
+{
+    uint32_t subgroups = k->cpu_like ? 1 : 4;
+    while (subgroups > 1 && subgroups * k->subgroup > k->max_group) subgroups /= 2;
+    return subgroups * k->subgroup;
+}
+
+// Products of the shape number kind % TUFF_COOP_MOST of the type kind / TUFF_COOP_MOST.
+static tuff_status record_matrix(const probe *p, tuff_cmd *cmd, int kind)
+{
+    static const int shader[TUFF_COOP_TYPES] = {
+        [TUFF_COOP_F16] = TUFF_SHADER_probe_matrix,
+        [TUFF_COOP_BF16] = TUFF_SHADER_probe_matrix_bf16,
+        [TUFF_COOP_I8] = TUFF_SHADER_probe_matrix_i8,
+    };
+    const int type = kind / TUFF_COOP_MOST;
+    const tuff_coop *shape = &p->caps->coop[type][kind % TUFF_COOP_MOST];
+    tuff_dispatch d = { .launch = { .shader = shader[type], .grid = { 1, 1, 1 } } };
+    if (!tuff_shader_codes[shader[type]].words) // this build has none
+        return TUFF_ERR_UNSUPPORTED;
+    d.launch.grid[0] = compute_groups(p->caps);
+    if (p->caps->subgroup_control) d.launch.subgroup = p->caps->subgroup;
+    tuff_bind_in(&d, 0);
+    tuff_bind(&d, TUFF_ROLE_OUT, 0, TUFF_BIND_STORAGE, TUFF_WRITE);
+    tuff_spec(&d, matrix_group(p->caps));
+    tuff_spec(&d, shape->m);
+    tuff_spec(&d, shape->n);
+    tuff_spec(&d, shape->k);
+    const struct tuff_probe_pc pc = { .m = 0.5f, .c = 1, .never = -1, .whole = 1,
+                                      .rounds = ROUNDS };
+    tuff_push(&d, &pc, sizeof pc);
+    return launch(cmd, &d, p);
+}
+
 static tuff_status record_copy(const probe *p, tuff_cmd *cmd, int shader)
 {
     const uint32_t group = compute_group(p->caps), count = COPY_BYTES / 16;
@@ -267,6 +304,22 @@ static tuff_status measure_cpu(const probe *p, tuff_bench_roof *roof)
     return raise_most(p, record_cpu, 2, 2.0 * COPY_BYTES, &roof->copy);
 }
 
+// The fastest of a type's shapes.
+static tuff_status measure_matrix(const probe *p, int type, double *most)
+{
+    const tuff_caps *k = p->caps;
+    const double subgroups = (double)compute_groups(k) * (matrix_group(k) / k->subgroup);
+    for (int i = 0; i < TUFF_COOP_MOST && k->coop[type][i].m; i++) {
+        const tuff_coop *c = &k->coop[type][i];
+        const double one = 2.0 * c->m * c->n * c->k;
+        const tuff_status status = raise_most(p, record_matrix, type * TUFF_COOP_MOST + i,
+                                              one * MATRIX_SUMS * ROUNDS * subgroups, most);
+        if (status == TUFF_ERR_UNSUPPORTED) return TUFF_OK;
+        if (status != TUFF_OK) return status;
+    }
+    return TUFF_OK;
+}
+
 static tuff_status measure_kernels(const probe *p, tuff_bench_roof *roof)
 {
     const tuff_caps *k = p->caps;
@@ -281,6 +334,9 @@ static tuff_status measure_kernels(const probe *p, tuff_bench_roof *roof)
     TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_int, 2 * steps, &roof->i32));
     if (k->dot8 && tuff_shader_codes[TUFF_SHADER_probe_dot].words)
         TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_dot, 8 * steps, &roof->i8));
+    TUFF_TRY(measure_matrix(p, TUFF_COOP_F16, &roof->matrix_f16));
+    TUFF_TRY(measure_matrix(p, TUFF_COOP_BF16, &roof->matrix_bf16));
+    TUFF_TRY(measure_matrix(p, TUFF_COOP_I8, &roof->matrix_i8));
     const double bytes = 2.0 * COPY_BYTES;
     TUFF_TRY(raise_most(p, record_copy, TUFF_SHADER_probe_copy, bytes, &roof->copy));
     if (COPY_BYTES / 16 <= k->max_texels)
