@@ -241,6 +241,8 @@ static tuff_status lengthen(tuner *t, subject *s)
 
 // ---- one candidate -----------------------------------------------------------------------
 
+static bool is_over(const tuner *t) { return t->end > 0 && tuff_time_now() > t->end; }
+
 // Results and times of t->next; it takes the place of the best one where it wins.
 static tuff_status try_next(tuner *t)
 {
@@ -253,15 +255,18 @@ static tuff_status try_next(tuner *t)
                                               &error);
     tuff_candidate_pin(NULL);
     TUFF_TRY(status);
+    if (is_over(t)) return TUFF_OK;
     if (!t->whole) TUFF_TRY(time_small(t, s));
     if (!t->whole && t->best.open && s->small > HOPELESS * t->best.small) {
         t->compared++;
         return TUFF_OK;
     }
     TUFF_TRY(set_want(t, s, tolerance));
+    if (is_over(t)) return TUFF_OK;
     TUFF_TRY(record(t, s, t->call, 1));
     TUFF_TRY(run_once(t, s));
     TUFF_TRY(compare(t, tolerance));
+    if (is_over(t)) return TUFF_OK;
     TUFF_TRY(lengthen(t, s));
     TUFF_TRY(race(t, &wins));
     t->compared++;
@@ -298,7 +303,7 @@ static tuff_status try_candidate(tuner *t, const tuff_candidate *as)
 static bool is_late(const tuner *t, double more)
 {
     // The next one may take somewhat longer than any before.
-    return t->end > 0 && tuff_time_now() + 1.2 * t->table->slowest + more > t->end;
+    return t->end > 0 && tuff_time_now() + 1.5 * t->table->slowest + more > t->end;
 }
 
 static tuff_status prepare(tuner *t)
