@@ -3,6 +3,7 @@
 #include "harness.h"
 #include "base/alloc.h"
 #include "base/rng.h"
+#include "nn/net.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,6 +57,44 @@ static void canonical_text(void)
 }
 
 // Every error is one sentence, the line, and marks that begin at the wrong word.
+// Leaves relu out, doubles dense, and puts each layer's number behind the others.
+static void other_layer(void *user, int item, const tuff_layer *l, char *text)
+{
+    int *calls = user;
+    ++*calls;
+    if (strcmp(l->kind->name, "relu") == 0) return;
+    tuff_layer_print(l, text);
+    if (strcmp(l->kind->name, "dense") == 0)
+        sprintf(text + strlen(text), " | dense %d", 1000 + item);
+}
+
+static void rewritten_text(void)
+{
+    static const struct {
+        const char *net, *want;
+        int calls;
+    } cases[] = {
+        { "relu | dense 3", "dense 3 | dense 1001", 2 },
+        { "2x(dense 4 | relu)", "dense 4 | dense 1000 | dense 4 | dense 1002", 4 },
+        // The items of a block come before what joins them, which is an item too.
+        { "residual(dense 4 | relu ; relu | tanh) | dense 5",
+          "residual(dense 4 | dense 1000 ; tanh) | dense 5 | dense 1005", 5 },
+        { "concat(tanh ; relu | relu | tanh ; dense 1) | relu | dense 2",
+          "concat(tanh ; tanh ; dense 1 | dense 1004) | dense 2 | dense 1007", 7 },
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        tuff_net *net;
+        char *text;
+        int calls = 0;
+        EXPECT_OK(tuff_net_parse(cases[i].net, &net));
+        EXPECT_OK(tuff_net_rewrite(net, other_layer, &calls, &text));
+        EXPECT_STR(text, cases[i].want);
+        EXPECT_EQ(calls, cases[i].calls);
+        tuff_free(text);
+        tuff_net_free(&net);
+    }
+}
+
 static void errors_point_at_the_word(void)
 {
     static const struct {
@@ -572,6 +611,7 @@ int main(int argc, char **argv)
     harness_init(argc, argv, NULL, 0);
     device = open_device();
     CASE(canonical_text);
+    CASE(rewritten_text);
     CASE(errors_point_at_the_word);
     CASE(marks_in_a_long_line);
     CASE(hostile_text);

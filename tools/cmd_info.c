@@ -129,18 +129,29 @@ static void print_params(const tuff_model *model, cJSON *params)
     }
 }
 
+// Of all tensors, running statistics too.
+static long long tensor_bytes(const tuff_model *model)
+{
+    long long bytes = 0;
+    tuff_param_info p;
+    for (int i = 0; tuff_model_param(model, i, &p); i++)
+        bytes += (long long)tuff_desc_bytes(&p.desc);
+    return bytes;
+}
+
 static int info(const cli_command *self, const settings *s, tuff_model *model)
 {
     cJSON *json = cJSON_CreateObject();
     const long long parameters = (long long)tuff_model_parameters(model);
+    const long long bytes = tensor_bytes(model);
     if (!cli.json) printf("%s\n\n", tuff_model_net(model));
     cJSON_AddStringToObject(json, "net", tuff_model_net(model));
     print_layers(model, cJSON_AddArrayToObject(json, "layers"));
     if (!cli.json) printf("\n");
     print_params(model, cJSON_AddArrayToObject(json, "tensors"));
     cJSON_AddNumberToObject(json, "parameters", (double)parameters);
-    cJSON_AddNumberToObject(json, "bytes", (double)parameters * 4);
-    if (!cli.json) printf("\n%lld parameters, %lld bytes\n", parameters, parameters * 4);
+    cJSON_AddNumberToObject(json, "bytes", (double)bytes);
+    if (!cli.json) printf("\n%lld parameters, %lld bytes\n", parameters, bytes);
     if (report_is_model(s->what)) {
         cJSON_AddNumberToObject(json, "file_bytes", (double)file_bytes(s->what));
         if (!cli.json) printf("%s: %lld bytes\n", s->what, file_bytes(s->what));

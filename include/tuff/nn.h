@@ -98,6 +98,10 @@ typedef struct tuff_model_params {
 TUFF_API TUFF_CHECK tuff_status tuff_model_create(tuff_device *device,
                                                   const tuff_model_params *p,
                                                   tuff_model **model);
+// The same net on a device (the same one, or another): weights, and what it knows of its data.
+// Fails: TUFF_ERR_LIMIT, TUFF_ERR_MEMORY.
+TUFF_API TUFF_CHECK tuff_status tuff_model_copy(tuff_model *model, tuff_device *device,
+                                                tuff_model **copy);
 // Programs made from the model must be destroyed before.
 TUFF_API void tuff_model_destroy(tuff_model **model);
 
@@ -112,7 +116,7 @@ typedef struct tuff_layer_info {
     tuff_desc input, output; // of one sample
     int param;               // its first parameter; meaningless when it has none
     int params;              // how many it has
-    int64_t parameters;      // elements of those
+    int64_t parameters;      // that those stand for
 } tuff_layer_info;
 TUFF_API int tuff_model_layer_count(const tuff_model *model);
 TUFF_API bool tuff_model_layer(const tuff_model *model, int index, tuff_layer_info *info);
@@ -122,12 +126,14 @@ typedef struct tuff_param_info {
     tuff_desc desc;
     int64_t offset;      // of its first element in the flat tensor
     tuff_tensor *tensor; // a view of the flat tensor; belongs to the model
-    bool buffer;         // not trained: a running mean or variance
+    bool buffer;         // not trained: a running mean, or weights in a stored form (of any
+                         // type; the offset counts floats all the same)
 } tuff_param_info;
 TUFF_API int tuff_model_param_count(const tuff_model *model);
 TUFF_API bool tuff_model_param(const tuff_model *model, int index, tuff_param_info *info);
 
-// Elements of all parameters (61,706 for lenet5), without the gaps of the flat tensor.
+// Parameters of the net (61,706 for lenet5): elements of what is trained, and what weights in a
+// stored form stand for.
 TUFF_API int64_t tuff_model_parameters(const tuff_model *model);
 // The flat tensor, f32 [n], buffers at its end; belongs to the model.
 TUFF_API tuff_tensor *tuff_model_weights(const tuff_model *model);
@@ -139,7 +145,7 @@ TUFF_API bool tuff_model_random(const tuff_model *model);
 
 // Copies one parameter to or from host memory (`count` = its elements). Waits for the
 // device's work.
-// Fails: TUFF_ERR_ARG (no such name, another count).
+// Fails: TUFF_ERR_ARG (no such name, another count, a parameter that is not f32).
 TUFF_API TUFF_CHECK tuff_status tuff_model_get(tuff_model *model, const char *name,
                                                float *data, int64_t count);
 TUFF_API TUFF_CHECK tuff_status tuff_model_set(tuff_model *model, const char *name,

@@ -4,6 +4,7 @@
 #include <tuff/base.h>
 #include <tuff/bench.h>
 #include <tuff/check.h>
+#include <tuff/compress.h>
 #include <tuff/data.h>
 #include <tuff/device.h>
 #include <tuff/format.h>

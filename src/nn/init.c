@@ -105,6 +105,7 @@ static recipe recipe_for(const tuff_init *init, tuff_role_of role, double in, do
     case TUFF_PARAM_ONES:
     case TUFF_BUFFER_ONES: return (recipe){ FORM_CONSTANT, 1, 0 };
     case TUFF_PARAM_ZEROS:
+    case TUFF_BUFFER_STORED:
     case TUFF_BUFFER_ZEROS: return (recipe){ FORM_CONSTANT, 0, 0 };
     case TUFF_PARAM_SLOPE: return (recipe){ FORM_CONSTANT, 0.25, 0 };
     case TUFF_PARAM_NORMAL: return (recipe){ FORM_NORMAL, 0, 1 };
@@ -136,6 +137,7 @@ void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *para
             in = (double)p->count / (double)p->desc.dim[0];
             out = (double)p->count / (double)p->desc.dim[1];
         }
+        if (p->role == TUFF_BUFFER_STORED) continue; // data[] is zero
         const recipe r = recipe_for(init, p->role, in, out);
         for (int64_t k = 0; k < p->count; k++)
             data[p->offset + k] = draw(&r, own, (uint64_t)(p->offset + k));

@@ -47,7 +47,14 @@ void tuff_add_param(tuff_layer_params *p, const char *name, tuff_role_of role, t
 {
     p->name[p->count] = name;
     p->role[p->count] = role;
+    p->stands[p->count] = role < TUFF_BUFFER_ZEROS ? tuff_desc_count(&desc) : 0;
     p->desc[p->count++] = desc;
+}
+
+void tuff_add_stored(tuff_layer_params *p, const char *name, tuff_desc desc, int64_t stands)
+{
+    tuff_add_param(p, name, TUFF_BUFFER_STORED, desc);
+    p->stands[p->count - 1] = stands;
 }
 
 // ---- conv --------------------------------------------------------------------------------

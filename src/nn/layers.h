@@ -29,4 +29,7 @@ tuff_status tuff_want_image(const tuff_layer *l, const tuff_desc *x); // C x H x
 tuff_status tuff_want_row(const tuff_layer *l, const tuff_desc *x);   // N
 tuff_status tuff_want_rows(const tuff_layer *l, const tuff_desc *x);  // N, or T x N
 void tuff_add_param(tuff_layer_params *p, const char *name, tuff_role_of role, tuff_desc desc);
+// Something stored that is not trained, of any type, which stands for so many parameters of the
+// net (packed weights: more than it has elements; a scale: 0).
+void tuff_add_stored(tuff_layer_params *p, const char *name, tuff_desc desc, int64_t stands);
 #endif

@@ -29,9 +29,11 @@ static tuff_status name_layer(tuff_status status, const tuff_model_part *part)
                      tuff_last_error());
 }
 
-static int64_t aligned(int64_t count)
+// Floats of the flat tensor that it takes, with the gap behind it.
+static int64_t room(const tuff_param *p)
 {
-    return (count + TUFF_PARAM_ALIGN - 1) / TUFF_PARAM_ALIGN * TUFF_PARAM_ALIGN;
+    const int64_t floats = (int64_t)((tuff_desc_bytes(&p->desc) + 3) / 4);
+    return (floats + TUFF_PARAM_ALIGN - 1) / TUFF_PARAM_ALIGN * TUFF_PARAM_ALIGN;
 }
 
 static tuff_status add_param(tuff_model *m, const tuff_model_part *part,
@@ -43,8 +45,10 @@ static tuff_status add_param(tuff_model *m, const tuff_model_part *part,
     p->desc = params->desc[i];
     p->count = tuff_desc_count(&p->desc);
     p->role = params->role[i];
-    if (!tuff_is_buffer(p->role)) m->parameters += p->count;
-    m->flat += aligned(p->count);
+    p->stands = params->stands[i];
+    m->parameters += p->stands;
+    m->elements += p->count;
+    m->flat += room(p);
     TUFF_REQUIRE(m->flat <= INT32_MAX, LIMIT,
                  "the net has %lld parameters up to here, one tensor holds 2^31 - 1",
                  (long long)m->parameters);
@@ -59,7 +63,7 @@ static void place_params(tuff_model *m)
         for (int i = 0; i < m->params; i++) {
             if (tuff_is_buffer(m->param[i].role) != (bool)buffers) continue;
             m->param[i].offset = at;
-            at += aligned(m->param[i].count);
+            at += room(&m->param[i]);
         }
         // A net without parameters keeps one gap, so that the flat tensor is always there.
         if (!buffers && !at) at = TUFF_PARAM_ALIGN;
@@ -187,10 +191,10 @@ tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, in
     m->input = p->input;
     TUFF_GO(read_net(m, p->net, most >= 0));
     TUFF_GO(lay_out_all(m));
-    if (most >= 0 && m->parameters > most)
+    if (most >= 0 && m->elements > most)
         TUFF_GO(tuff_fail(TUFF_ERR_FORMAT,
                           "the net has %lld parameters, the file holds %lld numbers",
-                          (long long)m->parameters, (long long)most));
+                          (long long)m->elements, (long long)most));
     TUFF_GO(tuff_stream_create(device, &m->stream));
     TUFF_GO(make_weights(m, &p->init, p->seed));
     *model = m;
@@ -244,8 +248,7 @@ bool tuff_model_layer(const tuff_model *m, int index, tuff_layer_info *info)
                                .output = part->output, .param = part->param,
                                .params = part->params };
     for (int i = 0; i < part->params; i++)
-        if (!tuff_is_buffer(m->param[part->param + i].role))
-            info->parameters += m->param[part->param + i].count;
+        info->parameters += m->param[part->param + i].stands;
     return true;
 }
 
@@ -266,6 +269,8 @@ static tuff_status find_param(const tuff_model *m, const char *name, int64_t cou
         TUFF_REQUIRE(count == (*param)->count, ARG,
                      "model: %s has %lld elements, %lld were asked for", name,
                      (long long)(*param)->count, (long long)count);
+        TUFF_REQUIRE((*param)->desc.dtype == TUFF_F32, ARG, "model: %s is %s, expected f32",
+                     name, tuff_dtype_name((*param)->desc.dtype));
         return TUFF_OK;
     }
     return tuff_fail(TUFF_ERR_ARG, "model: there is no parameter '%.64s'", name);

@@ -11,7 +11,9 @@ enum {
 typedef struct tuff_param {
     char name[TUFF_PARAM_NAME]; // "0.weight", "3.shortcut.0.weight"
     tuff_desc desc;
-    int64_t offset, count; // elements of the flat tensor
+    int64_t offset; // in the flat tensor
+    int64_t count;  // elements
+    int64_t stands; // for so many parameters of the net
     tuff_role_of role;
     tuff_tensor *view;
 } tuff_param;
@@ -35,7 +37,8 @@ struct tuff_model {
     tuff_tensor *trained; // a view of its first part
     int64_t flat;         // elements with the gaps
     int64_t trained_flat; // the same of the first part
-    int64_t parameters;   // without gaps and buffers
+    int64_t parameters;   // that the net has: without gaps and running statistics
+    int64_t elements;     // of all tensors
     bool random;          // a layer draws numbers while training
     tuff_desc input, output;
     tuff_model_data data;

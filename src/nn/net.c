@@ -172,42 +172,76 @@ tuff_status tuff_net_flatten(const tuff_net *net, tuff_net_item **items, int *co
 
 // ---- trees to text -------------------------------------------------------------------------
 
-static char *print_chain(const tuff_net *net, int index, char *at, bool first)
+typedef struct printer {
+    const tuff_net *net;
+    tuff_rewrite_fn rewrite; // NULL: as it is
+    void *user;
+    int item;   // the next, counted as tuff_net_flatten does
+} printer;
+
+static void print_layer(printer *p, const tuff_layer *l, char *text)
 {
-    for (; index >= 0; index = net->stage[index].next) {
-        const tuff_stage *s = &net->stage[index];
+    *text = 0;
+    if (p->rewrite) p->rewrite(p->user, p->item, l, text);
+    else tuff_layer_print(l, text);
+    p->item++;
+}
+
+static char *print_chain(printer *p, int index, char *at, bool *first);
+
+static char *print_block(printer *p, const tuff_stage *s, char *at)
+{
+    at += sprintf(at, "%s(", s->block == TUFF_BLOCK_RESIDUAL ? "residual" : "concat");
+    for (int i = 0; i < s->branches; i++) {
+        bool first = true;
+        if (i) at += sprintf(at, " ; ");
+        at = print_chain(p, s->branch[i], at, &first);
+    }
+    p->item++; // what joins them
+    return at + sprintf(at, ")");
+}
+
+static char *print_chain(printer *p, int index, char *at, bool *first)
+{
+    for (; index >= 0; index = p->net->stage[index].next) {
+        const tuff_stage *s = &p->net->stage[index];
         if (!s->layer.kind && s->block == TUFF_BLOCK_REPEAT) {
-            for (int i = 0; i < s->times; i++, first = false)
-                at = print_chain(net, s->branch[0], at, first);
+            for (int i = 0; i < s->times; i++) at = print_chain(p, s->branch[0], at, first);
             continue;
         }
-        if (!first) at += sprintf(at, " | ");
-        first = false;
-        if (s->layer.kind) {
-            tuff_layer_print(&s->layer, at);
-            at += strlen(at);
-            continue;
+        char *start = at;
+        if (!*first) at += sprintf(at, " | ");
+        if (!s->layer.kind) {
+            at = print_block(p, s, at);
+        } else {
+            print_layer(p, &s->layer, at);
+            at = *at ? at + strlen(at) : start;
         }
-        at += sprintf(at, "%s(", s->block == TUFF_BLOCK_RESIDUAL ? "residual" : "concat");
-        for (int i = 0; i < s->branches; i++) {
-            if (i) at += sprintf(at, " ; ");
-            at = print_chain(net, s->branch[i], at, true);
-        }
-        at += sprintf(at, ")");
+        *at = 0;
+        *first &= at == start;
     }
     return at;
 }
 
-tuff_status tuff_net_print(const tuff_net *net, char **text)
+tuff_status tuff_net_rewrite(const tuff_net *net, tuff_rewrite_fn rewrite, void *user,
+                             char **text)
 {
     const int n = chain_items(net, 0);
+    const size_t most = rewrite ? TUFF_REWRITE_TEXT : TUFF_LAYER_TEXT;
+    printer p = { net, rewrite, user, 0 };
+    bool first = true;
     *text = NULL;
     if (n > TUFF_NET_LAYERS) return too_long();
     // An item is a layer and what stands before it, or the words of a block.
-    *text = tuff_alloc((size_t)n * (TUFF_LAYER_TEXT + 16) + 1, 1);
+    *text = tuff_alloc((size_t)n * (most + 16) + 1, 1);
     if (!*text) return TUFF_ERR_MEMORY;
-    print_chain(net, 0, *text, true);
+    print_chain(&p, 0, *text, &first);
     return TUFF_OK;
+}
+
+tuff_status tuff_net_print(const tuff_net *net, char **text)
+{
+    return tuff_net_rewrite(net, NULL, NULL, text);
 }
 
 // ---- names, files, text --------------------------------------------------------------------

@@ -28,7 +28,7 @@ enum {
     TUFF_NET_DEPTH = 16,    // blocks in blocks
     TUFF_NET_ARGS = 8,      // arguments of one layer
     TUFF_NET_BRANCHES = 8,  // chains of one block
-    TUFF_LAYER_PARAMS = 6,
+    TUFF_LAYER_PARAMS = 10,
     TUFF_LAYER_NAME = 256,  // bytes of an item's place: "3.shortcut.0"
     TUFF_LAYER_TEXT = 160   // bytes of one layer's canonical text
 };
@@ -69,9 +69,10 @@ typedef enum tuff_role_of {
     TUFF_PARAM_ZEROS,  // a shift
     TUFF_PARAM_SLOPE,  // 0.25, as PyTorch's PReLU
     TUFF_PARAM_NORMAL, // N(0, 1), as PyTorch's Embedding
-    // Not trained: running statistics.
+    // Not trained: running statistics, and weights in a stored form (integers, blocks, scales).
     TUFF_BUFFER_ZEROS,
-    TUFF_BUFFER_ONES
+    TUFF_BUFFER_ONES,
+    TUFF_BUFFER_STORED // of any type; its bytes start as zeros
 } tuff_role_of;
 
 // The parameters that a layer has for one shape of input.
@@ -80,6 +81,7 @@ typedef struct tuff_layer_params {
     const char *name[TUFF_LAYER_PARAMS]; // "weight", "bias"
     tuff_desc desc[TUFF_LAYER_PARAMS];
     tuff_role_of role[TUFF_LAYER_PARAMS];
+    int64_t stands[TUFF_LAYER_PARAMS]; // for so many parameters; 0: for none
 } tuff_layer_params;
 
 // Where a layer is emitted.
@@ -101,6 +103,9 @@ struct tuff_layer_kind {
                         const tuff_var param[]);
     const char *op; // of a layer that is one op without parameters, when its name is another
     bool random;    // draws numbers while training
+    // Of a layer with stored weights, which stand for other numbers than their bytes: how many
+    // of those are zero.
+    int64_t (*zeros)(const tuff_layer *l, const tuff_desc desc[], const void *const data[]);
 };
 
 int tuff_layer_kind_count(void);
@@ -145,6 +150,14 @@ tuff_status tuff_net_open(const char *text, tuff_net **net);
 // Writes everything out in order; `*items` is freed with tuff_free. The last item is the net's
 // output. Fails: TUFF_ERR_FORMAT (more than TUFF_NET_LAYERS), TUFF_ERR_MEMORY.
 tuff_status tuff_net_flatten(const tuff_net *net, tuff_net_item **items, int *count);
+// Writes what stands in place of a layer, the item-th of tuff_net_flatten, into `text`: nothing
+// (it is left out), a layer, or several with | between.
+enum { TUFF_REWRITE_TEXT = 4 * TUFF_LAYER_TEXT };
+typedef void (*tuff_rewrite_fn)(void *user, int item, const tuff_layer *l, char *text);
+// tuff_net_print with other layers in their places. (Whether the text makes a net is found when
+// it is read: a chain of which all layers were left out does not.)
+tuff_status tuff_net_rewrite(const tuff_net *net, tuff_rewrite_fn rewrite, void *user,
+                             char **text);
 // "conv 6 5 | residual(relu)", repeats written out, freed with tuff_free.
 // Fails: TUFF_ERR_FORMAT (more than TUFF_NET_LAYERS), TUFF_ERR_MEMORY.
 tuff_status tuff_net_print(const tuff_net *net, char **text);

@@ -176,13 +176,13 @@ tuff_status tuff_in_param(const tuff_array *a, const tuff_param_info *p, const c
     char want[96], got[96];
     TUFF_REQUIRE(a, FORMAT, "model file: %s is missing", name);
     tuff_desc desc = a->desc;
-    desc.dtype = TUFF_F32;
+    if (p->desc.dtype == TUFF_F32) desc.dtype = TUFF_F32; // other floats become such
     TUFF_REQUIRE(tuff_desc_equal(&desc, &p->desc), FORMAT,
                  "model file: %s is %s, the net has %s", name,
                  tuff_desc_print(&a->desc, got, sizeof got),
                  tuff_desc_print(&p->desc, want, sizeof want));
     tuff_array converted = { 0 };
-    if (a->desc.dtype != TUFF_F32) TUFF_TRY(tuff_array_convert(a, TUFF_F32, &converted));
+    if (a->desc.dtype != desc.dtype) TUFF_TRY(tuff_array_convert(a, TUFF_F32, &converted));
     memcpy(flat + p->offset, converted.data ? converted.data : a->data, tuff_desc_bytes(&desc));
     tuff_array_clear(&converted);
     return TUFF_OK;

@@ -49,8 +49,10 @@ static tuff_status check_spec(const tuff_pass_spec *s)
                      "layer %d (softmax): cross entropy takes logits, leave the last softmax "
                      "out of the net",
                      last);
-    TUFF_REQUIRE(!s->state || tuff_model_param_count(s->model) > 0, ARG,
-                 "the net has no parameters to train");
+    bool trains = false;
+    tuff_param_info p;
+    for (int i = 0; tuff_model_param(s->model, i, &p); i++) trains |= !p.buffer;
+    TUFF_REQUIRE(!s->state || trains, ARG, "the net has no parameters to train");
     return TUFF_OK;
 }
 

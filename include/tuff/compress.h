@@ -1,0 +1,6 @@
+#ifndef TUFF_COMPRESS_H
+#define TUFF_COMPRESS_H
+// Making nets smaller, and saying what that did. What a function here gives is a model like any
+// other: it is tested, saved, loaded and run by the calls of <tuff/train.h>.
+#include <tuff/compress/measure.h>
+#endif
