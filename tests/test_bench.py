@@ -88,7 +88,8 @@ def nets_and_programs():
     positive(replay, "driver_median_ms", "driver_min_ms", "driver_max_ms", "driver_launch_us")
     assert replay["launches"] == 7, replay
     near(replay["launch_us"] * 7, replay["median_ms"] * 1e3)
-    near(replay["of_driver"], replay["median_ms"] / replay["driver_median_ms"])
+    assert replay["min_ms"] / replay["driver_max_ms"] <= replay["of_driver"] * 1.001 and \
+        replay["of_driver"] * 0.999 <= replay["max_ms"] / replay["driver_min_ms"], replay
     for r in (warm, empty):
         in_order(r, "")
         positive(r, "open_ms", "build_ms", "step_ms")

@@ -1,6 +1,7 @@
 // Graphs and programs: fused or not, with memory reused or not, replayed and pipelined, a
 // program computes what its ops compute one by one.
 #include "base/alloc.h"
+#include "device/impl.h"
 #include "graph/program.h"
 #include "harness.h"
 #include <math.h>
@@ -324,6 +325,70 @@ static void replay_allocates_nothing(void)
     net_free(&n);
 }
 
+static int submissions, lists, waits;
+
+static tuff_status count_submit(tuff_device *dev, tuff_cmd *const cmds[], int count,
+                                tuff_ticket *ticket);
+
+static tuff_status count_wait(tuff_device *dev, tuff_ticket ticket);
+
+static const tuff_backend *behind;
+// No other call is there: one would end the test.
+static const tuff_backend counting = { .submit = count_submit, .wait = count_wait };
+
+static tuff_status count_submit(tuff_device *dev, tuff_cmd *const cmds[], int count,
+                                tuff_ticket *ticket)
+{
+    submissions++;
+    lists += count;
+    return behind->submit(dev, cmds, count, ticket);
+}
+
+static tuff_status count_wait(tuff_device *dev, tuff_ticket ticket)
+{
+    waits++;
+    return behind->wait(dev, ticket);
+}
+
+// A replay of a thousand additions asks of the device what a replay of one does: one submission
+// of one list, which knows as few buffers, and a wait for it.
+static void replay_costs_alike(void)
+{
+    enum { RUNS = 6 };
+    int kept[2];
+    float y;
+    behind = device->backend;
+    for (int many = 0; many < 2; many++) {
+        tuff_program *p;
+        tuff_graph *g;
+        EXPECT_OK(tuff_graph_create(&g));
+        const tuff_var one = tuff_graph_input(g, "one", TUFF_SHAPE(TUFF_F32, 1));
+        tuff_var sum = one;
+        for (int i = 0; i < (many ? 1000 : 4); i++)
+            sum = tuff_graph_op(g, "add", (tuff_var[]){ sum, one }, 2, NULL);
+        tuff_graph_output(g, "sum", sum);
+        EXPECT_OK(tuff_program_create(device, g, &(tuff_program_params){ .no_fuse = true },
+                                      &p));
+        EXPECT_OK(tuff_program_write(p, one, (float[]){ 1 }, sizeof(float)));
+        submissions = lists = waits = 0;
+        device->backend = &counting;
+        for (int i = 0; i < RUNS; i++) {
+            EXPECT_OK(tuff_program_run(p));
+            EXPECT_OK(tuff_program_wait(p));
+        }
+        device->backend = behind;
+        EXPECT_EQ(submissions, RUNS);
+        EXPECT_EQ(lists, RUNS);
+        EXPECT(waits <= 2 * RUNS);
+        kept[many] = p->slot[0].cmd->nkept;
+        EXPECT_OK(tuff_program_read(p, sum, &y, sizeof y));
+        EXPECT_NEAR((double)y, many ? 1001 : 5, 0);
+        tuff_program_destroy(&p);
+        tuff_graph_destroy(&g);
+    }
+    EXPECT_EQ(kept[0], kept[1]);
+}
+
 // ---- mistakes -------------------------------------------------------------------------------
 
 static void the_first_mistake_is_kept(void)
@@ -420,6 +485,7 @@ int main(int argc, char **argv)
     CASE(inputs_are_pipelined);
     CASE(the_next_batch_is_taken_meanwhile);
     CASE(replay_allocates_nothing);
+    CASE(replay_costs_alike);
     CASE(the_first_mistake_is_kept);
     CASE(copies_never_overlap);
     CASE(wrong_calls_are_refused);

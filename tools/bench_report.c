@@ -83,7 +83,7 @@ static double driver_each(const bench_entry *e)
 }
 static double of_driver(const bench_entry *e)
 {
-    return e->r.wall.median / known(e->r.driver.median);
+    return known(e->r.of_driver);
 }
 static double open_time(const bench_entry *e) { return milli(e->open); }
 static double build_time(const bench_entry *e) { return milli(e->build); }

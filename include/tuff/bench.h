@@ -55,6 +55,7 @@ typedef struct tuff_bench_result {
     tuff_bench_times wall;      // of a call; of a net: a step, or a batch
     tuff_bench_times device;    // the same by the device's own clock
     tuff_bench_times driver;    // a replay: what the driver takes for the same by itself
+    double of_driver;           // a replay: the median of all rounds' wall time over driver's
     int launches;               // dispatches, on the CPU path calls
     int64_t examples;           // in a run of a net; else 0
     double flops, bytes;        // of a call: operations, and every tensor read or written once;
@@ -102,7 +103,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_bench_first_step(tuff_device *device, const
 // Replays a program of `launches` additions of 64 numbers, each to what the one before gave,
 // in turns with what is no part of Tuff: a command buffer of the same dispatches and barriers,
 // submitted and waited for by bare calls of Vulkan (on the CPU path: the same C function in a
-// loop). Times are of a whole replay; "replay 100" is its text. `p` may be NULL.
+// loop). Times are of a whole replay (short ones are timed some at a time); "replay 100" is its
+// text. `p` may be NULL.
 // Fails: TUFF_ERR_ARG (launches is not 1 to 10000), MEMORY, LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_bench_replay(tuff_device *device, int launches,
                                                   const tuff_bench_params *p,

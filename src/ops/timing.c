@@ -135,13 +135,20 @@ static tuff_bench_times spread(double seconds[], int count)
                                .max = seconds[count - 1] };
 }
 
+// Of t[runs] and t[2 * most + runs]: what stood in the way of one round did so of both times.
+static double ratio_of(const double *t, int most, int n, double *ratio)
+{
+    for (int i = 0; i < n; i++) ratio[i] = t[2 * most + i] > 0 ? t[i] / t[2 * most + i] : 0;
+    return tuff_timing_median(ratio, n);
+}
+
 tuff_status tuff_timing_repeat(tuff_run_fn once, void *arg, const tuff_bench_params *p,
                                tuff_bench_result *r)
 {
     const int most = p->runs > 0 ? p->runs : RUNS;
     const double enough = p->seconds > 0 ? p->seconds : SECONDS;
     tuff_run_seconds s = { 0 };
-    double *t = tuff_alloc((size_t)most * 3, sizeof *t);
+    double *t = tuff_alloc((size_t)most * 4, sizeof *t);
     if (!t) return TUFF_ERR_MEMORY;
     tuff_status status = once(arg, &s);
     const double start = tuff_time_now();
@@ -155,6 +162,7 @@ tuff_status tuff_timing_repeat(tuff_run_fn once, void *arg, const tuff_bench_par
     }
     if (status == TUFF_OK) {
         r->runs = n;
+        r->of_driver = ratio_of(t, most, n, t + 3 * most); // before they are sorted
         r->wall = spread(t, n);
         r->device = spread(t + most, n);
         r->driver = spread(t + 2 * most, n);

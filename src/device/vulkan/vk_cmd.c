@@ -293,6 +293,31 @@ exit:
     return status;
 }
 
+static bool same_bindings(const record *a, const record *b)
+{
+    bool same = a->layout.set == b->layout.set && a->count == b->count;
+    for (int i = 0; same && i < a->count; i++) {
+        const tuff_binding *x = &a->b[i], *y = &b->b[i];
+        same = x->kind == y->kind && x->range.buffer == y->range.buffer &&
+               x->range.offset == y->range.offset && x->range.size == y->range.size;
+    }
+    return same;
+}
+
+// The sets of all launches; one that binds what the launch before it binds has the same.
+static tuff_status make_sets(vk_cmd *c)
+{
+    const record *last = NULL;
+    for (int i = 0; i < c->base.length; i++) {
+        record *r = &c->record[i];
+        if (r->kind != LAUNCH) continue;
+        if (last && same_bindings(last, r)) r->set = last->set;
+        else TUFF_TRY(vk_set_make(device_of(c), c->sets, &r->layout, r->b, r->count, &r->set));
+        last = r;
+    }
+    return TUFF_OK;
+}
+
 // ---- the command buffer ------------------------------------------------------------------
 
 enum {
@@ -312,16 +337,19 @@ static void barrier(vk_cmd *c, VkPipelineStageFlags to, VkAccessFlags access)
                                           0, NULL, 0, NULL);
 }
 
-static void encode_launch(vk_cmd *c, const record *r, VkPipeline *bound)
+// What the launch before (`last`, NULL: none) has bound already stays as it is.
+static void encode_launch(vk_cmd *c, const record *r, const record *last)
 {
     const struct VolkDeviceTable *vk = &device_of(c)->vk;
     const VkPipeline pipeline = atomic_load(&r->pipeline->pipeline);
-    if (pipeline != *bound)
+    const bool same_layout = last && last->layout.pipeline == r->layout.pipeline;
+    if (!last || last->pipeline != r->pipeline)
         vk->vkCmdBindPipeline(c->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, pipeline);
-    *bound = pipeline;
-    vk->vkCmdBindDescriptorSets(c->buffer, VK_PIPELINE_BIND_POINT_COMPUTE, r->layout.pipeline,
-                                0, 1, &r->set, 0, NULL);
-    if (r->push_size)
+    if (!same_layout || last->set != r->set)
+        vk->vkCmdBindDescriptorSets(c->buffer, VK_PIPELINE_BIND_POINT_COMPUTE,
+                                    r->layout.pipeline, 0, 1, &r->set, 0, NULL);
+    if (r->push_size && !(same_layout && last->push_size == r->push_size &&
+                          memcmp(last->push, r->push, r->push_size) == 0))
         vk->vkCmdPushConstants(c->buffer, r->layout.pipeline, VK_SHADER_STAGE_COMPUTE_BIT, 0,
                                r->push_size, r->push);
     vk->vkCmdDispatch(c->buffer, r->grid[0], r->grid[1], r->grid[2]);
@@ -337,11 +365,11 @@ static VkBuffer handle_of(const tuff_binding *b)
     return ((const vk_buffer *)b->range.buffer)->block->buffer;
 }
 
-static void encode(vk_cmd *c, const record *r, VkPipeline *bound)
+static void encode(vk_cmd *c, const record *r, const record *last)
 {
     const struct VolkDeviceTable *vk = &device_of(c)->vk;
     switch (r->kind) {
-    case LAUNCH: encode_launch(c, r, bound); break;
+    case LAUNCH: encode_launch(c, r, last); break;
     case COPY:
         vk->vkCmdCopyBuffer(c->buffer, handle_of(&r->b[1]), handle_of(&r->b[0]), 1,
                             &(VkBufferCopy){
@@ -365,19 +393,29 @@ static void stamp(vk_cmd *c, uint32_t query)
                                              c->clock, query);
 }
 
+// A barrier where commands need one, and one at the end: what was written is seen by the host
+// and by later submissions, which therefore need none at their beginning.
+static void encode_all(vk_cmd *c)
+{
+    tuff_hazard hazard = { .count = 0 };
+    const record *last = NULL;
+    for (int i = 0; i < c->base.length; i++) {
+        const record *r = &c->record[i];
+        if (tuff_hazard_add(&hazard, r->b, r->count)) barrier(c, STAGES, READS | WRITES);
+        encode(c, r, last);
+        if (r->kind == LAUNCH) last = r;
+    }
+    barrier(c, STAGES | VK_PIPELINE_STAGE_HOST_BIT, READS | WRITES | VK_ACCESS_HOST_READ_BIT);
+}
+
 tuff_status vk_cmd_finish(tuff_cmd *cmd)
 {
     tuff_status status = TUFF_OK;
     vk_cmd *c = (vk_cmd *)cmd;
     vk_device *d = device_of(c);
-    tuff_hazard hazard = { .count = 0 };
-    VkPipeline bound = VK_NULL_HANDLE;
     TUFF_GO(build_pipelines(c));
     TUFF_GO(reserve_sets(c));
-    for (int i = 0; i < cmd->length; i++)
-        if (c->record[i].kind == LAUNCH)
-            TUFF_GO(vk_set_make(d, c->sets, &c->record[i].layout, c->record[i].b,
-                                c->record[i].count, &c->record[i].set));
+    TUFF_GO(make_sets(c));
     // A reusable list may be submitted again while it still runs: submissions run in order.
     VK(d->vk.vkBeginCommandBuffer(
         c->buffer, &(VkCommandBufferBeginInfo){
@@ -385,16 +423,9 @@ tuff_status vk_cmd_finish(tuff_cmd *cmd)
                        .flags = cmd->reusable ? VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT
                                               : VK_COMMAND_BUFFER_USAGE_ONE_TIME_SUBMIT_BIT,
                    }));
-    // What earlier submissions wrote is seen here; what is written here, by the host.
     if (c->clock) d->vk.vkCmdResetQueryPool(c->buffer, c->clock, 0, 2);
     stamp(c, 0);
-    barrier(c, STAGES, READS | WRITES);
-    for (int i = 0; i < cmd->length; i++) {
-        if (tuff_hazard_add(&hazard, c->record[i].b, c->record[i].count))
-            barrier(c, STAGES, READS | WRITES);
-        encode(c, &c->record[i], &bound);
-    }
-    barrier(c, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT);
+    encode_all(c);
     stamp(c, 1);
     VK(d->vk.vkEndCommandBuffer(c->buffer));
     if (cmd->reusable) { // nothing is recorded any more
