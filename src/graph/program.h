@@ -17,7 +17,7 @@ typedef struct tuff_step_plan {
     int scratch[TUFF_PLAN_SCRATCH]; // spans, -1: none
     bool stored;                    // store: the value was written into its place at once
     bool once;                      // the whole step is a preparation
-    uint64_t prepared;              // dispatches that are, see tuff_plan_once
+    uint64_t prepared;              // dispatches or stages that are, see tuff_plan_once
     uint32_t reads;                 // inputs, a bit each, that are read at every run
 } tuff_step_plan;
 

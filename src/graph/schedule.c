@@ -155,9 +155,10 @@ static void span_node_outputs(tuff_program *p, const life *lives, int s, bool re
     }
 }
 
-// Whether one of the dispatches that are done once writes into this scratch memory.
+// Whether one of the dispatches (or stages) that are done once writes into this scratch memory.
 static bool keeps(const tuff_plan *plan, int scratch, uint64_t once)
 {
+    if (plan->host) return once && scratch == TUFF_PLAN_KEPT;
     for (int i = 0; i < plan->count; i++)
         for (int k = 0; once >> i & 1 && k < plan->d[i].nslot; k++) {
             const tuff_slot *s = &plan->d[i].slot[k];
@@ -170,7 +171,9 @@ static bool keeps(const tuff_plan *plan, int scratch, uint64_t once)
 // The inputs that dispatches read at every run.
 static uint32_t inputs_read(const tuff_plan *plan, uint64_t once)
 {
-    uint32_t inputs = plan->count ? 0 : UINT32_MAX; // a host call reads them all
+    // A host call reads them all, but for those of the stage that is run once.
+    uint32_t inputs = plan->count ? 0 : UINT32_MAX;
+    if (plan->host && once) inputs &= ~plan->host->made_of;
     for (int i = 0; i < plan->count; i++)
         for (int k = 0; !(once >> i & 1) && k < plan->d[i].nslot; k++)
             if (plan->d[i].slot[k].role == TUFF_ROLE_IN)
@@ -194,8 +197,8 @@ static tuff_status plan_step(tuff_program *p, int s, bool reuse)
     out->variant = plan.variant;
     out->candidate = tuff_plan_candidate(&plan);
     out->tuned = plan.tuned;
-    out->launches = plan.count ? plan.count : 1;
     if (!out->once) out->prepared = tuff_plan_once(&plan, c.constant);
+    out->launches = plan.count ? plan.count : 1 + (out->prepared != 0);
     out->prepares = out->once ? out->launches : 0;
     for (uint64_t set = out->prepared; set; set &= set - 1) out->prepares++;
     out->launches -= out->prepares;

@@ -188,10 +188,17 @@ void tuff_trial_ref(const tuff_call *call, void *const in[], void *const out[], 
 tuff_status tuff_trial_units_by(const tuff_call *call, const tuff_host *host,
                                 void *const in[], void *const out[], bool in_pieces)
 {
-    const size_t bytes = host && host->scratch ? host->scratch(call) : 0;
     tuff_ref r = ref_of(call, in, out);
-    if (bytes && !(r.scratch = tuff_alloc_aligned(bytes))) return TUFF_ERR_MEMORY;
-    if (bytes) memset(r.scratch, 0xff, bytes); // NaN: what is read must have been written
+    const size_t bytes[2] = { host && host->scratch ? host->scratch(call) : 0,
+                              host && host->keeps ? host->keeps(call) : 0 };
+    void **to[2] = { &r.scratch, &r.kept };
+    tuff_status status = TUFF_ERR_MEMORY;
+    for (int i = 0; i < 2; i++) {
+        if (!bytes[i]) continue;
+        if (!(*to[i] = tuff_alloc_aligned(bytes[i]))) goto exit;
+        memset(*to[i], 0xff, bytes[i]); // NaN: what is read must have been written
+    }
+    status = TUFF_OK;
     for (size_t units; (units = tuff_host_units(host, call, r.stage)); r.stage++) {
         const size_t cut = in_pieces ? units - units / 3 : 0;
         for (int piece = 0; piece < 2; piece++) {
@@ -200,8 +207,10 @@ tuff_status tuff_trial_units_by(const tuff_call *call, const tuff_host *host,
             if (r.begin < r.end) (host ? host->run : call->op->ref)(&r);
         }
     }
+exit:
     tuff_free(r.scratch);
-    return TUFF_OK;
+    tuff_free(r.kept);
+    return status;
 }
 
 static tuff_status reference(tuff_trial *t, void *const out[])

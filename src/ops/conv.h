@@ -117,7 +117,7 @@ TUFF_CONV_PLAN(dw_half_tile);
 TUFF_CONV_PLAN(dw_tile);
 TUFF_CONV_PLAN(dw_plain);
 
-// The CPU path's own: conv_host.c, conv_weight_host.c, conv_depth_host.c.
+// The CPU path's own: conv_host.c, conv_winograd_host.c, conv_weight_host.c, conv_depth_host.c.
 #define TUFF_CONV_HOST(kind)                                                    \
     bool tuff_conv_##kind##host_takes(const tuff_call *c);                      \
     size_t tuff_conv_##kind##host_units(const tuff_call *c, int stage);         \
@@ -134,11 +134,26 @@ TUFF_CONV_HOST(dw_);
 TUFF_CONV_DEPTH_HOST();
 TUFF_CONV_DEPTH_HOST(dx_);
 TUFF_CONV_DEPTH_HOST(dw_);
-// Planes of their own, and all others.
+#define TUFF_CONV_WINOGRAD_HOST(kind)                                           \
+    bool tuff_conv_##kind##winograd_takes(const tuff_call *c);                  \
+    size_t tuff_conv_##kind##winograd_units(const tuff_call *c, int stage);     \
+    size_t tuff_conv_##kind##winograd_scratch(const tuff_call *c);              \
+    size_t tuff_conv_##kind##winograd_keeps(const tuff_call *c);                \
+    void tuff_conv_##kind##winograd_run(const tuff_ref *r)
+TUFF_CONV_WINOGRAD_HOST();
+TUFF_CONV_WINOGRAD_HOST(dx_);
+// Planes of their own, 3 x 3 of many channels (whose weights are input 1), and all others.
 #define TUFF_CONV_FASTS(kind)                                                   \
-    { { .name = "depth", .takes = tuff_conv_##kind##depth_takes,                \
-        .run = tuff_conv_##kind##depth_run, .units = tuff_conv_##kind##depth_units }, \
-      TUFF_CONV_FAST(kind) }
+    { TUFF_CONV_DEPTH(kind), TUFF_CONV_WINOGRAD(kind), TUFF_CONV_FAST(kind) }
+#define TUFF_CONV_DEPTH(kind)                                                   \
+    { .name = "depth", .takes = tuff_conv_##kind##depth_takes,                  \
+      .run = tuff_conv_##kind##depth_run, .units = tuff_conv_##kind##depth_units }
+#define TUFF_CONV_WINOGRAD(kind)                                                \
+    { .name = "winograd2", .takes = tuff_conv_##kind##winograd_takes,           \
+      .run = tuff_conv_##kind##winograd_run,                                    \
+      .units = tuff_conv_##kind##winograd_units,                                \
+      .scratch = tuff_conv_##kind##winograd_scratch,                            \
+      .keeps = tuff_conv_##kind##winograd_keeps, .made_of = 1u << 1 }
 #define TUFF_CONV_FAST(kind)                                                    \
     { .name = "fast", .takes = tuff_conv_##kind##host_takes,                    \
       .run = tuff_conv_##kind##host_run, .units = tuff_conv_##kind##host_units, \

@@ -288,7 +288,7 @@ static tuff_cost dw_cost(const tuff_call *c)
         .ref = dw_ref,                                                          \
         .units = units,                                                         \
         .variants = DW_VARIANTS_##dims,                                         \
-        .hosts = TUFF_CONV_FASTS(dw_),                                          \
+        .hosts = { TUFF_CONV_DEPTH(dw_), TUFF_CONV_FAST(dw_) },                 \
         .grad = dw_grad,                                                        \
         .cost = dw_cost,                                                        \
         .tol = { .f32 = 1e-5f }, /* see matmul.c */                             \

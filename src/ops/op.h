@@ -24,6 +24,7 @@ enum {
     TUFF_OP_HOSTS = 4,
     TUFF_PLAN_MAX = 64,   // dispatches of one call
     TUFF_PLAN_SCRATCH = 5,
+    TUFF_PLAN_KEPT = 1,   // the scratch that holds what a tuff_host keeps; its other is 0
     TUFF_PLAN_LOWERED = 4 // the scratch that lower.c takes: ops have 0 to 3
 };
 
@@ -71,6 +72,7 @@ typedef struct tuff_ref {
     size_t begin, end;
     int stage;     // of a tuff_host
     void *scratch; // likewise
+    void *kept;    // likewise
 } tuff_ref;
 
 // ---- plan --------------------------------------------------------------------------------
@@ -96,6 +98,7 @@ typedef struct tuff_plan {
     size_t scratch[TUFF_PLAN_SCRATCH]; // bytes; 0: not used
     const char *variant;               // name of the variant that planned (set by select.c)
     const struct tuff_host *host;      // on the CPU path, what runs the call; NULL: `ref`
+    uint64_t stages;                   // and which of its stages are to be run, a bit each
     bool forced; // set by select.c: the variant was asked for by name, and plans what it can
                  // run, also where another one is thought to be faster
     // Of several ways that a planner has (tuff_plan_way): the one asked for, or NULL; and all
@@ -140,9 +143,9 @@ void tuff_spec(tuff_dispatch *d, uint32_t value);
 void tuff_push(tuff_dispatch *d, const void *data, size_t bytes);
 // The dispatches, a bit each, that need not be done again as long as the inputs in `constant`
 // (a bit each) stay as they are: they read nothing else, and what they write no other
-// dispatch writes.
+// dispatch writes. On the CPU path bits are stages of the host (tuff_host.keeps).
 uint64_t tuff_plan_once(const tuff_plan *p, uint32_t constant);
-// Leaves only the dispatches of a set in the plan.
+// Leaves only the dispatches, or the stages, of a set in the plan.
 void tuff_plan_keep(tuff_plan *p, uint64_t set);
 #define TUFF_PUSH(d, ...) tuff_push(d, &(__VA_ARGS__), sizeof(__VA_ARGS__))
 // Spreads `groups` workgroups over x and then y (and z) within the device's limits; the
@@ -222,6 +225,11 @@ typedef struct tuff_host {
     size_t (*units)(const tuff_call *c, int stage);
     // Bytes that the stages share, tuff_ref.scratch, aligned to 64; nobody clears them.
     size_t (*scratch)(const tuff_call *c);
+    // Bytes that the first stage makes of the inputs in `made_of` (a bit each) and of nothing
+    // else, tuff_ref.kept, aligned to 64: where these are constant, a program runs that stage
+    // once. NULL, or 0: the first stage is one like the others.
+    size_t (*keeps)(const tuff_call *c);
+    uint32_t made_of;
     float tol; // as tuff_variant's
 } tuff_host;
 

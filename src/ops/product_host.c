@@ -8,6 +8,7 @@
 enum { PANEL = TUFF_PANEL, ROWS = TUFF_PANEL_ROWS };
 
 typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
+typedef float half __attribute__((vector_size(PANEL / 2 * sizeof(float))));
 typedef int32_t mask __attribute__((vector_size(PANEL * sizeof(int32_t))));
 typedef float four __attribute__((vector_size(16)));
 
@@ -44,6 +45,25 @@ TUFF_EACH_PROCESSOR void sum_tile(const tuff_tiles *t, const float *a, const flo
             const float w = r < 3 ? p[r * m] : q[(r - 3) * m];
             for (int c = 0; c < panels; c++) sum[r][c] += w * v[c];
         }
+    }
+}
+
+// The same of the first half of a panel: what is left of y may be no more.
+TUFF_EACH_PROCESSOR void sum_half(const tuff_tiles *t, const float *a, const float *b,
+                                  const int rows, vec sum[ROWS][2])
+{
+    const float *p = a, *q = a + 3 * t->a_m;
+    const int64_t m = t->a_m, a_k = t->a_k, b_k = t->b_k;
+    half s[ROWS];
+    for (int r = 0; r < rows; r++) s[r] = (half){ 0 };
+    for (int64_t k = 0; k < t->depth; k++, p += a_k, q += a_k, b += b_k) {
+        half v;
+        memcpy(&v, b, sizeof v);
+        for (int r = 0; r < rows; r++) s[r] += (r < 3 ? p[r * m] : q[(r - 3) * m]) * v;
+    }
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = (vec){ 0 };
+        memcpy(&sum[r][0], &s[r], sizeof s[r]);
     }
 }
 
@@ -93,15 +113,17 @@ TUFF_EACH_PROCESSOR void put(const tuff_tiles *t, int64_t row, int64_t col, cons
     else for (int64_t j = 0; j < n; j++) y[j] = v[j];
 }
 
-// Rows row .. row + rows and the panels from column col on.
+// Rows row .. row + rows and the panels from column col on; 0: half a panel.
 TUFF_EACH_PROCESSOR void add_tile(const tuff_tiles *t, int64_t row, int64_t col, const int rows,
                                   const int panels)
 {
     vec sum[ROWS][2];
-    sum_tile(t, t->a + row / ROWS * t->a_six, t->b + col / PANEL * t->b_panel, rows, panels,
-             sum);
+    const float *a = t->a + row / ROWS * t->a_six, *b = t->b + col / PANEL * t->b_panel;
+    if (panels) sum_tile(t, a, b, rows, panels, sum);
+    else sum_half(t, a, b, rows, sum);
     for (int r = 0; r < rows; r++)
-        for (int c = 0; c < panels; c++) put(t, row + r, col + c * PANEL, &sum[r][c]);
+        for (int c = 0; c < (panels ? panels : 1); c++)
+            put(t, row + r, col + c * PANEL, &sum[r][c]);
 }
 
 TUFF_EACH_PROCESSOR void add_rows(const tuff_tiles *t, int64_t row, int64_t col,
@@ -121,12 +143,14 @@ TUFF_EACH_PROCESSOR void add_rows(const tuff_tiles *t, int64_t row, int64_t col,
 TUFF_EACH_PROCESSOR void add_block(const tuff_tiles *t, const int most)
 {
     for (int64_t col = 0; col < t->cols;) {
-        const int64_t panels = most == 2 && t->cols - col > PANEL ? 2 : 1;
+        const int64_t left = t->cols - col;
+        const int panels = most == 2 && left > PANEL + PANEL / 2 ? 2 : left > PANEL / 2;
         for (int64_t row = 0; row < t->rows; row += ROWS) {
             if (most == 2 && panels == 2) add_rows(t, row, col, 2);
-            else add_rows(t, row, col, 1);
+            else if (panels) add_rows(t, row, col, 1);
+            else add_rows(t, row, col, 0);
         }
-        col += panels * PANEL;
+        col += panels ? panels * PANEL : left;
     }
 }
 

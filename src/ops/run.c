@@ -120,8 +120,10 @@ typedef struct host_call {
     tuff_call call;
     uint64_t params[PARAMS_MAX / 8];
     uint8_t has_in[TUFF_OP_IN];
-    bool lowered, shares; // the last ranges are scratch: for casts, for the kernel's stages
+    bool lowered, shares, keeps; // the last ranges are scratch: for casts, for the kernel's
+                                 // stages, and what its first one makes
     bool small; // not worth waking threads for
+    uint64_t stages;
     const tuff_host *host;
 } host_call;
 
@@ -164,8 +166,10 @@ static void run_host(void *arg, void *const ptr[])
     host_work w = { .run = h->host ? h->host->run : h->call.op->ref };
     void *casts = h->lowered ? ptr[next++] : NULL;
     tuff_lower_begin(&h->call, in, out, casts, h->host != NULL, &low, &w.ref);
-    w.ref.scratch = h->shares ? ptr[next] : NULL;
+    w.ref.scratch = h->shares ? ptr[next++] : NULL;
+    w.ref.kept = h->keeps ? ptr[next] : NULL;
     for (size_t units; (units = tuff_host_units(h->host, &low, w.ref.stage)); w.ref.stage++) {
+        if (!(h->stages >> w.ref.stage & 1)) continue;
         if (h->small) run_units(&w, 0, units);
         else tuff_parallel_for(units, run_units, &w);
     }
@@ -179,16 +183,17 @@ static bool is_small(const tuff_call *c, const tuff_host *host)
     return tuff_call_work(c) < (host ? SHARED_STEPS : SHARED_REF_STEPS);
 }
 
-static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_host *host,
+static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan,
                                const tuff_range in[], const tuff_range out[],
                                const tuff_range scratch[])
 {
-    const tuff_range *casts = &scratch[TUFF_PLAN_LOWERED];
+    const tuff_range *casts = &scratch[TUFF_PLAN_LOWERED], *kept = &scratch[TUFF_PLAN_KEPT];
     host_call h = { .call = *c, .lowered = casts->buffer != NULL,
-                    .shares = scratch[0].buffer != NULL, .host = host,
-                    .small = is_small(c, host) };
+                    .shares = scratch[0].buffer != NULL, .keeps = kept->buffer != NULL,
+                    .host = plan->host, .stages = plan->stages,
+                    .small = is_small(c, plan->host) };
     memcpy(h.params, c->params, c->op->params_size);
-    tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 2];
+    tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 3];
     int n = 0;
     for (int i = 0; i < c->nin; i++) {
         h.has_in[i] = in[i].buffer != NULL;
@@ -200,6 +205,8 @@ static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_hos
         b[n++] = (tuff_binding){ *casts, TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
     if (h.shares)
         b[n++] = (tuff_binding){ scratch[0], TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
+    if (h.keeps)
+        b[n++] = (tuff_binding){ *kept, TUFF_BIND_STORAGE, TUFF_READ | TUFF_WRITE };
     return tuff_cmd_host_call(cmd, run_host, &h, sizeof h, b, n);
 }
 
@@ -222,7 +229,7 @@ tuff_status tuff_record(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan
                         const tuff_range scratch[])
 {
     if (!plan->count)
-        return record_host(cmd, c, plan->host, in, out, scratch);
+        return record_host(cmd, c, plan, in, out, scratch);
     for (int i = 0; i < plan->count; i++) {
         const tuff_dispatch *d = &plan->d[i];
         tuff_binding b[TUFF_MAX_BINDINGS];

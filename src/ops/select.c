@@ -74,6 +74,7 @@ static bool plan_variant(const tuff_call *c, const tuff_caps *k, const tuff_vari
     tuff_caps other; // those that ask for workgroups of another size
     p->count = 0;
     p->host = NULL;
+    p->stages = 0;
     memset(p->scratch, 0, sizeof p->scratch);
     p->variant = v->name;
     p->forced = as->forced;
@@ -116,6 +117,7 @@ static tuff_status select_host_as(const tuff_call *c, const tuff_candidate *as, 
     tuff_call_lower(c, &low);
     p->count = 0;
     p->host = NULL;
+    p->stages = UINT64_MAX;
     p->way = NULL;
     p->ways = NULL;
     p->group = 0;
@@ -129,6 +131,7 @@ static tuff_status select_host_as(const tuff_call *c, const tuff_candidate *as, 
         p->variant = p->host->name;
         if (strcmp(as->variant, p->variant) != 0 || !p->host->takes(&low)) continue;
         p->scratch[0] = p->host->scratch ? p->host->scratch(&low) : 0;
+        p->scratch[TUFF_PLAN_KEPT] = p->host->keeps ? p->host->keeps(&low) : 0;
         return TUFF_OK;
     }
     return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no kernel named %s takes this call",
@@ -371,8 +374,16 @@ static bool is_once(const tuff_plan *p, int i, uint32_t constant, uint64_t set)
     return true;
 }
 
+// A call that is lowered casts its inputs and outputs whichever stages it runs.
+static uint64_t host_once(const tuff_plan *p, uint32_t constant)
+{
+    return p->scratch[TUFF_PLAN_KEPT] && !p->scratch[TUFF_PLAN_LOWERED] &&
+           !(p->host->made_of & ~constant);
+}
+
 uint64_t tuff_plan_once(const tuff_plan *p, uint32_t constant)
 {
+    if (p->host) return host_once(p, constant);
     uint64_t set = constant ? UINT64_MAX : 0, before = 0;
     while (set != before) {
         before = set;
@@ -385,6 +396,7 @@ uint64_t tuff_plan_once(const tuff_plan *p, uint32_t constant)
 void tuff_plan_keep(tuff_plan *p, uint64_t set)
 {
     int n = 0;
+    p->stages &= set;
     for (int i = 0; i < p->count; i++) {
         if (!(set >> i & 1)) continue;
         if (n != i) p->d[n] = p->d[i];
