@@ -354,6 +354,22 @@ static void dispatches_are_told_apart(void)
     EXPECT_EQ(p.d[1].nslot, 3);
 }
 
+static void stages_are_told_apart(void)
+{
+    static const tuff_host host = { .name = "fast", .made_of = 2 };
+    tuff_plan p = { .host = &host, .stages = UINT64_MAX };
+    EXPECT_EQ(tuff_plan_once(&p, 3), 0); // it keeps nothing
+    p.scratch[TUFF_PLAN_KEPT] = 64;
+    EXPECT_EQ(tuff_plan_once(&p, 0), 0);
+    EXPECT_EQ(tuff_plan_once(&p, 1), 0);
+    EXPECT_EQ(tuff_plan_once(&p, 2), 1);
+    EXPECT_EQ(tuff_plan_once(&p, 3), 1);
+    p.scratch[TUFF_PLAN_LOWERED] = 64;
+    EXPECT_EQ(tuff_plan_once(&p, 3), 0);
+    tuff_plan_keep(&p, ~UINT64_C(1));
+    EXPECT_EQ(p.stages, ~UINT64_C(1));
+}
+
 int main(int argc, char **argv)
 {
     harness_init(argc, argv, NULL, 0);
@@ -365,6 +381,7 @@ int main(int argc, char **argv)
     CASE(stores_of_constants_happen);
     CASE(in_every_variant);
     CASE(dispatches_are_told_apart);
+    CASE(stages_are_told_apart);
     tuff_stream_destroy(&stream);
     tuff_device_close(&device);
     return report();

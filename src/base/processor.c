@@ -6,9 +6,9 @@ static atomic_int limit = TUFF_PROCESSOR_AVX512;
 #if defined __x86_64__
 static tuff_processor this_one(void)
 {
+    if (!__builtin_cpu_supports("fma")) return TUFF_PROCESSOR_ANY;
     if (__builtin_cpu_supports("avx512f")) return TUFF_PROCESSOR_AVX512;
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-               ? TUFF_PROCESSOR_AVX2 : TUFF_PROCESSOR_ANY;
+    return __builtin_cpu_supports("avx2") ? TUFF_PROCESSOR_AVX2 : TUFF_PROCESSOR_ANY;
 }
 #else
 static tuff_processor this_one(void) { return TUFF_PROCESSOR_ANY; }

@@ -11,7 +11,7 @@
 typedef enum tuff_processor {
     TUFF_PROCESSOR_ANY,
     TUFF_PROCESSOR_AVX2, // and FMA
-    TUFF_PROCESSOR_AVX512
+    TUFF_PROCESSOR_AVX512 // and FMA
 } tuff_processor;
 
 tuff_processor tuff_this_processor(void);
@@ -31,7 +31,7 @@ static inline bool tuff_processor_dots_bf16(void)
            __builtin_cpu_supports("avx512bf16");
 }
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))
-#define TUFF_TARGET_AVX512 __attribute__((target("avx512f")))
+#define TUFF_TARGET_AVX512 __attribute__((target("avx512f,fma")))
 #else
 static inline bool tuff_processor_dots_i8(void) { return false; }
 static inline bool tuff_processor_dots_bf16(void) { return false; }

@@ -36,6 +36,8 @@ enum {
 };
 
 typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
+typedef float eight __attribute__((vector_size(PANEL / 2 * sizeof(float))));
+typedef int32_t mask __attribute__((vector_size(PANEL / 2 * sizeof(int32_t))));
 
 typedef struct winograd {
     int64_t n, read, write;    // images, channels
@@ -270,17 +272,33 @@ TUFF_EACH_PROCESSOR void transform_back(const float *m, int64_t step, int64_t ti
     }
 }
 
+TUFF_EACH_PROCESSOR void put_eight(const float *sum, float bias, const float *residual, int act,
+                                   float *y)
+{
+    eight v, more;
+    memcpy(&v, sum, sizeof v);
+    v += bias;
+    if (residual) {
+        memcpy(&more, residual, sizeof more);
+        v += more;
+    }
+    if (act == TUFF_ACT_RELU) v = (eight)((mask)v & ~(v <= (eight){ 0 }));
+    else if (act != TUFF_ACT_NONE)
+        for (int i = 0; i < PANEL / 2; i++) v[i] = tuff_act_host(v[i], act);
+    memcpy(y, &v, sizeof v);
+}
+
 // `n` outputs side by side.
 TUFF_EACH_PROCESSOR void put_row(const float *sum, int64_t n, float bias, const float *residual,
                                  int act, float *y)
 {
-    float row[2 * TILES];
-    for (int64_t j = 0; j < n; j++) row[j] = sum[j] + bias;
-    if (residual) for (int64_t j = 0; j < n; j++) row[j] += residual[j];
-    if (act == TUFF_ACT_RELU) for (int64_t j = 0; j < n; j++) row[j] = row[j] <= 0 ? 0 : row[j];
-    else if (act != TUFF_ACT_NONE)
-        for (int64_t j = 0; j < n; j++) row[j] = tuff_act_host(row[j], act);
-    memcpy(y, row, (size_t)n * sizeof *y);
+    int64_t j = 0;
+    for (; j + PANEL / 2 <= n; j += PANEL / 2) 
+        put_eight(sum + j, bias, residual ? residual + j : NULL, act, y + j);
+    for (; j < n; j++) {
+        const float v = sum[j] + bias + (residual ? residual[j] : 0);
+        y[j] = tuff_act_host(v, act);
+    }
 }
 
 // A plane's tiles begin .. end, of products that lie `step` apart from place to place.

@@ -5,7 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-enum { PANEL = TUFF_PANEL, ROWS = TUFF_PANEL_ROWS };
+enum {
+    PANEL = TUFF_PANEL,
+    ROWS = TUFF_PANEL_ROWS,
+    AHEAD = 256 // of packed rows, which are read once: what memory is asked for early
+};
 
 typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
 typedef float half __attribute__((vector_size(PANEL / 2 * sizeof(float))));
@@ -36,10 +40,12 @@ TUFF_EACH_PROCESSOR void sum_tile(const tuff_tiles *t, const float *a, const flo
 {
     const float *p = a, *q = a + 3 * t->a_m;
     const int64_t m = t->a_m, a_k = t->a_k, b_k = t->b_k, panel = t->b_panel;
+    const int64_t ahead = t->a_m == 1 ? AHEAD : 0;
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < panels; c++) sum[r][c] = (vec){ 0 };
     for (int64_t k = 0; k < t->depth; k++, p += a_k, q += a_k, b += b_k) {
         vec v[2];
+        __builtin_prefetch(p + ahead);
         for (int c = 0; c < panels; c++) memcpy(&v[c], b + c * panel, sizeof v[c]);
         for (int r = 0; r < rows; r++) {
             const float w = r < 3 ? p[r * m] : q[(r - 3) * m];
