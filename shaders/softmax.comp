@@ -15,8 +15,11 @@
 //   spec 2     MIN   x is taken with the other sign
 //   spec 3     WIDE  TEXEL only: the texels are vec4, along rows of neighbours. With -DLANES
 //                    they always are
-//   grid       rows workgroups, with -DLANES each one subgroup; with -DTEXEL rows invocations.
-//              Folded.
+//   spec 4     KEPT  LANES only: vec4s of a row that an invocation keeps; 0: it may be any
+//                    number, and rows are read twice
+//   spec 5     ROWS  LANES only: rows of a workgroup
+//   grid       rows workgroups, with -DLANES rows / ROWS, each one subgroup; with -DTEXEL rows
+//              invocations. Folded.
 #include "common.glsl"
 #include "math.glsl"
 #include "sum.glsl"
@@ -29,6 +32,10 @@ layout(constant_id = 2) const bool MIN = false;
 layout(push_constant) uniform Push { tuff_softmax_pc pc; };
 #ifdef TEXEL
 layout(constant_id = 3) const bool WIDE = false;
+#ifdef LANES
+layout(constant_id = 4) const uint KEPT = 0;
+layout(constant_id = 5) const uint ROWS = 1;
+#endif
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) writeonly buffer Y4 { vec4 y4[]; };
 float load_x(uint i) { return texelFetch(x, int(i)).x; }
@@ -87,13 +94,23 @@ vec4 exp_four(vec4 v)
     return vec4(exp_below(v.x), exp_below(v.y), exp_below(v.z), exp_below(v.w));
 }
 
+// A NaN is passed over: it makes the sum one, and with it the row.
+float larger_number(float a, float b) { return b > a ? b : a; }
+
+float most_of(vec4 v)
+{
+    return larger_number(larger_number(v.x, v.y), larger_number(v.z, v.w));
+}
+
+float sum_of(vec4 v) { return (v.x + v.y) + (v.z + v.w); }
+
 // Of a row's vec4s an invocation takes every STEPth, and then a subgroup has the row together:
 // what one reads there lies side by side, where rows apart share sets of the cache.
 #ifdef LANES
 #define STEP WG
 float row_max(float v)
 {
-    for (uint n = WG / 2; n > 0; n /= 2) v = larger(v, subgroupShuffleXor(v, n));
+    for (uint n = WG / 2; n > 0; n /= 2) v = larger_number(v, subgroupShuffleXor(v, n));
     return v;
 }
 float row_sum(float v)
@@ -107,40 +124,82 @@ float row_max(float v) { return v; }
 float row_sum(float v) { return v; }
 #endif
 
-// A row of vec4s.
+// The sum of exp(x - most) of what was read so far. It begins with the lowest number that is
+// finite, so that -inf - most is none of -inf - -inf.
+struct Seen {
+    float most;
+    Sum sum;
+};
+
+// What four vec4s with the maximum `most` add.
+void see(inout Seen s, float most, vec4 a, vec4 b, vec4 c, vec4 d)
+{
+    const float m = larger_number(s.most, most), kept = exp_below(s.most - m);
+    s.sum.s *= kept;
+    s.sum.e *= kept;
+    sum_add(s.sum, sum_of((exp_four(a - m) + exp_four(b - m)) +
+                          (exp_four(c - m) + exp_four(d - m))));
+    s.most = m;
+}
+
+// A row of vec4s, read twice: once for maximum and sum, and again to be written.
 void wide_row(uint begin, uint end)
 {
-    vec4 most = vec4(NEG_INF);
-    for (uint i = begin; i < end; i += STEP) {
-        const vec4 v = four(i);
-        most = vec4(larger(most.x, v.x), larger(most.y, v.y), larger(most.z, v.z),
-                    larger(most.w, v.w));
+    Seen seen = Seen(-3.40282347e38, Sum(0.0, 0.0));
+    for (uint i = begin; i < end; i += 4 * STEP) {
+        // Past the end: nothing is exp(-inf).
+        const vec4 a = four(i), b = i + STEP < end ? four(i + STEP) : vec4(NEG_INF);
+        const vec4 c = i + 2 * STEP < end ? four(i + 2 * STEP) : vec4(NEG_INF);
+        const vec4 d = i + 3 * STEP < end ? four(i + 3 * STEP) : vec4(NEG_INF);
+        see(seen, larger_number(larger_number(most_of(a), most_of(b)),
+                                larger_number(most_of(c), most_of(d))), a, b, c, d);
     }
-    const float m = row_max(larger(larger(most.x, most.y), larger(most.z, most.w)));
-    // Sums of 32 are added up: few additions to large sums lose little.
-    vec4 sums = vec4(0.0);
-    for (uint i = begin; i < end;) {
-        vec4 part = vec4(0.0);
-        for (const uint stop = min(i + 32 * STEP, end); i < stop; i += STEP)
-            part += exp_four(four(i) - m);
-        sums += part;
-    }
-    const float sum = row_sum((sums.x + sums.y) + (sums.z + sums.w));
+    const float m = row_max(seen.most);
+    const float sum = row_sum(sum_value(seen.sum) * exp_below(seen.most - m));
     const float factor = LOG ? log_f32(sum) : 1.0 / sum;
     for (uint i = begin; i < end; i += STEP) {
         const vec4 d = four(i) - m;
         y4[i] = LOG ? d - factor : exp_four(d) * factor;
     }
 }
+
+#ifdef LANES
+// A row that the subgroup keeps in registers.
+void kept_row(uint begin, uint end)
+{
+    vec4 v[KEPT == 0 ? 1 : KEPT];
+    float most = NEG_INF, sum = 0.0;
+    for (uint k = 0; k < KEPT; k++) {
+        const uint i = begin + k * WG;
+        v[k] = i < end ? four(i) : vec4(NEG_INF);
+        most = larger_number(most, most_of(v[k]));
+    }
+    most = row_max(most);
+    for (uint k = 0; k < KEPT; k++) {
+        v[k] -= most;
+        const vec4 e = exp_four(v[k]);
+        sum += sum_of(e);
+        if (!LOG) v[k] = e;
+    }
+    sum = row_sum(sum);
+    const float factor = LOG ? log_f32(sum) : 1.0 / sum;
+    for (uint k = 0; k < KEPT; k++) {
+        const uint i = begin + k * WG;
+        if (i < end) y4[i] = LOG ? v[k] - factor : v[k] * factor;
+    }
+}
+#endif
 #endif
 
 void main()
 {
 #ifdef LANES
-    const uint row = group_index();
-    if (row >= pc.rows) return;
-    const uint begin = row * (pc.cols / 4);
-    wide_row(begin + gl_SubgroupInvocationID, begin + pc.cols / 4);
+    const uint cols = pc.cols / 4, last = min((group_index() + 1) * ROWS, pc.rows);
+    for (uint row = group_index() * ROWS; row < last; row++) {
+        const uint begin = row * cols + gl_SubgroupInvocationID, end = (row + 1) * cols;
+        if (KEPT == 0) wide_row(begin, end);
+        else kept_row(begin, end);
+    }
 #else
 #ifdef TEXEL
     const uint row = group_index() * WG + gl_LocalInvocationIndex, t = 0;

@@ -107,17 +107,34 @@ static bool texel_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form
     return true;
 }
 
-// A row a subgroup: for rows so long that eight side by side would not share a cache well.
-// Four (SwiftShader) do.
+// vec4s of a row that an invocation keeps, a power of two; 0: too many. Code for 32 takes a
+// driver 0.3 s to compile.
+static uint32_t kept_of(const tuff_axis a, uint32_t subgroup)
+{
+    const uint64_t most = a.rows * a.cols >= 1 << 20 ? 32 : 16;
+    uint64_t kept = 1;
+    while (kept < most && kept * 4 * subgroup < a.cols) kept *= 2;
+    return kept * 4 * subgroup < a.cols ? 0 : (uint32_t)kept;
+}
+
+// A row a subgroup: what its lanes read lies side by side, where eight rows side by side would
+// not share a cache well. Four (SwiftShader) do.
 static bool lanes_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form f)
 {
-    enum { SHORTEST = 256 };
+    enum { SHORTEST = 32, ENOUGH = 16384, GROUPS = 64 };
     const tuff_axis a = axis_of(c);
     if (!tuff_takes_texels(k) || k->subgroup < 8 || a.step != 1 || a.cols % 4 != 0 ||
         a.cols < SHORTEST || !loop_fits(k, a.cols / (4 * k->subgroup) + 1) ||
         !tuff_fits_texel(k, &c->in[0], 16))
         return false;
-    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax_lanes, k->subgroup, a.rows);
+    uint64_t rows = ENOUGH / a.cols;
+    if (rows > a.rows / GROUPS) rows = a.rows / GROUPS;
+    if (rows == 0) rows = 1;
+    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax_lanes, k->subgroup,
+                                    (a.rows + rows - 1) / rows);
+    tuff_spec(d, true);
+    tuff_spec(d, kept_of(a, k->subgroup));
+    tuff_spec(d, (uint32_t)rows);
     tuff_bind(d, TUFF_ROLE_IN, 0, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind_out(d, 0);
     return true;
@@ -215,7 +232,8 @@ const tuff_op tuff_op_softmax = {
     .name = "softmax", .onnx = "Softmax", COMMON(softmax), .ref = ref, .grad = grad,
     .doc = "y = exp(x - max(x)) / sum(exp(x - max(x))) along one axis",
     .cases = TUFF_CASES("1", "3x257", "70000x3", "5x7x11 axis=1", "13x4096", "13x4097",
-                        "7x300", "2x200003")
+                        "7x300", "2x200003",
+                        "131x32", "67x516", "1031x1020")
 };
 
 const tuff_op tuff_op_log_softmax = {
