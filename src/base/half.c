@@ -1,28 +1,14 @@
 #include "base/half.h"
-#include <string.h>
-
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
+#include "base/bits.h"
 
 float tuff_f16_to_f32(uint16_t bits)
 {
     const uint32_t sign = (uint32_t)(bits & 0x8000) << 16, rest = bits & 0x7fff;
-    if (rest >= 0x7c00) return float_of(sign | 0x7f800000 | (rest & 0x3ff) << 13);
-    if (rest >= 0x0400) return float_of(sign | ((rest << 13) + ((127 - 15) << 23)));
+    if (rest >= 0x7c00) return tuff_float(sign | 0x7f800000 | (rest & 0x3ff) << 13);
+    if (rest >= 0x0400) return tuff_float(sign | ((rest << 13) + ((127 - 15) << 23)));
     // Zero, or a subnormal: a whole number of 2^-24.
     const float magnitude = (float)rest * 0x1p-24f;
-    return float_of(sign | bits_of(magnitude));
+    return tuff_float(sign | tuff_bits(magnitude));
 }
 
 // v / 2^shift rounded to the nearest whole number, ties to even; 1 <= shift <= 31.
@@ -35,7 +21,7 @@ static uint32_t round_shift(uint32_t v, int shift)
 
 uint16_t tuff_f32_to_f16(float value)
 {
-    const uint32_t bits = bits_of(value), rest = bits & 0x7fffffff;
+    const uint32_t bits = tuff_bits(value), rest = bits & 0x7fffffff;
     const uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
     if (rest > 0x7f800000) return sign | 0x7e00;
     if (rest >= 0x477ff000) return sign | 0x7c00; // 65520 and over round to infinity
@@ -46,11 +32,11 @@ uint16_t tuff_f32_to_f16(float value)
     return sign | (uint16_t)round_shift((rest & 0x7fffff) | 0x800000, shift);
 }
 
-float tuff_bf16_to_f32(uint16_t bits) { return float_of((uint32_t)bits << 16); }
+float tuff_bf16_to_f32(uint16_t bits) { return tuff_float((uint32_t)bits << 16); }
 
 uint16_t tuff_f32_to_bf16(float value)
 {
-    const uint32_t bits = bits_of(value);
+    const uint32_t bits = tuff_bits(value);
     if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
     return (uint16_t)round_shift(bits, 16);
 }

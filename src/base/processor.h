@@ -50,4 +50,12 @@ static inline bool tuff_processor_dots_bf16(void) { return false; }
         return p == TUFF_PROCESSOR_AVX512 ? name##_avx512                       \
              : p == TUFF_PROCESSOR_AVX2   ? name##_avx2 : name##_any;           \
     }
+
+// Before a loop whose rounds may be made in any order. gcc is kept from unrolling it before it
+// sees vectors in it; clang warns of what it leaves scalar.
+#ifdef __clang__
+#define TUFF_INDEPENDENT
+#else
+#define TUFF_INDEPENDENT _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
+#endif
 #endif

@@ -29,6 +29,8 @@ void tuff_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[
 uint32_t tuff_rng_word_at(uint64_t seed, uint64_t i);
 float tuff_rng_uniform_at(uint64_t seed, uint64_t i);
 float tuff_rng_normal_at(uint64_t seed, uint64_t i);
+// words[k] = word(first + k) for k < n, many at once.
+void tuff_rng_words(uint64_t seed, uint64_t first, size_t n, uint32_t *words);
 
 // Another seed, for purpose number `purpose`: words 0 and 1 (low and high half) of
 // philox((lo32(purpose), hi32(purpose), 1, 0), seed), a counter no sequence has.

@@ -1,7 +1,9 @@
 // clip_norm: a gradient whose length is limited. The shaders are fold.comp and clip_norm.comp.
 #include "ops/fold.h"
+#include "ops/norm_host.h"
 #include "abi/update.h"
 #include <math.h>
+#include <string.h>
 
 static double max_norm(const tuff_call *c)
 {
@@ -48,6 +50,60 @@ static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     return true;
 }
 
+// ---- the CPU path's kernel ------------------------------------------------------------------
+
+// Squares of spans, their sum, and y by spans.
+enum { SPAN = 1 << 14 };
+
+static size_t spans_of(const tuff_call *c)
+{
+    return ((size_t)tuff_desc_count(&c->in[0]) + SPAN - 1) / SPAN;
+}
+
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+static size_t host_units(const tuff_call *c, int stage)
+{
+    return stage > 2 ? 0 : stage == 1 ? 1 : spans_of(c);
+}
+
+static size_t host_scratch(const tuff_call *c) { return (spans_of(c) + 1) * sizeof(double); }
+
+// The sum of `spans` numbers lies behind them.
+static void host_span(const tuff_ref *r, size_t span, double *squares, size_t spans)
+{
+    const size_t at = span * SPAN, left = (size_t)tuff_desc_count(&r->call->in[0]) - at;
+    const tuff_runs run = { .runs = 1, .run = left < SPAN ? left : SPAN };
+    const float *x = r->in[0] + at;
+    float *y = r->out[0] + at;
+    if (r->stage == 0) {
+        double mean;
+        tuff_norm_host_moments(x, &run, true, &mean, &squares[span]);
+        squares[span] *= (double)run.run;
+        return;
+    }
+    const double scale = max_norm(r->call) / (sqrt(squares[spans]) + 1e-6);
+    if (!(scale >= 1)) tuff_norm_host_apply(x, &run, 0, scale, NULL, NULL, 0, y);
+    else if (x != y) memcpy(y, x, run.run * sizeof *y);
+}
+
+static void host(const tuff_ref *r)
+{
+    double *squares = r->scratch;
+    const size_t spans = spans_of(r->call);
+    if (r->stage == 1) {
+        squares[spans] = 0;
+        for (size_t i = 0; i < spans; i++) squares[spans] += squares[i];
+        r->out[1][0] = (float)sqrt(squares[spans]);
+        return;
+    }
+    for (size_t i = r->begin; i < r->end; i++) host_span(r, i, squares, spans);
+}
+
 static tuff_cost cost(const tuff_call *c)
 {
     const double n = (double)tuff_desc_count(&c->in[0]);
@@ -65,6 +121,8 @@ const tuff_op tuff_op_clip_norm = {
     .infer = infer,
     .ref = ref,
     .variants = { TUFF_KERNEL("plain", plain) },
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host, .units = host_units,
+                 .scratch = host_scratch } },
     .cost = cost,
     .tol = { .f32 = 2e-6f },
     .sample = { -1, 1 },

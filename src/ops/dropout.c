@@ -2,6 +2,7 @@
 // sequence. The shader is shaders/dropout.comp; base/rng.h says what the numbers are.
 #include "base/rng.h"
 #include "ops/elementwise.h"
+#include "ops/random_host.h"
 
 enum { X, COUNTER };
 enum { Y, MASK };
@@ -34,6 +35,12 @@ static void ref(const tuff_ref *r)
         r->out[Y][i] = stays ? r->in[X][i] * scale : 0;
         ((uint8_t *)r->out[MASK])[i] = stays;
     }
+}
+
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
 }
 
 static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
@@ -79,6 +86,7 @@ const tuff_op tuff_op_dropout = {
                 TUFF_UINT64(tuff_dropout_params, offset) },
     .infer = infer, .ref = ref, .units = tuff_elements, .grad = grad,
     .variants = { TUFF_KERNEL("plain", plan) },
+    TUFF_FAST(host_takes, tuff_dropout_host),
     .sample = { -4, 4 },
     .cases = TUFF_CASES("1", "5x64 ratio=0.5 seed=7", "1031 2 ratio=0.3 seed=3 offset=5",
                         "257x13 ratio=0.9 seed=81985529216486895 offset=17179869182")

@@ -2,6 +2,7 @@
 // shaders/random.comp; base/rng.h says what the numbers are.
 #include "base/rng.h"
 #include "ops/op.h"
+#include "ops/random_host.h"
 #include "abi/fill.h"
 
 // The shape comes from `like`, whose elements are never read, or without it from the tensor
@@ -80,6 +81,35 @@ static void ref_normal(const tuff_ref *r)
                                l.shift);
 }
 
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+// Here and not beside the words, where a product and a sum may become one.
+static void host_random(const tuff_ref *r, line l,
+                        void (*numbers)(uint64_t seed, uint64_t first, size_t n, float *y))
+{
+    const tuff_random_params *p = r->call->params;
+    numbers(p->seed, p->offset + r->begin, r->end - r->begin, r->out[0] + r->begin);
+    if (l.scale == 1 && l.shift == 0) return;
+    for (size_t i = r->begin; i < r->end; i++) {
+        const float scaled = r->out[0][i] * l.scale;
+        r->out[0][i] = scaled + l.shift;
+    }
+}
+
+static void host_uniform(const tuff_ref *r)
+{
+    host_random(r, uniform_line(r->call->params), tuff_uniform_host);
+}
+
+static void host_normal(const tuff_ref *r)
+{
+    host_random(r, normal_line(r->call->params), tuff_normal_host);
+}
+
 static void plan_random(const tuff_call *c, const tuff_caps *k, tuff_plan *p, line l,
                         bool normal)
 {
@@ -144,6 +174,7 @@ const tuff_op tuff_op_random_uniform = {
     .name = "random_uniform", .onnx = "RandomUniformLike", COMMON, RANDOM,
     .doc = "y = uniform numbers from low to high, numbers offset, offset + 1, ... of a seed",
     .ref = ref_uniform, .variants = { TUFF_KERNEL("plain", plan_uniform) },
+    TUFF_FAST(host_takes, host_uniform),
     .sample = { -1, 1 }, .cases = CASES
 };
 
@@ -151,6 +182,7 @@ const tuff_op tuff_op_random_normal = {
     .name = "random_normal", .onnx = "RandomNormalLike", COMMON, RANDOM,
     .doc = "y = normal numbers of mean low and deviation high (both 0: 0 and 1)",
     .ref = ref_normal, .variants = { TUFF_KERNEL("plain", plan_normal) },
+    TUFF_FAST(host_takes, host_normal),
     .tol = { .f32 = 1e-6f }, .sample = { -1, 1 }, .cases = CASES
 };
 

@@ -24,13 +24,6 @@ enum {
     TUFF_OPERANDS = 6
 };
 
-// Before a loop whose rounds may be made in any order. gcc is kept from unrolling it before it
-// sees vectors in it; clang warns of what it leaves scalar.
-#ifdef __clang__
-#define TUFF_INDEPENDENT
-#else
-#define TUFF_INDEPENDENT _Pragma("GCC ivdep") _Pragma("GCC unroll 1")
-#endif
 // Statements for each i of 0 <= i < n, n a multiple of TUFF_LANES, in any order.
 #define TUFF_EACH(i, n, ...)                                                    \
     for (size_t i##_of = 0; i##_of < (n); i##_of += TUFF_LANES)                 \

@@ -3,26 +3,11 @@
 // conditions), and a loop over any of them becomes one over vectors.
 #ifndef TUFF_OPS_HOST_MATH_H
 #define TUFF_OPS_HOST_MATH_H
+#include "base/bits.h"
 #include "base/processor.h"
 #include <math.h>
-#include <stdint.h>
-#include <string.h>
 
 #define TUFF_INLINE static inline __attribute__((always_inline))
-
-TUFF_INLINE float tuff_float(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-TUFF_INLINE uint32_t tuff_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
 
 TUFF_INLINE float tuff_least(float a, float b) { return a < b ? a : b; }
 TUFF_INLINE float tuff_most(float a, float b) { return a > b ? a : b; }
@@ -182,6 +167,17 @@ TUFF_INLINE float tuff_erf_f32(float x)
 
 enum { TUFF_TURNS = 8192 }; // radians within which the functions below are right
 
+// The cosine of `quarter` quarter turns, taken modulo 4, and |a| <= pi / 4 beside them.
+TUFF_INLINE float tuff_cos_beside(float a, int32_t quarter)
+{
+    const float u = a * a;
+    const float s = a + a * u * (-1.0f / 6 + u * (1.0f / 120 + u * (-1.0f / 5040 +
+                    u * (1.0f / 362880))));
+    const float c = 1 + u * (-0.5f + u * (1.0f / 24 + u * (-1.0f / 720 +
+                    u * (1.0f / 40320 - u * (1.0f / 3628800)))));
+    const float y = quarter & 1 ? s : c;
+    return (quarter + 1) & 2 ? -y : y;
+}
 // The cosine of |x| < TUFF_TURNS, or with ahead = 3 the sine: a quarter turn is taken off.
 TUFF_INLINE float tuff_wave(float x, int32_t ahead)
 {
@@ -190,14 +186,13 @@ TUFF_INLINE float tuff_wave(float x, int32_t ahead)
     float a = z - q * 1.5703125f;
     a = a - q * 4.837512969970703125e-4f;
     a = a - q * 7.5497899548918821e-8f;
-    const float u = a * a;
-    const float s = a + a * u * (-1.0f / 6 + u * (1.0f / 120 + u * (-1.0f / 5040 +
-                    u * (1.0f / 362880))));
-    const float c = 1 + u * (-0.5f + u * (1.0f / 24 + u * (-1.0f / 720 +
-                    u * (1.0f / 40320 - u * (1.0f / 3628800)))));
-    const int32_t quarter = ((int32_t)q + ahead) & 3;
-    const float y = quarter & 1 ? s : c;
-    return ((quarter == 1) | (quarter == 2)) ? -y : y;
+    return tuff_cos_beside(a, (int32_t)q + ahead);
+}
+// The same of a part 0 <= t < 1 of a whole turn.
+TUFF_INLINE float tuff_wave_turn(float t, int32_t ahead)
+{
+    const float q = tuff_whole(4 * t);
+    return tuff_cos_beside((t - 0.25f * q) * 6.28318531f, (int32_t)q + ahead);
 }
 TUFF_INLINE float tuff_cos_near(float x) { return tuff_wave(x, 0); }
 TUFF_INLINE float tuff_sin_near(float x)

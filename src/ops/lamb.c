@@ -106,6 +106,8 @@ const tuff_op tuff_op_lamb = {
     .ref = tuff_lamb_ref,
     .variants = { TUFF_KERNEL("texel", texel), TUFF_KERNEL("fused", fused),
                   TUFF_KERNEL("plain", plain) },
+    .hosts = { { .name = "fast", .takes = tuff_lamb_host_takes, .run = tuff_lamb_host,
+                 .units = tuff_lamb_host_units, .scratch = tuff_lamb_host_scratch } },
     .cost = tuff_update_cost,
     .prepare = prepare,
     TUFF_UPDATE_JUDGED,

@@ -53,9 +53,13 @@ enum { TUFF_UPDATE_DIRECTION = 2 }; // scratch
 // The numbers of a rule as the kernels take them.
 struct tuff_update_pc tuff_update_pc_of(const tuff_call *c, const tuff_rule *rule);
 
-// Of the CPU path (update_host.c), all but Lamb.
+// Of the CPU path (update_host.c): all but Lamb, and Lamb.
 bool tuff_update_host_takes(const tuff_call *c);
 void tuff_update_host(const tuff_ref *r);
+bool tuff_lamb_host_takes(const tuff_call *c);
+size_t tuff_lamb_host_units(const tuff_call *c, int stage);
+size_t tuff_lamb_host_scratch(const tuff_call *c);
+void tuff_lamb_host(const tuff_ref *r);
 
 // The reference of Lamb (lamb.c), whose elements are not independent.
 void tuff_lamb_ref(const tuff_ref *r);

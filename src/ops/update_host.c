@@ -1,7 +1,9 @@
-// The optimizers' updates on the CPU path, in f32; the formulas are those of update.glsl.
+// The optimizers' updates on the CPU path, in f32 but for the lengths that Lamb takes; the
+// formulas are those of update.glsl.
 #include "base/convert.h"
 #include "ops/host.h"
 #include "ops/host_math.h"
+#include "ops/norm_host.h"
 #include "ops/update.h"
 
 typedef struct numbers {
@@ -73,6 +75,7 @@ TUFF_INLINE float denominator(uint32_t op, const numbers *n, float v)
     case TUFF_UPDATE_RMSPROP: return sqrtf(v) + n->pc.eps;
     case TUFF_UPDATE_ADAM:
     case TUFF_UPDATE_AMSGRAD:
+    case TUFF_UPDATE_LAMB:
     case TUFF_UPDATE_NADAM: return sqrtf(v / n->bias2) + n->pc.eps;
     case TUFF_UPDATE_ADAMAX: return v;
     default: return 1;
@@ -88,7 +91,8 @@ TUFF_INLINE element stepped(uint32_t op, const numbers *n, element e)
     e.m = next_m(op, n, &e);
     const float a = numerator(op, n, e.g, op == TUFF_UPDATE_LION ? m : e.m);
     const float b = denominator(op, n, op == TUFF_UPDATE_AMSGRAD ? e.x : e.v);
-    e.w = e.w * (1 - n->lr * n->pc.decoupled) - n->lr * a / b;
+    if (op == TUFF_UPDATE_LAMB) e.w = a / b + n->pc.decoupled * e.w; // its direction
+    else e.w = e.w * (1 - n->lr * n->pc.decoupled) - n->lr * a / b;
     return e;
 }
 
@@ -125,6 +129,7 @@ TUFF_EACH_PROCESSOR void update_block(uint32_t op, const numbers *numbers_,
     STEP(ADAMAX, 1, 1, 0)
     STEP(NADAM, 1, 1, 0)
     STEP(LION, 1, 0, 0)
+    STEP(LAMB, 1, 1, 0)
     default: break;
     }
 }
@@ -159,32 +164,192 @@ bool tuff_update_host_takes(const tuff_call *c)
     return true;
 }
 
-void tuff_update_host(const tuff_ref *r)
+// Numbers of the call, and what is read and written from element `begin` on.
+typedef struct streams {
+    const tuff_rule *rule;
+    numbers how;
+    const float *in[STREAMS];
+    float *out[STREAMS];
+    int copy; // output
+} streams;
+
+static streams streams_of(const tuff_ref *r, size_t begin)
 {
     const tuff_rule *rule = tuff_rule_of(r->call->op->name);
     const float *h = r->in[TUFF_UPDATE_IN_HYPER];
-    const numbers how = { tuff_update_pc_of(r->call, rule), h[TUFF_HYPER_LR],
-                          h[TUFF_HYPER_BIAS1], h[TUFF_HYPER_BIAS2], h[TUFF_HYPER_SCALE],
-                          h[TUFF_HYPER_FIRST] };
-    const size_t begin = r->begin, count = r->end - begin;
-    const float *const w = r->in[TUFF_UPDATE_IN_W] + begin;
-    const float *in[STREAMS] = { w, r->in[TUFF_UPDATE_IN_G] + begin, NULL, NULL, NULL };
-    float *out[STREAMS] = { r->out[0] + begin, NULL, NULL, NULL, NULL };
+    streams s = { .rule = rule,
+                  .how = { tuff_update_pc_of(r->call, rule), h[TUFF_HYPER_LR],
+                           h[TUFF_HYPER_BIAS1], h[TUFF_HYPER_BIAS2], h[TUFF_HYPER_SCALE],
+                           h[TUFF_HYPER_FIRST] },
+                  .in = { r->in[TUFF_UPDATE_IN_W] + begin, r->in[TUFF_UPDATE_IN_G] + begin },
+                  .out = { r->out[0] + begin }, .copy = 1 };
     const bool has[STREAMS] = { [M] = rule->m, [V] = rule->v, [X] = rule->x };
-    int next = 0;
     for (int k = M; k <= X; k++) {
         if (!has[k]) continue;
-        in[k] = r->in[TUFF_UPDATE_IN_STATE + next] + begin;
-        out[k] = r->out[1 + next++] + begin;
+        s.in[k] = r->in[TUFF_UPDATE_IN_STATE + s.copy - 1] + begin;
+        s.out[k] = r->out[s.copy++] + begin;
     }
-    if (h[TUFF_HYPER_SKIP] >= 1) {
-        for (int k = 0; k < STREAMS; k++)
-            if (out[k] && out[k] != in[k]) memmove(out[k], in[k], count * sizeof(float));
-    } else {
-        update_all(rule, &how, in, out, count);
-    }
+    return s;
+}
+
+static bool skips(const tuff_ref *r)
+{
+    return r->in[TUFF_UPDATE_IN_HYPER][TUFF_HYPER_SKIP] >= 1;
+}
+
+static void leave_all(const streams *s, size_t count)
+{
+    for (int k = 0; k < STREAMS; k++)
+        if (s->out[k] && s->out[k] != s->in[k])
+            memmove(s->out[k], s->in[k], count * sizeof(float));
+}
+
+static void write_copy(const tuff_ref *r, const streams *s, size_t begin, size_t end)
+{
     const tuff_dtype copy = tuff_update_copy(r->call);
     if (copy)
-        tuff_convert_fast(TUFF_F32, r->out[0], copy, r->out[1 + next], false, begin,
-                          r->end);
+        tuff_convert_fast(TUFF_F32, r->out[0], copy, r->out[s->copy], false, begin, end);
+}
+
+void tuff_update_host(const tuff_ref *r)
+{
+    const streams s = streams_of(r, r->begin);
+    if (skips(r)) leave_all(&s, r->end - r->begin);
+    else update_all(s.rule, &s.how, s.in, s.out, r->end - r->begin);
+    write_copy(r, &s, r->begin, r->end);
+}
+
+// ---- Lamb -----------------------------------------------------------------------------------
+
+// Elements are gone through in spans. Where a span and a parameter meet lies a piece, whose
+// number is theirs added up: both go up along the elements.
+//
+//   stage 0  spans        the direction, and the squares of each piece of it and of w
+//   stage 1  one unit     the trust of each parameter, of its pieces
+//   stage 2  spans        the step
+enum { SPAN = 1 << 14 };
+
+typedef struct lamb {
+    size_t count, segments, spans;
+    const int32_t *starts;
+    float *direction; // [count]
+    double *pieces;   // [spans + segments][2]
+    float *trust;     // [segments]
+} lamb;
+
+static size_t spans_of(size_t count) { return (count + SPAN - 1) / SPAN; }
+
+static lamb lamb_of(const tuff_ref *r)
+{
+    const tuff_call *c = r->call;
+    lamb l = { .count = tuff_update_elements(c), .pieces = r->scratch,
+               .segments = (size_t)c->in[TUFF_UPDATE_IN_STATE + 2].dim[0],
+               .starts = (const int32_t *)(const void *)r->in[TUFF_UPDATE_IN_STATE + 2] };
+    l.spans = spans_of(l.count);
+    l.trust = (float *)(l.pieces + 2 * (l.spans + l.segments));
+    l.direction = l.trust + l.segments;
+    return l;
+}
+
+bool tuff_lamb_host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+size_t tuff_lamb_host_units(const tuff_call *c, int stage)
+{
+    return stage > 2 ? 0 : stage == 1 ? 1 : spans_of(tuff_update_elements(c));
+}
+
+size_t tuff_lamb_host_scratch(const tuff_call *c)
+{
+    const size_t count = tuff_update_elements(c);
+    const size_t segments = (size_t)c->in[TUFF_UPDATE_IN_STATE + 2].dim[0];
+    return (spans_of(count) + segments) * 2 * sizeof(double) +
+           (segments + count) * sizeof(float);
+}
+
+// The elements of a parameter that lie in a span.
+static bool piece_of(const lamb *l, size_t span, size_t s, size_t *begin, size_t *end)
+{
+    const size_t from = s ? (size_t)l->starts[s] : 0;
+    const size_t to = s + 1 < l->segments ? (size_t)l->starts[s + 1] : l->count;
+    *begin = from > span * SPAN ? from : span * SPAN;
+    *end = to < (span + 1) * SPAN ? to : (span + 1) * SPAN;
+    if (*end > l->count) *end = l->count;
+    return *begin < *end;
+}
+
+static double squares(const float *x, size_t n)
+{
+    double mean, square;
+    tuff_norm_host_moments(x, &(tuff_runs){ .runs = 1, .run = n }, true, &mean, &square);
+    return square * (double)n;
+}
+
+static void direct(const tuff_ref *r, const lamb *l, size_t span)
+{
+    const size_t at = span * SPAN, left = l->count - at, n = left < SPAN ? left : SPAN;
+    streams s = streams_of(r, at);
+    if (skips(r)) {
+        leave_all(&s, n);
+        return;
+    }
+    s.out[W] = l->direction + at;
+    update_all(s.rule, &s.how, s.in, s.out, n);
+    for (size_t k = 0, begin, end; k < l->segments; k++) {
+        if (!piece_of(l, span, k, &begin, &end)) continue;
+        double *piece = l->pieces + 2 * (span + k);
+        piece[0] = squares(r->in[TUFF_UPDATE_IN_W] + begin, end - begin);
+        piece[1] = squares(l->direction + begin, end - begin);
+    }
+}
+
+static void trust_all(const lamb *l)
+{
+    for (size_t k = 0; k < l->segments; k++) {
+        const size_t first = (k ? (size_t)l->starts[k] : 0) / SPAN;
+        double ww = 0, dd = 0;
+        for (size_t span = first, begin, end; span < l->spans; span++) {
+            if (!piece_of(l, span, k, &begin, &end)) break;
+            ww += l->pieces[2 * (span + k)];
+            dd += l->pieces[2 * (span + k) + 1];
+        }
+        l->trust[k] = (float)(ww > 0 && dd > 0 ? sqrt(ww / dd) : 1);
+    }
+}
+
+TUFF_EACH_PROCESSOR void step_block(const float *w, const float *d, float rate, float *y,
+                                    size_t n)
+{
+    TUFF_INDEPENDENT
+    for (size_t i = 0; i < n; i++) y[i] = w[i] - rate * d[i];
+}
+TUFF_FOR_PROCESSORS(step_block, (const float *w, const float *d, float rate, float *y,
+                                 size_t n), (w, d, rate, y, n))
+
+static void step_all(const tuff_ref *r, const lamb *l, size_t span)
+{
+    const streams s = streams_of(r, 0);
+    for (size_t k = 0, begin, end; k < l->segments; k++) {
+        if (!piece_of(l, span, k, &begin, &end)) continue;
+        if (!skips(r))
+            step_block_best()(s.in[W] + begin, l->direction + begin, s.how.lr * l->trust[k],
+                              s.out[W] + begin, end - begin);
+        write_copy(r, &s, begin, end);
+    }
+}
+
+void tuff_lamb_host(const tuff_ref *r)
+{
+    const lamb l = lamb_of(r);
+    if (r->stage == 1) {
+        if (!skips(r)) trust_all(&l);
+        return;
+    }
+    for (size_t span = r->begin; span < r->end; span++) {
+        if (r->stage) step_all(r, &l, span);
+        else direct(r, &l, span);
+    }
 }
