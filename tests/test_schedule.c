@@ -25,12 +25,13 @@ typedef struct value {
 
 typedef struct step {
     const char *op; // NULL: a store
-    int in[3], nin, out;
+    int in[3], nin, out, nout; // outputs are values that follow each other
     union {
         tuff_affine_params affine;
         tuff_slice_params slice;
         tuff_matmul_params matmul;
         tuff_softmax_params softmax;
+        tuff_split_params split;
     } params;
     float *into; // store
 } step;
@@ -79,17 +80,21 @@ static int pick(const tuff_desc *d)
 static void emit(const char *op, int nin, const int in[], const step *more)
 {
     step *s = &w.s[w.steps];
-    tuff_var var[3];
+    tuff_var var[3], y[2];
     *s = more ? *more : (step){ 0 };
     s->op = op;
     s->nin = nin;
+    if (!s->nout) s->nout = 1;
     for (int i = 0; i < nin; i++) {
         s->in[i] = in[i];
         var[i] = w.v[in[i]].var;
     }
-    const tuff_var y = tuff_graph_op(w.graph, op, var, nin, &s->params);
+    if (s->nout == 1) y[0] = tuff_graph_op(w.graph, op, var, nin, &s->params);
+    else tuff_graph_op_n(w.graph, op, var, nin, &s->params, y, s->nout);
     if (!EXPECT_OK(tuff_graph_status(w.graph))) return;
-    s->out = add_value(y, *tuff_graph_desc(w.graph, y), NULL);
+    s->out = w.count;
+    for (int o = 0; o < s->nout; o++)
+        (void)add_value(y[o], *tuff_graph_desc(w.graph, y[o]), NULL);
     w.steps++;
 }
 
@@ -113,14 +118,16 @@ static void emit_reshape(int from)
 
 static void emit_any(void)
 {
-    static const char *const unary[] = { "relu", "tanh", "sigmoid", "softmax", "affine" };
+    static const char *const unary[] = { "relu", "tanh", "sigmoid", "softmax", "affine",
+                                         "identity" };
     static const char *const binary[] = { "add", "add", "sub", "mul", "relu_grad" };
     const tuff_desc small = TUFF_SHAPE(TUFF_F32, SIDE, SIDE);
     const tuff_desc large = TUFF_SHAPE(TUFF_F32, 2 * SIDE, SIDE);
     const step halve = { .params.affine = { .scale = 0.5f, .shift = 0.125f } };
     const step half = { .params.slice = { .starts = { below(2) * SIDE }, .ends = { 0 } } };
     const int a = pick(&small), b = pick(&small), l = pick(&large), any = below(w.count);
-    const int kind = below(12);
+    const step parts = { .nout = 2, .params.split = { .axis = 1 } };
+    const int kind = below(14);
     if (kind < 2 && a >= 0 && b >= 0) {
         // An epilogue, perhaps with something between that changes what it adds.
         emit("matmul", 2, (int[]){ a, b }, NULL);
@@ -132,19 +139,21 @@ static void emit_any(void)
         }
         if (below(2)) emit(unary[below(3)], 1, &y, NULL);
     } else if (kind < 5) {
-        const char *op = unary[below(5)];
+        const char *op = unary[below(6)];
         emit(op, 1, &any, strcmp(op, "affine") == 0 ? &halve : NULL);
     } else if (kind < 8) {
         const int other = pick(&w.v[any].desc);
         if (other >= 0) emit(binary[below(5)], 2, (int[]){ any, other }, NULL);
     } else if (kind == 8 && a >= 0) {
         emit("transpose", 1, &a, NULL);
-    } else if (kind == 9 && a >= 0 && b >= 0) {
+    } else if ((kind == 9 || kind == 12) && a >= 0 && b >= 0) {
         emit("concat", 2, (int[]){ a, b }, &(step){ .params.softmax = { .axis = 1 } });
     } else if (kind == 10 && l >= 0) {
         step s = half;
         if (!s.params.slice.starts[0]) s.params.slice.ends[0] = SIDE;
         emit("slice", 1, &l, &s);
+    } else if (kind == 11 && l >= 0) {
+        emit("split", 1, &l, &parts);
     } else if (w.v[any].desc.rank == 2) {
         emit_reshape(any);
     }
@@ -187,7 +196,7 @@ static void build(uint32_t seed)
 
 static void run_step(step *s)
 {
-    tuff_tensor *in[3] = { NULL }, *out = NULL;
+    tuff_tensor *in[3] = { NULL }, *out[2] = { NULL };
     value *y = &w.v[s->out];
     if (!s->op) {
         memmove(s->into, w.v[s->in[0]].data, tuff_desc_bytes(&w.v[s->in[0]].desc));
@@ -198,12 +207,15 @@ static void run_step(step *s)
         EXPECT_OK(tuff_tensor_create(w.cpu, x->desc, &in[i]));
         EXPECT_OK(tuff_tensor_write(w.plain, in[i], x->data, tuff_desc_bytes(&x->desc)));
     }
-    EXPECT_OK(tuff_tensor_create(w.cpu, y->desc, &out));
-    EXPECT_OK(tuff_op_run(w.plain, s->op, (const tuff_tensor *const *)in, s->nin,
-                          (tuff_tensor *const[]){ out }, 1, &s->params));
-    EXPECT_OK(tuff_tensor_read(w.plain, out, y->data, tuff_desc_bytes(&y->desc)));
+    for (int o = 0; o < s->nout; o++)
+        EXPECT_OK(tuff_tensor_create(w.cpu, y[o].desc, &out[o]));
+    EXPECT_OK(tuff_op_run(w.plain, s->op, (const tuff_tensor *const *)in, s->nin, out, s->nout,
+                          &s->params));
+    for (int o = 0; o < s->nout; o++) {
+        EXPECT_OK(tuff_tensor_read(w.plain, out[o], y[o].data, tuff_desc_bytes(&y[o].desc)));
+        tuff_tensor_destroy(&out[o]);
+    }
     for (int i = 0; i < s->nin; i++) tuff_tensor_destroy(&in[i]);
-    tuff_tensor_destroy(&out);
 }
 
 static void input_of(int run, float *x)

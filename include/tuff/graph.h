@@ -60,14 +60,15 @@ TUFF_API void tuff_graph_backward(tuff_graph *g, tuff_var loss, const tuff_var *
 typedef struct tuff_program_params {
     bool no_fuse;  // leave every op as it was written
     bool no_chains; // run elementwise ops one by one
-    bool no_reuse; // give every value memory of its own
+    bool no_reuse; // give every value memory of its own, parts of others too
     bool no_prepare; // compute everything at every run
     int slots;     // runs that may be in flight, each with its own input staging; 0 = 2
 } tuff_program_params;
 // Compiles: drops what no output needs, fuses epilogues, makes one kernel of elementwise ops
 // that follow each other, measures kernels where the device was asked to (tuff_tune_set), plans
-// lifetimes, reuses memory, builds pipelines in parallel, records. The graph may be destroyed
-// afterwards. The environment's TUFF_CHAINS=off stands for no_chains.
+// lifetimes, reuses memory, lets what a concat reads be written into its output at once and
+// what a split gives be read where it lies, builds pipelines in parallel, records. The graph
+// may be destroyed afterwards. The environment's TUFF_CHAINS=off stands for no_chains.
 // What depends only on constants and on bound tensors that the graph does not store into is
 // computed at the first run and kept; and again at a run before which such a tensor was
 // written, by whatever was submitted before it.

@@ -29,7 +29,7 @@ static tuff_status allocate_bins(tuff_program *p)
     for (int v = 1; v < p->graph->nvalues; v++) {
         if (p->span_of[v] < 0) continue;
         const tuff_span *s = &p->spans[p->span_of[v]];
-        p->where[v] = (tuff_range){ p->bins[s->bin], s->offset,
+        p->where[v] = (tuff_range){ p->bins[s->bin], s->offset + tuff_program_home(p, v).at,
                                     tuff_desc_bytes(&p->graph->values[v].desc) };
     }
     return TUFF_OK;
@@ -80,7 +80,7 @@ static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s, bool prepare
     const tuff_step *step = &p->graph->steps[s];
     const tuff_call c = tuff_program_call(p, s);
     const tuff_step_plan *of = &p->steps[s];
-    if (of->once != prepare && !(prepare && of->prepared)) return TUFF_OK;
+    if (of->placed || (of->once != prepare && !(prepare && of->prepared))) return TUFF_OK;
     tuff_range in[TUFF_OP_IN] = { 0 }, out[TUFF_OP_OUT] = { 0 };
     tuff_range scratch[TUFF_PLAN_SCRATCH] = { 0 };
     for (int i = 0; i < step->nin; i++)
@@ -88,7 +88,8 @@ static tuff_status record_op(tuff_program *p, tuff_cmd *cmd, int s, bool prepare
     for (int i = 0; i < step->nout; i++) out[i] = tuff_program_range(p, step->out[i]);
     tuff_plan plan;
     TUFF_TRY(tuff_select_as(&c, p->caps, &of->candidate, &plan));
-    if (of->prepared) tuff_plan_keep(&plan, prepare ? of->prepared : ~of->prepared);
+    if (of->prepared && prepare) tuff_plan_keep(&plan, of->prepared);
+    else if (of->prepared | of->idle) tuff_plan_keep(&plan, ~(of->prepared | of->idle));
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
         if (of->scratch[i] < 0) continue;
         const tuff_span *span = &p->spans[of->scratch[i]];
@@ -271,6 +272,7 @@ void tuff_program_destroy(tuff_program **program)
     tuff_free(p->where);
     tuff_free(p->span_of);
     tuff_free(p->constant);
+    tuff_free(p->piece);
     tuff_free(p->watch);
     tuff_free(p->steps);
     tuff_free(p->spans);

@@ -6,9 +6,21 @@
 
 enum { TUFF_PROGRAM_BINS = 64, TUFF_PROGRAM_SLOTS = 8 };
 
+// When a value is needed.
+typedef struct tuff_life {
+    int first, last; // producing step (-1: before all), last reading step (nsteps: for ever)
+} tuff_life;
+
+// A value that lies in another one's memory.
+typedef struct tuff_piece {
+    int of;    // the other one, by root value; 0: none
+    size_t at; // bytes into it
+} tuff_piece;
+
 // What the plan says of one step.
 typedef struct tuff_step_plan {
-    const char *variant; // "ref" on the CPU path; "copy" or "in place" for a store
+    const char *variant; // "ref" on the CPU path; "copy" for a store; "in place" where nothing
+                         // is done at all
     tuff_candidate candidate; // so that what is recorded is what was scheduled, also where
                               // another thread tunes the device in between
     bool tuned;               // the candidate was measured to be the fastest
@@ -17,6 +29,8 @@ typedef struct tuff_step_plan {
     int scratch[TUFF_PLAN_SCRATCH]; // spans, -1: none
     bool stored;                    // store: the value was written into its place at once
     bool once;                      // the whole step is a preparation
+    bool placed;                    // its outputs and inputs are pieces of each other
+    uint64_t idle;                  // else the dispatches whose ones are
     uint64_t prepared;              // dispatches or stages that are, see tuff_plan_once
     uint32_t reads;                 // inputs, a bit each, that are read at every run
 } tuff_step_plan;
@@ -49,6 +63,7 @@ struct tuff_program {
     tuff_range *where;   // by root value
     int *span_of;        // by root value: its span, -1 when it lies elsewhere
     bool *constant;      // by root value: the same in every run (constant.c)
+    tuff_piece *piece;   // by root value (pieces.c)
     tuff_step_plan *steps;
     tuff_span *spans;
     int nspans;
@@ -70,6 +85,14 @@ struct tuff_program {
 // schedule.c: decides where every value lies (p->spans, p->where, p->steps[].stored); no
 // memory is allocated on the device yet.
 tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *params);
+// pieces.c: values that are runs of others' elements, as an op's record says, are given their
+// memory (p->piece) and its life (`lives`, by root value).
+void tuff_program_pieces(tuff_program *p, tuff_life *lives);
+// The value whose memory v lies in, and where; v itself, at 0, where it is no piece.
+tuff_piece tuff_program_home(const tuff_program *p, int v);
+// Whether a step's input i and output o share their bytes; and whether all do.
+bool tuff_program_shares(const tuff_program *p, int step, int i, int o);
+bool tuff_program_moved(const tuff_program *p, int step);
 // A step's call, with the inputs named that are constant.
 tuff_call tuff_program_call(const tuff_program *p, int step);
 // The range of a value's elements.

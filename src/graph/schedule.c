@@ -10,25 +10,21 @@
 #include "graph/program.h"
 #include "ops/tune.h"
 
-typedef struct life {
-    int first, last; // producing step (-1: before all), last reading step (nsteps: for ever)
-} life;
-
 // What a value of its own takes: memory is cut at such places.
 static size_t aligned(size_t bytes)
 {
     return (bytes + TUFF_BUFFER_ALIGN - 1) / TUFF_BUFFER_ALIGN * TUFF_BUFFER_ALIGN;
 }
 
-static void find_lives(const tuff_program *p, life *lives)
+static void find_lives(const tuff_program *p, tuff_life *lives)
 {
     const tuff_graph *g = p->graph;
-    for (int v = 0; v < g->nvalues; v++) lives[v] = (life){ -1, -1 };
+    for (int v = 0; v < g->nvalues; v++) lives[v] = (tuff_life){ -1, -1 };
     for (int s = 0; s < g->nsteps; s++) {
         const tuff_step *step = &g->steps[s];
         for (int i = 0; i < step->nin; i++)
             if (step->in[i]) lives[tuff_value_root(g, step->in[i])].last = s;
-        for (int i = 0; i < step->nout; i++) lives[step->out[i]] = (life){ s, s };
+        for (int i = 0; i < step->nout; i++) lives[step->out[i]] = (tuff_life){ s, s };
     }
     for (int v = 1; v < g->nvalues; v++)
         if (g->values[v].output) lives[v].last = g->nsteps;
@@ -75,7 +71,7 @@ static bool step_writes(const tuff_program *p, int s, tuff_range to)
     return false;
 }
 
-static bool can_place(const tuff_program *p, const life *lives, int v, int store)
+static bool can_place(const tuff_program *p, const tuff_life *lives, int v, int store)
 {
     const tuff_graph *g = p->graph;
     const tuff_range to = g->steps[store].store;
@@ -98,7 +94,7 @@ static bool can_place(const tuff_program *p, const life *lives, int v, int store
     return lives[v].last < g->nsteps || !g->values[v].output;
 }
 
-static void place_stores(tuff_program *p, const life *lives)
+static void place_stores(tuff_program *p, const tuff_life *lives)
 {
     const tuff_graph *g = p->graph;
     for (int s = 0; s < g->nsteps; s++) {
@@ -119,7 +115,7 @@ static int add_span(tuff_program *p, size_t size, int first, int last)
 }
 
 // The span of an input of step s that its output o may take over, or -1.
-static int dying_input(const tuff_program *p, const life *lives, int s, int o)
+static int dying_input(const tuff_program *p, const tuff_life *lives, int s, int o)
 {
     const tuff_graph *g = p->graph;
     const tuff_step *step = &g->steps[s];
@@ -127,30 +123,36 @@ static int dying_input(const tuff_program *p, const life *lives, int s, int o)
     if (!step->op->out[o].alias || from >= step->nin || !step->in[from]) return -1;
     const int v = tuff_value_root(g, step->in[from]);
     const tuff_value *value = &g->values[v];
+    if (p->piece[v].of) return -1; // the rest of that memory is others'
     if (value->kind != TUFF_VALUE_NODE || value->output || p->span_of[v] < 0) return -1;
     if (p->constant[v]) return -1; // it may lie there from run to run
     if (lives[v].last != s || p->spans[p->span_of[v]].last != s) return -1;
     if (tuff_desc_bytes(&value->desc) != tuff_desc_bytes(&g->values[step->out[o]].desc))
         return -1;
-    for (int i = 0; i < step->nin; i++) // read under another shape too: leave it alone
-        if (i != from && step->in[i] && tuff_value_root(g, step->in[i]) == v) return -1;
+    for (int i = 0; i < step->nin; i++) // read in another way too: leave it alone
+        if (i != from && step->in[i] &&
+            p->span_of[tuff_value_root(g, step->in[i])] == p->span_of[v]) return -1;
     return p->span_of[v];
 }
 
-static void span_node_outputs(tuff_program *p, const life *lives, int s, bool reuse)
+static void span_node_outputs(tuff_program *p, const tuff_life *lives, int s, bool reuse)
 {
     const tuff_graph *g = p->graph;
     const tuff_step *step = &g->steps[s];
     for (int o = 0; o < step->nout; o++) {
-        const int v = step->out[o];
+        const int v = step->out[o], home = tuff_program_home(p, v).of;
         if (p->where[v].buffer) continue;
-        const int last = reuse && !p->steps[s].once ? lives[v].last : g->nsteps;
-        const int over = reuse ? dying_input(p, lives, s, o) : -1;
-        p->span_of[v] = over;
-        if (over >= 0) p->spans[over].last = last;
-        else
-            p->span_of[v] = add_span(p, tuff_desc_bytes(&g->values[v].desc),
-                                     p->steps[s].once ? -1 : s, last);
+        const int last = reuse && !p->steps[s].once ? lives[home].last : g->nsteps;
+        const int over = reuse && home == v && p->span_of[v] < 0 ? dying_input(p, lives, s, o)
+                                                                 : -1;
+        if (over >= 0) {
+            p->span_of[v] = over;
+            p->spans[over].last = last;
+        } else if (p->span_of[home] < 0) {
+            p->span_of[home] = add_span(p, tuff_desc_bytes(&g->values[home].desc),
+                                        p->steps[s].once ? -1 : s, last);
+        }
+        p->span_of[v] = p->span_of[home];
         p->stats.unshared += aligned(tuff_desc_bytes(&g->values[v].desc));
     }
 }
@@ -181,6 +183,26 @@ static uint32_t inputs_read(const tuff_plan *plan, uint64_t once)
     return inputs;
 }
 
+// The dispatches that would move what lies there already.
+static uint64_t find_idle(const tuff_program *p, int s, const tuff_plan *plan)
+{
+    uint64_t idle = 0;
+    for (int k = 0; k < plan->count && p->graph->steps[s].op->piece; k++) {
+        const tuff_dispatch *d = &plan->d[k];
+        bool moved = true, any = false;
+        for (int i = 0; i < d->nslot; i++) {
+            moved &= d->slot[i].role != TUFF_ROLE_SCRATCH;
+            for (int o = 0; d->slot[i].role == TUFF_ROLE_IN && o < d->nslot; o++) {
+                if (d->slot[o].role != TUFF_ROLE_OUT) continue;
+                any = true;
+                moved &= tuff_program_shares(p, s, d->slot[i].index, d->slot[o].index);
+            }
+        }
+        if (moved && any) idle |= UINT64_C(1) << k;
+    }
+    return idle;
+}
+
 static tuff_status plan_step(tuff_program *p, int s, bool reuse)
 {
     const tuff_step *step = &p->graph->steps[s];
@@ -189,6 +211,11 @@ static tuff_status plan_step(tuff_program *p, int s, bool reuse)
     if (!step->op) {
         out->variant = out->stored ? "in place" : "copy";
         out->launches = !out->stored;
+        return TUFF_OK;
+    }
+    out->placed = tuff_program_moved(p, s);
+    if (out->placed) {
+        out->variant = "in place";
         return TUFF_OK;
     }
     const tuff_call c = tuff_program_call(p, s);
@@ -202,6 +229,8 @@ static tuff_status plan_step(tuff_program *p, int s, bool reuse)
     out->prepares = out->once ? out->launches : 0;
     for (uint64_t set = out->prepared; set; set &= set - 1) out->prepares++;
     out->launches -= out->prepares;
+    if (!out->once) out->idle = find_idle(p, s, &plan) & ~out->prepared;
+    for (uint64_t set = out->idle; set; set &= set - 1) out->launches--;
     out->reads = out->once ? 0 : inputs_read(&plan, out->prepared);
     for (int i = 0; i < TUFF_PLAN_SCRATCH; i++) {
         if (!plan.scratch[i]) continue;
@@ -237,7 +266,7 @@ static bool is_read_in_runs(const tuff_program *p, int v)
 }
 
 // What is made once and read by nothing but what is done once lives no longer than there.
-static void shorten_spans(tuff_program *p, const life *lives)
+static void shorten_spans(tuff_program *p, const tuff_life *lives)
 {
     const tuff_graph *g = p->graph;
     for (int s = 0; s < g->nsteps; s++)
@@ -269,7 +298,8 @@ static tuff_status tune_ops(const tuff_program *p)
     if (!calls) return TUFF_ERR_MEMORY;
     int n = 0;
     for (int s = 0; s < g->nsteps; s++)
-        if (g->steps[s].op && !p->steps[s].once) calls[n++] = tuff_program_call(p, s);
+        if (g->steps[s].op && !p->steps[s].once && !tuff_program_moved(p, s))
+            calls[n++] = tuff_program_call(p, s);
     const tuff_status status = tuff_tune_calls(p->device, calls, n);
     tuff_free(calls);
     return status;
@@ -281,19 +311,23 @@ tuff_status tuff_program_schedule(tuff_program *p, const tuff_program_params *pa
     const bool reuse = !params->no_reuse;
     const size_t most = (size_t)g->nvalues + (size_t)g->nsteps * TUFF_PLAN_SCRATCH + 1;
     tuff_status status = TUFF_ERR_MEMORY;
-    life *lives = tuff_alloc((size_t)g->nvalues, sizeof *lives);
+    tuff_life *lives = tuff_alloc((size_t)g->nvalues, sizeof *lives);
     p->where = tuff_alloc((size_t)g->nvalues, sizeof *p->where);
     p->span_of = tuff_alloc((size_t)g->nvalues, sizeof *p->span_of);
     p->constant = tuff_alloc((size_t)g->nvalues, sizeof *p->constant);
+    p->piece = tuff_alloc((size_t)g->nvalues, sizeof *p->piece);
     p->steps = tuff_alloc((size_t)g->nsteps, sizeof *p->steps);
     p->spans = tuff_alloc(most, sizeof *p->spans);
-    if (!lives || !p->where || !p->span_of || !p->constant || !p->steps || !p->spans) goto exit;
+    if (!lives || !p->where || !p->span_of || !p->constant || !p->piece || !p->steps ||
+        !p->spans)
+        goto exit;
     if (!params->no_prepare && !find_constants(p)) goto exit;
-    TUFF_GO(tune_ops(p));
     for (int v = 0; v < g->nvalues; v++) p->span_of[v] = -1;
     find_lives(p, lives);
     span_inputs(p);
     place_stores(p, lives);
+    if (reuse) tuff_program_pieces(p, lives);
+    TUFF_GO(tune_ops(p));
     status = TUFF_OK;
     for (int s = 0; s < g->nsteps && status == TUFF_OK; s++) {
         if (g->steps[s].op) span_node_outputs(p, lives, s, reuse);

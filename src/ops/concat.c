@@ -88,8 +88,23 @@ static void concat_host_run(const tuff_ref *r)
         for (size_t k = 0; k < input; k++)
             if (r->in[k]) at += (size_t)c->in[k].dim[axis] * inner;
         const size_t bytes = (size_t)c->in[input].dim[axis] * inner;
-        memcpy((char *)r->out[0] + at, (const char *)r->in[input] + before * bytes, bytes);
+        char *to = (char *)r->out[0] + at;
+        const char *from = (const char *)r->in[input] + before * bytes;
+        if (to != from) memcpy(to, from, bytes); // else it lies there already
     }
+}
+
+// With nothing before the axis, the inputs lie one behind the other.
+static int64_t concat_piece(const tuff_call *c, int input, int output)
+{
+    const int axis = concat_dim(c);
+    int64_t step[TUFF_MAX_DIMS], begin = 0;
+    (void)output;
+    if (concat_before(c) != 1) return -1;
+    tuff_steps(&c->out[0], step);
+    for (int i = 0; i < input; i++)
+        if (tuff_call_has(c, i)) begin += c->in[i].dim[axis];
+    return begin * step[axis] * (int64_t)tuff_dtype_size(c->out[0].dtype);
 }
 
 // A copy an input.
@@ -137,7 +152,7 @@ const tuff_op tuff_op_concat = {
     .out = { { .name = "y", .dtypes = TUFF_MOVED } },
     .params_size = sizeof(tuff_concat_params),
     .params = { TUFF_AXIS(tuff_concat_params, axis) },
-    .infer = concat_infer, .ref = concat_ref, .grad = concat_grad,
+    .infer = concat_infer, .ref = concat_ref, .grad = concat_grad, .piece = concat_piece,
     .variants = TUFF_MOVE_KERNELS(concat),
     .hosts = { { .name = "fast", .takes = concat_host_takes, .run = concat_host_run,
                  .units = concat_host_units } },
@@ -248,6 +263,17 @@ static bool split_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuf
 }
 TUFF_MOVE_PLANS(split)
 
+static int64_t split_piece(const tuff_call *c, int input, int output)
+{
+    const tuff_split_params *p = c->params;
+    const tuff_axis a = tuff_axis_of(&c->in[0], p->axis);
+    int64_t begin = 0;
+    (void)input;
+    if (a.rows != a.step) return -1; // something lies before the axis
+    for (int o = 0; o < output; o++) begin += tuff_desc_count(&c->out[o]);
+    return begin * (int64_t)tuff_dtype_size(c->in[0].dtype);
+}
+
 // Put together again; parts that nobody used are zeros, which slice_grad leaves.
 static void split_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
@@ -286,6 +312,7 @@ const tuff_op tuff_op_split = {
                 TUFF_POSITIVES(tuff_split_params, split, NULL),
                 TUFF_POSITIVE(tuff_split_params, num_outputs) },
     .infer = split_infer, .units = split_units, .ref = split_ref, .grad = split_grad,
+    .piece = split_piece,
     .variants = TUFF_MOVE_KERNELS(split),
     .cases = TUFF_CASES("2", "3x257 num_outputs=1", "7 num_outputs=4", "5x16 split=4,12",
                         "7x5x11 axis=2 split=1,4,2", "2x8x3 axis=1 split=1,1,1,1,1,1,1,1",

@@ -438,6 +438,12 @@ struct tuff_op {
     // Steps that `ref` takes, where they are many more than cost's FLOPs and the elements.
     double (*work)(const tuff_call *c);
 
+    // Of ops that only move elements: the byte of output o at which input i begins, or of input
+    // i at which output o does, where the smaller of the two is a whole run of the larger one's
+    // elements in their order; -1 where it is none. A program gives both the same memory and
+    // moves nothing (graph/pieces.c). What is written is made of such runs alone. NULL: never.
+    int64_t (*piece)(const tuff_call *c, int i, int o);
+
     // Fusing (graph/fuse.c): which optional input takes a bias [channels] / a tensor of the
     // output's shape added after it (input index, 0: none), and where the activation that is
     // applied last lies in the params (offset of an int of type tuff_act; 0: none).

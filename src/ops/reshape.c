@@ -16,6 +16,12 @@ static tuff_move reshape_move(const tuff_call *c)
 }
 TUFF_ONE_MOVE(reshape)
 
+static int64_t reshape_piece(const tuff_call *c, int input, int output)
+{
+    (void)c, (void)input, (void)output;
+    return 0;
+}
+
 static void reshape_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
     dx[0] = t->reshape(t, dy[0], &n->call.in[0]);
@@ -23,7 +29,8 @@ static void reshape_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], 
 
 #define COMMON                                                                  \
     TUFF_MOVE_XY, TUFF_MOVE_COMMON, .ref = reshape_ref, .grad = reshape_grad,   \
-    .variants = TUFF_MOVE_KERNELS(reshape), TUFF_MOVE_FAST(reshape)
+    .piece = reshape_piece, .variants = TUFF_MOVE_KERNELS(reshape),             \
+    TUFF_MOVE_FAST(reshape)
 
 // ---- reshape -------------------------------------------------------------------------------
 

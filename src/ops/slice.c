@@ -106,6 +106,21 @@ static tuff_move slice_move(const tuff_call *c)
 }
 TUFF_ONE_MOVE(slice)
 
+// One index of the outer dims, a run of one dim, and all of the inner ones.
+static int64_t slice_piece(const tuff_call *c, int input, int output)
+{
+    const tuff_desc *x = &c->in[input], *y = &c->out[output];
+    const tuff_move m = slice_move(c);
+    int64_t step[TUFF_MAX_DIMS];
+    tuff_steps(x, step);
+    int d = 0;
+    while (d < x->rank && y->dim[d] == 1) d++;
+    if (d < x->rank && m.in_step[d] != step[d]) return -1;
+    for (d++; d < x->rank; d++)
+        if (y->dim[d] != x->dim[d] || m.in_step[d] != step[d]) return -1;
+    return m.in_base * (int64_t)tuff_dtype_size(x->dtype);
+}
+
 static void slice_backward(tuff_tape *t, const tuff_node *n, const tuff_var dy[],
                            tuff_var dx[])
 {
@@ -128,7 +143,7 @@ const tuff_op tuff_op_slice = {
     .doc = "y = x[starts : ends : steps], dim by dim; an end of 0 before a step above 0 is x's "
            "end",
     TUFF_MOVE_XY,
-    .infer = slice_infer, .ref = slice_ref, .grad = slice_backward,
+    .infer = slice_infer, .ref = slice_ref, .grad = slice_backward, .piece = slice_piece,
     .variants = TUFF_MOVE_KERNELS(slice), TUFF_MOVE_FAST(slice),
     .cases = TUFF_CASES("1", "257 starts=3 ends=-5 steps=7", "13x16 starts=2,4 ends=-1,12",
                         "5x7x11 starts=1,0,2 steps=2,3,4", "64x3x8 starts=-9 ends=-3",
