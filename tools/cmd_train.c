@@ -6,9 +6,9 @@
 
 typedef struct settings {
     const char *net, *data, *optimizer, *schedule, *loss, *init, *out, *resume;
-    double lr, momentum, dampening, alpha, beta1, beta2, eps;
+    double slim, lr, momentum, dampening, alpha, beta1, beta2, eps;
     double weight_decay, l1, clip_value, clip_norm, held_out;
-    bool decoupled;
+    bool decoupled, keep_zeros;
     int64_t epochs, batch, patience, save_every, limit_train, limit_test;
 } settings;
 
@@ -121,6 +121,8 @@ static int read_settings(const cli_command *self, const settings *s, tuff_train_
     p->save_every = s->save_every;
     o->weight_decay = (float)s->weight_decay;
     o->l1 = (float)s->l1;
+    p->slim = (float)s->slim;
+    p->keep_zeros = s->keep_zeros;
     o->clip_value = (float)s->clip_value;
     o->clip_norm = (float)s->clip_norm;
     if (tuff_optimizer_parse(s->optimizer, &o->kind) != TUFF_OK ||
@@ -224,6 +226,10 @@ int cmd_train(const cli_command *self, int argc, char **argv)
         { "decoupled", CLI_FLAG, &s.decoupled, NULL,
           "the penalty scales the weights; so adamw, lion and lamb always have it" },
         { "l1", CLI_REAL, &s.l1, "X", "L1 penalty" },
+        { "slim", CLI_REAL, &s.slim, "X",
+          "L1 penalty on the scales of batch norms alone (network slimming)" },
+        { "keep-zeros", CLI_FLAG, &s.keep_zeros, NULL,
+          "weights that are 0 at the start stay 0" },
         { "clip-value", CLI_REAL, &s.clip_value, "X", "clips each gradient to +-X" },
         { "clip-norm", CLI_REAL, &s.clip_norm, "X", "scales gradients to length X at most" },
         { "loss", CLI_TEXT, &s.loss, "NAME", "cross_entropy or mse; by the data if not given" },

@@ -71,6 +71,12 @@ static const cli_command commands[] = {
       "Measures from which density on a sparse matrix is faster than a dense one.",
       "A product of a ROWS x COLS matrix by BATCH (1) vectors is timed dense and in each\n"
       "sparse form, in turns. ROWS and COLS are multiples of 16.", cmd_sparse },
+    { "prune", "MODEL --sparsity X --out MODEL",
+      "Makes a net smaller: zeros among its weights, or channels, neurons and layers left out.",
+      "Weights become zero and stay so while the net is fine-tuned (--finetune EPOCHS). Where\n"
+      "channels, neurons or layers go, the net that is written is a smaller one. What stays\n"
+      "and what that costs is printed before and after. docs/compress.md tells more.",
+      cmd_prune },
 };
 
 static int usage(FILE *out)

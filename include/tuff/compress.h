@@ -3,4 +3,5 @@
 // Making nets smaller, and saying what that did. What a function here gives is a model like any
 // other: it is tested, saved, loaded and run by the calls of <tuff/train.h>.
 #include <tuff/compress/measure.h>
+#include <tuff/compress/prune.h>
 #endif

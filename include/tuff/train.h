@@ -144,6 +144,14 @@ typedef struct tuff_train_params {
     int patience;  // early stop: end when the loss of the held-out part of the data has not
                    // become smaller for that many epochs, and give the model its best
                    // weights back; 0 = never
+    // Pruned nets: weights (not biases or norms) that are zero when the run begins stay zero.
+    // A checkpoint remembers it, so that a resumed run keeps its file's zeros.
+    bool keep_zeros;
+    tuff_tensor *mask; // the same, said by the caller: NULL, or f32 like tuff_model_trained,
+                       // by which weights are multiplied after each update. It may be written
+                       // between steps, and must outlive the run
+    float slim;    // L1 penalty on the scales of batch norms alone (network slimming, Liu et
+                   // al., 1708.06519), so that channels fall silent that the net can spare
     // Files.
     const char *out;    // model file, written after each epoch (with the optimizer's state)
     int64_t save_every; // also after this many steps; 0 = only after epochs

@@ -60,6 +60,7 @@ void tuff_add_stored(tuff_layer_params *p, const char *name, tuff_desc desc, int
 // ---- conv --------------------------------------------------------------------------------
 
 enum { CONV_OUT, CONV_KERNEL, CONV_STRIDE, CONV_PAD, CONV_DILATION, CONV_GROUP, CONV_BIAS };
+_Static_assert((int)CONV_GROUP == (int)TUFF_ARG_GROUP, "who leaves channels out sets it");
 
 static void conv_weights(const tuff_layer *l, int64_t out, int64_t in, tuff_layer_params *p)
 {
@@ -318,7 +319,7 @@ const tuff_layer_kind tuff_join_concat = { .name = "concat", .usage = "", .doc =
       ATTRIBUTE("pad", TUFF_ARG_PAIR, 0, LONGEST, 0) }
 
 const tuff_layer_kind tuff_layers_image[] = {
-    { .name = "conv",
+    { .name = "conv", .mixing = TUFF_MIX_CONV,
       .usage = "conv CHANNELS KERNEL [stride=1] [pad=0] [dilation=1] [group=1] [bias=yes]",
       .doc = "Convolution into CHANNELS channels with a KERNEL x KERNEL (or ROWSxCOLUMNS) "
              "window.",
@@ -329,7 +330,7 @@ const tuff_layer_kind tuff_layers_image[] = {
                ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
                ATTRIBUTE("group", TUFF_ARG_INT, 1, WIDEST, 1), SWITCH("bias", 1) },
       .params = conv_params, .forward = conv_forward },
-    { .name = "dwconv",
+    { .name = "dwconv", .mixing = TUFF_MIX_DEPTH,
       .usage = "dwconv KERNEL [multiplier=1] [stride=1] [pad=0] [dilation=1] [bias=yes]",
       .doc = "Depthwise convolution: each channel with a window of its own.",
       .arg = { ATTRIBUTE("multiplier", TUFF_ARG_INT, 1, LONGEST, 1),
@@ -339,28 +340,28 @@ const tuff_layer_kind tuff_layers_image[] = {
                ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
                HIDDEN, SWITCH("bias", 1) },
       .params = dwconv_params, .forward = dwconv_forward },
-    { .name = "dense",
+    { .name = "dense", .mixing = TUFF_MIX_DENSE,
       .usage = "dense UNITS [bias=yes]",
       .doc = "UNITS outputs, each a weighted sum of all inputs; after images it needs flatten.",
       .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("bias", 1) },
       .params = dense_params, .forward = dense_forward },
-    { .name = "maxpool",
+    { .name = "maxpool", .mixing = TUFF_MIX_NONE,
       .usage = "maxpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The largest value in each KERNEL x KERNEL window.",
       .arg = POOL_ARGS, .params = pool_params, .forward = maxpool_forward },
-    { .name = "avgpool",
+    { .name = "avgpool", .mixing = TUFF_MIX_NONE,
       .usage = "avgpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The mean of each KERNEL x KERNEL window; zeros of the padding count.",
       .arg = POOL_ARGS, .params = pool_params, .forward = avgpool_forward },
-    { .name = "gap",
+    { .name = "gap", .mixing = TUFF_MIX_NONE,
       .usage = "gap",
       .doc = "Global average pooling: the mean of each channel, as one row.",
       .params = pool_params, .forward = gap_forward },
-    { .name = "gmp",
+    { .name = "gmp", .mixing = TUFF_MIX_NONE,
       .usage = "gmp",
       .doc = "Global maximum pooling: the largest value of each channel, as one row.",
       .params = pool_params, .forward = gmp_forward },
-    { .name = "bn",
+    { .name = "bn", .mixing = TUFF_MIX_NONE,
       .usage = "bn [eps=1e-05] [momentum=0.1]",
       .doc = "Batch norm of each channel, with running statistics for testing.",
       .arg = { REAL("eps", 1e-12f, 1, 1e-5f), REAL("momentum", 0, 1, 0.1f) },
@@ -370,13 +371,13 @@ const tuff_layer_kind tuff_layers_image[] = {
       .doc = "Group norm: channels in GROUPS groups, each normalised in its image.",
       .arg = { PLACE("GROUPS", TUFF_ARG_INT, WIDEST), REAL("eps", 1e-12f, 1, 1e-5f) },
       .params = gn_params, .forward = gn_forward },
-    { .name = "channelpad",
+    { .name = "channelpad", .mixing = TUFF_MIX_PAD,
       .usage = "channelpad BEFORE BEHIND",
       .doc = "So many channels of zeros before and behind those of an image.",
       .arg = { { .name = "BEFORE", .place = true, .type = TUFF_ARG_INT, .max = WIDEST },
                { .name = "BEHIND", .place = true, .type = TUFF_ARG_INT, .max = WIDEST } },
       .params = pool_params, .forward = channelpad_forward },
-    { .name = "flatten",
+    { .name = "flatten", .mixing = TUFF_MIX_FLATTEN,
       .usage = "flatten",
       .doc = "The same values as one row.",
       .forward = flatten_forward },

@@ -77,9 +77,11 @@ static tuff_status softmax_params(const tuff_layer *l, const tuff_desc *x, tuff_
 // ---- the records ---------------------------------------------------------------------------
 
 #define PLAIN(name_, doc_) \
-    { .name = name_, .usage = name_, .doc = doc_, .forward = op_forward }
+    { .name = name_, .mixing = TUFF_MIX_NONE, .usage = name_, .doc = doc_, \
+      .forward = op_forward }
 #define ALPHA(name_, usual_text_, usual_, doc_)                                 \
-    { .name = name_, .usage = name_ " [ALPHA=" usual_text_ "]", .doc = doc_,    \
+    { .name = name_, .mixing = TUFF_MIX_NONE,                                    \
+      .usage = name_ " [ALPHA=" usual_text_ "]", .doc = doc_,                   \
       .arg = { REAL_PLACE("ALPHA", 0, 1000, usual_, true) }, .forward = alpha_forward }
 
 const tuff_layer_kind tuff_layers_op[] = {
@@ -88,7 +90,7 @@ const tuff_layer_kind tuff_layers_op[] = {
     ALPHA("elu", "1", 1, "x where x >= 0, else ALPHA (exp(x) - 1)."),
     ALPHA("celu", "1", 1, "x where x >= 0, else ALPHA (exp(x / ALPHA) - 1)."),
     PLAIN("selu", "1.0507 elu(x) with ALPHA 1.6733, which keeps mean and deviation."),
-    { .name = "gelu",
+    { .name = "gelu", .mixing = TUFF_MIX_NONE,
       .usage = "gelu [approximate=none] (none or tanh)",
       .doc = "x times the chance that a normal number is below x; approximate=tanh is nearly "
              "so.",
@@ -97,7 +99,7 @@ const tuff_layer_kind tuff_layers_op[] = {
       .forward = gelu_forward },
     PLAIN("silu", "x sigmoid(x), also called swish."),
     PLAIN("hardswish", "x min(max(x + 3, 0), 6) / 6."),
-    { .name = "hardsigmoid",
+    { .name = "hardsigmoid", .mixing = TUFF_MIX_NONE,
       .usage = "hardsigmoid",
       .doc = "min(max(x + 3, 0), 6) / 6.",
       .forward = hardsigmoid_forward },
@@ -106,11 +108,11 @@ const tuff_layer_kind tuff_layers_op[] = {
     PLAIN("softsign", "x / (1 + |x|)."),
     PLAIN("sigmoid", "1 / (1 + exp(-x))."),
     PLAIN("tanh", "The hyperbolic tangent."),
-    { .name = "prelu",
+    { .name = "prelu", .mixing = TUFF_MIX_NONE,
       .usage = "prelu",
       .doc = "x where x >= 0, else x times a slope that is learned.",
       .params = prelu_params, .forward = prelu_forward },
-    { .name = "dropout",
+    { .name = "dropout", .mixing = TUFF_MIX_NONE,
       .usage = "dropout RATIO",
       .doc = "While training, numbers become 0 at random and the others grow to make up for "
              "it.",

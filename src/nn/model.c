@@ -260,6 +260,17 @@ bool tuff_model_param(const tuff_model *m, int index, tuff_param_info *info)
     return true;
 }
 
+bool tuff_model_is_scale(const tuff_model *m, int param)
+{
+    bool norm = false;
+    for (int i = 0; i < m->parts; i++) {
+        const tuff_model_part *part = &m->part[i];
+        if (param < part->param || param >= part->param + part->params) continue;
+        norm = part->item.layer.kind->mixing == TUFF_MIX_NONE;
+    }
+    return norm && m->param[param].role == TUFF_PARAM_ONES;
+}
+
 static tuff_status find_param(const tuff_model *m, const char *name, int64_t count,
                               const tuff_param **param)
 {

@@ -52,6 +52,9 @@ struct tuff_model {
 tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, int64_t most,
                              tuff_model **model);
 
+// Whether a parameter is the scale of a norm by features (of bn, and of none but that).
+bool tuff_model_is_scale(const tuff_model *m, int param);
+
 static inline bool tuff_is_buffer(tuff_role_of role) { return role >= TUFF_BUFFER_ZEROS; }
 
 // Starting values of all parameters into data[flat], gaps zero. Pure.

@@ -93,8 +93,23 @@ typedef struct tuff_emit {
     tuff_tensor *const *tensor;  // of its parameters, in order; NULL while shapes are found
 } tuff_emit;
 
+// What an output of a layer is made of, by features: channels of an image, numbers of a row,
+// and of a sequence the numbers of a position. Who leaves features out (compress/prune.h) needs
+// to know no more of a layer.
+typedef enum tuff_mixing {
+    TUFF_MIX_ALL,     // of all inputs, in a way of its own: none of them can be left out
+    TUFF_MIX_DENSE,   // weight [out, in]; arg[0] is how many it has
+    TUFF_MIX_CONV,    // weight [out, in / group, ...]; likewise, arg[TUFF_ARG_GROUP] the groups
+    TUFF_MIX_DEPTH,   // weight [in * arg[0], 1, ...]: each of one input
+    TUFF_MIX_NONE,    // of the input of the same place, and of parameters of that place
+    TUFF_MIX_FLATTEN, // likewise, but that those of one place take several
+    TUFF_MIX_PAD      // likewise, behind arg[0] and before arg[1] zeros
+} tuff_mixing;
+enum { TUFF_ARG_GROUP = 5 };
+
 struct tuff_layer_kind {
     const char *name, *usage, *doc;
+    tuff_mixing mixing;
     tuff_arg_spec arg[TUFF_NET_ARGS + 1]; // ended by a NULL name
     // Checks that a sample `x` is of the kind that the layer takes, and says what parameters
     // it then has. NULL: any sample, no parameters. (Sizes are the ops' business.)

@@ -45,6 +45,9 @@ static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
     TUFF_TRY(tuff_out_pair(out, "train.epochs", "%d", p.epochs));
     TUFF_TRY(tuff_out_pair(out, "train.batch", "%d", p.batch));
     TUFF_TRY(tuff_out_pair(out, "train.seed", "%llu", (unsigned long long)p.seed));
+    // Who had a mask of his own gets its zeros back as those of the weights.
+    TUFF_TRY(tuff_out_pair(out, "train.keep_zeros", "%d", p.keep_zeros || p.mask));
+    TUFF_TRY(tuff_out_pair(out, "train.slim", "%.9g", (double)p.slim));
     return tuff_out_pair(out, "train.patience", "%d", p.patience);
 }
 
@@ -131,12 +134,27 @@ static tuff_status read_names(const tuff_safetensors *file, tuff_train_params *p
     return tuff_loss_parse(text, &p->loss);
 }
 
+// What older files have not.
+static tuff_status read_later(const tuff_safetensors *file, tuff_train_params *p)
+{
+    int64_t keep = 0;
+    double slim = 0;
+    if (tuff_safetensors_meta(file, "train.keep_zeros"))
+        TUFF_TRY(tuff_in_int(file, "train.keep_zeros", 0, 1, &keep));
+    if (tuff_safetensors_meta(file, "train.slim"))
+        TUFF_TRY(tuff_in_float(file, "train.slim", &slim));
+    p->keep_zeros = keep;
+    p->slim = (float)slim;
+    return TUFF_OK;
+}
+
 tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_model *model,
                                      tuff_train_params *p)
 {
     int64_t epochs, batch, patience, decoupled;
     tuff_train_params all = { .out = p->out, .save_every = p->save_every, .resume = p->resume,
-                              .on_step = p->on_step, .on_epoch = p->on_epoch, .user = p->user };
+                              .on_step = p->on_step, .on_epoch = p->on_epoch, .user = p->user,
+                              .mask = p->mask };
     TUFF_TRY(same_net(file, model));
     TUFF_TRY(read_names(file, &all));
     for (int i = 0; i < NUMBERS; i++) {
@@ -150,6 +168,7 @@ tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_mo
     TUFF_TRY(tuff_in_int(file, "train.batch", 1, 1 << 20, &batch));
     TUFF_TRY(tuff_in_int(file, "train.patience", 0, 1000000, &patience));
     TUFF_TRY(read_seed(file, &all.seed));
+    TUFF_TRY(read_later(file, &all));
     all.optimizer.decoupled = decoupled;
     all.epochs = p->epochs ? p->epochs : (int)epochs;
     all.batch = (int)batch;
@@ -208,6 +227,7 @@ tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *
     TUFF_TRY(read_flat(file, t, "optimizer.m.", t->state.m));
     TUFF_TRY(read_flat(file, t, "optimizer.v.", t->state.v));
     TUFF_TRY(read_flat(file, t, "optimizer.x.", t->state.x));
+    TUFF_TRY(tuff_trainer_keep_zeros(t));
     if (place->best && place->best_epoch)
         TUFF_TRY(tuff_in_params(file, t->model, swapped ? "" : "best.", place->best,
                                 flat_count(t), true));

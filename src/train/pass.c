@@ -2,6 +2,7 @@
 #include "train/settings.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "nn/model.h"
 #include <string.h>
 
 enum {
@@ -100,25 +101,38 @@ static tuff_var emit_loss(tuff_graph *g, tuff_pass *p)
     return loss;
 }
 
+// The gradient of a batch norm's scale with its own penalty: dw + slim sign(w).
+static tuff_var slimmed(tuff_graph *g, const tuff_pass *p, int param, tuff_var dw, tuff_var w)
+{
+    const float slim = p->spec.state->slim;
+    if (!(slim > 0) || !dw.id || !tuff_model_is_scale(p->spec.model, param)) return dw;
+    const tuff_var factor = tuff_graph_constant(g, TUFF_SHAPE(TUFF_F32, 1), &slim);
+    const tuff_var sign = tuff_graph_op(g, "sign", &w, 1, NULL);
+    const tuff_var pull = tuff_graph_op(g, "mul", (tuff_var[]){ sign, factor }, 2, NULL);
+    return tuff_graph_op(g, "add", (tuff_var[]){ dw, pull }, 2, NULL);
+}
+
 // The gradient of every parameter into its place in the flat tensor.
 static tuff_status emit_gradients(tuff_graph *g, tuff_pass *p, tuff_var loss,
                                   const tuff_var *params)
 {
     const int n = tuff_model_param_count(p->spec.model);
     int trained = 0;
-    tuff_tensor **view = tuff_alloc((size_t)n, sizeof(tuff_tensor *));
+    int *index = tuff_alloc((size_t)n, sizeof *index);
     tuff_var *grads = tuff_alloc((size_t)n, sizeof *grads);
     tuff_var *wrt = tuff_alloc((size_t)n, sizeof *wrt);
-    for (int i = 0; view && grads && wrt && i < n; i++) {
+    for (int i = 0; index && grads && wrt && i < n; i++) {
         if (!p->spec.state->grad_views[i]) continue; // a buffer
-        view[trained] = p->spec.state->grad_views[i];
+        index[trained] = i;
         wrt[trained++] = params[i];
     }
-    const bool whole = view && grads && wrt;
+    const bool whole = index && grads && wrt;
     if (whole) tuff_graph_backward(g, loss, wrt, trained, grads);
-    for (int i = 0; whole && i < trained && tuff_graph_status(g) == TUFF_OK; i++)
-        if (grads[i].id) tuff_graph_store(g, grads[i], view[i]);
-    tuff_free(view);
+    for (int i = 0; whole && i < trained && tuff_graph_status(g) == TUFF_OK; i++) {
+        const tuff_var dw = slimmed(g, p, index[i], grads[i], wrt[i]);
+        if (dw.id) tuff_graph_store(g, dw, p->spec.state->grad_views[index[i]]);
+    }
+    tuff_free(index);
     tuff_free(grads);
     tuff_free(wrt);
     return whole ? tuff_graph_status(g) : TUFF_ERR_MEMORY;
@@ -130,7 +144,13 @@ static void emit_update(tuff_graph *g, tuff_pass *p)
     const tuff_update_state *s = p->spec.state;
     const tuff_optimizer *o = &s->optimizer;
     tuff_tensor *weights = tuff_model_trained(p->spec.model);
-    tuff_var grads = tuff_graph_bind(g, "gradients", s->grads);
+    tuff_var grads = tuff_graph_bind(g, "gradients", s->grads), mask = { 0 };
+    if (s->mask) {
+        // Weights that are masked have no part in lengths of gradients either.
+        mask = tuff_graph_bind(g, "mask", s->mask);
+        grads = tuff_graph_op(g, "mul", (tuff_var[]){ grads, mask }, 2, NULL);
+        tuff_graph_store(g, grads, s->grads);
+    }
     if (o->clip_norm > 0) {
         const tuff_clip_norm_params clip = { o->clip_norm };
         tuff_var clipped[2];
@@ -152,6 +172,7 @@ static void emit_update(tuff_graph *g, tuff_pass *p)
     }
     if (s->starts) in[nin++] = tuff_graph_bind(g, "starts", s->starts);
     tuff_graph_op_n(g, tuff_optimizer_name(o->kind), in, nin, &update, out, nout);
+    if (s->mask) out[0] = tuff_graph_op(g, "mul", (tuff_var[]){ out[0], mask }, 2, NULL);
     for (int i = 0; i < nout; i++) tuff_graph_store(g, out[i], into[i]);
 }
 

@@ -14,6 +14,8 @@ typedef struct tuff_update_state {
     tuff_optimizer optimizer;
     tuff_tensor *grads, *m, *v, *x; // m, v and x NULL when the optimizer keeps none
     tuff_tensor *starts;        // of the parameters in them, for lamb; else NULL
+    tuff_tensor *mask;          // what the weights are multiplied by; else NULL
+    float slim;                 // L1 penalty on the scales of batch norms
     tuff_tensor **grad_views;   // of grads, one for each parameter of the model
 } tuff_update_state;
 

@@ -263,6 +263,7 @@ tuff_status tuff_train_fill(tuff_train_params *p, bool classes)
                  "train: batch is %d, expected 1 to 1048576", p->batch);
     TUFF_REQUIRE(p->patience >= 0, ARG, "train: patience is %d epochs, expected at least 0",
                  p->patience);
+    TUFF_TRY(check("slim", p->slim, FROM_ZERO));
     TUFF_REQUIRE(p->save_every >= 0, ARG, "train: save_every is %lld, expected at least 0",
                  (long long)p->save_every);
     return TUFF_OK;

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "nn/model.h"
 #include "ops/update.h"
 #include "base/time.h"
 #include "train/settings.h"
@@ -44,12 +45,59 @@ static tuff_status make_starts(tuff_trainer *t, tuff_tensor **starts)
     return status;
 }
 
+// Ones, but for weights that are zero.
+static void fill_mask(const tuff_model *m, const float *weights, float *mask)
+{
+    for (int64_t i = 0; i < m->trained_flat; i++) mask[i] = 1;
+    for (int i = 0; i < m->params; i++) {
+        const tuff_param *p = &m->param[i];
+        for (int64_t k = 0; p->role == TUFF_PARAM_WEIGHT && k < p->count; k++)
+            mask[p->offset + k] = weights[p->offset + k] != 0;
+    }
+}
+
+tuff_status tuff_trainer_keep_zeros(tuff_trainer *t)
+{
+    if (!t->own_mask) return TUFF_OK;
+    tuff_tensor *trained = tuff_model_trained(t->model);
+    const size_t bytes = tuff_desc_bytes(tuff_tensor_desc(trained));
+    float *weights = tuff_alloc(bytes, 1), *mask = tuff_alloc(bytes, 1);
+    tuff_status status = weights && mask ? TUFF_OK : TUFF_ERR_MEMORY;
+    if (status == TUFF_OK) status = tuff_tensor_read(t->stream, trained, weights, bytes);
+    if (status == TUFF_OK) fill_mask(t->model, weights, mask);
+    if (status == TUFF_OK) status = tuff_tensor_write(t->stream, t->own_mask, mask, bytes);
+    if (status == TUFF_OK) status = tuff_stream_wait(t->stream);
+    tuff_free(weights);
+    tuff_free(mask);
+    return status;
+}
+
+static tuff_status make_mask(tuff_trainer *t)
+{
+    const tuff_desc *want = tuff_tensor_desc(tuff_model_trained(t->model));
+    char got[96], text[96];
+    t->state.mask = t->p.mask;
+    if (t->p.mask) {
+        const tuff_desc *d = tuff_tensor_desc(t->p.mask);
+        TUFF_REQUIRE(tuff_desc_equal(d, want), SHAPE,
+                     "train: the mask is %s, expected %s like what is trained",
+                     tuff_desc_print(d, got, sizeof got),
+                     tuff_desc_print(want, text, sizeof text));
+    } else if (t->p.keep_zeros) {
+        TUFF_TRY(tuff_tensor_create(tuff_model_device(t->model), *want, &t->own_mask));
+        t->state.mask = t->own_mask;
+    }
+    return tuff_trainer_keep_zeros(t);
+}
+
 static tuff_status make_state(tuff_trainer *t)
 {
     tuff_update_state *s = &t->state;
     const int n = tuff_model_param_count(t->model);
     const tuff_rule *rule = tuff_rule_of(tuff_optimizer_name(t->p.optimizer.kind));
     s->optimizer = t->p.optimizer;
+    s->slim = t->p.slim;
+    TUFF_TRY(make_mask(t));
     TUFF_TRY(flat_zeros(t, &s->grads));
     if (rule->m) TUFF_TRY(flat_zeros(t, &s->m));
     if (rule->v) TUFF_TRY(flat_zeros(t, &s->v));
@@ -121,6 +169,7 @@ void tuff_trainer_destroy(tuff_trainer **trainer)
     tuff_tensor_destroy(&t->state.v);
     tuff_tensor_destroy(&t->state.x);
     tuff_tensor_destroy(&t->state.starts);
+    tuff_tensor_destroy(&t->own_mask);
     tuff_stream_destroy(&t->stream);
     tuff_free(t);
     *trainer = NULL;

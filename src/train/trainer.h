@@ -13,6 +13,10 @@ struct tuff_trainer {
     double lr;              // of the last step
     tuff_update_state state;
     tuff_passes *passes;
+    tuff_tensor *own_mask;  // of keep_zeros; else NULL
     double began;           // seconds, when the last reading was
 };
+
+// With keep_zeros: takes the weights' zeros as they now are for those that stay.
+tuff_status tuff_trainer_keep_zeros(tuff_trainer *t);
 #endif

@@ -1,0 +1,220 @@
+// Pruning: what is asked for, and what follows it. Declared in <tuff/compress/prune.h>.
+#include "compress/prune.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include "base/text.h"
+#include "train/model_file.h"
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---- names ---------------------------------------------------------------------------------
+
+static const char *const methods[] = { "l1", "l2", "random", "threshold", "taylor", "slimming",
+                                       "similar" };
+static const char *const targets[] = { "weights", "channels", "neurons", "layers", "4x4" };
+enum { METHODS = sizeof methods / sizeof *methods, TARGETS = sizeof targets / sizeof *targets };
+
+tuff_status tuff_prune_method_parse(const char *name, tuff_prune_method *method)
+{
+    for (int i = 0; i < METHODS; i++) {
+        if (strcmp(methods[i], name) != 0) continue;
+        *method = (tuff_prune_method)i;
+        return TUFF_OK;
+    }
+    return tuff_fail(TUFF_ERR_FORMAT, "prune: '%.64s' is no method, expected l1, l2, random, "
+                     "threshold, taylor, slimming or similar", name);
+}
+
+tuff_status tuff_prune_target_parse(const char *name, tuff_prune_params *p)
+{
+    for (int i = 0; i < TARGETS; i++) {
+        if (strcmp(targets[i], name) != 0) continue;
+        p->target = (tuff_prune_target)i;
+        return TUFF_OK;
+    }
+    int64_t keep, of;
+    const char *colon = strchr(name, ':');
+    TUFF_REQUIRE(colon && tuff_parse_i64(name, (size_t)(colon - name), &keep) &&
+                     tuff_parse_i64(colon + 1, strlen(colon + 1), &of) && keep > 0 &&
+                     keep < of && of <= 16,
+                 FORMAT,
+                 "prune: '%.64s' is no target, expected weights, channels, neurons, layers, "
+                 "4x4, or N:M such as 2:4", name);
+    p->target = TUFF_PRUNE_NM;
+    p->keep = (int)keep;
+    p->of = (int)of;
+    return TUFF_OK;
+}
+
+// ---- rates ---------------------------------------------------------------------------------
+
+int64_t tuff_rate_goes(const tuff_rate *r, int64_t n, double grown)
+{
+    const double goes = r->left ? (double)(n - r->left) : r->part * (double)n;
+    return goes > 0 ? (int64_t)floor(goes * grown + 0.5) : 0;
+}
+
+static bool has_weights(const tuff_model *m, int part)
+{
+    for (int k = 0; k < m->part[part].params; k++)
+        if (m->param[m->part[part].param + k].role == TUFF_PARAM_WEIGHT) return true;
+    return false;
+}
+
+static tuff_status take_rate(tuff_pruning *job, const char *text, size_t n)
+{
+    const tuff_model *m = job->model;
+    const char *equals = memchr(text, '=', n);
+    const int shown = n > 64 ? 64 : (int)n;
+    double value = 0;
+    TUFF_REQUIRE(equals && tuff_parse_f64(equals + 1, n - (size_t)(equals + 1 - text), &value),
+                 ARG, "prune: '%.*s' is no rate, expected PLACE=X such as 3=0.9", shown, text);
+    TUFF_REQUIRE(value >= 0 && value < 1e9 && (value < 1 || value == floor(value)), ARG,
+                 "prune: in '%.*s' expected a part of 0 to below 1, or how many are kept",
+                 shown, text);
+    const size_t length = (size_t)(equals - text);
+    for (int i = 0; i < m->parts; i++) {
+        const char *name = m->part[i].item.name;
+        if (strlen(name) != length || memcmp(name, text, length) != 0) continue;
+        if (!has_weights(m, i)) continue; // a block's join has its name, too
+        job->rate[i] = (tuff_rate){ .given = true };
+        if (value < 1) job->rate[i].part = value;
+        else job->rate[i].left = (int64_t)value;
+        return TUFF_OK;
+    }
+    return tuff_fail(TUFF_ERR_ARG, "prune: the net has no layer with weights at the place "
+                     "'%.*s'", (int)(length > 64 ? 64 : length), text);
+}
+
+static tuff_status read_rates(tuff_pruning *job)
+{
+    job->rate = tuff_alloc((size_t)job->model->parts, sizeof *job->rate);
+    if (!job->rate) return TUFF_ERR_MEMORY;
+    for (int i = 0; i < job->model->parts; i++)
+        job->rate[i] = (tuff_rate){ .part = job->p.sparsity };
+    if (!job->p.rates) return TUFF_OK;
+    for (const char *at = job->p.rates + strspn(job->p.rates, " ,"); *at;
+         at += strspn(at, " ,")) {
+        const size_t n = strcspn(at, " ,");
+        TUFF_TRY(take_rate(job, at, n));
+        at += n;
+    }
+    return TUFF_OK;
+}
+
+// ---- checks --------------------------------------------------------------------------------
+
+static bool keeps_shape(tuff_prune_target t)
+{
+    return t == TUFF_PRUNE_WEIGHTS || t == TUFF_PRUNE_BLOCKS || t == TUFF_PRUNE_NM;
+}
+
+static const char *target_name(const tuff_prune_params *p)
+{
+    return (int)p->target < TARGETS ? targets[p->target] : "N:M";
+}
+
+// Which methods a target takes.
+static tuff_status check_pair(const tuff_prune_params *p)
+{
+    const bool weights = keeps_shape(p->target), layers = p->target == TUFF_PRUNE_LAYERS;
+    const bool units = p->method == TUFF_PRUNE_SLIMMING || p->method == TUFF_PRUNE_SIMILAR;
+    const bool wrong = p->method == TUFF_PRUNE_THRESHOLD ? p->target != TUFF_PRUNE_WEIGHTS
+                                                         : units && (weights || layers);
+    TUFF_REQUIRE(!wrong, ARG, "prune: %s does not go with %s", methods[p->method],
+                 target_name(p));
+    return TUFF_OK;
+}
+
+static tuff_status check_amount(const tuff_prune_params *p)
+{
+    TUFF_REQUIRE(p->sparsity >= 0 && p->sparsity < 1, ARG,
+                 "prune: the sparsity is %g, expected 0 to below 1", p->sparsity);
+    if (p->method == TUFF_PRUNE_THRESHOLD) {
+        TUFF_REQUIRE(p->threshold > 0 && p->threshold < 1e30, ARG,
+                     "prune: the threshold is %g, expected more than 0", p->threshold);
+        TUFF_REQUIRE(p->sparsity == 0 && !p->rates, ARG,
+                     "prune: a threshold says how much goes, a sparsity or rates cannot");
+        return TUFF_OK;
+    }
+    TUFF_REQUIRE(p->threshold == 0, ARG, "prune: a threshold goes with the method threshold");
+    if (p->target == TUFF_PRUNE_NM) {
+        TUFF_REQUIRE(p->sparsity == 0, ARG,
+                     "prune: %d:%d says how much goes, a sparsity cannot", p->keep, p->of);
+        return TUFF_OK;
+    }
+    TUFF_REQUIRE(p->sparsity > 0 || (p->rates && *p->rates), ARG,
+                 "prune: neither a sparsity nor rates were given");
+    return TUFF_OK;
+}
+
+static tuff_status check_training(const tuff_prune_params *p, const tuff_dataset *data)
+{
+    TUFF_REQUIRE(!p->gradual || p->tune, ARG, "prune: gradual pruning goes on while the net is "
+                                              "trained, and no training was asked for");
+    TUFF_REQUIRE(!p->gradual || (p->method != TUFF_PRUNE_TAYLOR || !keeps_shape(p->target)),
+                 ARG, "prune: taylor scores of single weights are made once, not gradually");
+    TUFF_REQUIRE(!p->gradual || p->target != TUFF_PRUNE_NM, ARG,
+                 "prune: N:M is made at once, not gradually");
+    TUFF_REQUIRE(p->ramp >= 0 && p->ramp <= 1, ARG, "prune: the ramp is %g, expected 0 to 1",
+                 p->ramp);
+    TUFF_REQUIRE(p->examples >= 0, ARG, "prune: %d examples to look at", p->examples);
+    TUFF_REQUIRE(data || (!p->tune && p->method != TUFF_PRUNE_TAYLOR), ARG,
+                 "prune: %s needs data", p->tune ? "fine-tuning" : "taylor");
+    TUFF_REQUIRE(!p->tune || (!p->tune->mask && !p->tune->resume), ARG,
+                 "prune: the fine-tuning has a mask of its own, or is to resume another run");
+    return TUFF_OK;
+}
+
+static tuff_status check_params(tuff_prune_params *p, const tuff_dataset *data)
+{
+    TUFF_REQUIRE((unsigned)p->method < METHODS && (unsigned)p->target <= TUFF_PRUNE_NM, ARG,
+                 "prune: %d is no method, or %d no target", (int)p->method, (int)p->target);
+    if (!p->keep && !p->of) {
+        p->keep = 2;
+        p->of = 4;
+    }
+    TUFF_REQUIRE(p->keep > 0 && p->keep < p->of && (p->of == 4 || p->of == 8 || p->of == 16),
+                 ARG, "prune: %d:%d, expected N:4, N:8 or N:16", p->keep, p->of);
+    TUFF_TRY(check_pair(p));
+    TUFF_TRY(check_amount(p));
+    return check_training(p, data);
+}
+
+// ---- the whole -----------------------------------------------------------------------------
+
+tuff_status tuff_pruning_read(tuff_pruning *job)
+{
+    return tuff_move_weights(job->model, job->flat, true);
+}
+
+tuff_status tuff_pruning_write(tuff_pruning *job)
+{
+    return tuff_move_weights(job->model, job->flat, false);
+}
+
+tuff_status tuff_prune(tuff_model *model, tuff_dataset *data, const tuff_prune_params *p,
+                       tuff_model **pruned)
+{
+    TUFF_REQUIRE(model && p && pruned, ARG, "prune: the model, the params or the result is "
+                                            "NULL");
+    *pruned = NULL;
+    tuff_pruning job = { .data = data, .p = *p };
+    tuff_status status = TUFF_OK;
+    TUFF_TRY(check_params(&job.p, data));
+    TUFF_TRY(tuff_model_copy(model, model->device, &job.model));
+    job.flat = tuff_alloc((size_t)job.model->flat, sizeof *job.flat);
+    job.score = tuff_alloc((size_t)job.model->flat, sizeof *job.score);
+    if (!job.flat || !job.score) TUFF_GO(TUFF_ERR_MEMORY);
+    TUFF_GO(read_rates(&job));
+    TUFF_GO(tuff_prune_weights(&job));
+    *pruned = job.model;
+    job.model = NULL;
+exit:
+    tuff_free(job.flat);
+    tuff_free(job.score);
+    tuff_free(job.rate);
+    tuff_model_destroy(&job.model);
+    return status;
+}
