@@ -5,12 +5,21 @@
 #include <string.h>
 
 typedef struct settings {
-    const char *method, *target, *schedule, *rates, *data, *out;
+    const char *method, *target, *schedule, *rates, *data, *out, *form;
     double sparsity, threshold, ramp;
     int64_t examples, limit_train, limit_test, runs;
     bool global;
     finetune tune;
 } settings;
+
+static tuff_sparse_form find_form(const char *name)
+{
+    int form = 0;
+    while (form < TUFF_SPARSE_FORMS &&
+           strcmp(tuff_sparse_form_name((tuff_sparse_form)form), name) != 0)
+        form++;
+    return (tuff_sparse_form)form;
+}
 
 static int read_params(const cli_command *self, const settings *s, tuff_train_params *tune,
                        tuff_prune_params *p)
@@ -25,6 +34,8 @@ static int read_params(const cli_command *self, const settings *s, tuff_train_pa
     p->gradual = strcmp(s->schedule, "gradual") == 0;
     if (!p->gradual && strcmp(s->schedule, "oneshot") != 0)
         return cli_wrong(self, "--schedule is oneshot or gradual, not '%s'", s->schedule);
+    if (find_form(s->form) == TUFF_SPARSE_FORMS)
+        return cli_wrong(self, "--form is dense, any, csr, bsr or nm, not '%s'", s->form);
     return finetune_read(self, &s->tune, tune);
 }
 
@@ -59,11 +70,30 @@ static int measure(const cli_command *self, const settings *s, const char *path,
     return EXIT_OK;
 }
 
+static bool asks_to_prune(const settings *s)
+{
+    return s->sparsity != 0 || s->threshold != 0 || s->rates || strchr(s->target, ':');
+}
+
+// Prunes, and puts what is left into a sparse form; each where it was asked for.
+static tuff_status make_smaller(const settings *s, const tuff_prune_params *p,
+                                tuff_dataset *data, tuff_model *model, tuff_model **pruned)
+{
+    const tuff_sparsify_params sparse = { .form = find_form(s->form), .measure = true };
+    tuff_model *dense = NULL;
+    if (sparse.form == TUFF_SPARSE_DENSE) return tuff_prune(model, data, p, pruned);
+    if (!asks_to_prune(s)) return tuff_sparsify(model, &sparse, pruned);
+    tuff_status status = tuff_prune(model, data, p, &dense);
+    if (status == TUFF_OK) status = tuff_sparsify(dense, &sparse, pruned);
+    tuff_model_destroy(&dense);
+    return status;
+}
+
 static int prune(const cli_command *self, const settings *s, const char *path,
                  const tuff_prune_params *p, tuff_dataset *data, tuff_model *model)
 {
     tuff_model *pruned = NULL;
-    const tuff_status status = tuff_prune(model, data, p, &pruned);
+    const tuff_status status = make_smaller(s, p, data, model, &pruned);
     cli_bar_end();
     const int result = status == TUFF_OK ? measure(self, s, path, data, model, pruned)
                                          : cli_error(self);
@@ -74,6 +104,7 @@ static int prune(const cli_command *self, const settings *s, const char *path,
 int cmd_prune(const cli_command *self, int argc, char **argv)
 {
     settings s = { .method = "l1", .target = "weights", .schedule = "oneshot",
+                   .form = "dense",
                    .tune = FINETUNE_DEFAULTS };
     const cli_option options[] = {
         { "method", CLI_TEXT, &s.method, "NAME",
@@ -95,6 +126,9 @@ int cmd_prune(const cli_command *self, int argc, char **argv)
         { "ramp", CLI_REAL, &s.ramp, "X",
           "the part of the fine-tuning in which the sparsity grows; 0.7" },
         { "examples", CLI_INT, &s.examples, "N", "that taylor looks at; 1024" },
+        { "form", CLI_TEXT, &s.form, "FORM",
+          "of dense layers afterwards: any (what is fastest here, by measurement),\n"
+          "csr, bsr (blocks of 4x4), nm, or dense, the default" },
         { "data", CLI_TEXT, &s.data, "SPEC", "to fine-tune and to test on" },
         { "limit", CLI_INT, &s.limit_train, "N", "use N training examples only" },
         { "limit-test", CLI_INT, &s.limit_test, "N", "use N test examples only" },

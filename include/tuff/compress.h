@@ -4,4 +4,5 @@
 // other: it is tested, saved, loaded and run by the calls of <tuff/train.h>.
 #include <tuff/compress/measure.h>
 #include <tuff/compress/prune.h>
+#include <tuff/compress/sparsify.h>
 #endif

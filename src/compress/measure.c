@@ -21,8 +21,8 @@ static tuff_status file_bytes(const char *path, int64_t *bytes)
 // Of what is trained: other forms of weights count as their layers say.
 static int64_t zeros_in(const tuff_param *p, const float *flat)
 {
-    int64_t zeros = 0;
     if (tuff_is_buffer(p->role)) return 0;
+    int64_t zeros = p->stands - p->count; // those that a sparse form leaves out
     for (int64_t i = 0; i < p->count; i++) zeros += flat[p->offset + i] == 0;
     return zeros;
 }

@@ -129,6 +129,7 @@ static tuff_status check_pair(const tuff_prune_params *p)
 
 static tuff_status check_amount(const tuff_prune_params *p)
 {
+    const bool layers = p->target == TUFF_PRUNE_LAYERS;
     TUFF_REQUIRE(p->sparsity >= 0 && p->sparsity < 1, ARG,
                  "prune: the sparsity is %g, expected 0 to below 1", p->sparsity);
     if (p->method == TUFF_PRUNE_THRESHOLD) {
@@ -144,6 +145,9 @@ static tuff_status check_amount(const tuff_prune_params *p)
                      "prune: %d:%d says how much goes, a sparsity cannot", p->keep, p->of);
         return TUFF_OK;
     }
+    TUFF_REQUIRE(!layers || !p->rates, ARG, "prune: rates do not go with layers");
+    TUFF_REQUIRE(p->method != TUFF_PRUNE_SIMILAR || !p->global, ARG,
+                 "prune: similar goes by layers, not over all of them");
     TUFF_REQUIRE(p->sparsity > 0 || (p->rates && *p->rates), ARG,
                  "prune: neither a sparsity nor rates were given");
     return TUFF_OK;
@@ -155,8 +159,8 @@ static tuff_status check_training(const tuff_prune_params *p, const tuff_dataset
                                               "trained, and no training was asked for");
     TUFF_REQUIRE(!p->gradual || (p->method != TUFF_PRUNE_TAYLOR || !keeps_shape(p->target)),
                  ARG, "prune: taylor scores of single weights are made once, not gradually");
-    TUFF_REQUIRE(!p->gradual || p->target != TUFF_PRUNE_NM, ARG,
-                 "prune: N:M is made at once, not gradually");
+    TUFF_REQUIRE(!p->gradual || (p->target != TUFF_PRUNE_NM && p->target != TUFF_PRUNE_LAYERS),
+                 ARG, "prune: %s go at once, not gradually", target_name(p));
     TUFF_REQUIRE(p->ramp >= 0 && p->ramp <= 1, ARG, "prune: the ramp is %g, expected 0 to 1",
                  p->ramp);
     TUFF_REQUIRE(p->examples >= 0, ARG, "prune: %d examples to look at", p->examples);
@@ -194,6 +198,32 @@ tuff_status tuff_pruning_write(tuff_pruning *job)
     return tuff_move_weights(job->model, job->flat, false);
 }
 
+static tuff_status make_room(tuff_pruning *job)
+{
+    tuff_free(job->flat);
+    tuff_free(job->score);
+    job->flat = tuff_alloc((size_t)job->model->flat, sizeof *job->flat);
+    job->score = tuff_alloc((size_t)job->model->flat, sizeof *job->score);
+    return job->flat && job->score ? TUFF_OK : TUFF_ERR_MEMORY;
+}
+
+tuff_status tuff_pruning_replace(tuff_pruning *job, tuff_model **model)
+{
+    tuff_model_destroy(&job->model);
+    job->model = *model;
+    *model = NULL;
+    return make_room(job);
+}
+
+static tuff_status prune(tuff_pruning *job)
+{
+    const tuff_prune_target t = job->p.target;
+    TUFF_TRY(make_room(job));
+    TUFF_TRY(read_rates(job));
+    if (keeps_shape(t)) return tuff_prune_weights(job);
+    return t == TUFF_PRUNE_LAYERS ? tuff_prune_layers(job) : tuff_prune_units(job);
+}
+
 tuff_status tuff_prune(tuff_model *model, tuff_dataset *data, const tuff_prune_params *p,
                        tuff_model **pruned)
 {
@@ -204,17 +234,14 @@ tuff_status tuff_prune(tuff_model *model, tuff_dataset *data, const tuff_prune_p
     tuff_status status = TUFF_OK;
     TUFF_TRY(check_params(&job.p, data));
     TUFF_TRY(tuff_model_copy(model, model->device, &job.model));
-    job.flat = tuff_alloc((size_t)job.model->flat, sizeof *job.flat);
-    job.score = tuff_alloc((size_t)job.model->flat, sizeof *job.score);
-    if (!job.flat || !job.score) TUFF_GO(TUFF_ERR_MEMORY);
-    TUFF_GO(read_rates(&job));
-    TUFF_GO(tuff_prune_weights(&job));
+    TUFF_GO(prune(&job));
     *pruned = job.model;
     job.model = NULL;
 exit:
     tuff_free(job.flat);
     tuff_free(job.score);
     tuff_free(job.rate);
+    tuff_free(job.size);
     tuff_model_destroy(&job.model);
     return status;
 }

@@ -4,6 +4,10 @@
 //   prune_weights.c  single weights, blocks and N:M: scores, masks
 //   prune_select.c   which of many scores are the lowest
 //   prune_taylor.c   scores that need gradients
+//   units.h          which channels and neurons must go together, and the net without them
+//   prune_units.c    what those are worth, which go, round after round
+//   prune_similar.c  units that take over for others
+//   prune_layers.c   whole layers
 #ifndef TUFF_COMPRESS_PRUNE_INTERNAL_H
 #define TUFF_COMPRESS_PRUNE_INTERNAL_H
 #include "nn/model.h"
@@ -25,6 +29,7 @@ typedef struct tuff_pruning {
     tuff_rate *rate;        // of each part of the model
     float *flat;            // the model's weights
     float *score;           // in the same layout: what each weight is worth
+    int64_t *size;          // of each part: features that it made at first
 } tuff_pruning;
 
 // How many of n go at this point of a gradual schedule (grown: 0 to 1).
@@ -34,8 +39,20 @@ int64_t tuff_rate_goes(const tuff_rate *r, int64_t n, double grown);
 tuff_status tuff_pruning_read(tuff_pruning *job);
 tuff_status tuff_pruning_write(tuff_pruning *job);
 
-// Single weights, blocks, N:M: zeros, fine-tuned.
+// Takes another model in place of the one there is, which goes; *model is NULL then.
+tuff_status tuff_pruning_replace(tuff_pruning *job, tuff_model **model);
+
+// Each prunes, and fine-tunes. Single weights, blocks, N:M:
 tuff_status tuff_prune_weights(tuff_pruning *job);
+// Channels, neurons:
+tuff_status tuff_prune_units(tuff_pruning *job);
+tuff_status tuff_prune_layers(tuff_pruning *job);
+
+struct tuff_units;
+// Merges units into others, in job->flat, and lets them go.
+tuff_status tuff_prune_similar(tuff_pruning *job, struct tuff_units *u, double grown);
+// Whether a part makes what is to go: channels or neurons.
+bool tuff_prune_is_target(const tuff_pruning *job, int part);
 
 // Marks the `goes` lowest of score[n] in gone[n] (those already marked do not count); of equal
 // ones the first go. What is no number is worth most.

@@ -198,9 +198,10 @@ static bool thin_layer(const sparse_job *s, const span *l)
 {
     const tuff_desc *d = &l->param->desc;
     const int of = s->job->p.of;
-    const int64_t in = d->dim[1], window = l->param->count / (d->dim[0] * in);
     const tuff_rate *rate = &s->job->rate[l->part];
-    if (in % of || (rate->given && rate->part == 0 && !rate->left)) return false;
+    const int64_t in = d->rank < 2 ? 1 : d->dim[1]; // sparse weights are a list
+    const int64_t window = l->param->count / (d->dim[0] * in);
+    if (d->rank < 2 || in % of || (rate->given && rate->part == 0 && !rate->left)) return false;
     for (int64_t o = 0; o < d->dim[0]; o++)
         for (int64_t i = 0; i < in; i += of)
             for (int64_t k = 0; k < window; k++)

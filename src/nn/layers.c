@@ -307,9 +307,9 @@ static tuff_var concat_forward(const tuff_emit *e, const tuff_layer *l, const tu
 }
 
 const tuff_layer_kind tuff_join_add = { .name = "add", .usage = "", .doc = "",
-                                        .forward = add_forward };
+                                        .scales = true, .forward = add_forward };
 const tuff_layer_kind tuff_join_concat = { .name = "concat", .usage = "", .doc = "",
-                                           .forward = concat_forward };
+                                           .scales = true, .forward = concat_forward };
 
 // ---- the records ---------------------------------------------------------------------------
 
@@ -345,19 +345,19 @@ const tuff_layer_kind tuff_layers_image[] = {
       .doc = "UNITS outputs, each a weighted sum of all inputs; after images it needs flatten.",
       .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("bias", 1) },
       .params = dense_params, .forward = dense_forward },
-    { .name = "maxpool", .mixing = TUFF_MIX_NONE,
+    { .name = "maxpool", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "maxpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The largest value in each KERNEL x KERNEL window.",
       .arg = POOL_ARGS, .params = pool_params, .forward = maxpool_forward },
-    { .name = "avgpool", .mixing = TUFF_MIX_NONE,
+    { .name = "avgpool", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "avgpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The mean of each KERNEL x KERNEL window; zeros of the padding count.",
       .arg = POOL_ARGS, .params = pool_params, .forward = avgpool_forward },
-    { .name = "gap", .mixing = TUFF_MIX_NONE,
+    { .name = "gap", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "gap",
       .doc = "Global average pooling: the mean of each channel, as one row.",
       .params = pool_params, .forward = gap_forward },
-    { .name = "gmp", .mixing = TUFF_MIX_NONE,
+    { .name = "gmp", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "gmp",
       .doc = "Global maximum pooling: the largest value of each channel, as one row.",
       .params = pool_params, .forward = gmp_forward },
@@ -371,13 +371,13 @@ const tuff_layer_kind tuff_layers_image[] = {
       .doc = "Group norm: channels in GROUPS groups, each normalised in its image.",
       .arg = { PLACE("GROUPS", TUFF_ARG_INT, WIDEST), REAL("eps", 1e-12f, 1, 1e-5f) },
       .params = gn_params, .forward = gn_forward },
-    { .name = "channelpad", .mixing = TUFF_MIX_PAD,
+    { .name = "channelpad", .mixing = TUFF_MIX_PAD, .scales = true,
       .usage = "channelpad BEFORE BEHIND",
       .doc = "So many channels of zeros before and behind those of an image.",
       .arg = { { .name = "BEFORE", .place = true, .type = TUFF_ARG_INT, .max = WIDEST },
                { .name = "BEHIND", .place = true, .type = TUFF_ARG_INT, .max = WIDEST } },
       .params = pool_params, .forward = channelpad_forward },
-    { .name = "flatten", .mixing = TUFF_MIX_FLATTEN,
+    { .name = "flatten", .mixing = TUFF_MIX_FLATTEN, .scales = true,
       .usage = "flatten",
       .doc = "The same values as one row.",
       .forward = flatten_forward },
@@ -387,7 +387,7 @@ const tuff_layer_kind tuff_layers_image[] = {
 // ---- all of them ---------------------------------------------------------------------------
 
 static const tuff_layer_kind *const groups[] = { tuff_layers_image, tuff_layers_row,
-                                                 tuff_layers_op };
+                                                 tuff_layers_op, tuff_layers_sparse };
 
 const tuff_layer_kind *tuff_layer_kind_at(int index)
 {

@@ -5,7 +5,8 @@
 #include "nn/net.h"
 
 // Each ends with a NULL name.
-extern const tuff_layer_kind tuff_layers_image[], tuff_layers_row[], tuff_layers_op[];
+extern const tuff_layer_kind tuff_layers_image[], tuff_layers_row[], tuff_layers_op[],
+    tuff_layers_sparse[];
 
 enum { WIDEST = 1000000, LONGEST = 1000 }; // channels and units; kernels, strides and pads
 #define PLACE(name_, type_, max_) \

@@ -85,8 +85,11 @@ static tuff_status softmax_params(const tuff_layer *l, const tuff_desc *x, tuff_
       .arg = { REAL_PLACE("ALPHA", 0, 1000, usual_, true) }, .forward = alpha_forward }
 
 const tuff_layer_kind tuff_layers_op[] = {
-    PLAIN("relu", "max(x, 0)."),
-    ALPHA("leaky_relu", "0.01", 0.01f, "x where x >= 0, else ALPHA x."),
+    { .name = "relu", .mixing = TUFF_MIX_NONE, .scales = true, .usage = "relu",
+      .doc = "max(x, 0).", .forward = op_forward },
+    { .name = "leaky_relu", .mixing = TUFF_MIX_NONE, .scales = true,
+      .usage = "leaky_relu [ALPHA=0.01]", .doc = "x where x >= 0, else ALPHA x.",
+      .arg = { REAL_PLACE("ALPHA", 0, 1000, 0.01f, true) }, .forward = alpha_forward },
     ALPHA("elu", "1", 1, "x where x >= 0, else ALPHA (exp(x) - 1)."),
     ALPHA("celu", "1", 1, "x where x >= 0, else ALPHA (exp(x / ALPHA) - 1)."),
     PLAIN("selu", "1.0507 elu(x) with ALPHA 1.6733, which keeps mean and deviation."),
@@ -108,11 +111,11 @@ const tuff_layer_kind tuff_layers_op[] = {
     PLAIN("softsign", "x / (1 + |x|)."),
     PLAIN("sigmoid", "1 / (1 + exp(-x))."),
     PLAIN("tanh", "The hyperbolic tangent."),
-    { .name = "prelu", .mixing = TUFF_MIX_NONE,
+    { .name = "prelu", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "prelu",
       .doc = "x where x >= 0, else x times a slope that is learned.",
       .params = prelu_params, .forward = prelu_forward },
-    { .name = "dropout", .mixing = TUFF_MIX_NONE,
+    { .name = "dropout", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "dropout RATIO",
       .doc = "While training, numbers become 0 at random and the others grow to make up for "
              "it.",
