@@ -238,8 +238,8 @@ static tuff_status open_net(layers_job *s)
     if (!s->item || !s->items || !s->run) return TUFF_ERR_MEMORY;
     (void)place_chain(s, 0, 0);
     find_runs(s, 0);
-    TUFF_REQUIRE(s->runs > 0, ARG, "prune: no layer of the net gives the shape that it takes, so "
-                                   "that none can go");
+    TUFF_REQUIRE(s->runs > 0, ARG, "prune: no layer of the net gives the shape that it takes, "
+                                   "so that none can go");
     return TUFF_OK;
 }
 

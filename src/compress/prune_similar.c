@@ -154,7 +154,8 @@ static double distance(const layer_job *s, int j, int i)
 {
     const int64_t n = s->count;
     const double c = factor_of(s, j, i);
-    const double d = s->gram[j * n + j] - 2 * c * s->gram[i * n + j] + c * c * s->gram[i * n + i];
+    const double *g = s->gram;
+    const double d = g[j * n + j] - 2 * c * g[i * n + j] + c * c * g[i * n + i];
     return d > 0 ? d : 0;
 }
 

@@ -282,8 +282,9 @@ tuff_status tuff_prune_units(tuff_pruning *job)
     const int rounds = job->p.gradual ? (int)fmax(ceil(ramp * epochs), 1) : 1;
     job->size = tuff_alloc((size_t)job->model->parts, sizeof *job->size);
     if (!job->size) return TUFF_ERR_MEMORY;
-    for (int i = 0; i < job->model->parts; i++)
-        if (tuff_part_makes(job->model, i)) job->size[i] = job->model->part[i].item.layer.arg[0][0];
+    const tuff_model *m = job->model;
+    for (int i = 0; i < m->parts; i++)
+        if (tuff_part_makes(m, i)) job->size[i] = m->part[i].item.layer.arg[0][0];
     for (int r = 1; r <= rounds; r++) {
         const double t = 1 - (double)r / rounds;
         TUFF_TRY(prune_once(job, 1 - t * t * t));

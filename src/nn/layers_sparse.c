@@ -90,8 +90,8 @@ static tuff_status nm_params(const tuff_layer *l, const tuff_desc *x, tuff_layer
     TUFF_TRY(tuff_want_row(l, x));
     const tuff_nm_params nm = nm_of(l);
     const int64_t units = l->arg[UNITS][0], in = x->dim[0], words = tuff_nm_words(in, &nm);
-    TUFF_REQUIRE(words > 0, SHAPE, "its %lld inputs are not kept %d of %d, expected N of 4, 8 or "
-                 "16 that divides them", (long long)in, nm.keep, nm.of);
+    TUFF_REQUIRE(words > 0, SHAPE, "its %lld inputs are not kept %d of %d, expected N of 4, 8 "
+                 "or 16 that divides them", (long long)in, nm.keep, nm.of);
     add_weights(p, TUFF_SHAPE(TUFF_F32, units, in * nm.keep / nm.of), units * in);
     tuff_add_stored(p, "places", TUFF_SHAPE(TUFF_U32, units, words), 0);
     add_bias(l, NM_BIAS, p);

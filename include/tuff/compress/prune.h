@@ -32,8 +32,8 @@ typedef enum tuff_prune_target {
     TUFF_PRUNE_NM        // of every `of` neighbours `keep` are kept
 } tuff_prune_target;
 
-// By name: "l1" ..., "weights", "channels", "neurons", "layers", "4x4", "2:4" (with any N:M that
-// tuff_nm_params takes). Fails: TUFF_ERR_FORMAT (lists the names).
+// By name: "l1" ..., "weights", "channels", "neurons", "layers", "4x4", "2:4" (with any N:M
+// that tuff_nm_params takes). Fails: TUFF_ERR_FORMAT (lists the names).
 TUFF_API TUFF_CHECK tuff_status tuff_prune_method_parse(const char *name,
                                                         tuff_prune_method *method);
 
@@ -52,7 +52,7 @@ typedef struct tuff_prune_params {
     bool gradual;      // the sparsity grows in the first part of the fine-tuning as
                        // 1 - (1 - t)^3 (Zhu & Gupta, 1710.01878)
     double ramp;       // how large that part is, 0: 0.7
-    const tuff_train_params *tune; // fine-tuning afterwards (or, gradual, meanwhile); NULL: none
+    const tuff_train_params *tune; // fine-tuning afterwards (gradual: meanwhile); NULL: none
 } tuff_prune_params;
 
 TUFF_API TUFF_CHECK tuff_status tuff_prune_target_parse(const char *name,
