@@ -5,7 +5,9 @@
 // fastest, and are a multiple of four: what a tap costs is shared by all of them.
 // Columns past the end repeat the last one.
 //
-//   binding 0  from    f32[]  operand.glsl: the tensor read
+// With -DBLOCKED the tensor read is in blocks of four channels (conv2d_blocked).
+//
+//   binding 0  from    f32[], or vec4[] of blocks  operand.glsl: the tensor read
 //   binding 1  panels  vec4[panel][k / 4][W]  write   W columns a panel
 //   spec 0     W        invocations in a workgroup, and columns of a panel
 //   spec 1     DIVIDED  as in conv_texel.comp
@@ -18,7 +20,17 @@ layout(constant_id = 0) const uint W = 8;
 layout(constant_id = 1) const bool DIVIDED = false;
 layout(push_constant) uniform Push { tuff_conv_pc pc; };
 #include "operand.glsl"
+#ifdef BLOCKED
+OPERAND4(0, from)
+#define CHANNELS 1 // that lie apart
+#define FETCH_QUAD(at, plane) FETCH4(from, at)
+#else
 OPERAND(0, from)
+#define CHANNELS 4
+#define FETCH_QUAD(at, plane)                                                   \
+    vec4(FETCH(from, at), FETCH(from, at + plane), FETCH(from, at + 2 * plane), \
+         FETCH(from, at + 3 * plane))
+#endif
 layout(binding = 1) writeonly buffer Panels { vec4 panels[]; };
 #include "conv_dims.glsl"
 
@@ -54,7 +66,7 @@ void main()
     const uint col = min(panel * W + lane, pc.g.n - 1), to_plane = volume(EACH(to));
     const uint image = quotient(col, to_plane);
     const PLACE at0 = place_of(col - image * to_plane) * EACH(mul) + EACH(off);
-    const int first = int(image) * tap_quads * 4 * plane;
+    const int first = int(image) * tap_quads * CHANNELS * plane;
     uint to = panel * quads * W + lane;
     PLACE tap = PLACE(0);
     for (int t = 0; t < taps; t++) {
@@ -62,10 +74,9 @@ void main()
         const PLACE p = pixel_of(at0 + tap * step, div, size, inside);
         int at = inside ? first + fold(p, size) : 0;
         for (int q = 0; q < tap_quads; q++) {
-            const vec4 v = vec4(FETCH(from, at), FETCH(from, at + plane),
-                                FETCH(from, at + 2 * plane), FETCH(from, at + 3 * plane));
+            const vec4 v = FETCH_QUAD(at, plane);
             panels[to] = mix(vec4(0.0), v, bvec4(inside));
-            at += 4 * plane;
+            at += CHANNELS * plane;
             to += W;
         }
         tap = next_place(tap, kernel);

@@ -14,6 +14,9 @@
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
 //   spec 1     RESIDUAL  there is one
 //   grid       column tiles x row tiles x batches x splits, folded
+// With -DBLOCKED, for conv2d_blocked, also
+//   spec 2     FROM      right is vec4[image][k / 4][plane], in blocks of four channels
+//   spec 3     TO        y is such a tensor: vec4[image][m / 4][plane], its sums whole
 // Of activations only relu is done here.
 #include "common.glsl"
 #include "quotient.glsl"
@@ -26,6 +29,11 @@ layout(push_constant) uniform Push { tuff_packed_pc pc; };
 OPERAND4(0, left)
 OPERAND4(1, right)
 layout(binding = 2) writeonly buffer Y { float y[]; };
+#ifdef BLOCKED
+layout(constant_id = 2) const bool FROM = false;
+layout(constant_id = 3) const bool TO = false;
+layout(binding = 2) writeonly buffer Blocks { vec4 blocks[]; };
+#endif
 layout(binding = 3) uniform samplerBuffer bias;
 layout(binding = 4) uniform samplerBuffer residual;
 #include "packed_rows.glsl"
@@ -53,6 +61,24 @@ void store_row(bvec4 ok, uvec4 at, vec4 v)
     if (ok.w) y[at.w] = v.w;
 }
 
+#ifdef BLOCKED
+void store_block(bool ok, uint at, vec4 v)
+{
+    const bvec4 below = lessThan(v, vec4(0.0));
+    v = mix(v, vec4(0.0), bvec4(uvec4(below) & uvec4((pc.g.after & TUFF_AFTER_ACT) != 0)));
+    if (ok) blocks[at] = v;
+}
+#endif
+
+// The columns of this lane, those past the end being the last one, and where they are.
+#define PLACES                                                                  \
+    const uvec4 want = col0 + lane + uvec4(0, W, 2 * W, 3 * W);                 \
+    const bvec4 ok = lessThan(want, uvec4(pc.g.n));                             \
+    const uvec4 col = min(want, uvec4(pc.g.n - 1));                             \
+    const uint plane = pc.plane;                                                \
+    const uvec4 image = uvec4(quotient(col.x, plane), quotient(col.y, plane),   \
+                              quotient(col.z, plane), quotient(col.w, plane));
+
 void main()
 {
     const uint lane = gl_SubgroupInvocationID;
@@ -69,6 +95,13 @@ void main()
     uvec4 b_at = batch * (last_b + 1) + min(col0 / W + uvec4(0, 1, 2, 3), uvec4(last_b));
     a_at = (a_at * quads + begin) * W + lane;
     b_at = (b_at * quads + begin) * W + lane;
+#ifdef BLOCKED
+    PLACES
+    const uint b_step = FROM ? plane : W;
+    if (FROM) b_at = (image * quads + begin) * plane + (col - image * plane);
+#else
+    const uint b_step = W;
+#endif
 
     EACH_ROW(DECLARE_ROW)
     for (uint q = begin; q < end; q++) {
@@ -78,15 +111,12 @@ void main()
         const vec4 a2 = FETCH4(left, a_at.z), a3 = FETCH4(left, a_at.w);
         EACH_ROW(ADD_ROW)
         a_at += W;
-        b_at += W;
+        b_at += b_step;
     }
 
-    const uvec4 want = col0 + lane + uvec4(0, W, 2 * W, 3 * W);
-    const bvec4 ok = lessThan(want, uvec4(pc.g.n));
-    const uvec4 col = min(want, uvec4(pc.g.n - 1));
-    const uint plane = pc.plane;
-    const uvec4 image = uvec4(quotient(col.x, plane), quotient(col.y, plane),
-                              quotient(col.z, plane), quotient(col.w, plane));
+#ifndef BLOCKED
+    PLACES
+#endif
     const uvec4 to = image * pc.image_step + (col - image * plane) + row0 * plane +
                      split * pc.g.count + batch * (pc.g.m * pc.g.n);
 
@@ -105,6 +135,25 @@ void main()
         add2 = texelFetch(bias, int(at.z)).x;
         add3 = texelFetch(bias, int(at.w)).x;
     }
+#ifdef BLOCKED
+    if (TO) {
+        const uvec4 at = image * (pc.image_step / 4) + row0 / 4 * plane + (col - image * plane);
+#define BIASED(r) (s##r + SPREAD(add0, add1, add2, add3, r))
+#define STORE_BLOCK(b, r0, r1, r2, r3)                                          \
+        if (row0 + r0 < pc.g.m) {                                               \
+            const mat4 v = transpose(mat4(BIASED(r0), BIASED(r1), BIASED(r2), BIASED(r3))); \
+            store_block(ok.x, at.x + b * plane, v[0]);                          \
+            store_block(ok.y, at.y + b * plane, v[1]);                          \
+            store_block(ok.z, at.z + b * plane, v[2]);                          \
+            store_block(ok.w, at.w + b * plane, v[3]);                          \
+        }
+        STORE_BLOCK(0, 0, 1, 2, 3)
+        STORE_BLOCK(1, 4, 5, 6, 7)
+        STORE_BLOCK(2, 8, 9, 10, 11)
+        STORE_BLOCK(3, 12, 13, 14, 15)
+        return;
+    }
+#endif
 #define STORE_ROW(r)                                                            \
     if (row0 + r < pc.g.m)                                                      \
         store_row(ok, to + r * plane, s##r + add + SPREAD(add0, add1, add2, add3, r));

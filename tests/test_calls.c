@@ -207,6 +207,10 @@ static void products(void)
           232.5f);
     GIVES(F(1, 1, 1, 1, 3), tuff_conv3d_input_grad(stream, dy3d, w3d, y, &x113), 1, 12, 20);
     GIVES(F(1, 1, 1, 1, 2), tuff_conv3d_weight_grad(stream, x3d, dy3d, y, &w112), 5, 8);
+    const tuff_conv_blocked_params planes = { .planes = true };
+    tuff_tensor *quads = X(F(1, 1, 1, 2, 4), 1, 2, 3, 4, 5, 6, 7, 8);
+    GIVES(F(1, 1, 1, 2), tuff_conv2d_blocked(stream, quads, X(F(1, 4, 1, 1), 1, 0, 0, 10),
+                                             bias, y, &planes), 41.5f, 85.5f);
     GIVES(F(1, 1, 3), tuff_conv_transpose1d(stream, dy, w, bias, more, y, NULL), 101.5f,
           212.5f, 320.5f);
     GIVES(F(1, 1, 1, 3), tuff_conv_transpose2d(stream, X(F(1, 1, 1, 2), 1, 2),

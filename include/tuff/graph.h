@@ -60,12 +60,14 @@ TUFF_API void tuff_graph_backward(tuff_graph *g, tuff_var loss, const tuff_var *
 typedef struct tuff_program_params {
     bool no_fuse;  // leave every op as it was written
     bool no_chains; // run elementwise ops one by one
+    bool no_blocks; // leave all images in planes of channels
     bool no_reuse; // give every value memory of its own, parts of others too
     bool no_prepare; // compute everything at every run
     int slots;     // runs that may be in flight, each with its own input staging; 0 = 2
 } tuff_program_params;
 // Compiles: drops what no output needs, fuses epilogues, makes one kernel of elementwise ops
-// that follow each other, measures kernels where the device was asked to (tuff_tune_set), plans
+// that follow each other, keeps images between convolutions in blocks of channels where that
+// saves conversions, measures kernels where the device was asked to (tuff_tune_set), plans
 // lifetimes, reuses memory, lets what a concat reads be written into its output at once and
 // what a split gives be read where it lies, builds pipelines in parallel, records. The graph
 // may be destroyed afterwards. The environment's TUFF_CHAINS=off stands for no_chains.
@@ -100,6 +102,8 @@ TUFF_API bool tuff_program_seconds(tuff_program *p, double *seconds);
 typedef struct tuff_program_stats {
     int ops;          // ops in the graph after dropping and fusing
     int fused;        // ops that went into a producer
+    int blocked;      // values that lie in blocks of channels, [N, C / 4, H, W, 4]
+    int conversions;  // copies that are made of those in planes
     int launches;     // dispatches or host calls of one run
     int prepared;     // those done once, and again when what they read was written
     uint64_t planned; // bytes of the plan's memory with reuse (its peak)

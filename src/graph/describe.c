@@ -61,6 +61,11 @@ void tuff_program_describe(const tuff_program *p, line_fn line, void *user)
              "%.3f MFLOP a run",
              t->ops, t->fused, t->launches, t->prepared, t->flops / 1e6);
     line(user, text);
+    if (t->blocked) {
+        snprintf(text, sizeof text, "%d images in blocks of 4 channels, %d of them also in "
+                 "planes", t->blocked, t->conversions);
+        line(user, text);
+    }
     snprintf(text, sizeof text, "peak memory %.1f KiB (%.1f KiB without reuse), one submission",
              (double)t->planned / 1024, (double)t->unshared / 1024);
     line(user, text);

@@ -75,6 +75,9 @@ int tuff_graph_fuse(tuff_graph *g);  // epilogues into their producers; how many
 bool tuff_value_stands(const tuff_graph *g, int v, int early, int late);
 // chain.c: elementwise steps into chains for a device; adds to *fused how many went.
 tuff_status tuff_graph_chain(tuff_graph *g, const tuff_caps *caps, int *fused);
+// layout.c: images into blocks of channels where that saves conversions; adds how many values
+// went, and how many copies in planes are made of them.
+tuff_status tuff_graph_layout(tuff_graph *g, const tuff_caps *caps, int *blocked, int *copies);
 // Norms of constants into the weights before them; how many went. The status is the graph's.
 int tuff_graph_fold(tuff_graph *g);
 // constant.c: finds the values and steps of a graph that depend on constants alone. `values` is

@@ -228,6 +228,9 @@ static tuff_status build(tuff_program *p, const tuff_graph *g,
     if (!params->no_fuse) fused += tuff_graph_fuse(p->graph);
     if (!params->no_fuse && !params->no_chains)
         TUFF_TRY(tuff_graph_chain(p->graph, p->caps, &fused));
+    if (!params->no_fuse && !params->no_blocks)
+        TUFF_TRY(tuff_graph_layout(p->graph, p->caps, &p->stats.blocked,
+                                   &p->stats.conversions));
     TUFF_TRY(tuff_graph_status(p->graph));
     TUFF_TRY(tuff_program_schedule(p, params));
     TUFF_TRY(allocate_bins(p));

@@ -42,6 +42,19 @@ TUFF_API TUFF_CHECK tuff_status tuff_conv3d(tuff_stream *s, const tuff_tensor *x
                                             const tuff_tensor *residual, tuff_tensor *y,
                                             const tuff_conv_params *p);
 
+// conv2d between images in blocks of four channels, [N, C / 4, H, W, 4], where y is in such
+// blocks too, [N, O / 4, H', W', 4], or [N, O, H', W'] with `planes`; x is one of both. C, and
+// O with blocks, are multiples of 4; one group; a sum has at most 16,384 products. Programs use
+// it between convolutions. bias [O] or NULL. It has no gradient.
+typedef struct tuff_conv_blocked_params {
+    tuff_conv_params conv;
+    bool planes;
+} tuff_conv_blocked_params;
+TUFF_API TUFF_CHECK tuff_status tuff_conv2d_blocked(tuff_stream *s, const tuff_tensor *x,
+                                                    const tuff_tensor *w,
+                                                    const tuff_tensor *bias, tuff_tensor *y,
+                                                    const tuff_conv_blocked_params *p);
+
 // dx from dy (y's shape) and w: the gradient by x. That by bias is the sum of dy over all but
 // channels (tuff_reduce_sum).
 TUFF_API TUFF_CHECK tuff_status tuff_conv1d_input_grad(tuff_stream *s, const tuff_tensor *dy,
