@@ -141,6 +141,41 @@ static void zero_points_pad(void)
     DESTROY(&tx, &tw, &z, &acc, &y, &s, &h, &n, &yz, &b);
 }
 
+// What a layer of a net of 8-bit numbers adds and averages, by hand.
+static void sums_and_means_of_8_bits(void)
+{
+    // 0.5 (a - 1) + 0.25 (b + 2) in steps of 0.5: a - 1 + (b + 2) / 2, less 3; ties to even.
+    const int8_t a[] = { 1, 2, 3, 10, 100, -100, 0 }, b[] = { -2, -1, 1, 3, 120, -120, 126 };
+    const int8_t sum[] = { -3, -1, 1, 9, 127, -128, 60 };
+    const float scale[] = { 0.5f, 0.25f, 0.5f, 2 };
+    const int8_t zero[] = { 1, -2, -3 };
+    int8_t got[7];
+    tuff_tensor *s[4], *z[3];
+    for (int i = 0; i < 4; i++) s[i] = tensor(ONE(F32), &scale[i]);
+    for (int i = 0; i < 3; i++) z[i] = tensor(ONE(I8), &zero[i]);
+    tuff_tensor *ta = tensor(OF(I8, 7), a), *tb = tensor(OF(I8, 7), b);
+    tuff_tensor *ty = tensor(OF(I8, 7), NULL);
+    const tuff_quantized qa = { ta, s[0], z[0] }, qb = { tb, s[1], z[1] };
+    const tuff_quantized qy = { ty, s[2], z[2] };
+    EXPECT_OK(tuff_qlinear_add(stream, &qa, &qb, &qy));
+    read(ty, got);
+    for (int i = 0; i < 7; i++)
+        if (got[i] != sum[i]) FAIL("sum %d is %d, expected %d", i, got[i], sum[i]);
+    // Means of 2 x 2 of (x - 1) / 2 in steps of 2, less 3; the padding does not count.
+    const int8_t x[] = { 1, 9, 17, 25, 33, 41, 49, 57, 65 }, mean[] = { -3, 0, 6, 9 };
+    const tuff_pool2d_params p = { .kernel = { 2, 2 }, .stride = { 2, 2 },
+                                   .pad = { 1, 1, 0, 0 } };
+    tuff_tensor *tx = tensor(OF(I8, 1, 1, 3, 3), x), *tm = tensor(OF(I8, 1, 1, 2, 2), NULL);
+    const tuff_quantized qx = { tx, s[0], z[0] }, qm = { tm, s[3], z[2] };
+    EXPECT_OK(tuff_qlinear_average_pool2d(stream, &qx, &qm, &p));
+    read(tm, got);
+    for (int i = 0; i < 4; i++)
+        if (got[i] != mean[i]) FAIL("mean %d is %d, expected %d", i, got[i], mean[i]);
+    DESTROY(&ta, &tb, &ty, &tx, &tm);
+    for (int i = 0; i < 4; i++) tuff_tensor_destroy(&s[i]);
+    for (int i = 0; i < 3; i++) tuff_tensor_destroy(&z[i]);
+}
+
 static void the_point_is_chosen(void)
 {
     static const struct { float most; int bits, want; } rows[] = {
@@ -381,6 +416,7 @@ int main(int argc, char **argv)
     CASE(halves_go_to_even);
     CASE(scaling_is_exact);
     CASE(zero_points_pad);
+    CASE(sums_and_means_of_8_bits);
     CASE(the_point_is_chosen);
     CASE(the_point_is_chosen_for_a_tensor);
     CASE(fixed_point_saturates);

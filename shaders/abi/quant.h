@@ -34,3 +34,20 @@ struct tuff_range_pc {
     uint count; // numbers, or pairs of an earlier launch
     uint parts; // part p takes p, p + parts, ...
 };
+
+struct tuff_qadd_pc {
+    uint count;
+    uint a_sign, b_sign, y_sign; // 0x80 for i8
+    int low, high;
+};
+
+// As tuff_pool_pc (abi/pool2d.h) what has its names.
+struct tuff_qpool_pc {
+    uint count, h, w, oh, ow, pad_top, pad_left;
+    uint row, col;
+    uint first, last;
+    tuff_divide rows, cols;
+    uint x_sign, y_sign;
+    int low, high;
+    uint cells; // that a window counts; 0: those that are real
+};

@@ -1,6 +1,7 @@
 #ifndef TUFF_FAMILY_QUANT_H
 #define TUFF_FAMILY_QUANT_H
 #include <tuff/ops/conv.h>
+#include <tuff/ops/pool.h>
 // Quantized numbers: affine 8-bit, fixed point, binary and ternary.
 // What <tuff/ops.h> says of all ops holds for these.
 //
@@ -79,6 +80,22 @@ TUFF_API TUFF_CHECK tuff_status tuff_qlinear_conv(tuff_stream *s, const tuff_qua
                                                   const tuff_tensor *bias,
                                                   const tuff_quantized *y,
                                                   const tuff_conv_params *p);
+
+// y = saturate(round(a fa + b fb) + y_zero_point), a and b less their zero points and of one
+// shape, fa = a_scale / y_scale and fb likewise. Each is a whole multiple of 2^-s, rounded to
+// nearest, where s lets the larger have 21 bits; the sum is exact and rounded once, ties to
+// even. Scales are finite and above 0, one for a tensor.
+TUFF_API TUFF_CHECK tuff_status tuff_qlinear_add(tuff_stream *s, const tuff_quantized *a,
+                                                 const tuff_quantized *b,
+                                                 const tuff_quantized *y);
+// Means of windows of x [N, C, H, W]: y = saturate(round(sum m) + y_zero_point), sum that of
+// x - x_zero_point over the cells of a window, and m = x_scale / (y_scale n), in two steps
+// rounded to 24 bits, for n cells: those inside of x, or with count_include_pad all. Scales
+// as above.
+TUFF_API TUFF_CHECK tuff_status tuff_qlinear_average_pool2d(tuff_stream *s,
+                                                            const tuff_quantized *x,
+                                                            const tuff_quantized *y,
+                                                            const tuff_pool2d_params *p);
 
 // ---- fixed point ---------------------------------------------------------------------------
 
