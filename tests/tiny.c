@@ -78,14 +78,13 @@ tuff_model *tiny_model(tuff_device *device, const tuff_dataset *data, const char
 
 float *tiny_weights(tuff_model *model, size_t *count)
 {
-    *count = 0;
-    float *all = malloc((size_t)tuff_model_parameters(model) * sizeof *all);
-    tuff_param_info p;
-    for (int i = 0; tuff_model_param(model, i, &p); i++) {
-        const int64_t n = tuff_desc_count(&p.desc);
-        must(tuff_model_get(model, p.name, all + *count, n), p.name);
-        *count += (size_t)n;
-    }
+    tuff_tensor *flat = tuff_model_weights(model);
+    tuff_stream *stream;
+    *count = (size_t)tuff_desc_count(tuff_tensor_desc(flat));
+    float *all = malloc(*count * sizeof *all);
+    must(tuff_stream_create(tuff_model_device(model), &stream), "stream");
+    must(tuff_tensor_read(stream, flat, all, *count * sizeof *all), "weights");
+    tuff_stream_destroy(&stream);
     return all;
 }
 

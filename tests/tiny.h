@@ -18,7 +18,7 @@ enum { TINY_SIDE = 12, TINY_CLASSES = 5 };
 tuff_dataset *tiny_data(const tiny_params *p);
 // A model for them: classes of TINY_NET, or a net given as text.
 tuff_model *tiny_model(tuff_device *device, const tuff_dataset *data, const char *net);
-// All weights of a model in host memory (*count of them); freed with free.
+// The flat tensor of a model in host memory (*count floats); freed with free.
 float *tiny_weights(tuff_model *model, size_t *count);
 // Whether two models have the same bits.
 bool tiny_same(tuff_model *a, tuff_model *b);

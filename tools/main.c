@@ -26,6 +26,11 @@ static const cli_command commands[] = {
       cmd_import },
     { "info", "MODEL|NET", "Layers, shapes, parameters and bytes of a model file or a net.",
       NULL, cmd_info },
+    { "quantize", "MODEL --data SPEC --out MODEL",
+      "Makes a net of 8-bit numbers, which runs on integer kernels, of a trained one.",
+      "Prints what it was and what it is: accuracy, and three columns of size and time. KB on\n"
+      "disk is the file, MB in memory what the device holds to predict one sample.",
+      cmd_quantize },
     { "warm", "MODEL|NET", "Compiles a model's kernels on a device ahead of use.",
       "What the driver compiles is kept in the cache folder, so that the first run of tuff\n"
       "predict, test and (with --train) train need not wait for it.", cmd_warm },

@@ -4,5 +4,6 @@
 // other: it is tested, saved, loaded and run by the calls of <tuff/train.h>.
 #include <tuff/compress/measure.h>
 #include <tuff/compress/prune.h>
+#include <tuff/compress/quantize.h>
 #include <tuff/compress/sparsify.h>
 #endif

@@ -16,7 +16,7 @@ static tuff_status file_bytes(const char *path, int64_t *bytes)
     return TUFF_OK;
 }
 
-// ---- zeros ---------------------------------------------------------------------------------
+// ---- zeros --------------------------------------------------------------------------------
 
 // Of what is trained: other forms of weights count as their layers say.
 static int64_t zeros_in(const tuff_param *p, const float *flat)
@@ -32,7 +32,7 @@ static int64_t part_zeros(const tuff_model *m, const tuff_model_part *part, cons
     const tuff_layer *l = &part->item.layer;
     int64_t zeros = 0;
     if (l->kind->zeros) {
-        const void *stored[TUFF_LAYER_PARAMS];
+        const void *stored[TUFF_LAYER_PARAMS] = { NULL };
         tuff_desc desc[TUFF_LAYER_PARAMS];
         for (int i = 0; i < part->params; i++) {
             stored[i] = flat + m->param[part->param + i].offset;
@@ -57,7 +57,7 @@ static tuff_status count_nonzeros(tuff_model *model, int64_t *nonzeros)
     return status;
 }
 
-// ---- time and memory -----------------------------------------------------------------------
+// ---- time and memory ----------------------------------------------------------------------
 
 static int by_size(const void *a, const void *b)
 {

@@ -57,16 +57,26 @@ void tuff_add_stored(tuff_layer_params *p, const char *name, tuff_desc desc, int
     p->stands[p->count - 1] = stands;
 }
 
+static bool is_integer(const tuff_emit *e, tuff_var x)
+{
+    return x.id && tuff_is_integer(tuff_graph_desc(e->g, x));
+}
+
 // ---- conv --------------------------------------------------------------------------------
 
 enum { CONV_OUT, CONV_KERNEL, CONV_STRIDE, CONV_PAD, CONV_DILATION, CONV_GROUP, CONV_BIAS };
 _Static_assert((int)CONV_GROUP == (int)TUFF_ARG_GROUP, "who leaves channels out sets it");
 
-static void conv_weights(const tuff_layer *l, int64_t out, int64_t in, tuff_layer_params *p)
+static void conv_weights(const tuff_layer *l, const tuff_desc *x, int64_t out, int64_t in,
+                         tuff_layer_params *p)
 {
-    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT,
-                   TUFF_SHAPE(TUFF_F32, out, in, l->arg[CONV_KERNEL][0],
-                              l->arg[CONV_KERNEL][1]));
+    const tuff_desc weight = TUFF_SHAPE(TUFF_F32, out, in, l->arg[CONV_KERNEL][0],
+                                        l->arg[CONV_KERNEL][1]);
+    if (tuff_is_integer(x)) {
+        tuff_integer_weights(p, weight, l->arg[CONV_BIAS][0]);
+        return;
+    }
+    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT, weight);
     if (l->arg[CONV_BIAS][0])
         tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, out));
 }
@@ -78,7 +88,7 @@ static tuff_status conv_params(const tuff_layer *l, const tuff_desc *x, tuff_lay
     TUFF_REQUIRE(out % group == 0 && x->dim[0] % group == 0, SHAPE,
                  "group=%lld divides not both its %lld input and %lld output channels",
                  (long long)group, (long long)x->dim[0], (long long)out);
-    conv_weights(l, out, x->dim[0] / group, p);
+    conv_weights(l, x, out, x->dim[0] / group, p);
     return TUFF_OK;
 }
 
@@ -92,8 +102,10 @@ static tuff_var conv_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x,
         .dilation = { l->arg[CONV_DILATION][0], l->arg[CONV_DILATION][1] },
         .group = group,
     };
+    const bool bias = l->arg[CONV_BIAS][0];
+    if (is_integer(e, x)) return tuff_integer_conv(e, x, param, &p, bias);
     const tuff_var in[] = { x, param[0], param[1] };
-    return tuff_graph_op(e->g, "conv2d", in, l->arg[CONV_BIAS][0] ? 3 : 2, &p);
+    return tuff_graph_op(e->g, "conv2d", in, bias ? 3 : 2, &p);
 }
 
 static tuff_var conv_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
@@ -107,7 +119,7 @@ static tuff_var conv_forward(const tuff_emit *e, const tuff_layer *l, const tuff
 static tuff_status dwconv_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
 {
     TUFF_TRY(tuff_want_image(l, x));
-    conv_weights(l, x->dim[0] * l->arg[CONV_OUT][0], 1, p);
+    conv_weights(l, x, x->dim[0] * l->arg[CONV_OUT][0], 1, p);
     return TUFF_OK;
 }
 
@@ -127,8 +139,12 @@ static tuff_status dense_params(const tuff_layer *l, const tuff_desc *x, tuff_la
 {
     TUFF_TRY(tuff_want_rows(l, x));
     const int64_t out = l->arg[DENSE_OUT][0];
-    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT,
-                   TUFF_SHAPE(TUFF_F32, out, x->dim[x->rank - 1]));
+    const tuff_desc weight = TUFF_SHAPE(TUFF_F32, out, x->dim[x->rank - 1]);
+    if (tuff_is_integer(x)) {
+        tuff_integer_weights(p, weight, l->arg[DENSE_BIAS][0]);
+        return TUFF_OK;
+    }
+    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT, weight);
     if (l->arg[DENSE_BIAS][0])
         tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, out));
     return TUFF_OK;
@@ -138,8 +154,10 @@ static tuff_var dense_forward(const tuff_emit *e, const tuff_layer *l, const tuf
                               int n, const tuff_var param[])
 {
     (void)n;
+    const bool bias = l->arg[DENSE_BIAS][0];
+    if (is_integer(e, x[0])) return tuff_integer_dense(e, x[0], param, bias);
     const tuff_var in[] = { x[0], param[0], param[1] };
-    return tuff_graph_op(e->g, "matmul", in, l->arg[DENSE_BIAS][0] ? 3 : 2,
+    return tuff_graph_op(e->g, "matmul", in, bias ? 3 : 2,
                          &(tuff_matmul_params){ .trans_b = true });
 }
 
@@ -153,30 +171,40 @@ static tuff_status pool_params(const tuff_layer *l, const tuff_desc *x, tuff_lay
     return tuff_want_image(l, x);
 }
 
-static tuff_var pool_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x, const char *op)
+// A mean of 8-bit numbers has a scale of its own.
+static tuff_status mean_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
+{
+    if (tuff_is_integer(x)) tuff_integer_ends(p);
+    return tuff_want_image(l, x);
+}
+
+static tuff_pool2d_params pool_of(const tuff_layer *l)
 {
     const int *pad = l->arg[POOL_PAD];
-    const tuff_pool2d_params p = {
+    return (tuff_pool2d_params){
         .kernel = { l->arg[POOL_KERNEL][0], l->arg[POOL_KERNEL][1] },
         .stride = { l->arg[POOL_STRIDE][0], l->arg[POOL_STRIDE][1] },
         .pad = { pad[0], pad[1], pad[0], pad[1] },
         .count_include_pad = true, // as PyTorch's AvgPool2d
     };
-    return tuff_graph_op(e->g, op, &x, 1, &p);
 }
 
 static tuff_var maxpool_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
                                 int n, const tuff_var param[])
 {
+    const tuff_pool2d_params p = pool_of(l);
     (void)n, (void)param;
-    return pool_emit(e, l, x[0], "max_pool2d");
+    if (is_integer(e, x[0])) return tuff_integer_max(e, x[0], &p);
+    return tuff_graph_op(e->g, "max_pool2d", x, 1, &p);
 }
 
 static tuff_var avgpool_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
                                 int n, const tuff_var param[])
 {
-    (void)n, (void)param;
-    return pool_emit(e, l, x[0], "average_pool2d");
+    const tuff_pool2d_params p = pool_of(l);
+    (void)n;
+    if (is_integer(e, x[0])) return tuff_integer_mean(e, x[0], param, &p);
+    return tuff_graph_op(e->g, "average_pool2d", x, 1, &p);
 }
 
 // A number a channel: its mean, or its largest, over rows and columns.
@@ -189,7 +217,8 @@ static tuff_var over_image(const tuff_emit *e, tuff_var x, const char *op)
 static tuff_var gap_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
                             const tuff_var param[])
 {
-    (void)l, (void)n, (void)param;
+    (void)l, (void)n;
+    if (is_integer(e, x[0])) return tuff_integer_gap(e, x[0], param);
     return over_image(e, x[0], "reduce_mean");
 }
 
@@ -269,20 +298,36 @@ static tuff_var flatten_forward(const tuff_emit *e, const tuff_layer *l, const t
 }
 
 // Channels of zeros, as the shortcuts without weights of He et al. (1512.03385) have them.
+static tuff_status channelpad_params(const tuff_layer *l, const tuff_desc *x,
+                                     tuff_layer_params *p)
+{
+    if (tuff_is_integer(x)) tuff_add_stored(p, "zero_point", TUFF_SCALAR(TUFF_I8), 0);
+    return tuff_want_image(l, x);
+}
+
 static tuff_var channelpad_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
                                    int n, const tuff_var param[])
 {
-    (void)n, (void)param;
+    (void)n;
+    if (is_integer(e, x[0]))
+        return tuff_integer_channelpad(e, x[0], param[0], l->arg[0][0], l->arg[1][0]);
     const tuff_pad_params p = { .pads = { 0, l->arg[0][0], 0, 0, 0, l->arg[1][0] } };
     return tuff_graph_op(e->g, "pad", x, 1, &p);
 }
 
 // ---- joins ---------------------------------------------------------------------------------
 
+static tuff_status add_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
+{
+    (void)l;
+    if (tuff_is_integer(x)) tuff_integer_sum_ends(p);
+    return TUFF_OK;
+}
+
 static tuff_var add_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
                             const tuff_var param[])
 {
-    (void)l, (void)n, (void)param;
+    (void)l, (void)n;
     const tuff_desc *a = tuff_graph_desc(e->g, x[0]), *b = tuff_graph_desc(e->g, x[1]);
     // A sum that repeats one of them would be legal for the op, and a mistake here.
     if (a && b && !tuff_desc_equal(a, b)) {
@@ -293,6 +338,7 @@ static tuff_var add_forward(const tuff_emit *e, const tuff_layer *l, const tuff_
                                       tuff_desc_print(b, tb, sizeof tb));
         return (tuff_var){ 0 };
     }
+    if (is_integer(e, x[0])) return tuff_integer_sum(e, x, param);
     return tuff_graph_op(e->g, "add", x, 2, NULL);
 }
 
@@ -307,7 +353,8 @@ static tuff_var concat_forward(const tuff_emit *e, const tuff_layer *l, const tu
 }
 
 const tuff_layer_kind tuff_join_add = { .name = "add", .usage = "", .doc = "",
-                                        .scales = true, .forward = add_forward };
+                                        .params = add_params, .scales = true,
+                                        .forward = add_forward };
 const tuff_layer_kind tuff_join_concat = { .name = "concat", .usage = "", .doc = "",
                                            .scales = true, .forward = concat_forward };
 
@@ -329,7 +376,7 @@ const tuff_layer_kind tuff_layers_image[] = {
                ATTRIBUTE("pad", TUFF_ARG_PAIR, 0, LONGEST, 0),
                ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
                ATTRIBUTE("group", TUFF_ARG_INT, 1, WIDEST, 1), SWITCH("bias", 1) },
-      .params = conv_params, .forward = conv_forward },
+      .params = conv_params, .forward = conv_forward, .zeros = tuff_integer_zeros },
     { .name = "dwconv", .mixing = TUFF_MIX_DEPTH,
       .usage = "dwconv KERNEL [multiplier=1] [stride=1] [pad=0] [dilation=1] [bias=yes]",
       .doc = "Depthwise convolution: each channel with a window of its own.",
@@ -339,12 +386,12 @@ const tuff_layer_kind tuff_layers_image[] = {
                ATTRIBUTE("pad", TUFF_ARG_PAIR, 0, LONGEST, 0),
                ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
                HIDDEN, SWITCH("bias", 1) },
-      .params = dwconv_params, .forward = dwconv_forward },
+      .params = dwconv_params, .forward = dwconv_forward, .zeros = tuff_integer_zeros },
     { .name = "dense", .mixing = TUFF_MIX_DENSE,
       .usage = "dense UNITS [bias=yes]",
       .doc = "UNITS outputs, each a weighted sum of all inputs; after images it needs flatten.",
       .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("bias", 1) },
-      .params = dense_params, .forward = dense_forward },
+      .params = dense_params, .forward = dense_forward, .zeros = tuff_integer_zeros },
     { .name = "maxpool", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "maxpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The largest value in each KERNEL x KERNEL window.",
@@ -352,11 +399,11 @@ const tuff_layer_kind tuff_layers_image[] = {
     { .name = "avgpool", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "avgpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The mean of each KERNEL x KERNEL window; zeros of the padding count.",
-      .arg = POOL_ARGS, .params = pool_params, .forward = avgpool_forward },
+      .arg = POOL_ARGS, .params = mean_params, .forward = avgpool_forward },
     { .name = "gap", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "gap",
       .doc = "Global average pooling: the mean of each channel, as one row.",
-      .params = pool_params, .forward = gap_forward },
+      .params = mean_params, .forward = gap_forward },
     { .name = "gmp", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "gmp",
       .doc = "Global maximum pooling: the largest value of each channel, as one row.",
@@ -376,7 +423,7 @@ const tuff_layer_kind tuff_layers_image[] = {
       .doc = "So many channels of zeros before and behind those of an image.",
       .arg = { { .name = "BEFORE", .place = true, .type = TUFF_ARG_INT, .max = WIDEST },
                { .name = "BEHIND", .place = true, .type = TUFF_ARG_INT, .max = WIDEST } },
-      .params = pool_params, .forward = channelpad_forward },
+      .params = channelpad_params, .forward = channelpad_forward },
     { .name = "flatten", .mixing = TUFF_MIX_FLATTEN, .scales = true,
       .usage = "flatten",
       .doc = "The same values as one row.",
@@ -387,7 +434,8 @@ const tuff_layer_kind tuff_layers_image[] = {
 // ---- all of them ---------------------------------------------------------------------------
 
 static const tuff_layer_kind *const groups[] = { tuff_layers_image, tuff_layers_row,
-                                                 tuff_layers_op, tuff_layers_sparse };
+                                                 tuff_layers_op, tuff_layers_sparse,
+                                                 tuff_layers_integer };
 
 const tuff_layer_kind *tuff_layer_kind_at(int index)
 {

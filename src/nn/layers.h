@@ -6,7 +6,7 @@
 
 // Each ends with a NULL name.
 extern const tuff_layer_kind tuff_layers_image[], tuff_layers_row[], tuff_layers_op[],
-    tuff_layers_sparse[];
+    tuff_layers_sparse[], tuff_layers_integer[];
 
 enum { WIDEST = 1000000, LONGEST = 1000 }; // channels and units; kernels, strides and pads
 #define PLACE(name_, type_, max_) \
@@ -33,4 +33,28 @@ void tuff_add_param(tuff_layer_params *p, const char *name, tuff_role_of role, t
 // Something stored that is not trained, of any type, which stands for so many parameters of the
 // net (packed weights: more than it has elements; a scale: 0).
 void tuff_add_stored(tuff_layer_params *p, const char *name, tuff_desc desc, int64_t stands);
+
+// ---- layers_integer.c: what a layer of the same name is between quantize and dequantize ---
+
+static inline bool tuff_is_integer(const tuff_desc *d) { return d && d->dtype == TUFF_I8; }
+
+// Of a product: 8 tensors with a bias, 7 without, in the order in which the calls take them.
+void tuff_integer_weights(tuff_layer_params *p, tuff_desc weight, bool bias);
+int64_t tuff_integer_zeros(const tuff_layer *l, const tuff_desc desc[],
+                           const void *const data[]);
+tuff_var tuff_integer_conv(const tuff_emit *e, tuff_var x, const tuff_var w[],
+                           const tuff_conv_params *p, bool bias);
+tuff_var tuff_integer_dense(const tuff_emit *e, tuff_var x, const tuff_var w[], bool bias);
+// input_scale, input_zero_point, output_scale, output_zero_point.
+void tuff_integer_ends(tuff_layer_params *p);
+tuff_var tuff_integer_mean(const tuff_emit *e, tuff_var x, const tuff_var end[],
+                           const tuff_pool2d_params *p);
+tuff_var tuff_integer_gap(const tuff_emit *e, tuff_var x, const tuff_var end[]);
+tuff_var tuff_integer_max(const tuff_emit *e, tuff_var x, const tuff_pool2d_params *p);
+tuff_var tuff_integer_channelpad(const tuff_emit *e, tuff_var x, tuff_var zero, int before,
+                                 int behind);
+tuff_var tuff_integer_relu(const tuff_emit *e, tuff_var x, tuff_var zero);
+// left_, right_ and output_, each a scale and a zero_point.
+void tuff_integer_sum_ends(tuff_layer_params *p);
+tuff_var tuff_integer_sum(const tuff_emit *e, const tuff_var x[], const tuff_var end[]);
 #endif

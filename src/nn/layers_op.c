@@ -10,6 +10,21 @@ static tuff_var op_forward(const tuff_emit *e, const tuff_layer *l, const tuff_v
     return tuff_graph_op(e->g, l->kind->op ? l->kind->op : l->kind->name, x, 1, NULL);
 }
 
+static tuff_status relu_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
+{
+    (void)l;
+    if (tuff_is_integer(x)) tuff_add_stored(p, "zero_point", TUFF_SCALAR(TUFF_I8), 0);
+    return TUFF_OK;
+}
+
+static tuff_var relu_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[], int n,
+                             const tuff_var param[])
+{
+    if (x[0].id && tuff_is_integer(tuff_graph_desc(e->g, x[0])))
+        return tuff_integer_relu(e, x[0], param[0]);
+    return op_forward(e, l, x, n, param);
+}
+
 // ---- activations with a number -------------------------------------------------------------
 
 // leaky_relu, elu and celu: params that are one alpha.
@@ -86,7 +101,7 @@ static tuff_status softmax_params(const tuff_layer *l, const tuff_desc *x, tuff_
 
 const tuff_layer_kind tuff_layers_op[] = {
     { .name = "relu", .mixing = TUFF_MIX_NONE, .scales = true, .usage = "relu",
-      .doc = "max(x, 0).", .forward = op_forward },
+      .doc = "max(x, 0).", .params = relu_params, .forward = relu_forward },
     { .name = "leaky_relu", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "leaky_relu [ALPHA=0.01]", .doc = "x where x >= 0, else ALPHA x.",
       .arg = { REAL_PLACE("ALPHA", 0, 1000, 0.01f, true) }, .forward = alpha_forward },

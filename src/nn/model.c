@@ -379,35 +379,50 @@ static tuff_var emit_part(tuff_emit *e, const tuff_model *m, const tuff_var x[],
     return y;
 }
 
-static tuff_var forward(tuff_emit *e, const tuff_model *m, tuff_var input, tuff_var *params)
+static tuff_var forward(tuff_emit *e, const tuff_model *m, tuff_var input, tuff_var *params,
+                        tuff_var *made)
 {
     tuff_graph *g = e->g;
+    tuff_var y = { 0 };
     for (int i = 0; params && i < m->params; i++) params[i] = (tuff_var){ 0 };
     if (tuff_graph_status(g) != TUFF_OK) return (tuff_var){ 0 };
     const tuff_desc *given = tuff_graph_desc(g, input);
     g->tape.status = given ? check_batch(m, given)
                            : tuff_fail(TUFF_ERR_ARG, "model: its input is no value");
-    tuff_var *made = tuff_alloc((size_t)m->parts, sizeof *made), y = { 0 };
-    if (!made) g->tape.status = TUFF_ERR_MEMORY;
     for (int i = 0; i < m->parts && tuff_graph_status(g) == TUFF_OK; i++) {
         tuff_var x[TUFF_NET_BRANCHES];
         e->index = i;
         gather_inputs(&m->part[i].item, input, made, x);
         y = made[i] = emit_part(e, m, x, params);
     }
-    tuff_free(made);
     return tuff_graph_status(g) == TUFF_OK ? y : (tuff_var){ 0 };
+}
+
+static tuff_var forward_only(tuff_emit *e, const tuff_model *m, tuff_var x, tuff_var *params)
+{
+    tuff_var *made = tuff_alloc((size_t)m->parts, sizeof *made);
+    if (!made && tuff_graph_status(e->g) == TUFF_OK) e->g->tape.status = TUFF_ERR_MEMORY;
+    const tuff_var y = made ? forward(e, m, x, params, made) : (tuff_var){ 0 };
+    tuff_free(made);
+    return y;
 }
 
 tuff_var tuff_model_forward(tuff_graph *g, const tuff_model *m, tuff_var x, tuff_var *params)
 {
     tuff_emit e = { .g = g };
-    return forward(&e, m, x, params);
+    return forward_only(&e, m, x, params);
+}
+
+tuff_var tuff_model_forward_parts(tuff_graph *g, const tuff_model *m, tuff_var x,
+                                  tuff_var made[])
+{
+    tuff_emit e = { .g = g };
+    return forward(&e, m, x, NULL, made);
 }
 
 tuff_var tuff_model_forward_train(tuff_graph *g, const tuff_model *m, tuff_var x,
                                   tuff_var counter, tuff_var *params)
 {
     tuff_emit e = { .g = g, .training = true, .counter = counter };
-    return forward(&e, m, x, params);
+    return forward_only(&e, m, x, params);
 }

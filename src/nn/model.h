@@ -54,6 +54,9 @@ tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, in
 
 // Whether a parameter is the scale of a norm by features (of bn, and of none but that).
 bool tuff_model_is_scale(const tuff_model *m, int param);
+// tuff_model_forward, and what each of the model's parts gives.
+tuff_var tuff_model_forward_parts(tuff_graph *g, const tuff_model *m, tuff_var x,
+                                  tuff_var made[]);
 
 static inline bool tuff_is_buffer(tuff_role_of role) { return role >= TUFF_BUFFER_ZEROS; }
 

@@ -115,6 +115,11 @@ static int add_item(writer *w, const tuff_layer *layer, const char *name, const 
 
 static int write_chain(writer *w, int index, int from, const char *prefix, int *place);
 
+static const tuff_layer_kind *join_of(const tuff_stage *s)
+{
+    return s->block == TUFF_BLOCK_RESIDUAL ? &tuff_join_add : &tuff_join_concat;
+}
+
 // A block's branches and what joins them; returns the item that its output is.
 static int write_block(writer *w, const tuff_stage *s, int from, const char *name)
 {
@@ -128,7 +133,7 @@ static int write_block(writer *w, const tuff_stage *s, int from, const char *nam
         out[i] = write_chain(w, s->branch[i], from, prefix, &place);
     }
     if (residual && n == 1) out[n++] = from;
-    const tuff_layer join = { .kind = residual ? &tuff_join_add : &tuff_join_concat };
+    const tuff_layer join = { .kind = join_of(s) };
     return add_item(w, &join, name, out, n);
 }
 
@@ -179,11 +184,11 @@ typedef struct printer {
     int item;   // the next, counted as tuff_net_flatten does
 } printer;
 
-static void print_layer(printer *p, const tuff_layer *l, char *text)
+static void print_layer(printer *p, const tuff_layer *l, bool join, char *text)
 {
     *text = 0;
     if (p->rewrite) p->rewrite(p->user, p->item, l, text);
-    else tuff_layer_print(l, text);
+    else if (!join) tuff_layer_print(l, text);
     p->item++;
 }
 
@@ -197,8 +202,12 @@ static char *print_block(printer *p, const tuff_stage *s, char *at)
         if (i) at += sprintf(at, " ; ");
         at = print_chain(p, s->branch[i], at, &first);
     }
-    p->item++; // what joins them
-    return at + sprintf(at, ")");
+    at += sprintf(at, ")");
+    const tuff_layer join = { .kind = join_of(s) };
+    print_layer(p, &join, true, at + 3);
+    if (!at[3]) return at;
+    memcpy(at, " | ", 3);
+    return at + strlen(at);
 }
 
 static char *print_chain(printer *p, int index, char *at, bool *first)
@@ -214,7 +223,7 @@ static char *print_chain(printer *p, int index, char *at, bool *first)
         if (!s->layer.kind) {
             at = print_block(p, s, at);
         } else {
-            print_layer(p, &s->layer, at);
+            print_layer(p, &s->layer, false, at);
             at = *at ? at + strlen(at) : start;
         }
         *at = 0;

@@ -167,7 +167,8 @@ tuff_status tuff_net_open(const char *text, tuff_net **net);
 // output. Fails: TUFF_ERR_FORMAT (more than TUFF_NET_LAYERS), TUFF_ERR_MEMORY.
 tuff_status tuff_net_flatten(const tuff_net *net, tuff_net_item **items, int *count);
 // Writes what stands in place of a layer, the item-th of tuff_net_flatten, into `text`: nothing
-// (it is left out), a layer, or several with | between.
+// (it is left out), a layer, or several with | between. Of what joins a block's branches: the
+// layers that follow the block.
 enum { TUFF_REWRITE_TEXT = 4 * TUFF_LAYER_TEXT };
 typedef void (*tuff_rewrite_fn)(void *user, int item, const tuff_layer *l, char *text);
 // tuff_net_print with other layers in their places. (Whether the text makes a net is found when

@@ -1,0 +1,248 @@
+// Quantization after training; declared in <tuff/compress/quantize.h>.
+#include "compress/quantize.h"
+#include "base/alloc.h"
+#include "base/status.h"
+#include <math.h>
+#include <string.h>
+
+// ---- weights ------------------------------------------------------------------------------
+
+typedef struct steps {
+    double scale;
+    int zero, low, high; // q = clamp(round(w / scale) + zero, low, high)
+} steps;
+
+static int quantized(const steps *s, double w)
+{
+    const double q = rint(w / s->scale) + s->zero;
+    return (int)fmax(s->low, fmin(s->high, q));
+}
+
+// Steps for a part of the range of n weights.
+static steps steps_of(const float *w, int64_t n, const tuff_ptq_params *p, double part)
+{
+    const int bits = p->bits ? p->bits : 8, most = (1 << (bits - 1)) - 1;
+    double low = 0, high = 0;
+    for (int64_t i = 0; i < n; i++) {
+        low = fmin(low, w[i]);
+        high = fmax(high, w[i]);
+    }
+    steps s = { .scale = fmax(-low, high) * part / most, .low = -most, .high = most };
+    if (p->affine) {
+        s.low = -most - 1;
+        s.scale = (high - low) * part / (2 * most + 1);
+        const double zero = s.scale > 0 ? rint(s.low - low * part / s.scale) : 0;
+        s.zero = (int)fmax(s.low, fmin(s.high, zero));
+    }
+    s.scale = (float)s.scale;
+    if (!(s.scale > 1e-30)) s = (steps){ .scale = 1, .low = s.low, .high = s.high };
+    return s;
+}
+
+static double error_of(const float *w, int64_t n, const steps *s)
+{
+    double error = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const double d = w[i] - (quantized(s, w[i]) - s->zero) * s->scale;
+        error += d * d;
+    }
+    return error;
+}
+
+static steps best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
+{
+    steps best = steps_of(w, n, p, 1);
+    double least = error_of(w, n, &best);
+    for (int i = 99; p->mse_weights && i >= 30; i--) {
+        const steps tried = steps_of(w, n, p, i / 100.0);
+        const double error = error_of(w, n, &tried);
+        if (error >= least) continue;
+        least = error;
+        best = tried;
+    }
+    return best;
+}
+
+// ---- a product ----------------------------------------------------------------------------
+
+typedef struct job {
+    tuff_rewrite *w;
+    const tuff_ptq_params *p;
+    const tuff_observed *observed;
+    tuff_integer_plan plan;
+} job;
+
+static void *at(const job *j, int to, const char *name)
+{
+    const tuff_param *p = tuff_part_param(j->w->to, to, name);
+    return p ? tuff_param_at(j->w->to_flat, p) : NULL;
+}
+
+static void put_grid(const job *j, int to, const char *scale, const char *zero, tuff_grid8 g)
+{
+    float *s = at(j, to, scale);
+    int8_t *z = at(j, to, zero);
+    if (s) *s = g.scale;
+    if (z) *z = (int8_t)g.zero;
+}
+
+// What the mean of output o loses when its weights are rounded, by the means of what it takes.
+static double mean_lost(const job *j, int part, int64_t o, const float *w, const int8_t *q,
+                        const steps *s)
+{
+    const tuff_model *m = j->w->from;
+    const tuff_param *weight = tuff_part_param(m, part, "weight");
+    const tuff_observed *x = &j->observed[1 + m->part[part].item.in[0]];
+    const int64_t in = weight->desc.dim[1], taps = weight->count / weight->desc.dim[0] / in;
+    const int64_t groups = x->channels / in, rows = weight->desc.dim[0] / groups;
+    double lost = 0;
+    if (m->part[part].input.rank == 2) return 0;
+    for (int64_t c = 0; c < in; c++)
+        for (int64_t t = 0; t < taps; t++) {
+            const int64_t i = c * taps + t;
+            lost += x->mean[o / rows * in + c] * (w[i] - (q[i] - s->zero) * s->scale);
+        }
+    return lost;
+}
+
+static void quantize_product(const job *j, int part, int to)
+{
+    const tuff_model *m = j->w->from;
+    const tuff_param *weight = tuff_part_param(m, part, "weight");
+    const tuff_param *had = tuff_part_param(m, part, "bias");
+    const float *w = tuff_param_at(j->w->from_flat, weight);
+    const float *bias = had ? tuff_param_at(j->w->from_flat, had) : NULL;
+    const tuff_grid8 in = tuff_grid_in(&j->plan, part, 0);
+    int8_t *q = at(j, to, "weight"), *zero = at(j, to, "weight_zero_point");
+    float *scale = at(j, to, "weight_scale");
+    int32_t *b = at(j, to, "bias");
+    const int64_t out = weight->desc.dim[0], row = weight->count / out;
+    const steps all = best_steps(w, weight->count, j->p);
+    for (int64_t o = 0; o < out; o++) {
+        const float *wo = w + o * row;
+        const steps s = j->p->per_tensor ? all : best_steps(wo, row, j->p);
+        for (int64_t i = 0; i < row; i++) q[o * row + i] = (int8_t)quantized(&s, wo[i]);
+        scale[o] = (float)s.scale;
+        zero[o] = (int8_t)s.zero;
+        double of = bias ? bias[o] : 0;
+        if (j->p->correct_bias) of += mean_lost(j, part, o, wo, q + o * row, &s);
+        const double whole = rint(of / ((double)in.scale * s.scale));
+        if (b) b[o] = (int32_t)fmax(INT32_MIN, fmin(INT32_MAX, whole));
+    }
+    put_grid(j, to, "input_scale", "input_zero_point", in);
+    put_grid(j, to, "output_scale", "output_zero_point", tuff_grid_out(&j->plan, part));
+}
+
+// ---- the net ------------------------------------------------------------------------------
+
+static void write_texts(job *j)
+{
+    const tuff_integer_plan *p = &j->plan;
+    for (int i = 0; i < j->w->from->parts; i++) {
+        if (p->gone[i]) tuff_rewrite_set(j->w, i, "%s", "");
+        if (j->p->correct_bias && tuff_part_is_product(j->w->from, i))
+            tuff_rewrite_give_bias(j->w, i);
+        if (p->quantize[i]) tuff_rewrite_before(j->w, i, "quantize");
+        if (p->dequantize[i]) tuff_rewrite_before(j->w, i, "dequantize");
+        if (p->quantize_behind[i]) tuff_rewrite_behind(j->w, i, "quantize");
+        if (p->dequantize_behind[i]) tuff_rewrite_behind(j->w, i, "dequantize");
+    }
+}
+
+static void fill_layer(const job *j, int part, int to)
+{
+    const tuff_integer_plan *p = &j->plan;
+    const tuff_model *m = j->w->from;
+    const tuff_grid8 in = tuff_grid_in(p, part, 0), out = tuff_grid_out(p, part);
+    if (tuff_part_is_product(m, part)) {
+        quantize_product(j, part, to);
+    } else if (tuff_part_is(m, part, "add")) {
+        put_grid(j, to, "left_scale", "left_zero_point", in);
+        put_grid(j, to, "right_scale", "right_zero_point", tuff_grid_in(p, part, 1));
+        put_grid(j, to, "output_scale", "output_zero_point", out);
+    } else {
+        // Of a mean; of a relu and of padding the zero point alone.
+        put_grid(j, to, "input_scale", "input_zero_point", in);
+        put_grid(j, to, "output_scale", "output_zero_point", out);
+        put_grid(j, to, "scale", "zero_point", in);
+    }
+}
+
+static void fill(const job *j)
+{
+    const tuff_integer_plan *p = &j->plan;
+    for (int i = 0; i < j->w->from->parts; i++) {
+        int to = j->w->first[i];
+        if (p->quantize[i] || p->dequantize[i])
+            put_grid(j, to++, "scale", "zero_point", tuff_grid_in(p, i, 0));
+        if (p->gone[i]) {}
+        else if (p->integer[i]) fill_layer(j, i, to++);
+        else tuff_rewrite_copy(j->w, i, to++);
+        if (p->quantize_behind[i])
+            put_grid(j, to, "scale", "zero_point", tuff_grid_behind(p, i));
+        if (p->dequantize_behind[i])
+            put_grid(j, to, "scale", "zero_point", tuff_grid_out(p, i));
+    }
+}
+
+static tuff_status rewrite(job *j, tuff_model *model, tuff_model **quantized)
+{
+    tuff_status status = TUFF_OK;
+    TUFF_GO(tuff_integer_plan_make(model, j->observed, &j->plan));
+    TUFF_GO(tuff_rewrite_open(model, &j->w));
+    write_texts(j);
+    TUFF_GO(tuff_rewrite_build(j->w));
+    fill(j);
+    TUFF_GO(tuff_rewrite_close(&j->w, quantized));
+exit:
+    if (j->w) (void)tuff_rewrite_close(&j->w, NULL);
+    tuff_integer_plan_clear(&j->plan);
+    return status;
+}
+
+static tuff_status check(const tuff_model *model, const tuff_dataset *data,
+                         const tuff_ptq_params *p)
+{
+    bool any = false;
+    TUFF_REQUIRE(p->bits == 0 || (p->bits >= 2 && p->bits <= 8), ARG,
+                 "quantize: bits is %d, expected 2 to 8", p->bits);
+    TUFF_REQUIRE(strcmp(tuff_calibration_name(p->method), "?") != 0, ARG,
+                 "quantize: %d is no method of calibration", (int)p->method);
+    TUFF_REQUIRE(p->percentile == 0 || (p->percentile >= 50 && p->percentile <= 100), ARG,
+                 "quantize: percentile is %g, expected 50 to 100", p->percentile);
+    TUFF_REQUIRE(p->examples >= 0 && p->batch >= 0 && p->batch <= 1 << 20, ARG,
+                 "quantize: %lld examples in batches of %d", (long long)p->examples, p->batch);
+    TUFF_REQUIRE(tuff_dataset_get_info(data)->count[TUFF_TRAIN] > 0, ARG,
+                 "quantize: the data have no training examples to calibrate on");
+    for (int i = 0; i < model->parts; i++) {
+        TUFF_REQUIRE(model->part[i].output.dtype == TUFF_F32, ARG,
+                     "quantize: layer %s (%s) gives %s: the net is quantized already",
+                     model->part[i].item.name, model->part[i].text,
+                     tuff_dtype_name(model->part[i].output.dtype));
+        any |= tuff_part_is_product(model, i);
+    }
+    TUFF_REQUIRE(any, ARG, "quantize: the net has no convolution and no dense layer");
+    return TUFF_OK;
+}
+
+tuff_status tuff_quantize(tuff_model *model, tuff_dataset *data, const tuff_ptq_params *p,
+                          tuff_model **quantized)
+{
+    static const tuff_ptq_params defaults;
+    if (!p) p = &defaults;
+    TUFF_REQUIRE(model && data && quantized, ARG, "quantize: model, data or result is NULL");
+    *quantized = NULL;
+    TUFF_TRY(check(model, data, p));
+    tuff_model *folded = NULL;
+    tuff_observed *observed = NULL;
+    tuff_status status = TUFF_OK;
+    TUFF_GO(tuff_fold_batch_norms(model, &folded));
+    if (p->equalize) TUFF_GO(tuff_equalize(folded));
+    TUFF_GO(tuff_calibrate(folded, data, p, &observed));
+    job j = { .p = p, .observed = observed };
+    TUFF_GO(rewrite(&j, folded, quantized));
+exit:
+    if (folded) tuff_observed_free(&observed, folded);
+    tuff_model_destroy(&folded);
+    return status;
+}

@@ -1,0 +1,103 @@
+// tuff quantize
+#include "compress_report.h"
+#include <string.h>
+
+typedef struct settings {
+    const char *model, *data, *out, *scheme, *per, *method;
+    int64_t bits, examples, batch, limit;
+    double percentile;
+    tuff_ptq_params p;
+} settings;
+
+static bool one_of(const char *word, const char *a, const char *b, bool *second)
+{
+    *second = strcmp(word, b) == 0;
+    return *second || strcmp(word, a) == 0;
+}
+
+static int read_settings(const cli_command *self, settings *s)
+{
+    bool tensor;
+    if (!s->data) return cli_wrong(self, "--data is needed, for example --data fashion");
+    if (!s->out) return cli_wrong(self, "--out is needed: the file of the quantized model");
+    if (!one_of(s->scheme, "symmetric", "affine", &s->p.affine))
+        return cli_wrong(self, "--scheme is '%s', expected symmetric or affine", s->scheme);
+    if (!one_of(s->per, "channel", "tensor", &tensor))
+        return cli_wrong(self, "--per is '%s', expected channel or tensor", s->per);
+    if (s->bits < 2 || s->bits > 8)
+        return cli_wrong(self, "--bits is %lld, expected 2 to 8", (long long)s->bits);
+    if (s->examples < 1) return cli_wrong(self, "--calibrate is at least 1");
+    if (s->batch < 1 || s->batch > INT32_MAX) return cli_wrong(self, "--batch is at least 1");
+    if (tuff_calibration_parse(s->method, &s->p.method) != TUFF_OK) return cli_error(self);
+    s->p.per_tensor = tensor;
+    s->p.bits = (int)s->bits;
+    s->p.examples = s->examples;
+    s->p.batch = (int)s->batch;
+    s->p.percentile = s->percentile;
+    s->p.seed = (uint64_t)cli.seed;
+    return EXIT_OK;
+}
+
+// Saves what came out, measures both, and prints them.
+static int finish(const cli_command *self, const settings *s, tuff_dataset *data,
+                  tuff_model *before, tuff_model *after)
+{
+    compress_row rows[2] = { { .name = "before" }, { .name = "quantized" } };
+    if (tuff_model_save(after, s->out) != TUFF_OK) return cli_error(self);
+    const tuff_measure_params of[2] = { { .path = s->model, .batch = (int)s->batch },
+                                        { .path = s->out, .batch = (int)s->batch } };
+    if (tuff_model_measure(before, data, &of[0], &rows[0].m) != TUFF_OK ||
+        tuff_model_measure(after, data, &of[1], &rows[1].m) != TUFF_OK)
+        return cli_error(self);
+    if (cli.json) return cli_print_json(compress_json(rows, 2), EXIT_OK);
+    compress_print(rows, 2);
+    return EXIT_OK;
+}
+
+int cmd_quantize(const cli_command *self, int argc, char **argv)
+{
+    settings s = { .scheme = "symmetric", .per = "channel", .method = "minmax", .bits = 8,
+                   .examples = 512, .batch = 64 };
+    const cli_option options[] = {
+        { "data", CLI_TEXT, &s.data, "SPEC", "training part to calibrate on, and test part" },
+        { "out", CLI_TEXT, &s.out, "MODEL", "the file of the quantized model" },
+        { "bits", CLI_INT, &s.bits, "N", "of a weight, 2 to 8; 8" },
+        { "scheme", CLI_TEXT, &s.scheme, "NAME",
+          "of weights: symmetric round 0, or affine with a zero point" },
+        { "per", CLI_TEXT, &s.per, "WHAT", "channel or tensor: what weights share a scale" },
+        { "method", CLI_TEXT, &s.method, "NAME",
+          "minmax, average, percentile, entropy or mse: how the range of what flows\n"
+          "between layers is chosen" },
+        { "percentile", CLI_REAL, &s.percentile, "P", "of that method: what is kept; 99.99" },
+        { "calibrate", CLI_INT, &s.examples, "N", "training examples to calibrate on; 512" },
+        { "mse-weights", CLI_FLAG, &s.p.mse_weights, NULL,
+          "scales of weights by the least squared error, not by their range" },
+        { "equalize", CLI_FLAG, &s.p.equalize, NULL,
+          "first give neighbouring layers' channels like ranges" },
+        { "correct-bias", CLI_FLAG, &s.p.correct_bias, NULL,
+          "give back to biases what rounding takes from the outputs' mean" },
+        { "batch", CLI_INT, &s.batch, "N", "examples at once; 64" },
+        { "limit-test", CLI_INT, &s.limit, "N", "use N test examples only" },
+        CLI_TUNE_OPTIONS,
+        { NULL, CLI_FLAG, NULL, NULL, NULL },
+    };
+    cli_list words;
+    int status = cli_parse(self, options, argc, argv, &words);
+    if (status >= 0) return status;
+    if (words.count != 1) return cli_wrong(self, "one model file was expected");
+    s.model = words.item[0];
+    if ((status = read_settings(self, &s)) != EXIT_OK) return status;
+    tuff_device *device = cli_open_device(self);
+    if (!device) return EXIT_WRONG;
+    tuff_model *model = report_load(self, device, s.model), *quantized = NULL;
+    const tuff_dataset_params dp = { .limit_test = s.limit };
+    tuff_dataset *data = model ? report_open_data(self, s.data, &dp) : NULL;
+    if (!data) status = EXIT_WRONG;
+    else if (tuff_quantize(model, data, &s.p, &quantized) != TUFF_OK) status = cli_error(self);
+    else status = finish(self, &s, data, model, quantized);
+    tuff_model_destroy(&quantized);
+    tuff_dataset_destroy(&data);
+    tuff_model_destroy(&model);
+    tuff_device_close(&device);
+    return status;
+}
