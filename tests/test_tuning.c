@@ -90,8 +90,9 @@ static void classes(void)
     EXPECT_STR(class_of("matmul", TUFF_F32, "1001x1024 1024x60"),
                "f32:1024~x1024 f32:1024x64");
     EXPECT_STR(class_of("matmul", TUFF_F16, "3x16 16x7"), "f16:3x16 f16:16x7");
-    // The nearer power by the ratio: 90.5 lies between 64 and 128.
-    EXPECT_STR(class_of("relu", TUFF_F32, "88x92"), "f32:64x128");
+    // The nearest by the ratio: 78.4 lies between 64 and 96, 110.9 between 96 and 128.
+    EXPECT_STR(class_of("relu", TUFF_F32, "76x80"), "f32:64x96");
+    EXPECT_STR(class_of("relu", TUFF_F32, "108x112"), "f32:96x128");
     EXPECT_STR(class_of("matmul", TUFF_F32, "3x5 5x7 - 3x7 act=relu"),
                "f32:3x5 f32:5x7 - f32:3x7 act=relu");
     EXPECT(strcmp(class_of("matmul", TUFF_F32, "64x64 64x64"),

@@ -11,11 +11,11 @@
 //                          | right
 //                   time beside the usual one's --- clearly faster: it is the choice
 //
-// Shapes fall into classes (dims by powers of two, types, and params that matter), and a choice
-// is one of a class. Choices lie in a file of text in the cache folder, one for each device,
-// driver and version, which is read when a device is opened; they hold for programs and for
-// operators that are run by themselves. Another kernel may round in another way: the same
-// device gives the same bits as long as its choices stay.
+// Shapes fall into classes (dims by powers of two and one and a half of those, types, and
+// params that matter), and a choice is one of a class. Choices lie in a file of text in the
+// cache folder, one for each device, driver and version, which is read when a device is opened;
+// they hold for programs and for operators that are run by themselves. Another kernel may round
+// in another way: the same device gives the same bits as long as its choices stay.
 //
 // The environment's TUFF_TUNE names another file in place of that of the cache folder (one that
 // is shipped with an app, say), or is "none": then no file is read or written.

@@ -23,12 +23,14 @@ enum {
     LEAST_RUNS = 5,
     QUICK_RUNS = 7,
     STABLE_RUNS = 9,
-    MOST_RUNS = 41
+    MOST_RUNS = 41, // and once more to confirm a win
+    SHARES = 4      // of the turns, a win needs all but one
 };
 
 static const double QUICK_STEPS = 4e6, FULL_STEPS = 4e7; // of a reference
 static const double LIST_SECONDS = 2e-3;
 static const double CLEARLY = 0.95; // of the best one's time
+static const double SURELY = 0.7;   // of it: no luck
 static const double HOPELESS = 6;   // times as slow on the small call: not run on the large one
 static const double SMALL_SHARE = 0.01; // of a program's time that is not worth a quick look
 
@@ -37,7 +39,7 @@ typedef struct subject {
     tuff_timing timing;
     bool open;           // the timing is
     double small;        // seconds of the cut call, 0: not measured
-    double seconds[MOST_RUNS], median;
+    double seconds[2 * MOST_RUNS], median;
 } subject;
 
 typedef struct tuner {
@@ -130,7 +132,7 @@ static tuff_status compare(tuner *t, double tolerance)
 
 static double median_of(const double seconds[], int n)
 {
-    double sorted[MOST_RUNS];
+    double sorted[2 * MOST_RUNS];
     memcpy(sorted, seconds, (size_t)n * sizeof *sorted);
     return tuff_timing_median(sorted, n);
 }
@@ -149,33 +151,66 @@ static bool is_stable(const double seconds[], int n)
     return fabs(all - last) < 0.02 * all;
 }
 
+static bool is_over(const tuner *t) { return t->end > 0 && tuff_time_now() > t->end; }
+
 static bool enough(const tuner *t, int n, double began)
 {
+    if (is_over(t)) return true;
     if (n < LEAST_RUNS) return false;
     if (!t->full) return n >= QUICK_RUNS || tuff_time_now() - began > 0.05;
     return n >= MOST_RUNS || (n >= STABLE_RUNS && is_stable(t->next.seconds, n) &&
-                              is_stable(t->best.seconds, n));
+                              (!t->best.open || is_stable(t->best.seconds, n)));
+}
+
+// One turn of each, the other first than in the turn before.
+static tuff_status take_turns(tuner *t, subject *a, subject *b, int turn)
+{
+    subject *const order[2] = { turn % 2 ? b : a, turn % 2 ? a : b };
+    for (int i = 0; i < 2; i++)
+        if (order[i])
+            TUFF_TRY(tuff_timing_run(&order[i]->timing, t->dev, &order[i]->seconds[turn]));
+    return TUFF_OK;
+}
+
+// What disturbs a run only ever makes it longer, so on a busy machine the least says most; but
+// where it says little it may be luck. The middle, and nearly each turn by itself, have to say
+// the same then.
+static bool beats(const double a[], const double b[], int n, bool *surely)
+{
+    const double least = least_of(a, n) / least_of(b, n);
+    const double middle = median_of(a, n) / median_of(b, n);
+    int turns = 0;
+    for (int i = 0; i < n; i++) turns += a[i] < b[i];
+    *surely = least < SURELY && middle < 1;
+    return *surely || (least < CLEARLY && middle < CLEARLY && n - turns <= n / SHARES);
 }
 
 // Runs the new subject in turns with the best one, so that a machine that gets slower does so
-// for both; by itself where there is none yet.
+// for both; by itself where there is none yet. A win that is not large is measured again, and
+// lost where there is no time for it.
 static tuff_status race(tuner *t, bool *wins)
 {
     subject *a = &t->next, *b = t->best.open ? &t->best : NULL;
     const double began = tuff_time_now();
+    bool surely;
     int n = 0;
     do {
-        TUFF_TRY(tuff_timing_run(&a->timing, t->dev, &a->seconds[n]));
-        if (b) TUFF_TRY(tuff_timing_run(&b->timing, t->dev, &b->seconds[n]));
-        else t->best.seconds[n] = a->seconds[n];
+        TUFF_TRY(take_turns(t, a, b, n));
         n++;
         if (b && n >= HOPELESS_RUNS && least_of(a->seconds, n) > 2 * least_of(b->seconds, n))
             break;
     } while (!enough(t, n, began));
     a->median = median_of(a->seconds, n);
     if (b) b->median = median_of(b->seconds, n);
-    // What disturbs a run only ever makes it longer: on a busy machine the least says most.
-    *wins = !b || least_of(a->seconds, n) < CLEARLY * least_of(b->seconds, n);
+    *wins = !b || (n >= LEAST_RUNS && beats(a->seconds, b->seconds, n, &surely));
+    if (!b || !*wins || surely) return TUFF_OK;
+    for (int i = n; i < 2 * n && *wins; i++) {
+        TUFF_TRY(take_turns(t, a, b, i));
+        *wins = !is_over(t);
+    }
+    if (!*wins) return TUFF_OK;
+    *wins = beats(a->seconds + n, b->seconds + n, n, &surely);
+    a->median = median_of(a->seconds, 2 * n);
     return TUFF_OK;
 }
 
@@ -240,8 +275,6 @@ static tuff_status lengthen(tuner *t, subject *s)
 }
 
 // ---- one candidate -----------------------------------------------------------------------
-
-static bool is_over(const tuner *t) { return t->end > 0 && tuff_time_now() > t->end; }
 
 // Results and times of t->next; it takes the place of the best one where it wins.
 static tuff_status try_next(tuner *t)
@@ -347,16 +380,21 @@ static bool is_asked_for(const tuner *t, const tuff_candidate *as)
            strcmp(choice.variant, as->variant) == 0;
 }
 
+static bool was_wrong(const tuner *t, const tuff_candidate *as)
+{
+    return tuff_tuning_is_wrong(t->table, t->call->op->name, t->class, as->variant,
+                                as->way ? as->way : "", as->group);
+}
+
 static tuff_status try_all(tuner *t, const tuff_candidates *list)
 {
     TUFF_TRY(prepare(t));
     for (int i = 0; i < list->count && !is_late(t, 0); i++) {
         const tuff_candidate *as = &list->at[i];
-        if (!is_asked_for(t, as)) continue;
-        if (tuff_tuning_is_wrong(t->table, t->call->op->name, t->class, as->variant,
-                                 as->way ? as->way : "", as->group))
-            continue;
+        if (!is_asked_for(t, as) || was_wrong(t, as)) continue;
         TUFF_TRY(try_candidate(t, as));
+        // The first is what the others have to beat: without its time nothing is a win.
+        if (!t->best.open && !was_wrong(t, as)) return TUFF_OK;
     }
     // One alone is no choice.
     if (!t->best.open || t->compared < 2) return TUFF_OK;

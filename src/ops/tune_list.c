@@ -48,6 +48,21 @@ static tuff_candidate of_variant(const tuff_variant *v)
     return (tuff_candidate){ .variant = v->name, .forced = !(v->tol > 0) };
 }
 
+// What runs the call without tuning, asked for by its name where that makes the same plan: the
+// cut call is then planned by it, too, though it would not go by itself to so small a call.
+static tuff_candidate usual_of(lister *l)
+{
+    const tuff_candidate usual = tuff_plan_candidate(l->plan);
+    for (int i = 0; i < TUFF_OP_VARIANTS && l->c->op->variants[i].name; i++) {
+        const tuff_candidate as = of_variant(&l->c->op->variants[i]);
+        if (!l->caps.cpu && strcmp(as.variant, usual.variant) == 0 &&
+            tuff_select_as(l->c, &l->caps, &as, l->other) == TUFF_OK &&
+            same_plan(l->plan, l->other))
+            return as;
+    }
+    return usual;
+}
+
 static void add_variants(lister *l)
 {
     for (int i = 0; i < TUFF_OP_VARIANTS && l->c->op->variants[i].name; i++) {
@@ -98,7 +113,7 @@ tuff_status tuff_tune_candidates(const tuff_call *c, const tuff_caps *k, bool fu
     if (!l.plan) return TUFF_ERR_MEMORY;
     l.other = l.plan + 1;
     if (tuff_select(c, &l.caps, l.plan) == TUFF_OK) {
-        list->at[list->count++] = tuff_plan_candidate(l.plan);
+        list->at[list->count++] = usual_of(&l);
         add_all(&l);
     }
     tuff_free(l.plan);

@@ -37,9 +37,9 @@ typedef struct tuff_tuned {
 } tuff_tuned;
 
 // The class of a call: types, dims and params as in a case string, where dims over 16 stand for
-// the nearest power of two ("~" behind those that are no multiple of 4), and params that are
-// real numbers or seeds do not count. "=" stands behind what is the same in every run. Returns
-// its length; the text is cut when it does not fit.
+// the nearest power of two, or one and a half of one ("~" behind those that are no multiple of
+// 4), and params that are real numbers or seeds do not count. "=" stands behind what is the
+// same in every run. Returns its length; the text is cut when it does not fit.
 size_t tuff_tuning_class(const tuff_call *c, char *text, size_t size);
 
 // An empty table for a device of this description; `path` is its file, "" or NULL for none.
