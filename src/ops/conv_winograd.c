@@ -75,15 +75,17 @@ static double up_to(double n, double unit) { return ceil(n / unit) * unit; }
 
 // Whether it is faster than a sum over kernel taps. On CPU-like drivers by what parts of both
 // take (lavapipe 22.3), in products of a tile of conv_point.comp: a tile of x transformed, one
-// of a result transformed back, a kernel, an output of a product, an element packed.
+// of a result transformed back, a kernel, an output of a product, an element packed. Where
+// multiplying is slow (SwiftShader), the transforms cost next to nothing beside it.
 static bool is_worth(const winograd *g, double pixels)
 {
     enum { OUTPUT = 28, PACKED = 4 };
     if (g->tile)
         return g->rows >= TILE_CHANNELS && g->chs >= TILE_CHANNELS && pixels >= TILE_PIXELS;
-    const double in = g->m == 4 ? 1650 : 700, out = g->m == 4 ? 780 : 260;
+    const double part = g->k->slow_compile ? 0.125 : 1;
+    const double in = part * (g->m == 4 ? 1650 : 700), out = part * (g->m == 4 ? 780 : 260);
     const bool once = tuff_call_constant(g->p->call, g->p->a);
-    const double kernel = once ? 0 : g->m == 4 ? 1100 : 400;
+    const double kernel = part * (once ? 0 : g->m == 4 ? 1100 : 400);
     const double rows = up_to(g->rows, ROWS), cols = COLS * g->k->subgroup, chs = g->chs;
     const double here = g->tiles * (in * chs + out * g->rows) + kernel * chs * g->rows +
                         g->batches * rows * up_to(g->tiles, cols) * (chs + OUTPUT);

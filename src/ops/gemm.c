@@ -265,16 +265,20 @@ bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scrat
 }
 
 // Packing an operand costs about as much as `worth` / 2 products of each of its elements; of
-// one that is packed once and for all it costs nothing.
-static bool worth_packing(const tuff_product *p, const tuff_panels *a, const tuff_panels *b)
+// one that is packed once and for all it costs nothing. Where multiplying is slow
+// (SwiftShader), launches and gathering count less beside it.
+static bool worth_packing(const tuff_product *p, const tuff_panels *a, const tuff_panels *b,
+                          const tuff_caps *k)
 {
     const tuff_gemm *g = &p->g;
     const double m = g->m, n = g->n;
     if (tuff_call_constant(p->call, a->input) && b->shader != TUFF_SHADER_pack)
         return m >= 2 * TEXEL_ROWS && ceil(m / 16) * ceil(n / 32) >= 2 * FEW_TILES;
     const bool copies = a->shader == TUFF_SHADER_pack && b->shader == TUFF_SHADER_pack;
-    const double worth = copies ? PACK_WORTH : GATHER_WORTH;
-    return m * n / (m + n) >= worth && m * n * g->k >= PACK_LEAST;
+    const bool slow = k->slow_compile;
+    const double worth = copies ? slow ? 2 * PACK_WORTH : PACK_WORTH
+                                : slow ? 2.0 / 3 * GATHER_WORTH : GATHER_WORTH;
+    return m * n / (m + n) >= worth && m * n * g->k >= (slow ? PACK_LEAST / 8 : PACK_LEAST);
 }
 
 bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_panels *right,
@@ -284,7 +288,7 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
     const uint32_t w = k->subgroup;
     const bool direct = tuff_product_texels(p, k, sizeof(float));
     if (!tuff_takes_texels(k) || p->g.batches != 1) return false;
-    if (!plan->forced && !worth_packing(p, left, right)) return false;
+    if (!plan->forced && !worth_packing(p, left, right, k)) return false;
     if (k->max_loop && p->g.k > k->max_loop / 2) return false; // pack.comp takes it whole
     if (!tuff_product_cut(p, k, 1, 4, direct)) return false;
     if (!tuff_product_pack(p, left, 1, k, plan) || !tuff_product_pack(p, right, 2, k, plan))
