@@ -90,8 +90,11 @@ void main()
     const uint cols = (pc.g.n + COLS - 1) / COLS, rows = (pc.g.m + ROWS - 1) / ROWS;
     const uint g = group_index();
 #ifdef BYTES
-    const uint split = 0, begin = 0, end = 4 * pc.g.quads;
-    if (g >= cols * rows) return; // the whole workgroup leaves together
+    const uint split = g / cols / rows, all = 4 * pc.g.quads;
+    if (split >= pc.r.splits) return; // the whole workgroup leaves together
+    const uint each = (all + pc.r.splits * STEP - 1) / (pc.r.splits * STEP) * STEP;
+    const uint begin = min(split * each, all), end = min(begin + each, all);
+    of_sum = end - begin; // the last part may be empty
 #else
     const uint split = g / cols / rows / pc.g.batches;
     if (split >= pc.g.splits) return; // the whole workgroup leaves together

@@ -9,11 +9,12 @@
 // in i32 that wrap round. u8 numbers were made i8 by packing; zero points are taken off at the
 // end, as in qgemm_tile.comp:
 //   sum (a - u)(b - v) = sum a b - v sum a - u sum b + K u v
+// which holds of a part of the sum as well. Parts lie one behind the other, for requant.comp.
 // With REQUANT y is bytes, made of the sums at once (requant.glsl).
 //
 //   binding 0  left    words of i8 [m][quads]  read
 //   binding 1  right   words of i8 [n][quads]  read
-//   binding 2  y       i32[], or bytes         write
+//   binding 2  y       i32[splits][count], or bytes     write
 //   binding 3  left_zero, binding 4 right_zero                texels, bytes in words
 //   binding 5  left_scale  texels, f32
 //   binding 6  extra: right_scale, f32, or with has_bias the bias, i32[m]   texels, words
@@ -22,7 +23,7 @@
 //   spec 0 to 7   gemm_load.glsl; both operands lie along k, by fours
 //   spec 8        REQUANT
 //   spec 9 to 14  gemm_coop.glsl
-//   grid       column tiles x row tiles, folded
+//   grid       column tiles x row tiles x splits, folded
 #include "common.glsl"
 #include "bytes.glsl"
 #include "divide.glsl"
@@ -66,6 +67,7 @@ int zero_of(usamplerBuffer zeros, uint count, uint sign, uint i)
     return byte_at(texelFetch(zeros, int(i >> 2)).x, i, sign) - (sign == 0u ? 128 : 0);
 }
 
+uint of_sum; // products of the part that is made; set by gemm_coop.glsl
 const uint EDGE = 128; // of the largest tile
 shared int all_a[EDGE], all_b[EDGE]; // sums of the factors of a row, of a column
 
@@ -87,10 +89,10 @@ void gemm_store(uint row, uint col, uint split, int v)
     const uint place = pc.g.first + col, image = place / pc.g.plane;
     const int u = zero_of(left_zero, pc.g.left_zeros, pc.g.left_sign, row);
     const int z = zero_of(right_zero, pc.g.right_zeros, pc.g.right_sign, place);
-    v += int(4 * pc.g.quads) * u * z - z * all_a[row % EDGE] - u * all_b[col % EDGE];
+    v += int(of_sum) * u * z - z * all_a[row % EDGE] - u * all_b[col % EDGE];
     const uint i = image * pc.g.image_step + row * pc.g.plane + (place - image * pc.g.plane);
     if (!REQUANT) {
-        y[i] = v;
+        y[split * pc.r.count + i] = v;
         return;
     }
     const int zero = byte_at(texelFetch(y_zero, 0).x, 0u, pc.r.zero_sign);

@@ -355,7 +355,8 @@ const tuff_op tuff_op_qlinear_conv = {
                         "2x3x7x9 [] [] 5x3x3x3 5 5 [] [] 5 pad=1,0,2,1 stride=2,1",
                         "1x7x8x9 1 1 i8:7x1x3x3 7 i8:7 1 u8:1 7 pad=1 group=7 act=relu",
                         "2x5x11x12 1 1 i8:9x5x3x3 9 i8:1 1 i8:1 pad=1 act=relu",
-                        "1x37x9x10 [] [] 66x37x3x3 [] [] [] [] 66 pad=1 act=relu")
+                        "1x37x9x10 [] [] 66x37x3x3 [] [] [] [] 66 pad=1 act=relu",
+                        "1x129x5x6 [] [] 35x129x3x3 [] [] [] [] 35 pad=1")
 };
 
 // ---- public functions --------------------------------------------------------------------

@@ -328,6 +328,7 @@ const tuff_op tuff_op_qlinear_matmul = {
                         "2x3x5x9 5 [] 9x7 1 7 [] []", "2x1x5x7 1 1 i8:3x7x6 6 i8:1 1 i8:1",
                         "17x300 [] [] i8:300x67 67 i8:67 [] u8:1",
                         "65x131 65 65 131x66 66 66 1 1 act=relu",
+                        "33x2065 33 33 2065x34 34 34 1 1 act=relu",
                         "7x13 1 1 i8:13x5 5 i8:1 1 i8:1 act=relu")
 };
 

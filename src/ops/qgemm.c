@@ -86,6 +86,7 @@ typedef struct packing {
     bool floats;   // vec4, else words
     uint32_t quads;
     bool to_bytes; // the kernel writes bytes itself
+    uint32_t parts; // of each sum, where they are several
 } packing;
 
 static size_t panel_bytes(const packing *as, uint32_t rows)
@@ -148,9 +149,10 @@ static bool add_chunks(const tuff_qproduct *p, const packing *as, uint32_t unit,
     bool direct;
     if (!chunk || !tuff_fits(k, left)) return false;
     if (as->floats && left / 16 > k->max_texels) return false;
-    const bool whole = as->to_bytes && p->requant;
+    const uint32_t parts = as->parts > 1 ? as->parts : 1;
+    const bool whole = as->to_bytes && p->requant && parts == 1;
     if (whole) direct = true;
-    else if (!place_sums(p, k, 1, plan, &direct)) return false;
+    else if (!place_sums(p, k, parts, plan, &direct)) return false;
     plan->scratch[LEFT] = left;
     add_pack(p, &p->left, as, 0, p->m, LEFT, k, plan);
     struct tuff_qgemm_pc pc = {
@@ -170,7 +172,7 @@ static bool add_chunks(const tuff_qproduct *p, const packing *as, uint32_t unit,
         add_pack(p, &p->right, as, pc.first, pc.n, right, k, plan);
         multiply(p, &pc, right, direct, k, plan);
     }
-    if (!whole) finish(p, k, 1, plan);
+    if (!whole) finish(p, k, parts, plan);
     return true;
 }
 
@@ -196,7 +198,7 @@ static bool fits_words(const tuff_qproduct *p, const tuff_qoperand *o, const tuf
 bool tuff_qproduct_packed(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan)
 {
     const uint32_t w = k->subgroup;
-    const packing as = { w, true, tuff_ceil_div(p->k, 4), false };
+    const packing as = { w, true, tuff_ceil_div(p->k, 4), false, 1 };
     if (!tuff_takes_texels(k) || p->batches) return false;
     if (p->m < FEW || p->n < FEW || (double)p->m * p->n * p->k < PACK_LEAST) return false;
     if (k->max_loop && as.quads + as.quads / 32 + 64 > k->max_loop) return false;
@@ -251,7 +253,7 @@ tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale
 
 bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool dot8)
 {
-    const packing as = { 1, false, tuff_ceil_div(p->k, 4), false };
+    const packing as = { 1, false, tuff_ceil_div(p->k, 4), false, 1 };
     if (dot8 && (!k->dot8 || !tuff_shader_codes[TUFF_SHADER_qgemm_dot].words)) return false;
     if (k->max_group < TILE_GROUP || k->max_group_size[0] < TILE_GROUP ||
         k->shared < TILE_SHARED || p->batches)
@@ -268,11 +270,17 @@ bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, b
 static const tuff_gemm_form quads = { .a_long_k = true, .b_long_k = true, .a_quad = true,
                                       .b_quad = true };
 
-static bool choose_coop(uint32_t m, uint32_t n, uint32_t words, const tuff_caps *k,
-                        tuff_coop_tile *t)
+// The tile of all chunks, and the parts of each sum.
+static bool choose_coop(const tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan,
+                        tuff_coop_tile *t, uint32_t *parts)
 {
-    const tuff_gemm g = { .m = m, .n = n, .k = 4 * words, .batches = 1 };
-    return tuff_coop_choose(&g, TUFF_COOP_I8, &quads, 0, k, t, NULL);
+    enum { SHORTEST_PART = 512 }; // products that are worth a part of their own
+    const tuff_gemm g = { .m = p->m, .n = p->n, .k = (p->k + 3) / 4 * 4, .batches = 1 };
+    tuff_gemm_cut cut;
+    if (!tuff_coop_choose(&g, TUFF_COOP_I8, &quads, 0, k, t, &cut)) return false;
+    const uint32_t useful = g.k / SHORTEST_PART;
+    *parts = tuff_product_parts(plan, cut.parts, useful ? useful : 1);
+    return true;
 }
 
 static void multiply_coop(const tuff_qproduct *p, const struct tuff_qgemm_pc *pc, int right,
@@ -283,7 +291,8 @@ static void multiply_coop(const tuff_qproduct *p, const struct tuff_qgemm_pc *pc
     const bool bias = r && is_there(p, r->bias);
     struct tuff_qcoop_pc push = { .g = *pc };
     tuff_coop_tile t;
-    (void)choose_coop(pc->m, pc->n, pc->quads, k, &t); // tuff_qproduct_coop has asked
+    uint32_t parts = 1;
+    (void)choose_coop(p, k, plan, &t, &parts); // tuff_qproduct_coop has asked
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_qgemm_coop);
     tuff_bind(d, TUFF_ROLE_SCRATCH, LEFT, TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, right, TUFF_BIND_STORAGE, TUFF_READ);
@@ -298,8 +307,11 @@ static void multiply_coop(const tuff_qproduct *p, const struct tuff_qgemm_pc *pc
     bind_word(p, d, r ? r->y_zero : any, TUFF_BIND_TEXEL_U32);
     if (r) push.r = r->pc;
     push.r.has_bias = bias;
+    push.r.count = (uint32_t)tuff_desc_count(&p->call->out[0]);
+    push.r.splits = parts;
     tuff_coop_spec(d, &t, &quads, r != NULL, k);
-    tuff_grid(d, (uint64_t)tuff_ceil_div(pc->m, t.rows) * tuff_ceil_div(pc->n, t.cols), k);
+    tuff_grid(d, (uint64_t)tuff_ceil_div(pc->m, t.rows) * tuff_ceil_div(pc->n, t.cols) * parts,
+              k);
     TUFF_PUSH(d, push);
 }
 
@@ -315,11 +327,11 @@ static bool scales_fit(const tuff_qproduct *p, const tuff_caps *k)
 
 bool tuff_qproduct_coop(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan)
 {
-    const packing as = { 1, false, tuff_ceil_div(p->k, 4), p->requant && scales_fit(p, k) };
+    packing as = { 1, false, tuff_ceil_div(p->k, 4), p->requant && scales_fit(p, k), 1 };
     tuff_coop_tile t;
     if (!tuff_shader_codes[TUFF_SHADER_qgemm_coop].words || p->batches || !k->storage8)
         return false;
-    if (!choose_coop(p->m, p->n, as.quads, k, &t)) return false;
+    if (!choose_coop(p, k, plan, &t, &as.parts)) return false;
     if (p->m < FEW || p->n < FEW || (double)p->m * p->n * p->k < PACK_LEAST) return false;
     if (!zeros_fit(p, p->left.zero, k) || !zeros_fit(p, p->right.zero, k)) return false;
     return add_chunks(p, &as, TILE, multiply_coop, k, plan);
