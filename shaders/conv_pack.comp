@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 // The right operand of gemm_packed.comp for a convolution or its input gradient: column (image,
 // pixel written), product (kernel tap, channel read), 0 where the tap is outside. Channels run
-// fastest, and are a multiple of four: what a tap costs is shared by all of them.
+// fastest, and are a multiple of four: what a tap costs is shared by all of them. With -DTAPS
+// there are any number of them, and taps run fastest.
 // Columns past the end repeat the last one.
 //
 // With -DBLOCKED the tensor read is in blocks of four channels (conv2d_blocked).
@@ -59,16 +60,38 @@ void main()
 {
     const uint panel = group_index(), lane = gl_LocalInvocationIndex;
     if (panel * W >= pc.g.n) return;
-    const uint quads = pc.g.k / 4;
+    const uint products = pc.g.k, quads = (products + 3) / 4;
     const PLACE step = EACH(step), div = EACH(div), size = EACH(from), kernel = EACH(k);
-    const int plane = volume(size), taps = volume(kernel), tap_quads = int(quads) / taps;
+    const int plane = volume(size), taps = volume(kernel);
 
     const uint col = min(panel * W + lane, pc.g.n - 1), to_plane = volume(EACH(to));
-    const uint image = quotient(col, to_plane);
+    const uint image = quotient(col, to_plane), chs = products / taps;
     const PLACE at0 = place_of(col - image * to_plane) * EACH(mul) + EACH(off);
-    const int first = int(image) * tap_quads * CHANNELS * plane;
+    const int first = int(image * chs) / (4 / CHANNELS) * plane;
     uint to = panel * quads * W + lane;
     PLACE tap = PLACE(0);
+#ifdef TAPS
+    int channel = first;
+    uint done = 0;
+    for (uint q = 0; q < quads; q++) {
+        vec4 v;
+        for (int i = 0; i < 4; i++) {
+            bool inside;
+            const PLACE p = pixel_of(at0 + tap * step, div, size, inside);
+            inside = inside && done < products;
+            const float x = FETCH(from, inside ? channel + fold(p, size) : 0);
+            v[i] = inside ? x : 0.0;
+            tap = next_place(tap, kernel);
+            const bool over = tap[DIMS - 1] == kernel[DIMS - 1];
+            tap[DIMS - 1] = over ? 0 : tap[DIMS - 1];
+            channel += over ? plane : 0;
+            done++;
+        }
+        panels[to] = v;
+        to += W;
+    }
+#else
+    const int tap_quads = int(chs) / 4;
     for (int t = 0; t < taps; t++) {
         bool inside;
         const PLACE p = pixel_of(at0 + tap * step, div, size, inside);
@@ -81,4 +104,5 @@ void main()
         }
         tap = next_place(tap, kernel);
     }
+#endif
 }

@@ -126,20 +126,27 @@ static bool divides(const struct tuff_conv_pc *pc)
 
 static uint32_t taps_of(const struct tuff_conv_pc *pc) { return pc->k_x * pc->k_y * pc->k_z; }
 
+// Products of a sum run by taps of channels, or where channels do not come in fours by channels
+// of taps.
 static bool gather_packed(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 {
     struct tuff_conv_pc *pc = &f->pc.conv;
-    const uint32_t chs = f->p.g.k / taps_of(pc), plane = pc->to_x * pc->to_y * pc->to_z;
+    const uint32_t taps = taps_of(pc), chs = f->p.g.k / taps;
+    const uint32_t plane = pc->to_x * pc->to_y * pc->to_z;
+    const bool fours = chs % 4 == 0;
     const struct tuff_pack_pc w = { .rows = f->p.g.m, .k = f->p.g.k, .row_step = pc->w_row,
-                                    .outer_step = 1, .inner_step = pc->w_ch, .inner = chs };
+                                    .outer_step = fours ? 1 : pc->w_ch,
+                                    .inner_step = fours ? pc->w_ch : 1,
+                                    .inner = fours ? chs : taps };
     pc->g = f->p.g;
     const tuff_panels left = { .shader = TUFF_SHADER_pack, .input = f->p.a, .rows = f->p.g.m,
                                .pc = &w, .pc_bytes = sizeof w };
+    const int flat = fours ? TUFF_SHADER_conv_pack : TUFF_SHADER_conv_pack_taps;
+    const int deep = fours ? TUFF_SHADER_conv3_pack : TUFF_SHADER_conv3_pack_taps;
     const tuff_panels right = {
-        .shader = f->deep ? TUFF_SHADER_conv3_pack : TUFF_SHADER_conv_pack, .input = f->p.b,
-        .rows = f->p.g.n, .pc = pc, .pc_bytes = sizeof *pc, .flagged = true,
-        .flag = divided(pc) };
-    return chs % 4 == 0 && divides(pc) &&
+        .shader = f->deep ? deep : flat, .input = f->p.b, .rows = f->p.g.n,
+        .pc = pc, .pc_bytes = sizeof *pc, .flagged = true, .flag = divided(pc) };
+    return divides(pc) &&
            tuff_product_packed(&f->p, &left, &right, plane, f->p.g.m * plane, k, plan);
 }
 
@@ -323,7 +330,7 @@ static void add_spread(const conv_plan *f, const tuff_caps *k, tuff_plan *plan)
     const struct tuff_conv_pc *pc = &f->pc.conv;
     tuff_product p = f->p;
     (void)tuff_product_cut(&p, k, 1, p.g.k, true); // what follows
-    const uint32_t wg = tuff_group_size(k);
+    const uint32_t wg = tuff_group_size_for(k, p.g.count);
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_spread);
     tuff_bind(d, TUFF_ROLE_SCRATCH, 0, TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_bind_out(d, 0);

@@ -73,7 +73,7 @@ static bool plan_slide(const tuff_call *c, const tuff_caps *k, tuff_plan *plan, 
     if (!texels(c, W, k) || (bias && !texels(c, BIAS, k))) return false;
     pc.after = (uint32_t)act | (bias ? TUFF_AFTER_BIAS : 0);
     const bool wide = is_wide(c, k, shader, &pc, v);
-    const uint32_t lanes = cut_rows(&pc, wide ? cols / 4 : cols, k), wg = tuff_group_size(k);
+    const uint32_t lanes = cut_rows(&pc, wide ? cols / 4 : cols, k), wg = tuff_group_size_for(k, lanes);
     if (!lanes) return false;
     const bool fits = texels(c, FROM, k);
     tuff_dispatch *d = tuff_plan_add(plan, wide   ? TUFF_SHADER_conv_slide_wide
@@ -173,7 +173,8 @@ TUFF_CONV_PLAN(dw_slide)
     p.g.count = (uint32_t)tuff_desc_count(&c->out[0]);
     p.g.splits = pc.parts;
     if (!tuff_fits(k, (size_t)p.g.splits * p.g.count * sizeof(float))) return false;
-    const uint32_t wg = tuff_group_size(k);
+    const uint64_t lanes = (uint64_t)pc.parts * pc.chs;
+    const uint32_t wg = tuff_group_size_for(k, lanes);
     const bool fits = texels(c, X, k) && texels(c, DY, k);
     tuff_dispatch *d = tuff_plan_add(plan, fits ? TUFF_SHADER_conv_slide_dw
                                                 : TUFF_SHADER_conv_slide_dw_stored);
@@ -184,7 +185,7 @@ TUFF_CONV_PLAN(dw_slide)
     tuff_spec(d, (uint32_t)v.k[1]);
     tuff_spec(d, (uint32_t)v.stride[1]);
     TUFF_PUSH(d, pc);
-    tuff_grid(d, tuff_ceil_div((uint64_t)pc.parts * pc.chs, wg), k);
+    tuff_grid(d, tuff_ceil_div(lanes, wg), k);
     tuff_product_finish(&p, k, plan);
     return true;
 }

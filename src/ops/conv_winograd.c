@@ -157,7 +157,7 @@ static tuff_bind_kind kind(const winograd *g, tuff_bind_kind texels)
 
 static void end(const winograd *g, tuff_dispatch *d, uint64_t invocations)
 {
-    const uint32_t wg = tuff_group_size(g->k);
+    const uint32_t wg = tuff_group_size_for(g->k, invocations);
     tuff_spec(d, wg);
     tuff_spec(d, (uint32_t)g->m);
     tuff_spec(d, panel(g));

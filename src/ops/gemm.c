@@ -8,7 +8,7 @@ enum {
     TEXEL_ROWS = 8,     // rows of a tile of texel.glsl
     FEW_TILES = 16,     // fewer than this leave threads of a CPU idle
     PACK_WORTH = 8,     // see worth_packing
-    GATHER_WORTH = 48,  // the same where packing gathers (convolutions)
+    GATHER_WORTH = 24,  // the same where packing gathers (convolutions)
     PACK_LEAST = 1 << 22, // products that are worth two more dispatches
     SHORTEST_PART = 256, // products that are worth a part of their own
     ELEMENT_GROUP = 64   // invocations that share the sum of one element
@@ -194,9 +194,11 @@ int tuff_shader_stored(int shader)
     case TUFF_SHADER_conv1_texel: return TUFF_SHADER_conv1_stored;
     case TUFF_SHADER_conv_dw_texel: return TUFF_SHADER_conv_dw_stored;
     case TUFF_SHADER_conv_pack: return TUFF_SHADER_conv_pack_stored;
+    case TUFF_SHADER_conv_pack_taps: return TUFF_SHADER_conv_pack_taps_stored;
     case TUFF_SHADER_conv3_texel: return TUFF_SHADER_conv3_stored;
     case TUFF_SHADER_conv3_dw_texel: return TUFF_SHADER_conv3_dw_stored;
     case TUFF_SHADER_conv3_pack: return TUFF_SHADER_conv3_pack_stored;
+    case TUFF_SHADER_conv3_pack_taps: return TUFF_SHADER_conv3_pack_taps_stored;
     case TUFF_SHADER_conv_point: return TUFF_SHADER_conv_point_stored;
     case TUFF_SHADER_conv_slide: return TUFF_SHADER_conv_slide_stored;
     case TUFF_SHADER_conv_slide_back: return TUFF_SHADER_conv_slide_back_stored;

@@ -157,6 +157,8 @@ uint32_t tuff_group_size(const tuff_caps *k);
 // The same for a kernel whose invocations do little: a software driver spends some 100 ns on
 // a workgroup whatever it does, so that wide ones are up to twice as fast there.
 uint32_t tuff_group_size_flat(const tuff_caps *k);
+// And where there are not many of them: groups that its threads can share evenly.
+uint32_t tuff_group_size_for(const tuff_caps *k, uint64_t invocations);
 // True when `bytes` fit one storage binding.
 static inline bool tuff_fits(const tuff_caps *k, size_t bytes)
 {

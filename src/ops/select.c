@@ -431,3 +431,12 @@ uint32_t tuff_group_size_flat(const tuff_caps *k)
     while (want > k->max_group || want > k->max_group_size[0]) want /= 2;
     return want;
 }
+
+uint32_t tuff_group_size_for(const tuff_caps *k, uint64_t invocations)
+{
+    enum { NARROW = 64, GROUPS = 32 };
+    uint32_t want = tuff_group_size_flat(k);
+    if (k->group || !k->cpu_like) return want;
+    while (want > NARROW && invocations / want < GROUPS) want /= 2;
+    return want;
+}
