@@ -12,6 +12,7 @@
 //   binding 4  residual  texels of four; anything when RESIDUAL is not set  may be y
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
 //   spec 1     RESIDUAL  there is one
+//   spec 2     ROWS      packed_rows.glsl
 //   grid       column tiles x row tiles x groups x splits, folded
 // A plane is a multiple of four pixels. Of activations only relu is done here.
 #include "common.glsl"
@@ -30,16 +31,19 @@ layout(binding = 4) uniform samplerBuffer residual;
 #include "packed_rows.glsl"
 
 #define ADD_TERM(r, c, b) s##r += SPREAD(a0.c, a1.c, a2.c, a3.c, r) * b;
-#define ADD_ROW(r) ADD_TERM(r, x, b0) ADD_TERM(r, y, b1) ADD_TERM(r, z, b2) ADD_TERM(r, w, b3)
+#define ADD_ROW(r)                                                              \
+    if (r < ROWS) {                                                             \
+        ADD_TERM(r, x, b0) ADD_TERM(r, y, b1) ADD_TERM(r, z, b2) ADD_TERM(r, w, b3) \
+    }
 
 void main()
 {
     const uint lane = gl_SubgroupInvocationID;
-    const uint cols = (pc.g.n + 4 * W - 1) / (4 * W), rows = (pc.g.m + 15) / 16;
+    const uint cols = (pc.g.n + 4 * W - 1) / (4 * W), rows = (pc.g.m + ROWS - 1) / ROWS;
     const uint batch_of_all = group_index() / cols / rows, split = batch_of_all / pc.g.batches;
     const uint batch = batch_of_all - split * pc.g.batches;
     if (split >= pc.g.splits) return;
-    const uint row0 = group_index() / cols % rows * 16, want = group_index() % cols * (4 * W);
+    const uint row0 = group_index() / cols % rows * ROWS, want = group_index() % cols * (4 * W);
 
     // Texels of the panels; those past the end are the last one. This lane's four columns; past
     // the end the last four.
@@ -85,7 +89,7 @@ void main()
     }
     const bool relu = (pc.g.after & TUFF_AFTER_ACT) != 0;
 #define STORE_ROW(r)                                                            \
-    if (row0 + r < pc.g.m) {                                                    \
+    if (r < ROWS && row0 + r < pc.g.m) {                                                    \
         vec4 v = s##r + SPREAD(add0, add1, add2, add3, r);                      \
         if (RESIDUAL) v += texelFetch(residual, int(to + r * plane));           \
         const bvec4 less = lessThan(v, vec4(0.0));                              \

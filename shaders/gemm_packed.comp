@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-// A large product on CPU-like drivers, from operands that were packed for it: 16 x (4 W)
+// A large product on CPU-like drivers, from operands that were packed for it: ROWS x (4 W)
 // outputs by one subgroup, as in texel.glsl, but a texel holds four products of a row or of a
 // column, and every cache line is used whole.
 //
@@ -13,6 +13,7 @@
 //   binding 4  residual  texels; anything when RESIDUAL is not set  may be y
 //   spec 0     W         invocations in a workgroup, which is one subgroup: 4, 8 or 16
 //   spec 1     RESIDUAL  there is one
+//   spec 2     ROWS      packed_rows.glsl
 //   grid       column tiles x row tiles x batches x splits, folded
 // With -DBLOCKED, for conv2d_blocked, also
 //   spec 2     FROM      right is vec4[image][k / 4][plane], in blocks of four channels
@@ -46,7 +47,10 @@ layout(binding = 4) uniform samplerBuffer residual;
         s##r.z += x * b2.c;                                                     \
         s##r.w += x * b3.c;                                                     \
     }
-#define ADD_ROW(r) ADD_TERM(r, x) ADD_TERM(r, y) ADD_TERM(r, z) ADD_TERM(r, w)
+#define ADD_ROW(r)                                                              \
+    if (r < ROWS) {                                                             \
+        ADD_TERM(r, x) ADD_TERM(r, y) ADD_TERM(r, z) ADD_TERM(r, w)             \
+    }
 
 void store_row(bvec4 ok, uvec4 at, vec4 v)
 {
@@ -82,11 +86,11 @@ void store_block(bool ok, uint at, vec4 v)
 void main()
 {
     const uint lane = gl_SubgroupInvocationID;
-    const uint cols = (pc.g.n + 4 * W - 1) / (4 * W), rows = (pc.g.m + 15) / 16;
+    const uint cols = (pc.g.n + 4 * W - 1) / (4 * W), rows = (pc.g.m + ROWS - 1) / ROWS;
     const uint batch_of_all = group_index() / cols / rows, split = batch_of_all / pc.g.batches;
     const uint batch = batch_of_all - split * pc.g.batches;
     if (split >= pc.g.splits) return;
-    const uint row0 = group_index() / cols % rows * 16, col0 = group_index() % cols * (4 * W);
+    const uint row0 = group_index() / cols % rows * ROWS, col0 = group_index() % cols * (4 * W);
 
     // Where this lane's texels of each panel begin; panels past the end are the last one.
     const uint quads = (pc.g.k + 3) / 4, last_a = (pc.g.m - 1) / W, last_b = (pc.g.n - 1) / W;
@@ -155,7 +159,7 @@ void main()
     }
 #endif
 #define STORE_ROW(r)                                                            \
-    if (row0 + r < pc.g.m)                                                      \
+    if (r < ROWS && row0 + r < pc.g.m)                                                      \
         store_row(ok, to + r * plane, s##r + add + SPREAD(add0, add1, add2, add3, r));
     EACH_ROW(STORE_ROW)
 }

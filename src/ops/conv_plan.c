@@ -232,7 +232,7 @@ static bool gather_plain(conv_plan *f, const tuff_caps *k, tuff_plan *plan)
 // ---- kernels of one tap ------------------------------------------------------------------
 
 enum {
-    POINT_ROWS = 16, POINT_COLS = 4, // a tile of conv_point.comp: rows, subgroups of columns
+    POINT_COLS = 4, // subgroups of columns in a tile of conv_point.comp
     POINT_LEAST = 1 << 14            // products that are worth packing w
 };
 
@@ -266,11 +266,14 @@ static void add_point(const tuff_product *p, struct tuff_point_pc pc, uint32_t r
     tuff_product_bind_bias(p, d);
     const bool residual = tuff_product_bind_residual(p, d, TUFF_BIND_TEXEL_F32X4);
     pc.g = *g;
+    const uint64_t pieces = (uint64_t)tuff_ceil_div(g->n, POINT_COLS * k->subgroup) *
+                            g->batches * g->splits;
+    const uint32_t tile = tuff_packed_rows(g->m, pieces, k);
     tuff_spec(d, k->subgroup);
     tuff_spec(d, residual);
+    tuff_spec(d, tile);
     TUFF_PUSH(d, pc);
-    tuff_grid(d, (uint64_t)tuff_ceil_div(g->m, POINT_ROWS) *
-                     tuff_ceil_div(g->n, POINT_COLS * k->subgroup) * g->batches * g->splits, k);
+    tuff_grid(d, tuff_ceil_div(g->m, tile) * pieces, k);
 }
 
 static bool gather_point(conv_plan *f, const tuff_caps *k, tuff_plan *plan)

@@ -196,6 +196,9 @@ static tuff_gemm product_of(const winograd *g, uint32_t tiles)
 
 static void multiply_panels(const winograd *g, tuff_plan *plan, uint32_t tiles)
 {
+    const uint64_t pieces = (uint64_t)tuff_ceil_div(tiles, COLS * g->k->subgroup) *
+                            g->batches * g->splits;
+    const uint32_t rows = tuff_packed_rows(g->rows, pieces, g->k);
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_conv_point);
     tuff_bind(d, TUFF_ROLE_SCRATCH, U, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, V, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
@@ -206,8 +209,8 @@ static void multiply_panels(const winograd *g, tuff_plan *plan, uint32_t tiles)
     tuff_spec(d, false);
     TUFF_PUSH(d, (struct tuff_point_pc){ .g = product_of(g, tiles),
                                          .plane = pitch(g, tiles) });
-    const uint32_t cols = tuff_ceil_div(tiles, COLS * g->k->subgroup);
-    tuff_grid(d, (uint64_t)tuff_ceil_div(g->rows, ROWS) * cols * g->batches * g->splits, g->k);
+    tuff_spec(d, rows);
+    tuff_grid(d, tuff_ceil_div(g->rows, rows) * pieces, g->k);
 }
 
 static void multiply_tile(const winograd *g, tuff_plan *plan, uint32_t tiles)

@@ -124,15 +124,19 @@ static void multiply(const winograd_dw *g, const tuff_call *c, tuff_plan *plan, 
     d->slot[2].size = g->part * sizeof(float);
     tuff_bind_or_word(c, d, -1, X, TUFF_BIND_TEXEL_F32);
     tuff_bind_or_word(c, d, -1, X, TUFF_BIND_TEXEL_F32);
+    const uint64_t pieces = (uint64_t)tuff_ceil_div(ch, 4 * w) * PLACES;
+    const uint32_t rows = tuff_packed_rows(o, pieces, g->k);
     tuff_spec(d, w);
     tuff_spec(d, false);
+    tuff_spec(d, rows);
     TUFF_PUSH(d, (struct tuff_packed_pc){ .g = of, .plane = ch });
-    tuff_grid(d, (uint64_t)tuff_ceil_div(o, 16) * tuff_ceil_div(ch, 4 * w) * PLACES, g->k);
+    tuff_grid(d, tuff_ceil_div(o, rows) * pieces, g->k);
 }
 
 static void transform_back(const winograd_dw *g, tuff_plan *plan)
 {
-    const uint32_t wg = tuff_group_size(g->k), pairs = (uint32_t)(g->v.o * g->v.c);
+    const uint32_t pairs = (uint32_t)(g->v.o * g->v.c);
+    const uint32_t wg = tuff_group_size_for(g->k, pairs);
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_winograd_dw);
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, TUFF_BIND_TEXEL_F32, TUFF_READ);
     tuff_bind_out(d, 0);

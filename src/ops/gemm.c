@@ -283,6 +283,15 @@ static bool worth_packing(const tuff_product *p, const tuff_panels *a, const tuf
     return m * n / (m + n) >= worth && m * n * g->k >= (slow ? PACK_LEAST / 8 : PACK_LEAST);
 }
 
+uint32_t tuff_packed_rows(uint32_t m, uint64_t pieces, const tuff_caps *k)
+{
+    enum { LESS = 16, MORE = 32 };
+    const double gain = 0.84; // time of a row in the larger tile
+    const uint32_t few = tuff_ceil_div(m, LESS), more = tuff_ceil_div(m, MORE);
+    const bool panels = k->subgroup * 4 >= MORE && !k->slow_compile;
+    return panels && more * pieces >= FEW_TILES && more * MORE * gain < few * LESS ? MORE : LESS;
+}
+
 bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_panels *right,
                          uint32_t plane, uint32_t image_step, const tuff_caps *k,
                          tuff_plan *plan)
@@ -306,11 +315,13 @@ bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_pa
     tuff_product_bind_bias(p, d);
     const bool residual = tuff_product_bind_residual(p, d, TUFF_BIND_TEXEL_F32);
     tuff_spec(d, w);
+    const uint64_t pieces = (uint64_t)tuff_ceil_div(p->g.n, 4 * w) * p->g.splits;
+    const uint32_t rows = tuff_packed_rows(p->g.m, pieces, k);
     tuff_spec(d, residual);
+    tuff_spec(d, rows);
     TUFF_PUSH(d, (struct tuff_packed_pc){ .g = p->g, .plane = plane, .image_step = image_step,
                                           .bias_col = image_step == 0 });
-    tuff_grid(d, (uint64_t)tuff_ceil_div(p->g.m, 2 * TEXEL_ROWS) *
-                     tuff_ceil_div(p->g.n, 4 * w) * p->g.splits, k);
+    tuff_grid(d, tuff_ceil_div(p->g.m, rows) * pieces, k);
     tuff_product_finish(p, k, plan);
     return true;
 }

@@ -100,6 +100,9 @@ typedef struct tuff_panels {
 // The twin of a kernel of CPU-like drivers that reads from storage buffers what may be more
 // texels than the device can bind (shaders/operand.glsl); -1 where there is none.
 int tuff_shader_stored(int shader);
+// Rows of a tile of gemm_packed.comp and conv_point.comp for a product of m rows, which is cut
+// in so many pieces otherwise.
+uint32_t tuff_packed_rows(uint32_t m, uint64_t pieces, const tuff_caps *k);
 // Whether a panel of so many rows can be read as texels.
 bool tuff_panel_fits_texel(const tuff_product *p, uint32_t rows, const tuff_caps *k);
 // Appends the dispatch that packs an operand into a scratch; false when it does not fit.
