@@ -8,6 +8,7 @@
 //   binding 2  bias      f32[], with -DTEXEL texels; anything when TUFF_AFTER_BIAS is not set
 //   binding 3  residual  f32[], with -DTEXEL texels  read  may be y
 //   spec 3     RESIDUAL  with -DTEXEL: there is one
+//   spec 4     WIDE      with -DTEXEL: rows of y and the residual are fours, vec4[] and texels
 //   grid       channels x tiles (or fours of them), folded
 // With -DTEXEL only relu of the activations is done.
 #include "common.glsl"
@@ -27,6 +28,8 @@ layout(binding = 0) uniform samplerBuffer m;
 layout(binding = 2) uniform samplerBuffer bias;
 layout(binding = 3) uniform samplerBuffer residual;
 layout(constant_id = 3) const bool RESIDUAL = false;
+layout(constant_id = 4) const bool WIDE = false;
+layout(binding = 1) writeonly buffer Fours { vec4 y4[]; };
 #define FETCH(i) texelFetch(m, int(i))
 const uint TILES = 4;
 #else
@@ -89,7 +92,7 @@ void store(uint ch, uint of_chunk, Tile t)
     const uint ty = quotient(place_of, pc.tiles_x);
     const uint row = ty * M, col = (place_of - ty * pc.tiles_x) * M;
     const uint to = ((image * pc.chs + ch) * pc.size_y + row) * width + col;
-    const uint cols = of_chunk < pc.tiles ? width - col : 0;
+    const uint cols = max(width, col) - col; // a row's last tiles may be past its end
     const bvec4 x = lessThan(uvec4(0, 1, 2, 3), uvec4(cols));
     const bvec4 y = lessThan(uvec4(0, 1, 2, 3), uvec4(pc.size_y - row));
     if (x.x && y.x) write(to, t.a0);
@@ -111,10 +114,53 @@ void store(uint ch, uint of_chunk, Tile t)
     if (x.w && y.w) write(to + 3 * width + 3, t.d3);
 }
 
+#ifdef TEXEL
+void write_four(uint at, vec4 v)
+{
+    if (RESIDUAL) v += texelFetch(residual, int(at));
+    const bvec4 less = lessThan(v, vec4(0.0));
+    const bool relu = (pc.after & TUFF_AFTER_ACT) != 0;
+    y4[at] = mix(v, vec4(0.0), bvec4(uvec4(less) & uvec4(relu))); // a NaN stays one
+}
+
+// The outputs of four tiles side by side, where all that is to the right of the first is in the
+// same row of y: y0 .. y3 as in main.
+void store_wide(uint ch, uint of_chunk, Output y0, Output y1, Output y2, Output y3)
+{
+    const uint tile = pc.first + of_chunk, per_image = pc.tiles_x * pc.tiles_y;
+    const uint width = pc.size_x / 4;
+    const uint image = quotient(tile, per_image), place_of = tile - image * per_image;
+    const uint ty = quotient(place_of, pc.tiles_x);
+    const uint row = ty * M, col = (place_of - ty * pc.tiles_x) * M / 4;
+    uint to = ((image * pc.chs + ch) * pc.size_y + row) * width + col;
+    const bvec4 x = lessThan(col + uvec4(0, 1, 2, 3), uvec4(width));
+    const bvec4 y = lessThan(row + uvec4(0, 1, 2, 3), uvec4(pc.size_y));
+    if (M == 2) {
+        if (x.x && y.x) write_four(to, vec4(y0.v0.x, y1.v0.x, y0.v0.y, y1.v0.y));
+        if (x.y && y.x) write_four(to + 1, vec4(y0.v0.z, y1.v0.z, y0.v0.w, y1.v0.w));
+        if (x.x && y.y) write_four(to + width, vec4(y0.v1.x, y1.v1.x, y0.v1.y, y1.v1.y));
+        if (x.y && y.y) write_four(to + width + 1, vec4(y0.v1.z, y1.v1.z, y0.v1.w, y1.v1.w));
+        return;
+    }
+#define WRITE_ROW(r, in_r)                                                      \
+    if (x.x && in_r) write_four(to, vec4(y0.r.x, y1.r.x, y2.r.x, y3.r.x));      \
+    if (x.y && in_r) write_four(to + 1, vec4(y0.r.y, y1.r.y, y2.r.y, y3.r.y));  \
+    if (x.z && in_r) write_four(to + 2, vec4(y0.r.z, y1.r.z, y2.r.z, y3.r.z));  \
+    if (x.w && in_r) write_four(to + 3, vec4(y0.r.w, y1.r.w, y2.r.w, y3.r.w));
+    WRITE_ROW(v0, y.x)
+    to += width;
+    WRITE_ROW(v1, y.y)
+    to += width;
+    WRITE_ROW(v2, y.z)
+    to += width;
+    WRITE_ROW(v3, y.w)
+}
+#endif
+
 void main()
 {
     const uint i = group_index() * WG + gl_LocalInvocationIndex;
-    const uint many = (pc.tiles + TILES - 1) / TILES, ch = quotient(i, many);
+    const uint many = pc.tiles / TILES, ch = quotient(i, many);
     if (ch >= pc.chs) return;
     const uint tile0 = (i - ch * many) * TILES;
     const uint step = pc.chs * pc.pitch / TILES;
@@ -158,6 +204,10 @@ void main()
     }
 
 #ifdef TEXEL
+    if (WIDE) {
+        store_wide(ch, tile0, y0, y1, y2, y3);
+        return;
+    }
     // One by one: an element of a vector that is found by a variable goes through memory.
 #define OF(c) Tile(y0.v0.c, y0.v1.c, y0.v2.c, y0.v3.c, y1.v0.c, y1.v1.c, y1.v2.c, y1.v3.c, \
                    y2.v0.c, y2.v1.c, y2.v2.c, y2.v3.c, y3.v0.c, y3.v1.c, y3.v2.c, y3.v3.c)

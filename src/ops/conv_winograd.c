@@ -49,8 +49,11 @@ static void describe(winograd *g, const struct tuff_conv_pc *c)
     g->rows = p->g.m;
     g->chs = p->g.k / taps;
     g->batches = (m + 2) * (m + 2);
-    const struct tuff_winograd_pc tiles = { .tiles_x = tuff_ceil_div(c->to_x, m),
-                                            .tiles_y = tuff_ceil_div(c->to_y, m) };
+    // Kernels of CPU-like drivers take four tiles of a row at once.
+    const uint32_t unit = g->tile ? 1 : 4;
+    const struct tuff_winograd_pc tiles = {
+        .tiles_x = tuff_ceil_div(tuff_ceil_div(c->to_x, m), unit) * unit,
+        .tiles_y = tuff_ceil_div(c->to_y, m) };
     g->tiles = p->g.n / (c->to_x * c->to_y) * tiles.tiles_x * tiles.tiles_y;
     g->step = g->m == 4 ? SUMS : TUFF_GEMM_SUM;
     g->splits = tuff_ceil_div(g->chs, g->step);
@@ -82,8 +85,10 @@ static bool is_worth(const winograd *g, double pixels)
     enum { OUTPUT = 28, PACKED = 4 };
     if (g->tile)
         return g->rows >= TILE_CHANNELS && g->chs >= TILE_CHANNELS && pixels >= TILE_PIXELS;
-    const double part = g->k->slow_compile ? 0.125 : 1;
-    const double in = part * (g->m == 4 ? 1650 : 700), out = part * (g->m == 4 ? 780 : 260);
+    const bool slow = g->k->slow_compile;
+    const double part = slow ? 0.125 : 1;
+    const double in = part * (slow ? (g->m == 4 ? 1650 : 700) : (g->m == 4 ? 1100 : 340));
+    const double out = part * (g->m == 4 ? 780 : slow ? 260 : 240);
     const bool once = tuff_call_constant(g->p->call, g->p->a);
     const double kernel = part * (once ? 0 : g->m == 4 ? 1100 : 400);
     const double rows = up_to(g->rows, ROWS), cols = COLS * g->k->subgroup, chs = g->chs;
@@ -103,11 +108,6 @@ static uint32_t channels(const winograd *g)
     return g->tile ? g->chs : tuff_ceil_div(g->chs, 4) * 4;
 }
 
-static uint32_t pitch(const winograd *g, uint32_t tiles)
-{
-    return g->tile ? tiles : tuff_ceil_div(tiles, 4) * 4;
-}
-
 static size_t u_bytes(const winograd *g)
 {
     const uint32_t w = panel(g);
@@ -117,12 +117,12 @@ static size_t u_bytes(const winograd *g)
 
 static size_t v_bytes(const winograd *g, uint32_t tiles)
 {
-    return (size_t)g->batches * g->chs * pitch(g, tiles) * sizeof(float);
+    return (size_t)g->batches * g->chs * tiles * sizeof(float);
 }
 
 static size_t product_bytes(const winograd *g, uint32_t tiles)
 {
-    return (size_t)g->splits * g->batches * g->rows * pitch(g, tiles) * sizeof(float);
+    return (size_t)g->splits * g->batches * g->rows * tiles * sizeof(float);
 }
 
 static bool fits(const winograd *g, size_t bytes)
@@ -178,19 +178,28 @@ static void transform_w(const winograd *g, tuff_plan *plan)
     end(g, d, (uint64_t)g->rows * channels(g) / (g->tile ? 1 : 4));
 }
 
+// Whether rows of pixels come in fours, and the second column of the first tile begins one.
+static bool is_wide(const struct tuff_winograd_pc *pc)
+{
+    return pc->size_x % 4 == 0 && (pc->off_x + 1) % 4 == 0;
+}
+
 static void transform_in(const winograd *g, tuff_plan *plan, struct tuff_winograd_pc pc)
 {
+    const bool wide = !g->tile && is_wide(&pc);
     tuff_dispatch *d = add(g, TUFF_SHADER_winograd_in, TUFF_SHADER_winograd_in_texel, plan);
-    tuff_bind(d, TUFF_ROLE_IN, g->p->b, kind(g, TUFF_BIND_TEXEL_F32), TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_IN, g->p->b,
+              kind(g, wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32), TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, V, TUFF_BIND_STORAGE, TUFF_WRITE);
     TUFF_PUSH(d, pc);
-    end(g, d, (uint64_t)pc.tiles * g->chs);
+    end(g, d, (uint64_t)pc.tiles / (g->tile ? 1 : 4) * g->chs);
+    if (!g->tile) tuff_spec(d, wide);
 }
 
 static tuff_gemm product_of(const winograd *g, uint32_t tiles)
 {
-    return (tuff_gemm){ .m = g->rows, .n = pitch(g, tiles), .k = g->chs, .batches = g->batches,
-                        .count = g->batches * g->rows * pitch(g, tiles), .splits = g->splits,
+    return (tuff_gemm){ .m = g->rows, .n = tiles, .k = g->chs, .batches = g->batches,
+                        .count = g->batches * g->rows * tiles, .splits = g->splits,
                         .k_step = g->step };
 }
 
@@ -208,7 +217,7 @@ static void multiply_panels(const winograd *g, tuff_plan *plan, uint32_t tiles)
     tuff_spec(d, g->k->subgroup);
     tuff_spec(d, false);
     TUFF_PUSH(d, (struct tuff_point_pc){ .g = product_of(g, tiles),
-                                         .plane = pitch(g, tiles) });
+                                         .plane = tiles });
     tuff_spec(d, rows);
     tuff_grid(d, tuff_ceil_div(g->rows, rows) * pieces, g->k);
 }
@@ -240,16 +249,19 @@ static void multiply_tile(const winograd *g, tuff_plan *plan, uint32_t tiles)
 
 static void transform_out(const winograd *g, tuff_plan *plan, struct tuff_winograd_pc pc)
 {
-    const uint32_t many = g->tile ? pc.tiles : tuff_ceil_div(pc.tiles, 4);
+    const bool wide = !g->tile && pc.size_x % 4 == 0, residual = has(g, g->p->residual);
     tuff_dispatch *d = add(g, TUFF_SHADER_winograd_out, TUFF_SHADER_winograd_out_texel, plan);
     pc.part = g->batches * g->rows * pc.pitch;
     tuff_bind(d, TUFF_ROLE_SCRATCH, PRODUCTS, kind(g, TUFF_BIND_TEXEL_F32X4), TUFF_READ);
     tuff_bind_out(d, 0);
     bind_or(g, d, g->p->bias, kind(g, TUFF_BIND_TEXEL_F32));
-    bind_or(g, d, g->p->residual, kind(g, TUFF_BIND_TEXEL_F32));
+    bind_or(g, d, g->p->residual,
+            kind(g, wide && residual ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32));
     TUFF_PUSH(d, pc);
-    end(g, d, (uint64_t)g->rows * many);
-    if (!g->tile) tuff_spec(d, has(g, g->p->residual));
+    end(g, d, (uint64_t)g->rows * pc.tiles / (g->tile ? 1 : 4));
+    if (g->tile) return;
+    tuff_spec(d, residual);
+    tuff_spec(d, wide);
 }
 
 static bool can_run(const winograd *g)
@@ -286,7 +298,7 @@ bool tuff_winograd(const tuff_product *p, const struct tuff_conv_pc *conv, int m
         const uint32_t tiles = g.tiles - first < chunk ? g.tiles - first : chunk;
         g.in.first = g.out.first = first;
         g.in.tiles = g.out.tiles = tiles;
-        g.in.pitch = g.out.pitch = pitch(&g, tiles);
+        g.in.pitch = g.out.pitch = tiles;
         transform_in(&g, plan, g.in);
         if (tile) multiply_tile(&g, plan, tiles);
         else multiply_panels(&g, plan, tiles);
