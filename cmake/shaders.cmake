@@ -72,11 +72,14 @@ foreach(line IN LISTS lines)
 
   set(target vulkan1.1)
   set(needs "")
-  while(words MATCHES "^(coopmat2?|bfloat16|target=[a-z0-9.]+)(;|$)")
+  set(passes "")
+  while(words MATCHES "^(coopmat2?|bfloat16|variables|target=[a-z0-9.]+)(;|$)")
     set(word ${CMAKE_MATCH_1})
     if(word MATCHES "^(coopmat2?|bfloat16)$")
       set(needs ${word})
       set(target vulkan1.3)
+    elseif(word STREQUAL variables)
+      set(passes --variables)
     else()
       string(REPLACE "target=" "" target ${word})
     endif()
@@ -114,7 +117,7 @@ foreach(line IN LISTS lines)
     set(out ${TUFF_SHADER_DIR}/${name}.inc)
     add_custom_command(OUTPUT ${out}
       COMMAND ${embed_command} --target ${target} --out ${out}
-              --depfile ${out}.d ${source} -- ${words}
+              --depfile ${out}.d ${passes} ${source} -- ${words}
       DEPENDS ${source} ${embed} ${TUFF_GLSLANG}
       DEPFILE ${out}.d
       COMMENT "Shader ${name}" VERBATIM)
