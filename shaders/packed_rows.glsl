@@ -1,6 +1,6 @@
 // Rows of sums by one subgroup of W invocations, whose left operand lies in panels of W rows:
-// what gemm_packed.comp and conv_point.comp share. Of 32 rows a fetch of the right operand gives
-// twice as many products as of 16; there are four panels of them at most.
+// what gemm_packed.comp and conv_point.comp share. Of 32 rows a fetch of the right operand
+// gives twice as many products as of 16; there are four panels of them at most.
 //
 //   spec 2  ROWS  16, or 32 where W is 8 or more
 layout(constant_id = 2) const uint ROWS = 16;

@@ -73,7 +73,8 @@ static bool plan_slide(const tuff_call *c, const tuff_caps *k, tuff_plan *plan, 
     if (!texels(c, W, k) || (bias && !texels(c, BIAS, k))) return false;
     pc.after = (uint32_t)act | (bias ? TUFF_AFTER_BIAS : 0);
     const bool wide = is_wide(c, k, shader, &pc, v);
-    const uint32_t lanes = cut_rows(&pc, wide ? cols / 4 : cols, k), wg = tuff_group_size_for(k, lanes);
+    const uint32_t lanes = cut_rows(&pc, wide ? cols / 4 : cols, k);
+    const uint32_t wg = tuff_group_size_for(k, lanes);
     if (!lanes) return false;
     const bool fits = texels(c, FROM, k);
     tuff_dispatch *d = tuff_plan_add(plan, wide   ? TUFF_SHADER_conv_slide_wide

@@ -288,8 +288,9 @@ uint32_t tuff_packed_rows(uint32_t m, uint64_t pieces, const tuff_caps *k)
     enum { LESS = 16, MORE = 32 };
     const double gain = 0.84; // time of a row in the larger tile
     const uint32_t few = tuff_ceil_div(m, LESS), more = tuff_ceil_div(m, MORE);
-    const bool panels = k->subgroup * 4 >= MORE && !k->slow_compile;
-    return panels && more * pieces >= FEW_TILES && more * MORE * gain < few * LESS ? MORE : LESS;
+    const bool takes = k->subgroup * 4 >= MORE && !k->slow_compile;
+    if (!takes || more * pieces < FEW_TILES) return LESS;
+    return more * MORE * gain < few * LESS ? MORE : LESS;
 }
 
 bool tuff_product_packed(tuff_product *p, const tuff_panels *left, const tuff_panels *right,
