@@ -15,7 +15,7 @@
 //   spec 1     RESIDUAL  there is one
 //   spec 2     ROWS      packed_rows.glsl
 //   grid       column tiles x row tiles x batches x splits, folded
-// With -DBLOCKED, for conv2d_blocked, also
+// With -DBLOCKED, for conv2d_blocked, of which ROWS is no spec constant,
 //   spec 2     FROM      right is vec4[image][k / 4][plane], in blocks of four channels
 //   spec 3     TO        y is such a tensor: vec4[image][m / 4][plane], its sums whole
 // Of activations only relu is done here.

@@ -2,8 +2,12 @@
 // what gemm_packed.comp and conv_point.comp share. Of 32 rows a fetch of the right operand
 // gives twice as many products as of 16; there are four panels of them at most.
 //
-//   spec 2  ROWS  16, or 32 where W is 8 or more
+//   spec 2  ROWS  16, or 32 where W is 8 or more; with -DBLOCKED always 16, and no constant
+#ifdef BLOCKED
+const uint ROWS = 16;
+#else
 layout(constant_id = 2) const uint ROWS = 16;
+#endif
 #define EACH_ROW(DO)                                                            \
     DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7)                             \
     DO(8) DO(9) DO(10) DO(11) DO(12) DO(13) DO(14) DO(15)                       \
