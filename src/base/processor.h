@@ -30,20 +30,33 @@ static inline bool tuff_processor_dots_bf16(void)
     return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
            __builtin_cpu_supports("avx512bf16");
 }
+#define TUFF_WIDE true
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))
 #define TUFF_TARGET_AVX512 __attribute__((target("avx512f,fma")))
 #else
 static inline bool tuff_processor_dots_i8(void) { return false; }
 static inline bool tuff_processor_dots_bf16(void) { return false; }
+#define TUFF_WIDE false
 #define TUFF_TARGET_AVX2
 #define TUFF_TARGET_AVX512
 #endif
+
+// The same for a function with one argument more, the last: whether registers hold 16 floats.
+#define TUFF_FOR_PROCESSORS_WIDE(name, params, ...)                             \
+    typedef void name##_fn params;                                              \
+    static void name##_any params { name(__VA_ARGS__, false); }                 \
+    TUFF_TARGET_AVX2 static void name##_avx2 params { name(__VA_ARGS__, false); } \
+    TUFF_TARGET_AVX512 static void name##_avx512 params { name(__VA_ARGS__, TUFF_WIDE); } \
+    TUFF_BEST_PROCESSOR(name)
 
 #define TUFF_FOR_PROCESSORS(name, params, args)                                 \
     typedef void name##_fn params;                                              \
     static void name##_any params { name args; }                                \
     TUFF_TARGET_AVX2 static void name##_avx2 params { name args; }              \
     TUFF_TARGET_AVX512 static void name##_avx512 params { name args; }          \
+    TUFF_BEST_PROCESSOR(name)
+
+#define TUFF_BEST_PROCESSOR(name)                                               \
     static name##_fn *name##_best(void)                                         \
     {                                                                           \
         const tuff_processor p = tuff_this_processor();                         \

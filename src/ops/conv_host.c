@@ -14,6 +14,7 @@
 // Kernels of one tap without stride and pads gather nothing: they are matmul's.
 #include "ops/conv_host.h"
 #include "base/processor.h"
+#include "base/thread.h"
 #include "ops/gemm.h"
 #include "ops/matmul.h"
 #include <string.h>
@@ -120,8 +121,9 @@ static void cut(const gather *g, part *p)
     p->across = g->v.n > 1 && 5 * rounded(p->pixels) > 6 * p->pixels;
     p->blocks = p->across ? (columns + BLOCK - 1) / BLOCK
                           : (p->pixels + BLOCK - 1) / BLOCK * g->v.n;
+    // Each item gathers its columns: there are no more than threads need.
     const double flops = 2.0 * (double)(columns * g->write) * (double)(p->k * g->v.group);
-    const double want = flops / 1e6 < 8 ? flops / 1e6 : 8;
+    const double most = 2 * tuff_thread_count(), want = flops / 1e6 < most ? flops / 1e6 : most;
     p->rows = g->write;
     while ((double)(p->blocks * ((g->write + p->rows - 1) / p->rows) * g->v.group) < want &&
            p->rows > ROWS_LEAST)

@@ -24,10 +24,11 @@ enum {
     PANEL = TUFF_PANEL,
     SIX = TUFF_PANEL_ROWS,
     PLACES = 16,
-    TILES = 64,        // of a block, at most
+    TILES = 112,       // of a block, at most
     V_FLOATS = 160000, // of a block, where it has more than two panels: most of a cache
     ACROSS = 256,      // tiles of a row, at most
-    ROWS = 48,         // channels written at a time
+    ROWS = 24,         // channels written at a time
+    PRODUCTS = ROWS * TILES + PANEL, // of a place
     LEAST = 8,         // channels that are worth the way
     LEAST_PIXELS = 96, // and pixels, where the weights are not made once
     ROOM = 2 * PANEL,  // behind rows, for what a vector reads or writes too much
@@ -35,7 +36,7 @@ enum {
     W = 1
 };
 
-typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
+typedef tuff_vec vec;
 typedef float eight __attribute__((vector_size(PANEL / 2 * sizeof(float))));
 typedef int32_t mask __attribute__((vector_size(PANEL / 2 * sizeof(int32_t))));
 
@@ -62,14 +63,27 @@ static double flops_of(const winograd *g)
            (double)(g->read * g->write);
 }
 
-static void cut(winograd *g)
+// Blocks of whole rows of tiles, if they are that short: rows of x are gone through once.
+static void cut_image(winograd *g)
 {
-    const int64_t tiles = g->down * g->across, threads = tuff_thread_count();
+    const int64_t tiles = g->down * g->across;
     int64_t most = V_FLOATS / (PLACES * g->read) / PANEL * PANEL;
     most = most < 2 * PANEL ? 2 * PANEL : most > TILES ? TILES : most;
-    g->each = (tiles + most - 1) / most;
-    g->tiles = up((tiles + g->each - 1) / g->each, PANEL);
+    if (most >= g->across) {
+        const int64_t rows = most / g->across;
+        g->each = (g->down + rows - 1) / rows;
+        g->tiles = (g->down + g->each - 1) / g->each * g->across;
+    } else {
+        g->each = (tiles + most - 1) / most;
+        g->tiles = up((tiles + g->each - 1) / g->each, PANEL);
+    }
     g->each = (tiles + g->tiles - 1) / g->tiles;
+}
+
+static void cut(winograd *g)
+{
+    const int64_t threads = tuff_thread_count();
+    cut_image(g);
     g->blocks = g->each * g->n;
     g->rows = g->write;
     g->shared = threads > 1 && g->blocks < 4 * threads;
@@ -110,8 +124,9 @@ static bool winograd_of(const tuff_call *c, kind of, winograd *g)
 // ---- where things lie ----------------------------------------------------------------------
 
 static int64_t u_place(const winograd *g) { return up(g->write, SIX) * g->read; }
-static int64_t pitch(const winograd *g) { return g->tiles; }
-static int64_t v_place(const winograd *g) { return g->read * pitch(g); }
+static int64_t pitch(const winograd *g) { return up(g->tiles, PANEL); }
+// Places do not lie a power of two apart, which would put them all into one set of a cache.
+static int64_t v_place(const winograd *g) { return g->read * pitch(g) + PANEL; }
 static int64_t v_block(const winograd *g) { return PLACES * v_place(g) + ROOM; }
 
 static int64_t row_cuts(const winograd *g) { return (g->write + g->rows - 1) / g->rows; }
@@ -183,15 +198,14 @@ TUFF_FOR_PROCESSORS(make_six, (const winograd *g, const float *w, int64_t six, f
 
 // Bt along a row: for tile t the columns 2 t .. 2 t + 3 of `row`, to four arrays that lie
 // SPLIT apart.
-TUFF_EACH_PROCESSOR void along_row(const float *row, int64_t across, float *to)
+TUFF_EACH_PROCESSOR void along_row(const float *row, int64_t across, const bool wide, float *to)
 {
     for (int64_t t = 0; t < across; t += PANEL) {
-        const float *x = row + 2 * t;
-        float *y = to + t;
-        for (int j = 0; j < PANEL; j++) y[j] = x[2 * j] - x[2 * j + 2];
-        for (int j = 0; j < PANEL; j++) y[SPLIT + j] = x[2 * j + 1] + x[2 * j + 2];
-        for (int j = 0; j < PANEL; j++) y[2 * SPLIT + j] = x[2 * j + 2] - x[2 * j + 1];
-        for (int j = 0; j < PANEL; j++) y[3 * SPLIT + j] = x[2 * j + 1] - x[2 * j + 3];
+        vec x[2][2]; // of the first two columns, and of the next
+        for (int i = 0; i < 2; i++) tuff_unzip(row + 2 * t + 2 * i, wide, &x[i][0], &x[i][1]);
+        const vec y[4] = { x[0][0] - x[1][0], x[0][1] + x[1][0], x[1][0] - x[0][1],
+                           x[0][1] - x[1][1] };
+        for (int j = 0; j < 4; j++) memcpy(to + j * SPLIT + t, &y[j], sizeof y[j]);
     }
 }
 
@@ -211,14 +225,14 @@ static void copy_row(const winograd *g, const float *x, int64_t i, float *row)
 
 // V of the tiles begin .. end of a plane, a place after the other v_place(g) apart.
 TUFF_EACH_PROCESSOR void make_plane(const winograd *g, const float *x, int64_t begin,
-                                    int64_t end, float *to)
+                                    int64_t end, float *to, const bool wide)
 {
     float row[2 * ACROSS + 2 + 2 * ROOM], part[2][4][SPLIT]; // even and odd rows
     const int64_t across = g->across, first = begin / across, last = (end - 1) / across;
     memset(row + 2 * across + 2, 0, 2 * ROOM * sizeof *row);
     for (int64_t i = 0; i < 2 * (last - first + 1) + 2; i++) {
         copy_row(g, x, 2 * first + g->off[0] + i, row);
-        along_row(row, across, part[i % 2][0] + i / 2 * across);
+        along_row(row, across, wide, part[i % 2][0] + i / 2 * across);
     }
     const int64_t at = begin - first * across, step = v_place(g);
     for (int64_t t = 0; t < end - begin; t += PANEL)
@@ -233,9 +247,10 @@ TUFF_EACH_PROCESSOR void make_plane(const winograd *g, const float *x, int64_t b
                 memcpy(to + (4 * i + j) * step + t, &v[i], sizeof v[i]);
         }
 }
-TUFF_FOR_PROCESSORS(make_plane,
-                    (const winograd *g, const float *x, int64_t begin, int64_t end, float *to),
-                    (g, x, begin, end, to))
+TUFF_FOR_PROCESSORS_WIDE(make_plane,
+                         (const winograd *g, const float *x, int64_t begin, int64_t end,
+                          float *to),
+                         g, x, begin, end, to)
 
 // Channel `c` of a block.
 static void make_channel(const winograd *g, const float *x, int64_t block, int64_t c, float *v)
@@ -250,7 +265,7 @@ static void make_channel(const winograd *g, const float *x, int64_t block, int64
 
 // At m A of a row of `tiles`: two rows of outputs, two for each tile.
 TUFF_EACH_PROCESSOR void transform_back(const float *m, int64_t step, int64_t tiles,
-                                        float out[2][2 * TILES])
+                                        const bool wide, float out[2][2 * TILES])
 {
     for (int64_t t = 0; t < tiles; t += PANEL) {
         vec half[2][4];
@@ -264,10 +279,7 @@ TUFF_EACH_PROCESSOR void transform_back(const float *m, int64_t step, int64_t ti
         for (int i = 0; i < 2; i++) {
             const vec left = half[i][0] + half[i][1] + half[i][2];
             const vec right = half[i][1] - half[i][2] - half[i][3];
-            for (int j = 0; j < PANEL; j++) {
-                out[i][2 * (t + j)] = left[j];
-                out[i][2 * (t + j) + 1] = right[j];
-            }
+            tuff_zip(&left, &right, wide, out[i] + 2 * t);
         }
     }
 }
@@ -297,18 +309,18 @@ TUFF_EACH_PROCESSOR void put_row(const float *sum, int64_t n, float bias, const 
         put_eight(sum + j, bias, residual ? residual + j : NULL, act, y + j);
     for (; j < n; j++) {
         const float v = sum[j] + bias + (residual ? residual[j] : 0);
-        y[j] = tuff_act_host(v, act);
+        y[j] = act == TUFF_ACT_RELU ? (v <= 0 ? 0 : v) : tuff_act_host(v, act);
     }
 }
 
 // A plane's tiles begin .. end, of products that lie `step` apart from place to place.
 TUFF_EACH_PROCESSOR void put_plane(const winograd *g, const float *m, int64_t step,
                                    int64_t begin, int64_t end, const tuff_finish *f, int64_t ch,
-                                   float *y)
+                                   float *y, const bool wide)
 {
     float out[2][2 * TILES];
     const float bias = f->plus ? f->plus[ch] : 0;
-    transform_back(m, step, end - begin, out);
+    transform_back(m, step, end - begin, wide, out);
     for (int64_t t = begin; t < end;) {
         const int64_t row = t / g->across, left = t % g->across;
         const int64_t n = g->across - left < end - t ? g->across - left : end - t;
@@ -321,10 +333,10 @@ TUFF_EACH_PROCESSOR void put_plane(const winograd *g, const float *m, int64_t st
         t += n;
     }
 }
-TUFF_FOR_PROCESSORS(put_plane,
-                    (const winograd *g, const float *m, int64_t step, int64_t begin,
-                     int64_t end, const tuff_finish *f, int64_t ch, float *y),
-                    (g, m, step, begin, end, f, ch, y))
+TUFF_FOR_PROCESSORS_WIDE(put_plane,
+                         (const winograd *g, const float *m, int64_t step, int64_t begin,
+                          int64_t end, const tuff_finish *f, int64_t ch, float *y),
+                         g, m, step, begin, end, f, ch, y)
 
 // All products of some channels and a block, each summed in parts as any product is.
 static void multiply(const winograd *g, const float *u, const float *v, int64_t row,
@@ -342,7 +354,7 @@ static void multiply(const winograd *g, const float *u, const float *v, int64_t 
             t.last = i == tuff_sum_parts(g->read) - 1;
             t.a = u + place * u_place(g) + row * g->read + k * SIX;
             t.b = v + place * v_place(g) + k * t.b_k;
-            t.y = m + place * ROWS * TILES;
+            t.y = m + place * PRODUCTS;
             tuff_tiles_add(&t);
         }
 }
@@ -350,7 +362,7 @@ static void multiply(const winograd *g, const float *u, const float *v, int64_t 
 static void run_item(const winograd *g, const tuff_ref *r, const tuff_finish *finish,
                      int64_t i, float *own)
 {
-    float m[PLACES * ROWS * TILES];
+    float m[PLACES * PRODUCTS];
     const int64_t block = i / row_cuts(g), first = i % row_cuts(g) * g->rows;
     const int64_t last = first + g->rows < g->write ? first + g->rows : g->write;
     const int64_t all = g->down * g->across, begin = block % g->each * g->tiles;
@@ -365,7 +377,7 @@ static void run_item(const winograd *g, const tuff_ref *r, const tuff_finish *fi
             const int64_t at = (block / g->each * g->write + row + j) * g->to[0] * g->to[1];
             tuff_finish f = *finish;
             if (f.residual) f.residual += at;
-            put(g, m + j * TILES, ROWS * TILES, begin, end, &f, row + j, r->out[0] + at);
+            put(g, m + j * TILES, PRODUCTS, begin, end, &f, row + j, r->out[0] + at);
         }
     }
 }

@@ -119,42 +119,80 @@ TUFF_EACH_PROCESSOR void put(const tuff_tiles *t, int64_t row, int64_t col, cons
     else for (int64_t j = 0; j < n; j++) y[j] = v[j];
 }
 
+// Whether sums of whole panels need nothing but what put_whole does with them.
+static inline bool is_usual(const tuff_tiles *t)
+{
+    const tuff_finish *f = t->finish;
+    return !t->at && (!t->last || (f->alpha == 1 && !(f->plus && f->plus_n) &&
+                                   (f->act == TUFF_ACT_NONE || f->act == TUFF_ACT_RELU)));
+}
+
+// The same as `put` for all sums of a tile, which so stay in registers.
+TUFF_EACH_PROCESSOR void put_whole(const tuff_tiles *t, int64_t row, int64_t col,
+                                   const int rows, const int panels, vec sum[ROWS][2])
+{
+    const tuff_finish *f = t->finish;
+    const float *before = t->first ? f->residual : t->y;
+    const bool plus = t->last && f->plus, relu = t->last && f->act == TUFF_ACT_RELU;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; r++) {
+        const int64_t at = (row + r) * t->y_m + col;
+        const float bias = plus ? f->beta * f->plus[(row + r) * f->plus_m] : 0;
+#pragma GCC unroll 2
+        for (int c = 0; c < panels; c++) {
+            vec v = sum[r][c], more;
+            if (before) {
+                memcpy(&more, before + at + c * PANEL, sizeof more);
+                v += more;
+            }
+            if (plus) v += bias;
+            if (relu) v = (vec)((mask)v & ~(v <= (vec){ 0 }));
+            memcpy(t->y + at + c * PANEL, &v, sizeof v);
+        }
+    }
+}
+
 // Rows row .. row + rows and the panels from column col on; 0: half a panel.
 TUFF_EACH_PROCESSOR void add_tile(const tuff_tiles *t, int64_t row, int64_t col, const int rows,
-                                  const int panels)
+                                  const int panels, bool usual)
 {
     vec sum[ROWS][2];
     const float *a = t->a + row / ROWS * t->a_six, *b = t->b + col / PANEL * t->b_panel;
     if (panels) sum_tile(t, a, b, rows, panels, sum);
     else sum_half(t, a, b, rows, sum);
+    if (panels && usual && col + panels * PANEL <= t->cols) {
+        put_whole(t, row, col, rows, panels, sum);
+        return;
+    }
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < (panels ? panels : 1); c++)
             put(t, row + r, col + c * PANEL, &sum[r][c]);
 }
 
 TUFF_EACH_PROCESSOR void add_rows(const tuff_tiles *t, int64_t row, int64_t col,
-                                  const int panels)
+                                  const int panels, bool usual)
 {
     switch (t->rows - row) {
-    case 1: add_tile(t, row, col, 1, panels); break;
-    case 2: add_tile(t, row, col, 2, panels); break;
-    case 3: add_tile(t, row, col, 3, panels); break;
-    case 4: add_tile(t, row, col, 4, panels); break;
-    case 5: add_tile(t, row, col, 5, panels); break;
-    default: add_tile(t, row, col, ROWS, panels);
+    case 1: add_tile(t, row, col, 1, panels, usual); break;
+    case 2: add_tile(t, row, col, 2, panels, usual); break;
+    case 3: add_tile(t, row, col, 3, panels, usual); break;
+    case 4: add_tile(t, row, col, 4, panels, usual); break;
+    case 5: add_tile(t, row, col, 5, panels, usual); break;
+    default: add_tile(t, row, col, ROWS, panels, usual);
     }
 }
 
 // `most`: panels at a time, which the registers of a processor have room for.
 TUFF_EACH_PROCESSOR void add_block(const tuff_tiles *t, const int most)
 {
+    const bool usual = is_usual(t);
     for (int64_t col = 0; col < t->cols;) {
         const int64_t left = t->cols - col;
         const int panels = most == 2 && left > PANEL + PANEL / 2 ? 2 : left > PANEL / 2;
         for (int64_t row = 0; row < t->rows; row += ROWS) {
-            if (most == 2 && panels == 2) add_rows(t, row, col, 2);
-            else if (panels) add_rows(t, row, col, 1);
-            else add_rows(t, row, col, 0);
+            if (most == 2 && panels == 2) add_rows(t, row, col, 2, usual);
+            else if (panels) add_rows(t, row, col, 1, usual);
+            else add_rows(t, row, col, 0, usual);
         }
         col += panels ? panels * PANEL : left;
     }

@@ -16,6 +16,7 @@
 #ifndef TUFF_OPS_PRODUCT_HOST_H
 #define TUFF_OPS_PRODUCT_HOST_H
 #include "ops/op.h"
+#include "ops/zip_host.h"
 
 enum {
     TUFF_PANEL = 16,      // columns
