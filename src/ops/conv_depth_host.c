@@ -5,6 +5,10 @@
 //   stride 2    x   0 1 2 3 4 5 6 7    copied as   0 2 4 6 | 1 3 5 7
 //
 // A gradient by x goes through dy with zeros between its numbers, without a stride.
+//
+// The usual kernels (3 x 3 and 5 x 5, strides of 1 and 2) are loops of constant lengths, of
+// four rows of outputs at a time: what a row of the copy says to 16 columns is read once for
+// all rows that need it.
 #include "base/processor.h"
 #include "ops/conv_host.h"
 #include <string.h>
@@ -14,10 +18,12 @@ enum {
     WIDE = 4,            // panels of outputs at a time
     MORE = WIDE * PANEL, // what a row of the copy has for reads past its end
     BAND = 12288,        // numbers of a band: 48 KiB
-    TAPS = 49
+    TAPS = 49,
+    ROWS = 4,            // of outputs, at a time,
+    WIDTH = 128          // and columns
 };
 
-typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
+typedef tuff_vec vec;
 typedef int32_t mask __attribute__((vector_size(PANEL * sizeof(int32_t))));
 
 // One plane's work along rows [0] and columns [1]. Element i of the source, its numbers `up`
@@ -29,12 +35,19 @@ typedef struct slide {
     int64_t rows;      // outputs of a band
 } slide;
 
+static bool is_usual(const slide *s)
+{
+    return s->k[0] == s->k[1] && (s->k[0] == 3 || s->k[0] == 5) && s->step[0] == s->step[1] &&
+           s->step[0] <= 2 && s->dilation[0] == 1 && s->dilation[1] == 1 && s->up[1] == 1;
+}
+
 static void finish_slide(slide *s)
 {
     const int64_t reach = (s->to[1] - 1) * s->step[1] + (s->k[1] - 1) * s->dilation[1] + 1;
     s->pitch = (reach + s->step[1] - 1) / s->step[1] + MORE;
     const int64_t row = s->pitch * s->step[1];
-    const int64_t most = BAND / row - ((s->k[0] - 1) * s->dilation[0] + 1);
+    const int64_t most = BAND / row - ((s->k[0] - 1) * s->dilation[0] + 1) -
+                         (is_usual(s) ? (ROWS - 1) * s->step[0] : 0);
     s->rows = most < 0 ? 0 : most / s->step[0] + 1;
 }
 
@@ -158,6 +171,101 @@ static void put_row(const tuff_finish *f, float *sum, int64_t n, int64_t at, int
     memcpy(y + at, sum, (size_t)n * sizeof *sum);
 }
 
+// ---- the usual ones ------------------------------------------------------------------------
+
+// The `n` numbers that a row of the copy has, which may be few.
+TUFF_EACH_PROCESSOR void copy_numbers(const float *from, int64_t n, float *to)
+{
+    int64_t j = 0;
+    for (; j + PANEL <= n; j += PANEL) memcpy(to + j, from + j, sizeof(vec));
+    if (n >= PANEL) memcpy(to + n - PANEL, from + n - PANEL, sizeof(vec));
+    else for (; j < n; j++) to[j] = from[j];
+}
+
+TUFF_EACH_PROCESSOR void copy_usual_row(const slide *s, const float *x, int64_t row,
+                                        const int step, const bool wide, float *to)
+{
+    float side[BAND / 3 + 2 * PANEL]; // as x has it
+    const int64_t reach = (s->pitch - MORE) * step;
+    if (row < 0 || row % s->up[0] || row / s->up[0] >= s->from[0]) {
+        memset(to, 0, (size_t)(s->pitch * step) * sizeof *to);
+        return;
+    }
+    const tuff_span n = tuff_span_of(reach, 1, s->lo[1], 0, s->from[1]);
+    float *at = step == 1 ? to : side;
+    for (int64_t j = 0; j < n.begin; j++) at[j] = 0;
+    copy_numbers(x + row / s->up[0] * s->from[1] + s->lo[1] + n.begin, n.end - n.begin,
+                 at + n.begin);
+    for (int64_t j = n.end; j < reach; j++) at[j] = 0;
+    for (int64_t j = 0; step == 2 && j < s->pitch - MORE; j += PANEL) {
+        vec part[2];
+        tuff_unzip(side + 2 * j, wide, &part[0], &part[1]);
+        for (int i = 0; i < 2; i++) memcpy(to + i * s->pitch + j, &part[i], sizeof *part);
+    }
+}
+
+// ROWS rows of sums of 16 columns, of which the first begins at `band`, to rows of WIDTH.
+TUFF_EACH_PROCESSOR void sum_usual(const slide *s, const float *band, const float *w,
+                                   const int k, const int step, float *to)
+{
+    vec sum[ROWS];
+#pragma GCC unroll 4
+    for (int r = 0; r < ROWS; r++) sum[r] = (vec){ 0 };
+#pragma GCC unroll 16
+    for (int i = 0; i < (ROWS - 1) * step + k; i++) {
+        const float *row = band + i * s->pitch * step;
+#pragma GCC unroll 8
+        for (int b = 0; b < k; b++) {
+            vec x;
+            memcpy(&x, row + b % step * s->pitch + b / step, sizeof x);
+#pragma GCC unroll 4
+            for (int r = 0; r < ROWS; r++)
+                if (i >= r * step && i - r * step < k) sum[r] += w[(i - r * step) * k + b] * x;
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < ROWS; r++) memcpy(to + r * WIDTH, &sum[r], sizeof *sum);
+}
+
+// A plane, whose rows of outputs begin at element `at`.
+TUFF_EACH_PROCESSOR void usual_plane(const slide *s, const tuff_finish *f, const float *x,
+                                     const float *w, float bias, int64_t at, float *y,
+                                     const int k, const int step, const bool wide)
+{
+    float band[BAND + TUFF_WINDOW_MORE], sum[ROWS][WIDTH];
+    const int64_t pitch = s->pitch * step;
+    for (int64_t first = 0; first < s->to[0]; first += s->rows) {
+        const int64_t left = s->to[0] - first, rows = left < s->rows ? left : s->rows;
+        for (int64_t i = 0; i < (rows - 1) * step + k; i++)
+            copy_usual_row(s, x, first * step + s->lo[0] + i, step, wide, band + i * pitch);
+        for (int64_t i = 0; i < rows; i += ROWS)
+            for (int64_t j = 0; j < s->to[1]; j += WIDTH) {
+                const int64_t n = s->to[1] - j < WIDTH ? s->to[1] - j : WIDTH;
+                for (int64_t c = 0; c < n; c += PANEL)
+                    sum_usual(s, band + i * step * pitch + j + c, w, k, step, sum[0] + c);
+                for (int64_t r = 0; r < ROWS && i + r < rows; r++) {
+                    const int64_t to = at + (first + i + r) * s->to[1] + j;
+                    tuff_conv_put(sum[r], n, bias, f->residual ? f->residual + to : NULL,
+                                  f->act, y + to);
+                }
+            }
+    }
+}
+
+TUFF_EACH_PROCESSOR void usual(const slide *s, const tuff_finish *f, const float *x,
+                               const float *w, float bias, int64_t at, float *y,
+                               const bool wide)
+{
+    if (s->k[0] == 3 && s->step[0] == 1) usual_plane(s, f, x, w, bias, at, y, 3, 1, wide);
+    else if (s->k[0] == 3) usual_plane(s, f, x, w, bias, at, y, 3, 2, wide);
+    else if (s->step[0] == 1) usual_plane(s, f, x, w, bias, at, y, 5, 1, wide);
+    else usual_plane(s, f, x, w, bias, at, y, 5, 2, wide);
+}
+TUFF_FOR_PROCESSORS_WIDE(usual,
+                         (const slide *s, const tuff_finish *f, const float *x, const float *w,
+                          float bias, int64_t at, float *y),
+                         s, f, x, w, bias, at, y)
+
 static void run_plane(const slide *s, const tuff_finish *f, const float *x, const float *w_of,
                       int64_t plane, int64_t ch, float *y)
 {
@@ -166,6 +274,11 @@ static void run_plane(const slide *s, const tuff_finish *f, const float *x, cons
     const int taps = (int)(s->k[0] * s->k[1]);
     slide_row_fn *best = slide_row_best();
     for (int t = 0; t < taps; t++) w[t] = w_of[ch * taps + (s->back ? taps - 1 - t : t)];
+    if (is_usual(s)) {
+        usual_best()(s, f, x + plane * s->from[0] * s->from[1], w, f->plus ? f->plus[ch] : 0,
+                     plane * s->to[0] * s->to[1], y);
+        return;
+    }
     for (int64_t first = 0; first < s->to[0]; first += s->rows) {
         const int64_t left = s->to[0] - first, rows = left < s->rows ? left : s->rows;
         copy_band(s, x + plane * s->from[0] * s->from[1], first, rows, band);

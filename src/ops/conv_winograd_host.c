@@ -37,8 +37,6 @@ enum {
 };
 
 typedef tuff_vec vec;
-typedef float eight __attribute__((vector_size(PANEL / 2 * sizeof(float))));
-typedef int32_t mask __attribute__((vector_size(PANEL / 2 * sizeof(int32_t))));
 
 typedef struct winograd {
     int64_t n, read, write;    // images, channels
@@ -284,35 +282,6 @@ TUFF_EACH_PROCESSOR void transform_back(const float *m, int64_t step, int64_t ti
     }
 }
 
-TUFF_EACH_PROCESSOR void put_eight(const float *sum, float bias, const float *residual, int act,
-                                   float *y)
-{
-    eight v, more;
-    memcpy(&v, sum, sizeof v);
-    v += bias;
-    if (residual) {
-        memcpy(&more, residual, sizeof more);
-        v += more;
-    }
-    if (act == TUFF_ACT_RELU) v = (eight)((mask)v & ~(v <= (eight){ 0 }));
-    else if (act != TUFF_ACT_NONE)
-        for (int i = 0; i < PANEL / 2; i++) v[i] = tuff_act_host(v[i], act);
-    memcpy(y, &v, sizeof v);
-}
-
-// `n` outputs side by side.
-TUFF_EACH_PROCESSOR void put_row(const float *sum, int64_t n, float bias, const float *residual,
-                                 int act, float *y)
-{
-    int64_t j = 0;
-    for (; j + PANEL / 2 <= n; j += PANEL / 2) 
-        put_eight(sum + j, bias, residual ? residual + j : NULL, act, y + j);
-    for (; j < n; j++) {
-        const float v = sum[j] + bias + (residual ? residual[j] : 0);
-        y[j] = act == TUFF_ACT_RELU ? (v <= 0 ? 0 : v) : tuff_act_host(v, act);
-    }
-}
-
 // A plane's tiles begin .. end, of products that lie `step` apart from place to place.
 TUFF_EACH_PROCESSOR void put_plane(const winograd *g, const float *m, int64_t step,
                                    int64_t begin, int64_t end, const tuff_finish *f, int64_t ch,
@@ -327,7 +296,7 @@ TUFF_EACH_PROCESSOR void put_plane(const winograd *g, const float *m, int64_t st
         const int64_t cols = 2 * (left + n) < g->to[1] ? 2 * n : g->to[1] - 2 * left;
         for (int i = 0; i < 2 && 2 * row + i < g->to[0]; i++) {
             const int64_t at = (2 * row + i) * g->to[1] + 2 * left;
-            put_row(out[i] + 2 * (t - begin), cols, bias,
+            tuff_conv_put(out[i] + 2 * (t - begin), cols, bias,
                     f->residual ? f->residual + at : NULL, f->act, y + at);
         }
         t += n;

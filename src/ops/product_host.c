@@ -8,7 +8,7 @@
 enum {
     PANEL = TUFF_PANEL,
     ROWS = TUFF_PANEL_ROWS,
-    AHEAD = 256 // of packed rows, which are read once: what memory is asked for early
+    AHEAD = 1024 // of packed rows, which are read once: what memory is asked for early
 };
 
 typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
