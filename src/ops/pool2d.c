@@ -277,7 +277,9 @@ const tuff_op tuff_op_max_pool2d = {
     .cases = TUFF_CASES("1x1x2x2", "2x6x28x28", "3x5x11x10", "2x3x13x17 kernel=3,2 stride=2,1 "
                         "pad=1,1,0,0", "1x7x5x9 kernel=3 stride=2 pad=1,1,1,1",
                         "1x2x9x11 kernel=2,1 stride=3,4", "1x1x7x7 kernel=7",
-                        "1x2x281x283 kernel=281,283", "1061x1x2x997 kernel=1"),
+                        "1x2x281x283 kernel=281,283", "1061x1x2x997 kernel=1",
+                        "2x3x37x53 kernel=3 stride=2 pad=1,1,1,1",
+                        "1x5x9x27 kernel=3 stride=2"),
 };
 
 const tuff_op tuff_op_average_pool2d = {

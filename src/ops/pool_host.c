@@ -9,7 +9,12 @@
 #include "ops/host_math.h"
 #include "ops/pool.h"
 
-enum { ROW = 1024 }; // columns of x, padding included, that are gone through at once
+enum {
+    ROW = 1024,        // columns of x, padding included, that are gone through at once
+    LANES = TUFF_LANES // numbers of a step of the usual kernels
+};
+
+TUFF_INLINE float more_of(float a, float b) { return ((b > a) | (b != b)) ? b : a; }
 
 // ---- down ----------------------------------------------------------------------------------
 
@@ -55,6 +60,44 @@ TUFF_EACH_PROCESSOR void sum_across(const double *row, int kernel, int stride, i
         for (int64_t j = 0; j < n; j++) sum[j] += row[j * stride + k];
 }
 
+// ---- windows of 3 x 3, two apart -----------------------------------------------------------
+
+// Where a step over n numbers, at least LANES of them, begins: the last one ends with them.
+static inline int64_t step_of(int64_t j, int64_t n) { return j + LANES < n ? j : n - LANES; }
+
+// row[j] of rows a, b and c, which may be one another.
+TUFF_EACH_PROCESSOR void most_of_three(const float *a, const float *b, const float *c,
+                                       int64_t cols, float *row)
+{
+    for (int64_t j = 0; j < cols; j += LANES) {
+        const int64_t at = step_of(j, cols);
+        float x0[LANES], x1[LANES], x2[LANES], most[LANES];
+        memcpy(x0, a + at, sizeof x0);
+        memcpy(x1, b + at, sizeof x1);
+        memcpy(x2, c + at, sizeof x2);
+        TUFF_EACH(k, LANES, const float v0 = x0[k]; const float v1 = x1[k];
+                  const float v2 = x2[k]; const float v = more_of(v0, v1);
+                  most[k] = more_of(v, v2))
+        memcpy(row + at, most, sizeof most);
+    }
+}
+
+// Of `row` there are 2 LANES + 2 numbers at least.
+TUFF_EACH_PROCESSOR void three_across(const float *row, int64_t n, float *y)
+{
+    for (int64_t j = 0; j < n; j += LANES) {
+        const int64_t at = n < LANES ? 0 : step_of(j, n);
+        float x0[2 * LANES], x2[2 * LANES], most[LANES];
+        memcpy(x0, row + 2 * at, sizeof x0);
+        memcpy(x2, row + 2 * at + 2, sizeof x2);
+        TUFF_EACH(k, LANES, const float v0 = x0[2 * k]; const float v1 = x0[2 * k + 1];
+                  const float v2 = x2[2 * k]; const float v = more_of(v0, v1);
+                  most[k] = more_of(v, v2))
+        if (n < LANES) memcpy(y, most, (size_t)n * sizeof *y);
+        else memcpy(y + at, most, sizeof most);
+    }
+}
+
 // Windows col .. col + n of a row of y; rows top .. bottom of x are theirs.
 typedef struct part {
     int64_t top, bottom, col, n;
@@ -65,11 +108,22 @@ typedef struct part {
 TUFF_EACH_PROCESSOR void most_of_part(const tuff_pool2d *g, const part *p, const float *x,
                                       float *y)
 {
-    float row[ROW];
-    const int64_t all = (p->n - 1) * g->stride[1] + g->kernel[1];
+    float row[ROW + 2];
+    const int64_t all = (p->n - 1) * g->stride[1] + g->kernel[1], cols = p->right - p->left;
+    const bool threes = g->kernel[0] == 3 && g->kernel[1] == 3 && g->stride[1] == 2 &&
+                        cols >= LANES;
+    if (threes) {
+        const int64_t left = p->left - p->first;
+        const float *a = x + p->top * g->w + p->left, *c = x + (p->bottom - 1) * g->w + p->left;
+        const int64_t end = all + 1 > 2 * LANES + 2 ? all + 1 : 2 * LANES + 2;
+        for (int64_t j = 0; j < left; j++) row[j] = -INFINITY;
+        for (int64_t j = left + cols; j < end; j++) row[j] = -INFINITY;
+        most_of_three(a, p->bottom - p->top > 1 ? a + g->w : a, c, cols, row + left);
+        three_across(row, p->n, y);
+        return;
+    }
     for (int64_t j = 0; j < all; j++) row[j] = -INFINITY;
-    most_of_rows(g, x + p->left, p->top, p->bottom, p->right - p->left,
-                 row + (p->left - p->first));
+    most_of_rows(g, x + p->left, p->top, p->bottom, cols, row + (p->left - p->first));
     switch (g->stride[1]) {
     case 1: most_across(row, g->kernel[1], 1, p->n, y); break;
     case 2: most_across(row, g->kernel[1], 2, p->n, y); break;
@@ -149,7 +203,6 @@ static bool is_fours(const tuff_pool2d *g)
            g->h == 2 * g->oh && g->w == 2 * g->ow;
 }
 
-TUFF_INLINE float more_of(float a, float b) { return ((b > a) | (b != b)) ? b : a; }
 TUFF_INLINE uint32_t all_if(int condition) { return condition ? ~0u : 0; }
 
 // n windows of rows a and b. (All is loaded before anything is chosen, or gcc makes branches.)
