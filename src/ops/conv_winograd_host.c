@@ -84,7 +84,7 @@ static void cut(winograd *g)
     cut_image(g);
     g->blocks = g->each * g->n;
     g->rows = g->write;
-    g->shared = threads > 1 && g->blocks < 4 * threads;
+    g->shared = threads > 1 && g->blocks < 2 * threads;
     if (!g->shared) return;
     const double want = flops_of(g) / 1e6 < 16 ? flops_of(g) / 1e6 : 16;
     while ((double)(g->blocks * ((g->write + g->rows - 1) / g->rows)) < want &&
