@@ -161,9 +161,11 @@ uvec4 fetch_four(usamplerBuffer x, uvec4 at)
                  texelFetch(x, int(at.z)).x, texelFetch(x, int(at.w)).x);
 }
 
+// Of a long y a launch has a piece, and so of operands of its shape.
 uvec4 four(usamplerBuffer x, uint mode, uint i, uvec4 walked, uint div, uint mod)
 {
     if (mode == TUFF_READ_SAME) return texelFetch(x, int(i / 4));
+    i += pc.first;
     if (mode == TUFF_READ_ROW)
         return texelFetch(x, int(i / 4 - quotient(i / 4, mod / 4) * (mod / 4)));
     if (mode == TUFF_READ_BLOCK) return texelFetch(x, int(periodic(i, div, mod))).xxxx;

@@ -98,6 +98,7 @@ typedef struct tuff_broadcast tuff_broadcast;
 struct tuff_binary_pc {
     tuff_broadcast at;
     float n; // of TUFF_BINARY_MEAN
+    uint first; // TEXEL: the element of y that this piece of it begins with
 };
 
 struct tuff_where_pc {

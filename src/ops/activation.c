@@ -204,8 +204,10 @@ static const char *const gelu_names[] = { "none", "tanh", NULL };
 #define TOLERANCE .tol = { .f32 = 1e-6f }, .sample = { -8, 8 }
 #define PLAIN TOLERANCE, .cases = TUFF_UNARY_CASES
 
+// relu's last two are longer than the texels that a driver shows, by ones and by fours.
 #define SIGNED (TUFF_FLOATS | TUFF_I32 | TUFF_I8)
-OP(HOT, relu, "Relu", "y = max(x, 0)", SIGNED, .sample = { -4, 4 }, .cases = TUFF_UNARY_CASES)
+OP(HOT, relu, "Relu", "y = max(x, 0)", SIGNED, .sample = { -4, 4 },
+   .cases = TUFF_CASES("1", "7", "5x64", "257x13", "3x1x1031", "300007", "529x1020"))
 OP(HOT, sigmoid, "Sigmoid", "y = 1 / (1 + exp(-x))", TUFF_FLOATS, PLAIN)
 OP(HOT, tanh, "Tanh", "y = tanh(x)", TUFF_FLOATS, PLAIN)
 OP(COLD, leaky_relu, "LeakyRelu", "y = x where x >= 0, else alpha x; alpha 0.01",

@@ -257,10 +257,11 @@ const tuff_op tuff_op_add = {
     .doc = "y = a + b, dims of 1 repeated",
     .in = AB(NUMBERS), .out = Y(NUMBERS), .grad = grad_add, TOLERANCE(1e-6f, -4, 4),
     // Same shape; a scalar; a column; a channel's value over even and odd images; both
-    // repeated; nothing that one block describes; eight dims.
+    // repeated; nothing that one block describes; eight dims; longer than texels are shown.
     .cases = TUFF_CASES("1 1", "5x64 5x64", "257x13 1", "13x5 13x1", "2x6x4x8 6x1x1",
                         "2x3x5x7 3x1x1", "5x1x7 3x1", "2x1x3x2x1x2x3x2 3x1x2x1x2x1x1",
-                        "33x68 68", "700001 700001")
+                        "33x68 68", "700001 700001",
+                        "129x2064 2064", "3x5x132x136 5x1x1")
 };
 
 const tuff_op tuff_op_sub = {

@@ -81,9 +81,43 @@ static bool four_at_once(const tuff_caps *k, const tuff_desc *const x[2], tuff_s
         const bool whole = s->mode[i] == TUFF_READ_SAME && words_of(x[i]) % 4 == 0;
         if (is_packed(x[i]) && !whole) return false;
         if (!is_packed(x[i])) read_four(s, i);
-        if (!tuff_fits_texel(k, x[i], reads_fours(s->mode[i]) ? 16 : 4)) return false;
     }
     return true;
+}
+
+static bool fits(const tuff_caps *k, const tuff_desc *x, uint32_t mode)
+{
+    return tuff_fits_texel(k, x, reads_fours(mode) ? 16 : 4);
+}
+
+// Elements of y that one dispatch takes: all, or no more than texel buffers show of operands of
+// y's shape. 0: texels do not serve, or the plan would be too long.
+static uint64_t piece_of(const tuff_caps *k, const tuff_plan *p, const tuff_desc *const x[2],
+                         const tuff_spread *s)
+{
+    const uint64_t count = s->pc.count, left = (uint64_t)(TUFF_PLAN_MAX - p->count);
+    if (fits(k, x[0], s->mode[0]) && fits(k, x[1], s->mode[1])) return count;
+    if (s->rank) return 0; // what is read ND is not cut
+    for (int i = 0; i < 2; i++) {
+        if ((uint64_t)tuff_desc_count(x[i]) == count) continue;
+        if (count % 4 != 0 || !fits(k, x[i], s->mode[i])) return 0;
+    }
+    const size_t size = tuff_dtype_size(x[0]->dtype) * (count % 4 == 0 ? 1 : 4);
+    const uint64_t piece = tuff_texel_piece(k, size);
+    return piece && (count + piece - 1) / piece <= left ? piece : 0;
+}
+
+// One of pieces begins at element `first` of y.
+typedef struct piece {
+    uint64_t first, some;
+} piece;
+
+static void cut_to(tuff_dispatch *d, const tuff_desc *x, const tuff_desc *y, piece at)
+{
+    const size_t size = tuff_dtype_size(x->dtype);
+    if (tuff_desc_count(x) != tuff_desc_count(y)) return;
+    if (at.some < (uint64_t)tuff_desc_count(y))
+        tuff_bind_range(d, (size_t)at.first * size, (size_t)at.some * size);
 }
 
 static void bind_operand(tuff_dispatch *d, int x, bool texel, uint32_t mode)
@@ -94,6 +128,34 @@ static void bind_operand(tuff_dispatch *d, int x, bool texel, uint32_t mode)
     tuff_bind(d, x < 0 ? TUFF_ROLE_OUT : TUFF_ROLE_IN, x < 0 ? 0 : x, kind, TUFF_READ);
 }
 
+static void add_piece(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
+                      const tuff_binary *f, const int which[2], tuff_spread s, piece at)
+{
+    const tuff_desc *y = &c->out[0], *x = which[0] < 0 ? y : &c->in[which[0]];
+    const uint32_t wg = tuff_group_size_flat(k);
+    const uint64_t work = texel && !is_packed(x) ? at.some
+                        : (at.some * tuff_dtype_size(y->dtype) + 3) / 4;
+    tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_binary_texel : TUFF_SHADER_binary);
+    s.pc.count = (uint32_t)at.some;
+    tuff_spec(d, wg);
+    tuff_spec(d, f->function);
+    tuff_spec(d, tuff_element_type(x->dtype));
+    tuff_spec(d, s.mode[0]);
+    tuff_spec(d, s.mode[1]);
+    tuff_spec(d, s.rank);
+    if (texel) tuff_spec(d, words_of(y) % 4 == 0);
+    for (int i = 0; i < 2; i++) {
+        bind_operand(d, which[i], texel, s.mode[i]);
+        cut_to(d, which[i] < 0 ? y : &c->in[which[i]], y, at);
+    }
+    tuff_bind_out(d, 0);
+    cut_to(d, y, y, at);
+    tuff_grid(d, (work + 4 * wg - 1) / (4 * wg), k);
+    // By itself an operand of y's shape is read from its cut's begin, one by one or by fours.
+    const bool fours = s.mode[0] == TUFF_READ_SAME || s.mode[1] == TUFF_READ_SAME;
+    TUFF_PUSH(d, (struct tuff_binary_pc){ s.pc, (float)f->n, fours ? (uint32_t)at.first : 0 });
+}
+
 bool tuff_binary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
                         const tuff_binary *f, int a, int b)
 {
@@ -101,21 +163,13 @@ bool tuff_binary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bo
     const tuff_desc *const x[2] = { a < 0 ? y : &c->in[a], b < 0 ? y : &c->in[b] };
     tuff_spread s = tuff_spread_of(x, 2, y);
     if (texel && !four_at_once(k, x, &s)) return false;
-    const uint32_t wg = tuff_group_size_flat(k);
-    const uint64_t work = texel && !is_packed(x[0]) ? s.pc.count : words_of(y);
-    tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_binary_texel : TUFF_SHADER_binary);
-    tuff_spec(d, wg);
-    tuff_spec(d, f->function);
-    tuff_spec(d, tuff_element_type(x[0]->dtype));
-    tuff_spec(d, s.mode[0]);
-    tuff_spec(d, s.mode[1]);
-    tuff_spec(d, s.rank);
-    if (texel) tuff_spec(d, words_of(y) % 4 == 0);
-    bind_operand(d, a, texel, s.mode[0]);
-    bind_operand(d, b, texel, s.mode[1]);
-    tuff_bind_out(d, 0);
-    tuff_grid(d, (work + 4 * wg - 1) / (4 * wg), k);
-    TUFF_PUSH(d, (struct tuff_binary_pc){ s.pc, (float)f->n });
+    const uint64_t count = s.pc.count, piece_size = texel ? piece_of(k, p, x, &s) : count;
+    if (!piece_size) return false;
+    for (uint64_t first = 0; first < count; first += piece_size) {
+        const uint64_t left = count - first;
+        add_piece(c, k, p, texel, f, (const int[]){ a, b }, s,
+                  (piece){ first, left < piece_size ? left : piece_size });
+    }
     return true;
 }
 

@@ -138,6 +138,12 @@ static inline void tuff_bind_out(tuff_dispatch *d, int i)
 {
     tuff_bind(d, TUFF_ROLE_OUT, i, TUFF_BIND_STORAGE, TUFF_WRITE);
 }
+// Cuts the last binding to [offset, offset + size) bytes.
+static inline void tuff_bind_range(tuff_dispatch *d, size_t offset, size_t size)
+{
+    d->slot[d->nslot - 1].offset = offset;
+    d->slot[d->nslot - 1].size = size;
+}
 // Appends the specialization constant with the next constant_id.
 void tuff_spec(tuff_dispatch *d, uint32_t value);
 void tuff_push(tuff_dispatch *d, const void *data, size_t bytes);
@@ -170,7 +176,15 @@ static inline bool tuff_fits_texel(const tuff_caps *k, const tuff_desc *d, size_
     return tuff_desc_bytes(d) % texel == 0 && tuff_desc_bytes(d) / texel <= k->max_texels;
 }
 
-// The same for texels of 4 bytes and a tensor that may end within its last word.
+// Elements of `size` bytes that a texel buffer of vec4s shows at most, in whole 1,024s, so that
+// every device takes the offset where the next begin: what a dispatch takes of longer tensors.
+// (Of texels with one word: of an element of four times the size.)
+static inline uint64_t tuff_texel_piece(const tuff_caps *k, size_t size)
+{
+    return (uint64_t)k->max_texels * 16 / size / 1024 * 1024;
+}
+
+// tuff_fits_texel for texels of 4 bytes and a tensor that may end within its last word.
 static inline bool tuff_fits_words(const tuff_caps *k, const tuff_desc *d)
 {
     return (tuff_desc_bytes(d) + 3) / 4 <= k->max_texels;

@@ -72,27 +72,70 @@ void tuff_unary_ref(const tuff_ref *r)
     else ref_whole(r, f);
 }
 
-bool tuff_unary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
-                       uint32_t function, const uint32_t bits[2])
+static bool is_wide(const tuff_call *c) { return tuff_desc_bytes(&c->in[0]) % 16 == 0; }
+
+// Words that one dispatch takes: with texels no more than a buffer of them shows. 0: texels do
+// not serve, or the plan would be too long.
+static uint64_t piece_of(const tuff_call *c, const tuff_caps *k, const tuff_plan *p, bool texel)
 {
-    const uint32_t words = words_of(&c->out[0]), wg = tuff_group_size_flat(k);
-    const bool wide = tuff_desc_bytes(&c->in[0]) % 16 == 0;
-    if (texel && (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4))) return false;
-    tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_unary_texel : TUFF_SHADER_unary);
+    const size_t size = is_wide(c) ? 16 : 4;
+    const uint64_t words = words_of(&c->out[0]);
+    if (!texel || tuff_fits_texel(k, &c->in[0], size)) return words;
+    if (tuff_desc_bytes(&c->in[0]) % size != 0) return 0;
+    const uint64_t piece = tuff_texel_piece(k, 64 / size);
+    const uint64_t left = (uint64_t)(TUFF_PLAN_MAX - p->count);
+    return piece && (words + piece - 1) / piece <= left ? piece : 0;
+}
+
+// The words from `first` on of a binding.
+static void cut_to(tuff_dispatch *d, const tuff_call *c, uint64_t first, uint64_t words)
+{
+    if (words < words_of(&c->out[0])) tuff_bind_range(d, (size_t)first * 4, (size_t)words * 4);
+}
+
+// A function of `nin` inputs over words [first, first + pc.words).
+static void add_piece(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int shader,
+                      uint32_t function, int nin, bool texel, uint64_t first,
+                      struct tuff_unary_pc pc)
+{
+    const uint32_t wg = tuff_group_size_flat(k);
+    const bool wide = is_wide(c);
+    tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
     tuff_spec(d, function);
     tuff_spec(d, tuff_element_type(c->in[0].dtype));
-    if (texel) {
-        tuff_spec(d, wide);
-        tuff_bind(d, TUFF_ROLE_IN, 0, wide ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
+    if (texel) tuff_spec(d, wide);
+    for (int i = 0; i < nin; i++) {
+        tuff_bind(d, TUFF_ROLE_IN, i, !texel ? TUFF_BIND_STORAGE
+                                      : wide ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
                   TUFF_READ);
-    } else {
-        tuff_bind_in(d, 0);
+        cut_to(d, c, first, pc.words);
     }
     tuff_bind_out(d, 0);
-    tuff_grid(d, ((uint64_t)words + 4 * wg - 1) / (4 * wg), k);
-    TUFF_PUSH(d, (struct tuff_unary_pc){ words, bits[0], bits[1] });
+    cut_to(d, c, first, pc.words);
+    tuff_grid(d, ((uint64_t)pc.words + 4 * wg - 1) / (4 * wg), k);
+    TUFF_PUSH(d, pc);
+}
+
+static bool add_pieces(const tuff_call *c, const tuff_caps *k, tuff_plan *p, int shader,
+                       uint32_t function, int nin, bool texel, const uint32_t bits[2])
+{
+    if (texel && !k->cpu_like) return false;
+    const uint64_t words = words_of(&c->out[0]), piece = piece_of(c, k, p, texel);
+    if (!piece) return false;
+    for (uint64_t first = 0; first < words; first += piece) {
+        const uint64_t left = words - first, some = left < piece ? left : piece;
+        add_piece(c, k, p, shader, function, nin, texel, first,
+                  (struct tuff_unary_pc){ (uint32_t)some, bits[0], bits[1] });
+    }
     return true;
+}
+
+bool tuff_unary_launch(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel,
+                       uint32_t function, const uint32_t bits[2])
+{
+    return add_pieces(c, k, p, texel ? TUFF_SHADER_unary_texel : TUFF_SHADER_unary, function, 1,
+                      texel, bits);
 }
 
 static bool plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel)
@@ -147,29 +190,12 @@ void tuff_slope_ref(const tuff_ref *r)
 
 static bool plan_slope(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel)
 {
-    struct tuff_unary_pc pc = { .words = words_of(&c->out[0]) };
-    const uint32_t wg = tuff_group_size_flat(k);
-    const bool wide = tuff_desc_bytes(&c->in[0]) % 16 == 0;
-    if (texel && (!k->cpu_like || !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4))) return false;
     float v[2];
+    uint32_t bits[2];
     numbers_of(c, v);
-    memcpy(&pc.a, &v[0], sizeof pc.a);
-    memcpy(&pc.b, &v[1], sizeof pc.b);
-    tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_unary_grad_texel
-                                              : TUFF_SHADER_unary_grad);
-    tuff_spec(d, wg);
-    tuff_spec(d, family_of(c)->function);
-    tuff_spec(d, tuff_element_type(c->in[0].dtype));
-    if (texel) tuff_spec(d, wide);
-    for (int i = 0; i < 2; i++) {
-        if (!texel) tuff_bind_in(d, i);
-        else tuff_bind(d, TUFF_ROLE_IN, i, wide ? TUFF_BIND_TEXEL_U32X4 : TUFF_BIND_TEXEL_U32,
-                       TUFF_READ);
-    }
-    tuff_bind_out(d, 0);
-    tuff_grid(d, ((uint64_t)pc.words + 4 * wg - 1) / (4 * wg), k);
-    TUFF_PUSH(d, pc);
-    return true;
+    memcpy(bits, v, sizeof bits);
+    return add_pieces(c, k, p, texel ? TUFF_SHADER_unary_grad_texel : TUFF_SHADER_unary_grad,
+                      family_of(c)->function, 2, texel, bits);
 }
 
 bool tuff_slope_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
