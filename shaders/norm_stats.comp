@@ -91,14 +91,20 @@ struct Sums {
     vec4 sum, rest, squares;
 };
 
+// Sums of 32 are added up: few additions to large sums lose little.
 void take(inout Sums s, Run r, float mean, bool again)
 {
+    float part = 0.0;
     for (uint k = 0, i = r.at; k < r.n; k++, i += r.step) {
         const float v = load(i), d = v - mean;
-        if (KIND != TUFF_NORM_MOMENTS) s.squares.x += weight(v);
+        if (KIND != TUFF_NORM_MOMENTS) part += weight(v);
         else if (!again) s.sum.x += v;
-        else s.rest.x += d, s.squares.x += d * d;
+        else s.rest.x += d, part += d * d;
+        if (k % 32 != 31) continue;
+        s.squares.y += part;
+        part = 0.0;
     }
+    s.squares.x += part;
 }
 
 #ifdef TEXEL

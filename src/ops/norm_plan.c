@@ -509,17 +509,18 @@ static uint32_t row_group(const tuff_norm *g, tuff_norm_how how, const tuff_caps
 }
 
 static tuff_dispatch *add_rows(const tuff_norm *g, tuff_norm_how how, int shader,
-                               const tuff_caps *k, tuff_plan *p)
+                               size_t rows, const tuff_caps *k, tuff_plan *p)
 {
     const uint32_t wg = row_group(g, how, k);
-    const struct tuff_norm_row_pc pc = {
+    struct tuff_norm_row_pc pc = {
         .sets = sets_of(&g->rows), .params = params_of(g), .epsilon = (float)g->epsilon,
         .share = (float)(1 / (double)g->rows.terms),
     };
+    pc.sets.count = (uint32_t)rows;
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
     TUFF_PUSH(d, pc);
-    tuff_grid(d, how == TUFF_NORM_TEXEL ? (g->rows.count + wg - 1) / wg : g->rows.count, k);
+    tuff_grid(d, how == TUFF_NORM_TEXEL ? (rows + wg - 1) / wg : rows, k);
     return d;
 }
 
@@ -544,17 +545,36 @@ static uint32_t row_params_mode(const tuff_norm *g)
                                                                        : mode;
 }
 
-bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
-                       const tuff_caps *k, tuff_plan *p)
+// Rows of one launch where x is more than texels show; 0: it is not cut. Rows lie one behind
+// the other, and each begins with the first of the parameters.
+static size_t row_piece(const tuff_norm *g, tuff_norm_how how, const tuff_caps *k)
+{
+    enum { ROWS = 64, LONGEST = 4096 }; // so many rows end where mean and inv may be cut
+    const size_t terms = g->rows.terms;
+    const bool alike = g->params == 1 || (g->span == 1 && terms % g->params == 0);
+    if (how != TUFF_NORM_TEXEL || !k->cpu_like || g->channel || !alike || terms > LONGEST ||
+        g->rows.run != terms || !fours(g, &g->rows) || g->params > k->max_texels)
+        return 0;
+    const size_t piece = ROWS * (size_t)tuff_texel_runs(k, ROWS * terms * sizeof(float), 16);
+    return piece && (g->rows.count - 1) / piece < TUFF_PLAN_MAX ? piece : 0;
+}
+
+// Rows [first, first + some), all of them or not.
+static void row_launch(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
+                       size_t first, size_t some, const tuff_caps *k, tuff_plan *p)
 {
     static const int shaders[] = {
         [TUFF_NORM_GROUP] = TUFF_SHADER_norm_row,
         [TUFF_NORM_TEXEL] = TUFF_SHADER_norm_row_texel,
         [TUFF_NORM_LANES] = TUFF_SHADER_norm_row_lanes,
     };
-    if (!rows_fit(g, how, k)) return false;
     const bool texel = is_texel(how), wide = texel && fours(g, &g->rows);
-    tuff_dispatch *d = add_rows(g, how, shaders[how], k, p);
+    const tuff_place outs[] = { r->y, has_mean(g) && r->has_stats ? r->mean : r->y,
+                                r->has_stats ? r->inv : r->y };
+    const size_t run = g->rows.terms * sizeof(float);
+    const size_t runs[] = { run, has_mean(g) && r->has_stats ? sizeof(float) : run,
+                            r->has_stats ? sizeof(float) : run };
+    tuff_dispatch *d = add_rows(g, how, shaders[how], some, k, p);
     tuff_spec(d, g->kind);
     tuff_spec(d, r->has_stats);
     tuff_spec(d, r->has_scale);
@@ -562,12 +582,23 @@ bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_ro
     if (texel) tuff_spec(d, wide);
     if (texel) tuff_spec(d, row_params_mode(g));
     bind(d, r->x, texel ? texels(wide) : TUFF_BIND_STORAGE);
-    bind_write(d, r->y);
-    bind_write(d, has_mean(g) && r->has_stats ? r->mean : r->y);
-    bind_write(d, r->has_stats ? r->inv : r->y);
+    if (some < g->rows.count) tuff_bind_range(d, first * run, some * run);
+    for (int i = 0; i < 3; i++) {
+        bind_write(d, outs[i]);
+        if (some < g->rows.count) tuff_bind_range(d, first * runs[i], some * runs[i]);
+    }
     bind_param(g, d, r->has_scale, r->scale, r->x, wide);
     bind_param(g, d, r->has_bias, r->bias, r->x, wide);
-    return true;
+}
+
+bool tuff_norm_add_row(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
+                       const tuff_caps *k, tuff_plan *p)
+{
+    const size_t rows = g->rows.count;
+    const size_t piece = rows_fit(g, how, k) ? rows : row_piece(g, how, k);
+    for (size_t first = 0; piece && first < rows; first += piece)
+        row_launch(g, how, r, first, rows - first < piece ? rows - first : piece, k, p);
+    return piece > 0;
 }
 
 bool tuff_norm_add_row_grad(const tuff_norm *g, tuff_norm_how how, const tuff_norm_row *r,
@@ -580,7 +611,7 @@ bool tuff_norm_add_row_grad(const tuff_norm *g, tuff_norm_how how, const tuff_no
     };
     if (!rows_fit(g, how, k) || g->rows.count > k->max_texels) return false;
     const bool texel = is_texel(how), wide = texel && fours(g, &g->rows);
-    tuff_dispatch *d = add_rows(g, how, shaders[how], k, p);
+    tuff_dispatch *d = add_rows(g, how, shaders[how], g->rows.count, k, p);
     tuff_spec(d, has_mean(g));
     tuff_spec(d, r->has_scale);
     if (texel) tuff_spec(d, wide);

@@ -184,6 +184,14 @@ static inline uint64_t tuff_texel_piece(const tuff_caps *k, size_t size)
     return (uint64_t)k->max_texels * 16 / size / 1024 * 1024;
 }
 
+// How many runs of `bytes` that lie one behind the other one texel buffer shows, and that end
+// where the next buffer may begin; 0: not one.
+static inline uint64_t tuff_texel_runs(const tuff_caps *k, uint64_t bytes, size_t texel)
+{
+    const uint64_t low = bytes & (~bytes + 1), unit = low < 256 ? 256 / low : 1;
+    return (uint64_t)k->max_texels * texel / bytes / unit * unit;
+}
+
 // tuff_fits_texel for texels of 4 bytes and a tensor that may end within its last word.
 static inline bool tuff_fits_words(const tuff_caps *k, const tuff_desc *d)
 {

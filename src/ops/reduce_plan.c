@@ -75,6 +75,49 @@ static uint32_t wide_of(const struct tuff_reduce_pc *pc)
     return fours ? TUFF_REDUCE_STAYS : TUFF_REDUCE_NARROW;
 }
 
+static tuff_dispatch *add_pass(tuff_plan *p, int shader, uint32_t wg,
+                               const tuff_reduction_of *f, bool first, bool last, bool ints)
+{
+    tuff_dispatch *d = tuff_plan_add(p, shader);
+    tuff_spec(d, wg);
+    tuff_spec(d, f->op);
+    tuff_spec(d, first ? f->map : TUFF_REDUCE_ASIS);
+    tuff_spec(d, last ? f->finish : TUFF_REDUCE_ASIS);
+    tuff_spec(d, ints);
+    return d;
+}
+
+// Rows that lie one behind the other and are more than texels show: in pieces, each of which is
+// done in one pass.
+static bool plan_pieces(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
+                        struct tuff_reduce_pc pc, const tuff_reduction_of *f)
+{
+    enum { ROWS = 64, LONGEST = 4096 }; // so many rows end where y may be cut
+    const size_t run = pc.cols * sizeof(float), rows = pc.rows;
+    const uint32_t wg = group_size(TUFF_REDUCE_TEXEL, k);
+    const size_t piece = ROWS * (size_t)tuff_texel_runs(k, ROWS * run, 16);
+    const bool lines = pc.gone_rank == 1 && pc.kept_rank == 1 && pc.kept_step[0] == pc.cols;
+    if (wide_of(&pc) != TUFF_REDUCE_GOES || !lines || pc.cols > LONGEST || piece == 0 ||
+        (rows + piece - 1) / piece > TUFF_PLAN_MAX)
+        return false;
+    pc.segments = 1;
+    pc.span = pc.cols;
+    if (f->mean) pc.scale = (float)(1 / tuff_reduce_terms(c));
+    for (size_t first = 0; first < rows; first += piece) {
+        const size_t some = rows - first < piece ? rows - first : piece;
+        pc.rows = pc.kept_dim[0] = (uint32_t)some;
+        tuff_dispatch *d = add_pass(p, TUFF_SHADER_reduce_texel, wg, f, true, true, false);
+        tuff_spec(d, TUFF_REDUCE_GOES);
+        tuff_grid(d, (some + wg - 1) / wg, k);
+        tuff_bind(d, TUFF_ROLE_IN, 0, TUFF_BIND_TEXEL_F32X4, TUFF_READ);
+        tuff_bind_range(d, first * run, some * run);
+        tuff_bind_out(d, 0);
+        tuff_bind_range(d, first * sizeof(float), some * sizeof(float));
+        TUFF_PUSH(d, pc);
+    }
+    return true;
+}
+
 // One dispatch a pass. Pass 0 reads x; a pass whose rows are still in pieces writes those to
 // one of two scratch buffers [segments, rows], and the next pass reduces them over segments.
 bool tuff_reduce_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff_reduce_how how,
@@ -87,19 +130,14 @@ bool tuff_reduce_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p, tuff
     if (how == TUFF_REDUCE_GROUP && !group_pays(&pc)) return false;
     if (how == TUFF_REDUCE_TEXEL && (ints || !k->cpu_like)) return false;
     if (how == TUFF_REDUCE_TEXEL && !tuff_fits_texel(k, &c->in[0], wide_of(&pc) ? 16 : 4))
-        return false;
+        return plan_pieces(c, k, p, pc, f);
     for (int pass = 0;; pass++) {
         const uint32_t wide = how == TUFF_REDUCE_TEXEL ? wide_of(&pc) : TUFF_REDUCE_NARROW;
         cut(&pc, how, wide, k);
         const bool last = pc.segments == 1;
         if (last && f->mean) pc.scale = (float)(1 / tuff_reduce_terms(c));
-        tuff_dispatch *d = tuff_plan_add(p, shaders[how]);
         const uint32_t wg = group_size(how, k);
-        tuff_spec(d, wg);
-        tuff_spec(d, f->op);
-        tuff_spec(d, pass ? TUFF_REDUCE_ASIS : f->map);
-        tuff_spec(d, last ? f->finish : TUFF_REDUCE_ASIS);
-        tuff_spec(d, ints);
+        tuff_dispatch *d = add_pass(p, shaders[how], wg, f, pass == 0, last, ints);
         if (how == TUFF_REDUCE_TEXEL) tuff_spec(d, wide);
         const uint64_t pieces = (uint64_t)pc.rows * pc.segments;
         const uint64_t alone = wide == TUFF_REDUCE_STAYS ? pieces / 4 : pieces;

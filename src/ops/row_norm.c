@@ -387,7 +387,8 @@ const tuff_op tuff_op_layer_norm = {
     // One row of many pieces, many short rows, whole vec4s, several dims.
     .cases = TUFF_CASES("1x1 1 1", "5x257 257 257", "67x13", "64x768 768",
                         "2x3x4x5 3x4x5 3x4x5 axis=2 epsilon=0.001",
-                        "1x70001 70001 70001", "509x24 24 24", "17x4096 4096 4096")
+                        "1x70001 70001 70001", "509x24 24 24", "17x4096 4096 4096",
+                        "300x1020 1020 1020")
 };
 
 const tuff_op tuff_op_rms_norm = {

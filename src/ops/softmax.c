@@ -69,10 +69,9 @@ typedef struct form {
     bool log, min;
 } form;
 
-static tuff_dispatch *add_dispatch(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
-                                   form f, int shader, uint32_t wg, uint64_t groups)
+static tuff_dispatch *add_dispatch(tuff_axis a, const tuff_caps *k, tuff_plan *p, form f,
+                                   int shader, uint32_t wg, uint64_t groups)
 {
-    const tuff_axis a = axis_of(c);
     tuff_dispatch *d = tuff_plan_add(p, shader);
     tuff_spec(d, wg);
     tuff_spec(d, f.log);
@@ -89,21 +88,31 @@ static bool loop_fits(const tuff_caps *k, uint64_t elements)
     return !k->max_loop || 4 * elements + 64 <= k->max_loop;
 }
 
-// A row an invocation: nothing is shared, nothing waits.
+// A row an invocation: nothing is shared, nothing waits. Where a device shows few texels, rows
+// that lie together are done in pieces.
 static bool texel_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form f)
 {
     const tuff_axis a = axis_of(c);
     const bool wide = a.step == 1 && a.cols % 4 == 0;
-    if (!k->cpu_like || a.cols > 4096 || !loop_fits(k, a.cols) ||
-        !tuff_fits_texel(k, &c->in[0], wide ? 16 : 4))
-        return false;
     const uint32_t wg = tuff_group_size(k);
-    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax_texel, wg,
-                                    (a.rows + wg - 1) / wg);
-    tuff_spec(d, wide);
-    tuff_bind(d, TUFF_ROLE_IN, 0, wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
-              TUFF_READ);
-    tuff_bind_out(d, 0);
+    const size_t texel = wide ? 16 : 4, run = a.cols * a.step * sizeof(float);
+    const size_t runs = a.rows / a.step;
+    if (!k->cpu_like || a.cols > 4096 || !loop_fits(k, a.cols)) return false;
+    const bool all = tuff_fits_texel(k, &c->in[0], texel);
+    const size_t piece = all ? runs : (size_t)tuff_texel_runs(k, run, texel);
+    if (piece == 0 || (runs + piece - 1) / piece > TUFF_PLAN_MAX) return false;
+    for (size_t first = 0; first < runs; first += piece) {
+        const size_t some = runs - first < piece ? runs - first : piece;
+        const tuff_axis part = { some * a.step, a.cols, a.step };
+        tuff_dispatch *d = add_dispatch(part, k, p, f, TUFF_SHADER_softmax_texel, wg,
+                                        (part.rows + wg - 1) / wg);
+        tuff_spec(d, wide);
+        tuff_bind(d, TUFF_ROLE_IN, 0, wide ? TUFF_BIND_TEXEL_F32X4 : TUFF_BIND_TEXEL_F32,
+                  TUFF_READ);
+        if (!all) tuff_bind_range(d, first * run, some * run);
+        tuff_bind_out(d, 0);
+        if (!all) tuff_bind_range(d, first * run, some * run);
+    }
     return true;
 }
 
@@ -130,7 +139,7 @@ static bool lanes_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form
     uint64_t rows = ENOUGH / a.cols;
     if (rows > a.rows / GROUPS) rows = a.rows / GROUPS;
     if (rows == 0) rows = 1;
-    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax_lanes, k->subgroup,
+    tuff_dispatch *d = add_dispatch(a, k, p, f, TUFF_SHADER_softmax_lanes, k->subgroup,
                                     (a.rows + rows - 1) / rows);
     tuff_spec(d, true);
     tuff_spec(d, kept_of(a, k->subgroup));
@@ -150,7 +159,7 @@ static bool group_row(const tuff_call *c, const tuff_caps *k, tuff_plan *p, form
     while (!k->cpu_like && wg < a.cols && wg < 256 && 2 * wg <= most) wg *= 2;
     while (!loop_fits(k, (a.cols + wg - 1) / wg) && 2 * wg <= most) wg *= 2;
     if (!loop_fits(k, (a.cols + wg - 1) / wg)) return false;
-    tuff_dispatch *d = add_dispatch(c, k, p, f, TUFF_SHADER_softmax, wg, a.rows);
+    tuff_dispatch *d = add_dispatch(a, k, p, f, TUFF_SHADER_softmax, wg, a.rows);
     tuff_bind_in(d, 0);
     tuff_bind_out(d, 0);
     return true;
