@@ -139,14 +139,28 @@ bool tuff_chain_plan_steps(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 
 // ---- kernels made at run time --------------------------------------------------------------
 
-// What is read SAME is a storage buffer on a GPU, as long as there are enough of them.
-static tuff_chain_form form_of(const tuff_chain *c, const tuff_chain_code *code,
-                               const tuff_caps *k, int64_t count)
+// What is read SAME is a storage buffer on a GPU, as long as there are enough of them, and else
+// texels; which is faster there is for the tuner to find out. Software drivers, which take
+// eight times as long for a storage buffer, do so when they are asked.
+static bool stored(const tuff_chain *c, const tuff_chain_code *code, const tuff_caps *k,
+                   tuff_plan *p)
 {
+    static const char *const ways[] = { "storage", "texel", NULL };
+    static const char *const texels[] = { "texel", NULL };
     uint32_t buffers = (uint32_t)c->nout;
     for (int i = 0; i < c->nin; i++) buffers += code->mode[i] == TUFF_CHAIN_SAME;
+    const bool can = buffers <= k->storage_buffers;
+    const bool asked = p->way && strcmp(p->way, ways[0]) == 0;
+    return tuff_plan_way(p, can && (asked || !k->cpu_like) ? ways : texels) == 0 &&
+           p->ways == ways;
+}
+
+static tuff_chain_form form_of(const tuff_call *c, const tuff_chain_code *code,
+                               const tuff_caps *k, tuff_plan *p)
+{
+    const int64_t count = tuff_desc_count(&c->out[0]);
     return (tuff_chain_form){ .wide = count % 4 == 0, .small = is_small(count),
-                              .storage = !k->cpu_like && buffers <= k->storage_buffers };
+                              .storage = stored(chain_of(c), code, k, p) };
 }
 
 static void add_generated(const tuff_call *c, const tuff_chain_code *code, const tuff_caps *k,
@@ -170,7 +184,7 @@ bool tuff_chain_plan_generated(const tuff_call *c, const tuff_caps *k, tuff_plan
     const tuff_chain *chain = chain_of(c);
     char source[TUFF_CHAIN_SOURCE];
     if (!tuff_compiler_there() || !tuff_chain_encode(chain, &code)) return false;
-    const tuff_chain_form form = form_of(chain, &code, k, tuff_desc_count(&c->out[0]));
+    const tuff_chain_form form = form_of(c, &code, k, p);
     if (!fits_push(chain, &code) || !add_all(c, &code, k, p, form, add_generated)) return false;
     if (!tuff_chain_source(&code, chain->nin, chain->nout, form, source, sizeof source))
         return false;
