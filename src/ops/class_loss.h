@@ -41,4 +41,13 @@ extern const char *const tuff_loss_reductions[];
 // Plans that run on every device.
 bool tuff_class_loss_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
 bool tuff_class_grad_plan(const tuff_call *c, const tuff_caps *k, tuff_plan *p);
+
+// Of the CPU path (class_loss_host.c).
+bool tuff_class_host_takes(const tuff_call *c);
+size_t tuff_class_host_units(const tuff_call *c, int stage);
+size_t tuff_class_host_scratch(const tuff_call *c);
+void tuff_class_host(const tuff_ref *r);
+#define TUFF_CLASS_HOSTS                                                        \
+    { { .name = "fast", .takes = tuff_class_host_takes, .run = tuff_class_host, \
+        .units = tuff_class_host_units, .scratch = tuff_class_host_scratch } }
 #endif

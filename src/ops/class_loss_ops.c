@@ -50,12 +50,12 @@ static void grad_kl_div(tuff_tape *t, const tuff_node *n, const tuff_var dy[], t
 #define LOSS                                                                    \
     COMMON, .out = { { .name = "loss", .dtypes = TUFF_FLOATS } },               \
     .infer = tuff_class_loss_infer, .ref = tuff_class_loss_ref,                 \
-    .variants = { TUFF_KERNEL("plain", tuff_class_loss_plan) }
+    .variants = { TUFF_KERNEL("plain", tuff_class_loss_plan) }, .hosts = TUFF_CLASS_HOSTS
 #define LOSS_GRAD                                                               \
     COMMON, .out = { { .name = "dx", .dtypes = TUFF_FLOATS } },                 \
     .infer = tuff_class_grad_infer, .ref = tuff_class_grad_ref,                 \
     .units = tuff_class_rows,                                                   \
-    .variants = { TUFF_KERNEL("plain", tuff_class_grad_plan) }
+    .variants = { TUFF_KERNEL("plain", tuff_class_grad_plan) }, .hosts = TUFF_CLASS_HOSTS
 
 const tuff_op tuff_op_soft_cross_entropy = {
     TUFF_CLASS_LOSS(TUFF_CLASS_SOFT),

@@ -4,39 +4,12 @@
 // often as it takes before the next one.
 #include "ops/host.h"
 #include "ops/host_math.h"
+#include "ops/host_sum.h"
 #include "ops/norm_host.h"
 
-enum { LANES = 64, STRIP = 512 };
+enum { LANES = TUFF_SUM_LANES, STRIP = 512 };
 
 // ---- of a run ------------------------------------------------------------------------------
-
-// Adds what `term` makes of each number of a run to the lanes.
-#define ADD_TERMS(lane, n, term)                                                \
-    do {                                                                        \
-        size_t of = 0;                                                          \
-        for (; of + LANES <= (n); of += LANES) {                                \
-            TUFF_INDEPENDENT                                                    \
-            for (size_t k = 0; k < LANES; k++) {                                \
-                const size_t i = of + k;                                        \
-                lane[k] += term;                                                \
-            }                                                                   \
-        }                                                                       \
-        for (size_t k = 0; of + k < (n); k++) {                                 \
-            const size_t i = of + k;                                            \
-            lane[k] += term;                                                    \
-        }                                                                       \
-    } while (0)
-
-TUFF_INLINE double lanes_sum(double *lane)
-{
-    for (int half = LANES / 2; half >= 8; half /= 2) {
-        TUFF_INDEPENDENT
-        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
-    }
-    double sum = 0;
-    for (int k = 0; k < 8; k++) sum += lane[k];
-    return sum;
-}
 
 TUFF_EACH_PROCESSOR void moments(const float *x, const tuff_runs *s, bool rms, double *mean,
                                  double *squares)
@@ -47,17 +20,17 @@ TUFF_EACH_PROCESSOR void moments(const float *x, const tuff_runs *s, bool rms, d
     if (!rms) {
         for (size_t r = 0; r < s->runs; r++) {
             const float *v = x + r * s->stride;
-            ADD_TERMS(lane, s->run, (double)v[i]);
+            TUFF_ADD_TERMS(lane, i, s->run, (double)v[i]);
         }
-        *mean = lanes_sum(lane) / n;
+        *mean = tuff_lanes_sum(lane) / n;
         memset(lane, 0, sizeof lane);
     }
     const double m = *mean;
     for (size_t r = 0; r < s->runs; r++) {
         const float *v = x + r * s->stride;
-        ADD_TERMS(lane, s->run, ((double)v[i] - m) * ((double)v[i] - m));
+        TUFF_ADD_TERMS(lane, i, s->run, ((double)v[i] - m) * ((double)v[i] - m));
     }
-    *squares = lanes_sum(lane) / n;
+    *squares = tuff_lanes_sum(lane) / n;
 }
 TUFF_FOR_PROCESSORS(moments, (const float *x, const tuff_runs *s, bool rms, double *mean,
                               double *squares), (x, s, rms, mean, squares))
@@ -89,13 +62,13 @@ TUFF_INLINE void add_sums(const float *x, const float *dy, size_t n, double mean
                           const float *w, bool each, double *of_dy, double *of_both)
 {
     if (each && w) {
-        ADD_TERMS(of_dy, n, (double)w[i] * (double)dy[i]);
-        ADD_TERMS(of_both, n, (double)w[i] * (double)dy[i] * (((double)x[i] - mean) * inv));
+        TUFF_ADD_TERMS(of_dy, i, n, (double)w[i] * (double)dy[i]);
+        TUFF_ADD_TERMS(of_both, i, n, (double)w[i] * (double)dy[i] * (((double)x[i] - mean) * inv));
         return;
     }
     const double a = w ? (double)*w : 1, b = a * inv;
-    ADD_TERMS(of_dy, n, a * (double)dy[i]);
-    ADD_TERMS(of_both, n, b * (double)dy[i] * ((double)x[i] - mean));
+    TUFF_ADD_TERMS(of_dy, i, n, a * (double)dy[i]);
+    TUFF_ADD_TERMS(of_both, i, n, b * (double)dy[i] * ((double)x[i] - mean));
 }
 
 // dx = times inv (w dy - m - (x - mean) inv mx).
@@ -130,8 +103,8 @@ TUFF_EACH_PROCESSOR void slopes(const float *x, const float *dy, const tuff_runs
         for (size_t i = 0; i < s->run; i += step)
             add_sums(x + r * s->stride + i, dy + r * s->stride + i, step, out->mean, out->inv,
                      w ? w + (span > 1 ? i / span : 0) : NULL, span == 1, of_dy, of_both);
-    out->sum = lanes_sum(of_dy);
-    out->sum_x = lanes_sum(of_both);
+    out->sum = tuff_lanes_sum(of_dy);
+    out->sum_x = tuff_lanes_sum(of_both);
     out->m = has_mean ? out->sum / n : 0;
     out->mx = out->sum_x / n;
     for (size_t r = 0; r < s->runs; r++)
@@ -208,8 +181,8 @@ TUFF_EACH_PROCESSOR void sums(const float *x, const float *dy, size_t n, double 
 {
     double a[LANES] = { 0 }, b[LANES] = { 0 };
     add_sums(x, dy, n, mean, inv, NULL, false, a, b);
-    *of_dy += lanes_sum(a);
-    *of_both += lanes_sum(b);
+    *of_dy += tuff_lanes_sum(a);
+    *of_both += tuff_lanes_sum(b);
 }
 TUFF_FOR_PROCESSORS(sums, (const float *x, const float *dy, size_t n, double mean, double inv,
                            double *of_dy, double *of_both),

@@ -7,6 +7,7 @@
 //   gradient                       loss [-> slopes, times weight] -> dx
 #include "ops/class_loss.h"
 #include "ops/ops.h"
+#include "ops/pointwise_loss.h"
 #include <math.h>
 
 // Places of inputs; the forward ops lack dloss and have what follows one earlier.
@@ -60,6 +61,19 @@ static size_t count_of(const tuff_call *c) { return (size_t)tuff_desc_count(&c->
 static size_t period_of(const tuff_call *c, int input)
 {
     return has(c, input) ? (size_t)tuff_desc_count(at(c, input)) : 1;
+}
+
+static int input_of(const tuff_call *c, int input)
+{
+    return has(c, input) ? place(c, input) : -1;
+}
+
+tuff_pointwise tuff_pointwise_of(const tuff_call *c)
+{
+    return (tuff_pointwise){ .kind = kind_of(c), .reduction = reduction_of(c),
+                             .dloss = is_grad(c) ? DLOSS : -1, .weight = input_of(c, WEIGHT),
+                             .positive = input_of(c, POS_WEIGHT), .count = count_of(c),
+                             .delta = (float)delta_of(c) };
 }
 
 // ---- shapes ---------------------------------------------------------------------------------
@@ -348,6 +362,7 @@ static void prepare(const tuff_call *c, void *const in[])
     .out = { { .name = "loss", .dtypes = TUFF_FLOATS } },                       \
     .params_size = sizeof(tuff_pointwise_params),                               \
     .infer = infer, .ref = ref, .variants = { TUFF_KERNEL("plain", plain) },    \
+    .hosts = TUFF_POINTWISE_HOSTS,                                              \
     .grad = grad, .cost = cost, .prepare = prepare,                             \
     .tol = { .f32 = 2e-6f } /* few roundings an element, and sums by trees */
 #define SIMPLE(...)                                                             \
@@ -431,6 +446,7 @@ const tuff_op tuff_op_pointwise_loss_grad = {
     .infer = infer_grad, .ref = ref_grad, .units = count_of, .cost = cost,
     .prepare = prepare,
     .variants = { TUFF_KERNEL("texel", slopes_texel), TUFF_KERNEL("plain", slopes_plain) },
+    .hosts = TUFF_POINTWISE_HOSTS,
     .tol = { .f32 = 2e-6f }, // few roundings
     .sample = { 0.0625f, 0.9375f }, // where bce is defined
     .cases = TUFF_CASES("[] [] []", "7x11x3 7x11x3 []", "257 257 257 reduction=none kind=l1",

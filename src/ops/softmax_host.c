@@ -2,9 +2,10 @@
 // a time, else up to COLUMNS rows beside one another, which lie across vectors.
 #include "ops/host.h"
 #include "ops/host_math.h"
+#include "ops/host_sum.h"
 #include "ops/softmax.h"
 
-enum { LANES = 64, COLUMNS = 512, UNIT = 1 << 14 };
+enum { LANES = TUFF_SUM_LANES, COLUMNS = 512, UNIT = 1 << 14 };
 
 // ---- a row ---------------------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ TUFF_INLINE void add_powers(const float *x, float sign, float most, double *lane
 // e^(x - most) to y where it is given; returns their sum.
 TUFF_INLINE double powers(const float *x, size_t n, float sign, float most, float *y)
 {
-    double lane[LANES] = { 0 }, sum = 0;
+    double lane[LANES] = { 0 };
     float v[LANES], e[LANES];
     for (; n >= LANES; n -= LANES, x += LANES) {
         add_powers(x, sign, most, lane, y ? y : e);
@@ -50,11 +51,22 @@ TUFF_INLINE double powers(const float *x, size_t n, float sign, float most, floa
         add_powers(v, sign, most, lane, e);
         if (y) memcpy(y, e, n * sizeof *e);
     }
-    for (int half = LANES / 2; half >= 8; half /= 2) {
-        TUFF_INDEPENDENT
-        for (int k = 0; k < half; k++) lane[k] += lane[k + half];
-    }
-    for (int k = 0; k < 8; k++) sum += lane[k];
+    return tuff_lanes_sum(lane);
+}
+
+TUFF_EACH_PROCESSOR void row_powers(const float *x, size_t n, float scale, float *y, float *most,
+                                    double *sum)
+{
+    *most = largest(x, n, scale);
+    *sum = powers(x, n, scale, *most, y);
+}
+TUFF_FOR_PROCESSORS(row_powers, (const float *x, size_t n, float scale, float *y, float *most,
+                                 double *sum), (x, n, scale, y, most, sum))
+
+double tuff_softmax_host_powers(const float *x, size_t n, float scale, float *y, float *most)
+{
+    double sum;
+    row_powers_best()(x, n, scale, y, most, &sum);
     return sum;
 }
 
