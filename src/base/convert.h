@@ -14,7 +14,7 @@ void tuff_convert(tuff_dtype from_type, const void *from, tuff_dtype to_type, vo
 
 // The same with other code, for those that are worth it; tuff_convert's bits, where what is not
 // a NaN.
-bool tuff_convert_is_fast(tuff_dtype from_type, tuff_dtype to_type);
+bool tuff_convert_is_fast(tuff_dtype from_type, tuff_dtype to_type, bool saturate);
 void tuff_convert_fast(tuff_dtype from_type, const void *from, tuff_dtype to_type, void *to,
                        bool saturate, size_t begin, size_t end);
 #endif

@@ -1,6 +1,6 @@
-// The casts that nets are full of, for the CPU path: f32 from and to 16 bits, by whole numbers
-// and without branches, so that loops become vectors; the bits are those of base/half.c. The
-// others go element by element.
+// The casts that nets are full of, for the CPU path, without branches, so that loops become
+// vectors; 16-bit floats by whole numbers, with the bits of base/half.c. The others go element by
+// element.
 #include "base/bits.h"
 #include "base/convert.h"
 #include "base/processor.h"
@@ -33,44 +33,108 @@ static inline __attribute__((always_inline)) uint16_t f32_to_bf16(float x)
     return (uint16_t)((bits & 0x7fffffff) > 0x7f800000 ? nan : (bits + round) >> 16);
 }
 
-enum kind { F16_TO_F32, BF16_TO_F32, F32_TO_F16, F32_TO_BF16, COPIED, OTHER };
+// Towards zero; what does not fit becomes the nearest end, a NaN 0.
+static inline __attribute__((always_inline)) int32_t f32_to_i32(float x)
+{
+    const float v = x != x ? 0 : x, low = v < -0x1p31f ? -0x1p31f : v;
+    const int32_t y = (int32_t)(low < 0x1p31f ? low : 0);
+    return low < 0x1p31f ? y : INT32_MAX;
+}
+
+// The same within least .. most.
+static inline __attribute__((always_inline)) int32_t f32_to_small(float x, float least,
+                                                                  float most)
+{
+    const float v = x != x ? 0 : x, low = v < least ? least : v;
+    return (int32_t)(low > most ? most : low);
+}
+
+static inline __attribute__((always_inline)) int32_t i64_to_i32(int64_t x)
+{
+    const int64_t low = x < INT32_MIN ? INT32_MIN : x;
+    return (int32_t)(low > INT32_MAX ? INT32_MAX : low);
+}
+
+// NAME(tuff_dtype from, its type in C, tuff_dtype to, its type in C, y of v)
+#define EACH_KIND(NAME)                                                         \
+    NAME(F16, uint16_t, F32, float, f16_to_f32(v))                              \
+    NAME(BF16, uint16_t, F32, float, tuff_float((uint32_t)v << 16))             \
+    NAME(F32, float, F16, uint16_t, f32_to_f16(v))                              \
+    NAME(F32, float, BF16, uint16_t, f32_to_bf16(v))                            \
+    NAME(F32, float, I32, int32_t, f32_to_i32(v))                               \
+    NAME(F32, float, I8, int8_t, (int8_t)f32_to_small(v, -128, 127))            \
+    NAME(F32, float, U8, uint8_t, (uint8_t)f32_to_small(v, 0, 255))             \
+    NAME(F32, float, BOOL, uint8_t, v != 0)                                     \
+    NAME(I32, int32_t, F32, float, (float)v)                                    \
+    NAME(I8, int8_t, F32, float, (float)v)                                      \
+    NAME(U8, uint8_t, F32, float, (float)v)                                     \
+    NAME(BOOL, uint8_t, F32, float, (float)(v != 0))                            \
+    NAME(I8, int8_t, I32, int32_t, v)                                           \
+    NAME(U8, uint8_t, I32, int32_t, v)                                          \
+    NAME(BOOL, uint8_t, I32, int32_t, v != 0)                                   \
+    NAME(I32, int32_t, BOOL, uint8_t, v != 0)
+
+// Those whose bits hang on whether they saturate: the low bits, or the nearest end.
+#define EACH_CUT(NAME)                                                          \
+    NAME(I32, int32_t, I8, int8_t, (int8_t)(uint32_t)v)                         \
+    NAME(I32, int32_t, U8, uint8_t, (uint8_t)(uint32_t)v)
+
+enum kind {
+    OTHER,
+    COPIED,
+    I64_TO_I32, // with saturation
+#define KIND(from, from_c, to, to_c, y) from##_TO_##to,
+    EACH_KIND(KIND) EACH_CUT(KIND)
+#undef KIND
+};
+
+#define LOOP(from_c, to_c, formula)                                             \
+    {                                                                           \
+        const from_c *x = from;                                                 \
+        to_c *y = to;                                                           \
+        for (size_t i = 0; i < n; i++) {                                        \
+            const from_c v = x[i];                                              \
+            y[i] = formula;                                                     \
+        }                                                                       \
+        break;                                                                  \
+    }
 
 TUFF_EACH_PROCESSOR void convert(enum kind kind, const void *from, void *to, size_t n)
 {
-    const uint16_t *h = from;
-    const float *f = from;
-    float *y = to;
-    uint16_t *z = to;
     switch (kind) {
-    case F16_TO_F32: for (size_t i = 0; i < n; i++) y[i] = f16_to_f32(h[i]); break;
-    case BF16_TO_F32:
-        for (size_t i = 0; i < n; i++) y[i] = tuff_float((uint32_t)h[i] << 16);
-        break;
-    case F32_TO_F16: for (size_t i = 0; i < n; i++) z[i] = f32_to_f16(f[i]); break;
-    default: for (size_t i = 0; i < n; i++) z[i] = f32_to_bf16(f[i]); break;
+    case I64_TO_I32: LOOP(int64_t, int32_t, i64_to_i32(v))
+#define CASE(from_, from_c, to_, to_c, formula)                                 \
+    case from_##_TO_##to_: LOOP(from_c, to_c, formula)
+    EACH_KIND(CASE)
+    EACH_CUT(CASE)
+#undef CASE
+    default: break;
     }
 }
 TUFF_FOR_PROCESSORS(convert, (enum kind kind, const void *from, void *to, size_t n),
                     (kind, from, to, n))
 
-static enum kind kind_of(tuff_dtype from, tuff_dtype to)
+static enum kind kind_of(tuff_dtype from, tuff_dtype to, bool saturate)
 {
     if (from == to) return COPIED;
-    if (from == TUFF_F16 && to == TUFF_F32) return F16_TO_F32;
-    if (from == TUFF_BF16 && to == TUFF_F32) return BF16_TO_F32;
-    if (from == TUFF_F32 && to == TUFF_F16) return F32_TO_F16;
-    return from == TUFF_F32 && to == TUFF_BF16 ? F32_TO_BF16 : OTHER;
+    if (from == TUFF_I64 && to == TUFF_I32 && saturate) return I64_TO_I32;
+#define SAME(from_, from_c, to_, to_c, formula)                                 \
+    if (from == TUFF_##from_ && to == TUFF_##to_) return from_##_TO_##to_;
+    EACH_KIND(SAME)
+    if (!saturate) { EACH_CUT(SAME) }
+#undef SAME
+    return OTHER;
 }
 
-bool tuff_convert_is_fast(tuff_dtype from_type, tuff_dtype to_type)
+bool tuff_convert_is_fast(tuff_dtype from_type, tuff_dtype to_type, bool saturate)
 {
-    return kind_of(from_type, to_type) != OTHER;
+    return kind_of(from_type, to_type, saturate) != OTHER;
 }
 
 void tuff_convert_fast(tuff_dtype from_type, const void *from, tuff_dtype to_type, void *to,
                        bool saturate, size_t begin, size_t end)
 {
-    const enum kind kind = kind_of(from_type, to_type);
+    const enum kind kind = kind_of(from_type, to_type, saturate);
     const size_t a = tuff_dtype_size(from_type), b = tuff_dtype_size(to_type);
     const char *x = (const char *)from + begin * a;
     if (kind == OTHER) tuff_convert(from_type, from, to_type, to, saturate, begin, end);

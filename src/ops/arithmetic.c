@@ -316,7 +316,7 @@ static tuff_status infer_prelu(const tuff_call *c, tuff_desc out[])
 const tuff_op tuff_op_prelu = {
     .name = "prelu", .onnx = "PRelu", .family = &prelu_f, .infer = infer_prelu,
     .units = tuff_elements, .ref = tuff_binary_ref,
-    TUFF_FAST(tuff_binary_host_takes, tuff_binary_host),
+    TUFF_FAST_OF(TUFF_HALVES, tuff_binary_host_takes, tuff_binary_host),
     .variants = { TUFF_KERNEL("texel", tuff_binary_texel),
                   TUFF_KERNEL("plain", tuff_binary_plain) },
     .doc = "y = x where x >= 0, else slope x; slope's dims of 1 repeated",
@@ -345,7 +345,7 @@ const tuff_op tuff_op_xlogy = {
     .out = { { .name = "y", .dtypes = types_, .alias = true } },                \
     .infer = infer_many, .units = tuff_elements, .ref = ref_many,               \
     .variants = { TUFF_KERNEL("texel", texel_many), TUFF_KERNEL("plain", plain_many) }, \
-    TUFF_FAST(tuff_many_host_takes, tuff_many_host),                            \
+    TUFF_FAST_OF(TUFF_HALVES, tuff_many_host_takes, tuff_many_host),            \
     .cases = TUFF_CASES("7", "1 1", "5x64 5x64", "257x13 13 1", "5x64 64 1 5x1 5x64 64")
 
 const tuff_op tuff_op_min = {

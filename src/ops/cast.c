@@ -30,12 +30,14 @@ static void ref(const tuff_ref *r)
 
 static bool host_takes(const tuff_call *c)
 {
-    return tuff_convert_is_fast(c->in[0].dtype, to_type(c));
+    const tuff_cast_params *p = c->params;
+    return tuff_convert_is_fast(c->in[0].dtype, to_type(c), p->saturate);
 }
 
 static void host(const tuff_ref *r)
 {
-    tuff_convert_fast(r->call->in[0].dtype, r->in[0], to_type(r->call), r->out[0], false,
+    const tuff_cast_params *p = r->call->params;
+    tuff_convert_fast(r->call->in[0].dtype, r->in[0], to_type(r->call), r->out[0], p->saturate,
                       r->begin, r->end);
 }
 

@@ -64,7 +64,7 @@ typedef struct judge {
 // Gradients of the outputs: of both signs, none near 0.
 static tuff_status draw_dy(judge *j, uint64_t seed)
 {
-    const size_t lowered = tuff_lower_bytes(j->call);
+    const size_t lowered = tuff_lower_bytes(j->call, NULL);
     j->scratch = lowered ? tuff_alloc(lowered, 1) : NULL;
     if (lowered && !j->scratch) return TUFF_ERR_MEMORY;
     for (int o = 0; o < j->call->nout; o++) {
@@ -106,10 +106,10 @@ static void run(const judge *j, void *const y[])
 {
     tuff_call low;
     tuff_ref r;
-    tuff_lower_begin(j->call, j->t->in, y, j->scratch, false, &low, &r);
+    tuff_lower_begin(j->call, j->t->in, y, j->scratch, NULL, &low, &r);
     r.end = tuff_trial_units(&low);
     low.op->ref(&r);
-    tuff_lower_end(j->call, &r, y, false);
+    tuff_lower_end(j->call, &r, y, NULL);
 }
 
 // One step to both sides of the middle. Sizes are roots of sums of squares over the elements

@@ -216,15 +216,15 @@ exit:
 static tuff_status reference(tuff_trial *t, void *const out[])
 {
     const tuff_call *c = &t->c.call;
-    const size_t bytes = tuff_lower_bytes(c);
+    const size_t bytes = tuff_lower_bytes(c, NULL);
     void *scratch = bytes ? tuff_alloc(bytes, 1) : NULL;
     if (bytes && !scratch) return TUFF_ERR_MEMORY;
     tuff_call low;
     tuff_ref r;
-    tuff_lower_begin(c, t->in, out, scratch, false, &low, &r);
+    tuff_lower_begin(c, t->in, out, scratch, NULL, &low, &r);
     r.end = tuff_trial_units(&low);
     low.op->ref(&r);
-    tuff_lower_end(c, &r, out, false);
+    tuff_lower_end(c, &r, out, NULL);
     tuff_free(scratch);
     return TUFF_OK;
 }

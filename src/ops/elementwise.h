@@ -94,15 +94,15 @@ uint32_t tuff_element_type(tuff_dtype type);
 #define TUFF_UNARY_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_unary_infer, .units = tuff_elements,      \
     .ref = tuff_unary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(unary), \
-    TUFF_FAST(tuff_unary_host_takes, tuff_unary_host)
+    TUFF_FAST_OF(TUFF_HALVES, tuff_unary_host_takes, tuff_unary_host)
 #define TUFF_SLOPE_OP(name_, temperature)                                       \
     .family = &(name_), .infer = tuff_slope_infer, .units = tuff_elements,      \
     .ref = tuff_slope_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(slope), \
-    TUFF_FAST(tuff_unary_host_takes, tuff_slope_host)
+    TUFF_FAST_OF(TUFF_HALVES, tuff_unary_host_takes, tuff_slope_host)
 #define TUFF_BINARY_OP(name_, temperature)                                      \
     .family = &(name_), .infer = tuff_binary_infer, .units = tuff_elements,     \
     .ref = tuff_binary_ref, .special = TUFF_SPECIAL_EACH, TUFF_##temperature(binary), \
-    TUFF_FAST(tuff_binary_host_takes, tuff_binary_host)
+    TUFF_FAST_OF(TUFF_HALVES, tuff_binary_host_takes, tuff_binary_host)
 // A function's row, and the references made of its formulas.
 #define TUFF_BINARY_FUNCTION(name, NUMBER, formula, whole_formula)              \
     static double name##_real(double a, double b)                               \

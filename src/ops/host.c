@@ -1,4 +1,5 @@
 #include "ops/host.h"
+#include "base/convert.h"
 #include <string.h>
 #if defined __x86_64__
 #include <emmintrin.h>
@@ -10,7 +11,7 @@ tuff_operand tuff_operand_of(const void *x, const tuff_desc *d, const tuff_desc 
 {
     int64_t step[TUFF_MAX_DIMS];
     tuff_steps_as(d, y, step);
-    tuff_operand o = { .x = x, .size = tuff_dtype_size(d->dtype),
+    tuff_operand o = { .x = x, .type = d->dtype, .size = tuff_dtype_size(d->dtype),
                        .walk = tuff_walk_make(y->rank, y->dim, step, step) };
     o.same = o.walk.rank == 0 || (o.walk.rank == 1 && o.walk.step[0][0] == 1);
     return o;
@@ -55,13 +56,24 @@ static void spread(const tuff_operand *o, size_t at, size_t n, char *y)
     }
 }
 
-const void *tuff_operand_read(const tuff_operand *o, size_t at, size_t n, void *room)
+const void *tuff_operand_raw(const tuff_operand *o, size_t at, size_t n, void *room)
 {
     const size_t rest = tuff_whole_lanes(n) - n;
     if (o->same && !rest) return o->x + at * o->size;
     if (o->same) memcpy(room, o->x + at * o->size, n * o->size);
     else spread(o, at, n, room);
     memset((char *)room + n * o->size, 0, rest * o->size);
+    return room;
+}
+
+const void *tuff_operand_read(const tuff_operand *o, size_t at, size_t n, void *room)
+{
+    if (!(o->type & (TUFF_F16 | TUFF_BF16))) return tuff_operand_raw(o, at, n, room);
+    uint16_t half[TUFF_BLOCK];
+    const void *x = o->same ? o->x + at * o->size : (const char *)half;
+    if (!o->same) spread(o, at, n, (char *)half);
+    tuff_convert_fast(o->type, x, TUFF_F32, room, false, 0, n);
+    memset((float *)room + n, 0, (tuff_whole_lanes(n) - n) * sizeof(float));
     return room;
 }
 
@@ -103,19 +115,29 @@ void tuff_host_written(void)
 
 void tuff_blocks_run(const tuff_blocks *b, const tuff_ref *r, int output)
 {
-    _Alignas(64) uint32_t room[TUFF_OPERANDS + 1][TUFF_BLOCK];
+    _Alignas(64) uint64_t room[TUFF_OPERANDS + 1][TUFF_BLOCK];
     const void *x[TUFF_OPERANDS];
+    const tuff_dtype type = r->call->out[output].dtype;
+    const size_t size = tuff_dtype_size(type);
     const bool streams = tuff_host_streams(tuff_desc_bytes(&r->call->out[output]));
+    const bool casts = size < b->y_size;
+    uint16_t half[TUFF_BLOCK];
     char *out = (char *)r->out[output];
     for (size_t at = r->begin; at < r->end;) {
         const size_t n = r->end - at < TUFF_BLOCK ? r->end - at : TUFF_BLOCK;
         for (int k = 0; k < b->operands; k++)
-            x[k] = tuff_operand_read(&b->operand[k], at, n, room[k + 1]);
-        const bool aside = streams || n % TUFF_LANES;
-        char *y = out + at * b->y_size;
+            x[k] = (b->raw ? tuff_operand_raw : tuff_operand_read)(&b->operand[k], at, n,
+                                                                   room[k + 1]);
+        const bool aside = streams || casts || n % TUFF_LANES;
+        char *y = out + at * size;
+        const void *made = room[0];
         b->block(b->how, x, aside ? (void *)room[0] : y, tuff_whole_lanes(n));
-        if (streams) tuff_host_write(y, room[0], n * b->y_size);
-        else if (aside) memcpy(y, room[0], n * b->y_size);
+        if (casts) {
+            tuff_convert_fast(TUFF_F32, made, type, half, false, 0, n);
+            made = half;
+        }
+        if (streams) tuff_host_write(y, made, n * size);
+        else if (aside) memcpy(y, made, n * size);
         at += n;
     }
     if (streams) tuff_host_written();

@@ -42,20 +42,23 @@ static inline size_t tuff_whole_lanes(size_t n)
 // A tensor read as if it had y's shape.
 typedef struct tuff_operand {
     const char *x;
+    tuff_dtype type;
     size_t size; // bytes of an element
     tuff_walk walk;
     bool same;   // it has y's shape
 } tuff_operand;
 tuff_operand tuff_operand_of(const void *x, const tuff_desc *d, const tuff_desc *y);
 // Elements at .. at + n <= at + TUFF_BLOCK, and behind them zeros up to whole lanes: in their
-// place, or in `room`, which holds a block.
+// place, or in `room`, which holds a block. 16-bit floats become f32 there; `_raw`: they stay.
+const void *tuff_operand_raw(const tuff_operand *o, size_t at, size_t n, void *room);
 const void *tuff_operand_read(const tuff_operand *o, size_t at, size_t n, void *room);
 
 // An elementwise kernel: `block` makes n elements of y, whole lanes, of those of its operands.
 typedef struct tuff_blocks {
     tuff_operand operand[TUFF_OPERANDS];
     int operands;
-    size_t y_size; // bytes of an element of y
+    size_t y_size; // bytes of an element that `block` makes; where y's has less, f32 is cast
+    bool raw;      // 16-bit floats are taken as they are
     const void *how; // the block's
     void (*block)(const void *how, const void *const x[], void *y, size_t n);
 } tuff_blocks;

@@ -32,6 +32,12 @@ void tuff_call_lower(const tuff_call *c, tuff_call *low)
         low->out[i].dtype = lower_type(c->op, c->out[i].dtype);
 }
 
+void tuff_call_for_host(const tuff_call *c, const tuff_host *host, tuff_call *call)
+{
+    if (host && host->types && !tuff_call_foreign(c, host->types)) *call = *c;
+    else tuff_call_lower(c, call);
+}
+
 void tuff_call_for(const tuff_call *c, const tuff_variant *v, tuff_call *call)
 {
     const bool takes = !tuff_call_foreign(c, v->types);
@@ -67,10 +73,10 @@ static places places_of(const tuff_call *c, const tuff_call *low)
     return p;
 }
 
-size_t tuff_lower_bytes(const tuff_call *c)
+size_t tuff_lower_bytes(const tuff_call *c, const tuff_host *host)
 {
     tuff_call low;
-    tuff_call_lower(c, &low);
+    tuff_call_for_host(c, host, &low);
     return places_of(c, &low).total;
 }
 
@@ -159,16 +165,16 @@ static void cast_all(const cast *c, int64_t count)
 }
 
 void tuff_lower_begin(const tuff_call *c, void *const in[], void *const out[], void *scratch,
-                      bool fast, tuff_call *low, tuff_ref *r)
+                      const tuff_host *host, tuff_call *low, tuff_ref *r)
 {
-    tuff_call_lower(c, low);
+    tuff_call_for_host(c, host, low);
     const places at = places_of(c, low);
     *r = (tuff_ref){ .call = low };
     for (int i = 0; i < c->nin; i++) {
         r->in[i] = in[i];
         if (at.in[i] == SIZE_MAX) continue;
         void *to = (char *)scratch + at.in[i];
-        const cast job = { c->in[i].dtype, low->in[i].dtype, in[i], to, fast };
+        const cast job = { c->in[i].dtype, low->in[i].dtype, in[i], to, host != NULL };
         cast_all(&job, tuff_desc_count(&c->in[i]));
         r->in[i] = to;
     }
@@ -176,12 +182,13 @@ void tuff_lower_begin(const tuff_call *c, void *const in[], void *const out[], v
         r->out[i] = at.out[i] == SIZE_MAX ? out[i] : (void *)((char *)scratch + at.out[i]);
 }
 
-void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[], bool fast)
+void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[],
+                    const tuff_host *host)
 {
     for (int i = 0; i < c->nout; i++) {
         const tuff_dtype low = r->call->out[i].dtype;
         if (low == c->out[i].dtype) continue;
-        const cast job = { low, c->out[i].dtype, r->out[i], out[i], fast };
+        const cast job = { low, c->out[i].dtype, r->out[i], out[i], host != NULL };
         cast_all(&job, tuff_desc_count(&c->out[i]));
     }
 }

@@ -18,9 +18,11 @@ bool tuff_is_native(const tuff_op *op, tuff_dtype type);
 uint32_t tuff_call_foreign(const tuff_call *c, uint32_t more);
 // The same call in native types. `c` has been inferred.
 void tuff_call_lower(const tuff_call *c, tuff_call *low);
-// Bytes of scratch that the lowered tensors take, each at a multiple of TUFF_BUFFER_ALIGN; 0
-// for a call that needs no lowering.
-size_t tuff_lower_bytes(const tuff_call *c);
+// The call that a kernel of the CPU path is given; NULL: the reference, which gets a native one.
+void tuff_call_for_host(const tuff_call *c, const tuff_host *host, tuff_call *call);
+// Bytes of scratch that the tensors take which are lowered for it, each at a multiple of
+// TUFF_BUFFER_ALIGN; 0 for a call that needs no lowering.
+size_t tuff_lower_bytes(const tuff_call *c, const tuff_host *host);
 // The call that a variant plans: the call itself, or lowered, but for the inputs that it keeps.
 void tuff_call_for(const tuff_call *c, const tuff_variant *v, tuff_call *call);
 // Turns a plan of such a call into one of the call itself: casts before and behind, and
@@ -30,9 +32,11 @@ bool tuff_lower_plan(const tuff_call *c, const tuff_call *low, const tuff_caps *
 
 // The reference of any call over host memory: begin fills `r` (whose call is *low) and casts
 // the inputs into scratch[tuff_lower_bytes]; then r->call->op->ref is run over all units of
-// *low; end casts the outputs. With native calls both pass the tensors on as they are. `fast`:
-// for a kernel of the CPU path; references are cast by what shares no code with kernels.
+// *low; end casts the outputs. With native calls both pass the tensors on as they are. `host`:
+// the kernel, which is run in the reference's place; NULL: references are cast by what shares no
+// code with kernels.
 void tuff_lower_begin(const tuff_call *c, void *const in[], void *const out[], void *scratch,
-                      bool fast, tuff_call *low, tuff_ref *r);
-void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[], bool fast);
+                      const tuff_host *host, tuff_call *low, tuff_ref *r);
+void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[],
+                    const tuff_host *host);
 #endif

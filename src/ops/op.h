@@ -238,7 +238,7 @@ typedef struct tuff_variant {
     }
 
 // A kernel of the CPU path, beside the reference and as fast as a processor is. It is given the
-// native call, and obeys the rules of a reference: any cut of its units gives the same bits.
+// native call (or with `types` the call), and obeys the rules of a reference: any cut of its units gives the same bits.
 typedef struct tuff_host {
     const char *name;
     bool (*takes)(const tuff_call *c);
@@ -255,11 +255,15 @@ typedef struct tuff_host {
     size_t (*keeps)(const tuff_call *c);
     uint32_t made_of;
     float tol; // as tuff_variant's
+    // Types beyond the op's `native` ones that it reads and writes as they are: a call of these
+    // alone is given to it, and any other's native one.
+    uint32_t types;
 } tuff_host;
 
-// The CPU path's one kernel of a record beside its reference.
-#define TUFF_FAST(takes_, run_)                                                 \
-    .hosts = { { .name = "fast", .takes = (takes_), .run = (run_) } }
+// The CPU path's one kernel of a record beside its reference, with `types` or without.
+#define TUFF_FAST_OF(types_, takes_, run_)                                      \
+    .hosts = { { .name = "fast", .takes = (takes_), .run = (run_), .types = (types_) } }
+#define TUFF_FAST(takes_, run_) TUFF_FAST_OF(0, takes_, run_)
 
 // ---- gradient ----------------------------------------------------------------------------
 

@@ -165,7 +165,7 @@ static void run_host(void *arg, void *const ptr[])
     tuff_call low;
     host_work w = { .run = h->host ? h->host->run : h->call.op->ref };
     void *casts = h->lowered ? ptr[next++] : NULL;
-    tuff_lower_begin(&h->call, in, out, casts, h->host != NULL, &low, &w.ref);
+    tuff_lower_begin(&h->call, in, out, casts, h->host, &low, &w.ref);
     w.ref.scratch = h->shares ? ptr[next++] : NULL;
     w.ref.kept = h->keeps ? ptr[next] : NULL;
     for (size_t units; (units = tuff_host_units(h->host, &low, w.ref.stage)); w.ref.stage++) {
@@ -173,7 +173,7 @@ static void run_host(void *arg, void *const ptr[])
         if (h->small) run_units(&w, 0, units);
         else tuff_parallel_for(units, run_units, &w);
     }
-    tuff_lower_end(&h->call, &w.ref, out, h->host != NULL);
+    tuff_lower_end(&h->call, &w.ref, out, h->host);
 }
 
 // A kernel with units of its own makes them as large as they should be.

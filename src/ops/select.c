@@ -113,8 +113,7 @@ static bool plan_first(const tuff_call *c, const tuff_caps *k, tuff_plan *p, con
 
 static tuff_status select_host_as(const tuff_call *c, const tuff_candidate *as, tuff_plan *p)
 {
-    tuff_call low;
-    tuff_call_lower(c, &low);
+    tuff_call call;
     p->count = 0;
     p->host = NULL;
     p->stages = UINT64_MAX;
@@ -123,15 +122,17 @@ static tuff_status select_host_as(const tuff_call *c, const tuff_candidate *as, 
     p->group = 0;
     p->forced = p->tuned = false;
     memset(p->scratch, 0, sizeof p->scratch);
-    p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c);
     p->variant = "ref";
+    p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c, NULL);
     if (strcmp(as->variant, "ref") == 0 && c->op->ref) return TUFF_OK;
     for (int i = 0; i < TUFF_OP_HOSTS && c->op->hosts[i].name; i++) {
         p->host = &c->op->hosts[i];
         p->variant = p->host->name;
-        if (strcmp(as->variant, p->variant) != 0 || !p->host->takes(&low)) continue;
-        p->scratch[0] = p->host->scratch ? p->host->scratch(&low) : 0;
-        p->scratch[TUFF_PLAN_KEPT] = p->host->keeps ? p->host->keeps(&low) : 0;
+        tuff_call_for_host(c, p->host, &call);
+        if (strcmp(as->variant, p->variant) != 0 || !p->host->takes(&call)) continue;
+        p->scratch[0] = p->host->scratch ? p->host->scratch(&call) : 0;
+        p->scratch[TUFF_PLAN_KEPT] = p->host->keeps ? p->host->keeps(&call) : 0;
+        p->scratch[TUFF_PLAN_LOWERED] = tuff_lower_bytes(c, p->host);
         return TUFF_OK;
     }
     return tuff_fail(TUFF_ERR_UNSUPPORTED, "%s: no kernel named %s takes this call",
@@ -219,14 +220,14 @@ static tuff_status check_setting(const char *name)
 static const char *host_of(const tuff_call *c, const tuff_caps *k, const char *only,
                            const char *class)
 {
-    tuff_call low;
-    tuff_call_lower(c, &low);
+    tuff_call call;
     for (int i = 0; i < TUFF_OP_HOSTS && c->op->hosts[i].name; i++) {
         const tuff_host *h = &c->op->hosts[i];
         if (only ? strcmp(only, h->name) != 0
                  : class && tuff_tuning_is_wrong(k->tuning, c->op->name, class, h->name, "", 0))
             continue;
-        if (h->takes(&low)) return h->name;
+        tuff_call_for_host(c, h, &call);
+        if (h->takes(&call)) return h->name;
     }
     return "ref";
 }

@@ -100,7 +100,7 @@ static void run(const tuff_ref *r, const function *how)
     tuff_blocks_run(&b, r, 0);
 }
 
-bool tuff_unary_host_takes(const tuff_call *c) { return c->in[0].dtype == TUFF_F32; }
+bool tuff_unary_host_takes(const tuff_call *c) { return c->in[0].dtype & TUFF_FLOATS; }
 
 void tuff_unary_host(const tuff_ref *r)
 {
