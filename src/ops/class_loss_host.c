@@ -25,9 +25,12 @@ typedef struct row {
     int64_t label; // -1: the row does not count
 } row;
 
-static double weight_of(const row *w, int64_t c) { return w->weight ? (double)w->weight[c] : 1; }
+static double weight_of(const row *w, int64_t c)
+{
+    return w->weight ? (double)w->weight[c] : 1;
+}
 
-// ---- functions of rows ----------------------------------------------------------------------
+// ---- functions of rows ---------------------------------------------------------------------
 
 // The sum over classes of q (all - x), q = (a target + b) weight.
 TUFF_EACH_PROCESSOR void entropy(const row *w, double a, double b, double all, double *sum)
@@ -136,7 +139,7 @@ static double all_over(const row *w, double *count)
     return sum;
 }
 
-// ---- losses -----------------------------------------------------------------------------------
+// ---- losses --------------------------------------------------------------------------------
 
 static double entropy_of(const row *w, double all)
 {
@@ -189,7 +192,7 @@ static double divisor_of(const row *w)
     return w->g->labels && w->g->kind != TUFF_CLASS_MARGIN ? weight_of(w, w->label) : 1;
 }
 
-// ---- gradients --------------------------------------------------------------------------------
+// ---- gradients -----------------------------------------------------------------------------
 
 // What the label's own term takes from its score is exact where its share is all but 1: what is
 // left of it is the sum of the others' powers.
@@ -247,7 +250,7 @@ static void grad_of(const row *w, double scale, float *dx)
     }
 }
 
-// ---- rows -------------------------------------------------------------------------------------
+// ---- rows ----------------------------------------------------------------------------------
 
 static int64_t label_of(const tuff_ref *r, const tuff_class_loss *g, size_t i)
 {
@@ -342,7 +345,7 @@ static void all_rows(rows *a, size_t begin, size_t end)
     }
 }
 
-// ---- units ------------------------------------------------------------------------------------
+// ---- units ---------------------------------------------------------------------------------
 
 static size_t group_of(const tuff_class_loss *g)
 {

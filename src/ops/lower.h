@@ -18,7 +18,7 @@ bool tuff_is_native(const tuff_op *op, tuff_dtype type);
 uint32_t tuff_call_foreign(const tuff_call *c, uint32_t more);
 // The same call in native types. `c` has been inferred.
 void tuff_call_lower(const tuff_call *c, tuff_call *low);
-// The call that a kernel of the CPU path is given; NULL: the reference, which gets a native one.
+// The call that a kernel of the CPU path is given; NULL: the reference, given a native one.
 void tuff_call_for_host(const tuff_call *c, const tuff_host *host, tuff_call *call);
 // Bytes of scratch that the tensors take which are lowered for it, each at a multiple of
 // TUFF_BUFFER_ALIGN; 0 for a call that needs no lowering.
@@ -33,8 +33,8 @@ bool tuff_lower_plan(const tuff_call *c, const tuff_call *low, const tuff_caps *
 // The reference of any call over host memory: begin fills `r` (whose call is *low) and casts
 // the inputs into scratch[tuff_lower_bytes]; then r->call->op->ref is run over all units of
 // *low; end casts the outputs. With native calls both pass the tensors on as they are. `host`:
-// the kernel, which is run in the reference's place; NULL: references are cast by what shares no
-// code with kernels.
+// the kernel that is run in the reference's place; NULL: references are cast by what shares
+// no code with kernels.
 void tuff_lower_begin(const tuff_call *c, void *const in[], void *const out[], void *scratch,
                       const tuff_host *host, tuff_call *low, tuff_ref *r);
 void tuff_lower_end(const tuff_call *c, const tuff_ref *r, void *const out[],

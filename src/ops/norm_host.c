@@ -63,7 +63,8 @@ TUFF_INLINE void add_sums(const float *x, const float *dy, size_t n, double mean
 {
     if (each && w) {
         TUFF_ADD_TERMS(of_dy, i, n, (double)w[i] * (double)dy[i]);
-        TUFF_ADD_TERMS(of_both, i, n, (double)w[i] * (double)dy[i] * (((double)x[i] - mean) * inv));
+        TUFF_ADD_TERMS(of_both, i, n,
+                       (double)w[i] * (double)dy[i] * (((double)x[i] - mean) * inv));
         return;
     }
     const double a = w ? (double)*w : 1, b = a * inv;

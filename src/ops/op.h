@@ -238,7 +238,8 @@ typedef struct tuff_variant {
     }
 
 // A kernel of the CPU path, beside the reference and as fast as a processor is. It is given the
-// native call (or with `types` the call), and obeys the rules of a reference: any cut of its units gives the same bits.
+// native call (or with `types` the call), and obeys the rules of a reference: any cut of its
+// units gives the same bits.
 typedef struct tuff_host {
     const char *name;
     bool (*takes)(const tuff_call *c);

@@ -1,4 +1,5 @@
-// What a call of a loss of each element says, for the CPU path's kernel (pointwise_loss_host.c).
+// What a call of a loss of each element says, for the CPU path's kernel
+// (pointwise_loss_host.c).
 #ifndef TUFF_OPS_POINTWISE_LOSS_H
 #define TUFF_OPS_POINTWISE_LOSS_H
 #include "ops/op.h"

@@ -54,8 +54,8 @@ TUFF_INLINE double powers(const float *x, size_t n, float sign, float most, floa
     return tuff_lanes_sum(lane);
 }
 
-TUFF_EACH_PROCESSOR void row_powers(const float *x, size_t n, float scale, float *y, float *most,
-                                    double *sum)
+TUFF_EACH_PROCESSOR void row_powers(const float *x, size_t n, float scale, float *y,
+                                    float *most, double *sum)
 {
     *most = largest(x, n, scale);
     *sum = powers(x, n, scale, *most, y);
