@@ -62,17 +62,14 @@ void tuff_uniform_host(uint64_t seed, uint64_t first, size_t n, float *y)
     }
 }
 
-// Two numbers of each pair of words, by Box and Muller.
+// Two numbers of each pair of words, by Box and Muller; pairs fill whole lanes.
 TUFF_EACH_PROCESSOR void normal(const uint32_t *word, float *y, size_t pairs)
 {
-    TUFF_INDEPENDENT
-    for (size_t i = 0; i < pairs; i++) {
-        const float u = (float)(int32_t)((word[2 * i] >> 8) + 1) * 0x1p-24f;
-        const float t = (float)(int32_t)(word[2 * i + 1] >> 8) * 0x1p-24f;
-        const float length = sqrtf(-2 * tuff_log_f32(u));
-        y[2 * i] = length * tuff_wave_turn(t, 0);
-        y[2 * i + 1] = length * tuff_wave_turn(t, 3);
-    }
+    TUFF_EACH(i, pairs, const float u = (float)(int32_t)((word[2 * i] >> 8) + 1) * 0x1p-24f;
+              const float t = (float)(int32_t)(word[2 * i + 1] >> 8) * 0x1p-24f;
+              const float length = sqrtf(-2 * tuff_log_f32(u));
+              y[2 * i] = length * tuff_wave_turn(t, 0);
+              y[2 * i + 1] = length * tuff_wave_turn(t, 3))
 }
 TUFF_FOR_PROCESSORS(normal, (const uint32_t *word, float *y, size_t pairs), (word, y, pairs))
 
@@ -84,7 +81,7 @@ void tuff_normal_host(uint64_t seed, uint64_t first, size_t n, float *y)
     normal_fn *best = normal_best();
     while (n) {
         const size_t skip = first % 2, left = TUFF_BLOCK - skip, some = n < left ? n : left;
-        const size_t whole = (skip + some + 1) / 2;
+        const size_t whole = tuff_whole_lanes((skip + some + 1) / 2);
         best(words_of(seed, first - skip, 2 * whole, word), pair, whole);
         memcpy(y, pair + skip, some * sizeof *y);
         y += some;
