@@ -111,6 +111,30 @@ KIND(gather, TUFF_INDEX_AXIS)
 KIND(gather_nd, TUFF_INDEX_ND)
 KIND(gather_elements, TUFF_INDEX_ELEMENTS)
 
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+// Elements of any type, and indices as they are.
+#define HOST(name, kind)                                                        \
+    static size_t host_units_##name(const tuff_call *c, int stage)              \
+    {                                                                           \
+        const tuff_index s = index_of(c, kind);                                 \
+        return stage ? 0 : tuff_gather_host_units(&s);                          \
+    }                                                                           \
+    static void host_##name(const tuff_ref *r)                                  \
+    {                                                                           \
+        const tuff_index s = index_of(r->call, kind);                           \
+        tuff_gather_host(r, &s);                                                \
+    }
+HOST(gather, TUFF_INDEX_AXIS)
+HOST(gather_nd, TUFF_INDEX_ND)
+#define GATHER_FAST(name_)                                                      \
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host_##name_,      \
+                 .units = host_units_##name_, .types = TUFF_MOVABLE | TUFF_I64 } }
+
 #define COMMON(name_)                                                           \
     .in = { { .name = "x", .dtypes = TUFF_MOVABLE },                            \
             { .name = "indices", .dtypes = TUFF_INDEX, .no_grad = true } },     \
@@ -121,7 +145,7 @@ KIND(gather_elements, TUFF_INDEX_ELEMENTS)
     .variants = { TUFF_KERNEL("texel", texel_##name_), TUFF_KERNEL("plain", plain_##name_) }
 
 const tuff_op tuff_op_gather = {
-    .name = "gather", .onnx = "Gather", COMMON(gather),
+    .name = "gather", .onnx = "Gather", COMMON(gather), GATHER_FAST(gather),
     .doc = "y[.., j, ..] = x[.., indices[j], ..] along an axis; 0 where an index names nothing",
     .params = { TUFF_AXIS(tuff_gather_params, axis) },
     .cases = TUFF_CASES("1 1", "7x5 11", "13x64 3x5 axis=1", "5x7x3 2x4 axis=1",
@@ -129,7 +153,7 @@ const tuff_op tuff_op_gather = {
 };
 
 const tuff_op tuff_op_gather_nd = {
-    .name = "gather_nd", .onnx = "GatherND", COMMON(gather_nd),
+    .name = "gather_nd", .onnx = "GatherND", COMMON(gather_nd), GATHER_FAST(gather_nd),
     .doc = "y[j.., ..] = x[indices[j.., 0], indices[j.., 1], .., ..], with equal leading dims "
            "of batches; 0 where a tuple names nothing",
     .params = { TUFF_INT(tuff_gather_params, batch_dims) },

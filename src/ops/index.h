@@ -39,6 +39,16 @@ int64_t tuff_index_source(const tuff_index *s, const int32_t *indices, size_t i)
 // The row of pick `j` in block `outer` (AXIS and ND), or -1.
 int64_t tuff_index_row(const tuff_index *s, const int32_t *indices, int64_t outer, int64_t j);
 
+// ---- the CPU path (index_host.c): AXIS and ND ---------------------------------------------
+
+// Elements of any type, indices of i32 or i64.
+size_t tuff_gather_host_units(const tuff_index *s);
+void tuff_gather_host(const tuff_ref *r, const tuff_index *s);
+// The gradient, of f32: dy = in[0], indices = in[1].
+size_t tuff_gather_grad_host_units(const tuff_index *s, int stage);
+size_t tuff_gather_grad_host_scratch(const tuff_index *s);
+void tuff_gather_grad_host(const tuff_ref *r, const tuff_index *s);
+
 // ---- samples -----------------------------------------------------------------------------
 
 // Makes drawn indices ones that fit: most of rows that are there, some from the end, some out

@@ -344,6 +344,40 @@ GATHER_GRAD(gather)
 GATHER_GRAD(gather_nd)
 GATHER_GRAD(gather_elements)
 
+static tuff_index picked(const tuff_call *c, uint32_t kind)
+{
+    const target t = grad_target(c, kind);
+    return tuff_index_good(kind, &t.params, &t.into, &c->in[t.indices]);
+}
+
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+#define GRAD_HOST(name, kind)                                                   \
+    static size_t host_units_##name(const tuff_call *c, int stage)              \
+    {                                                                           \
+        const tuff_index s = picked(c, kind);                                   \
+        return tuff_gather_grad_host_units(&s, stage);                          \
+    }                                                                           \
+    static size_t host_scratch_##name(const tuff_call *c)                       \
+    {                                                                           \
+        const tuff_index s = picked(c, kind);                                   \
+        return tuff_gather_grad_host_scratch(&s);                               \
+    }                                                                           \
+    static void host_##name(const tuff_ref *r)                                  \
+    {                                                                           \
+        const tuff_index s = picked(r->call, kind);                             \
+        tuff_gather_grad_host(r, &s);                                           \
+    }
+GRAD_HOST(gather_grad, TUFF_INDEX_AXIS)
+GRAD_HOST(gather_nd_grad, TUFF_INDEX_ND)
+#define GRAD_FAST(name_)                                                        \
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host_##name_,      \
+                 .units = host_units_##name_, .scratch = host_scratch_##name_ } }
+
 #define GRAD_PORTS                                                              \
     .in = { { .name = "dy", .dtypes = TUFF_FLOATS },                            \
             { .name = "indices", .dtypes = TUFF_INDEX, .no_grad = true } },     \
@@ -352,6 +386,7 @@ GATHER_GRAD(gather_elements)
 
 const tuff_op tuff_op_gather_grad = {
     .name = "gather_grad", COMMON(gather_grad), GRAD_PORTS, .grad = grad_gather,
+    GRAD_FAST(gather_grad),
     .doc = "dx[.., r, ..] = the sum of dy[.., j, ..] over the j whose indices[j] is r",
     .params = { TUFF_AXIS(tuff_gather_params, axis),
                 TUFF_INTS(tuff_gather_params, size, NULL) },
@@ -363,6 +398,7 @@ const tuff_op tuff_op_gather_grad = {
 
 const tuff_op tuff_op_gather_nd_grad = {
     .name = "gather_nd_grad", COMMON(gather_nd_grad), GRAD_PORTS, .grad = grad_gather_nd,
+    GRAD_FAST(gather_nd_grad),
     .doc = "dx = the sums of dy over the tuples of indices that name each row",
     .params = { TUFF_INT(tuff_gather_params, batch_dims),
                 TUFF_INTS(tuff_gather_params, size, NULL) },
