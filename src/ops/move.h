@@ -75,6 +75,25 @@ bool tuff_remap_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p,
         const tuff_remap m = name##_remap(c);                                   \
         return tuff_remap_plain(c, k, p, &m);                                   \
     }
+// The same on the CPU path (remap_host.c), of any mode but the two triangles.
+size_t tuff_remap_host_units(const tuff_call *c, const tuff_remap *m);
+void tuff_remap_host(const tuff_ref *r, const tuff_remap *m);
+#define TUFF_ONE_REMAP_HOST(name)                                               \
+    static bool name##_host_takes(const tuff_call *c)                           \
+    {                                                                           \
+        (void)c;                                                                \
+        return true;                                                            \
+    }                                                                           \
+    static size_t name##_host_units(const tuff_call *c, int stage)              \
+    {                                                                           \
+        const tuff_remap m = name##_remap(c);                                   \
+        return stage ? 0 : tuff_remap_host_units(c, &m);                        \
+    }                                                                           \
+    static void name##_host(const tuff_ref *r)                                  \
+    {                                                                           \
+        const tuff_remap m = name##_remap(r->call);                             \
+        tuff_remap_host(r, &m);                                                 \
+    }
 
 // Of the CPU path (move_host.c): loops that write y in its order, in units of their own.
 bool tuff_move_host_takes(const tuff_call *c, const tuff_move *m);

@@ -124,6 +124,7 @@ static tuff_remap pad_remap(const tuff_call *c)
     return m;
 }
 TUFF_ONE_REMAP(pad)
+TUFF_ONE_REMAP_HOST(pad)
 
 // With constants, what was added is cut off again and what was cut off gets zeros.
 static void pad_backward(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
@@ -151,6 +152,7 @@ const tuff_op tuff_op_pad = {
     .doc = "y = x with elements added before and behind its dims, or cut off there",
     .infer = pad_infer, .ref = pad_ref, .grad = pad_backward,
     .variants = { TUFF_KERNEL("texel", pad_texel), TUFF_KERNEL("plain", pad_plain) },
+    TUFF_MOVE_FAST(pad),
     .cases = TUFF_CASES("1 pads=1,0", "5x7 pads=0,2,3,0 value=1.5", "13x8 pads=-1,4,2,-3",
                         "2x3x5x7 pads=0,0,1,2,0,0,2,1 mode=reflect",
                         "3x5x4 pads=2,0,-1,9,0,9 mode=wrap", "257x3 pads=3,2 axes=1 mode=edge",

@@ -49,6 +49,7 @@ static tuff_remap tile_remap(const tuff_call *c)
     return m;
 }
 TUFF_ONE_REMAP(tile)
+TUFF_ONE_REMAP_HOST(tile)
 
 // The repeats of one dim after the other are added up.
 static void tile_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
@@ -78,6 +79,7 @@ const tuff_op tuff_op_tile = {
                   .length = TUFF_PER_DIM } },
     .infer = tile_infer, .ref = tile_ref, .grad = tile_grad,
     .variants = { TUFF_KERNEL("texel", tile_texel), TUFF_KERNEL("plain", tile_plain) },
+    TUFF_MOVE_FAST(tile),
     .cases = TUFF_CASES("1 repeats=7", "5x7", "3x5 repeats=2,3", "2x3x4x5 repeats=1,2,1,3",
                         "13x8 repeats=3,1", "2x3x1x2x2x1x3x2 repeats=2,1,3,1,2,1,1,2")
 };
@@ -141,6 +143,7 @@ static tuff_remap roll_remap(const tuff_call *c)
     return m;
 }
 TUFF_ONE_REMAP(roll)
+TUFF_ONE_REMAP_HOST(roll)
 
 static void roll_grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
@@ -157,6 +160,7 @@ const tuff_op tuff_op_roll = {
                 TUFF_DIMS(tuff_roll_params, axes) },
     .infer = roll_infer, .ref = roll_ref, .grad = roll_grad,
     .variants = { TUFF_KERNEL("texel", roll_texel), TUFF_KERNEL("plain", roll_plain) },
+    TUFF_MOVE_FAST(roll),
     .cases = TUFF_CASES("1 shifts=3", "257 shifts=-100", "13x5 shifts=2,1",
                         "3x5x7 shifts=-9,4 axes=0,2", "5x3x4x2 shifts=8 axes=2",
                         "2x3x2x1x2x3x2x3 shifts=1,0,1,0,1,2,0,1")
