@@ -124,6 +124,7 @@ typedef struct host_call {
                                  // stages, and what its first one makes
     bool small; // not worth waking threads for
     uint64_t stages;
+    size_t units; // of its one stage; 0: its kernel says how many at each
     const tuff_host *host;
 } host_call;
 
@@ -153,27 +154,52 @@ size_t tuff_host_units(const tuff_host *host, const tuff_call *c, int stage)
     return c->op->units ? c->op->units(c) : 1;
 }
 
+// What is ready to run: a call whose tensors need no cast, or what was made of it.
+static void run_stages(const host_call *h, host_work *w)
+{
+    tuff_ref *r = &w->ref;
+    if (h->units && h->small) {
+        r->end = h->units;
+        w->run(r);
+        return;
+    }
+    for (size_t units; (units = tuff_host_units(h->host, r->call, r->stage)); r->stage++) {
+        if (!(h->stages >> r->stage & 1)) continue;
+        if (h->small) run_units(w, 0, units);
+        else tuff_parallel_for(units, run_units, w);
+    }
+}
+
+static void run_lowered(const host_call *h, host_work *w, void *casts)
+{
+    void *in[TUFF_OP_IN] = { 0 }, *out[TUFF_OP_OUT] = { 0 };
+    void *const scratch = w->ref.scratch, *const kept = w->ref.kept;
+    tuff_call low;
+    for (int i = 0; i < h->call.nin; i++) in[i] = (void *)(uintptr_t)w->ref.in[i];
+    for (int i = 0; i < h->call.nout; i++) out[i] = w->ref.out[i];
+    tuff_lower_begin(&h->call, in, out, casts, h->host, &low, &w->ref);
+    w->ref.scratch = scratch;
+    w->ref.kept = kept;
+    run_stages(h, w);
+    tuff_lower_end(&h->call, &w->ref, out, h->host);
+}
+
+// A program of tiny calls spends its time here: nothing is made that a call has no use for.
 static void run_host(void *arg, void *const ptr[])
 {
     host_call *h = arg;
-    h->call.params = h->params;
-    void *in[TUFF_OP_IN] = { 0 }, *out[TUFF_OP_OUT] = { 0 };
+    host_work w = { .ref = { .call = &h->call },
+                    .run = h->host ? h->host->run : h->call.op->ref };
     int next = 0;
+    h->call.params = h->params;
     for (int i = 0; i < h->call.nin; i++)
-        if (h->has_in[i]) in[i] = ptr[next++];
-    for (int i = 0; i < h->call.nout; i++) out[i] = ptr[next++];
-    tuff_call low;
-    host_work w = { .run = h->host ? h->host->run : h->call.op->ref };
+        if (h->has_in[i]) w.ref.in[i] = ptr[next++];
+    for (int i = 0; i < h->call.nout; i++) w.ref.out[i] = ptr[next++];
     void *casts = h->lowered ? ptr[next++] : NULL;
-    tuff_lower_begin(&h->call, in, out, casts, h->host, &low, &w.ref);
-    w.ref.scratch = h->shares ? ptr[next++] : NULL;
-    w.ref.kept = h->keeps ? ptr[next] : NULL;
-    for (size_t units; (units = tuff_host_units(h->host, &low, w.ref.stage)); w.ref.stage++) {
-        if (!(h->stages >> w.ref.stage & 1)) continue;
-        if (h->small) run_units(&w, 0, units);
-        else tuff_parallel_for(units, run_units, &w);
-    }
-    tuff_lower_end(&h->call, &w.ref, out, h->host);
+    if (h->shares) w.ref.scratch = ptr[next++];
+    if (h->keeps) w.ref.kept = ptr[next];
+    if (casts) run_lowered(h, &w, casts);
+    else run_stages(h, &w);
 }
 
 // A kernel with units of its own makes them as large as they should be.
@@ -192,6 +218,7 @@ static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_pla
                     .shares = scratch[0].buffer != NULL, .keeps = kept->buffer != NULL,
                     .host = plan->host, .stages = plan->stages,
                     .small = is_small(c, plan->host) };
+    if (!(plan->host && plan->host->units)) h.units = tuff_host_units(plan->host, c, 0);
     memcpy(h.params, c->params, c->op->params_size);
     tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 3];
     int n = 0;
