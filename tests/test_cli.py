@@ -176,6 +176,7 @@ def tune():
     assert "could not be kept" in err, err
     refused(*args, "--tune", "fast", says="'fast'")
     refused(*args, "--tune-file", path("none.txt"), says="none.txt")
+    refused("bench", "no case", "--tune-file", path("none.txt"), says="none.txt")
     refused("tune", says="a case was expected")
     refused("tune", "no such net or case", says="no such net")
     refused("tune", case, "relu f32", says="relu")

@@ -146,6 +146,21 @@ static void print_log(void *user, int level, const char *line)
     }
 }
 
+// The library reads the file's name from the environment, for every device that is opened.
+static int use_tune_file(const cli_command *self)
+{
+    tuff_tune_mode mode = TUFF_TUNE_OFF;
+    if (cli.tune && tuff_tune_parse(cli.tune, &mode) != TUFF_OK)
+        return cli_wrong(self, "--tune: %s", tuff_last_error());
+    if (!cli.tune_file) return EXIT_OK;
+    const bool none = strcmp(cli.tune_file, "none") == 0;
+    if (!none && mode == TUFF_TUNE_OFF && access(cli.tune_file, R_OK) != 0)
+        return cli_wrong(self, "--tune-file: %s: %s", cli.tune_file, strerror(errno));
+    if (setenv("TUFF_TUNE", cli.tune_file, 1) != 0)
+        return cli_wrong(self, "--tune-file: %s", strerror(errno));
+    return EXIT_OK;
+}
+
 int cli_parse(const cli_command *self, const cli_option *options, int argc, char **argv,
               cli_list *words)
 {
@@ -166,7 +181,7 @@ int cli_parse(const cli_command *self, const cli_option *options, int argc, char
         }
     }
     tuff_log_set(print_log, NULL);
-    return -1;
+    return use_tune_file(self) == EXIT_OK ? -1 : EXIT_WRONG;
 }
 
 // ---- output --------------------------------------------------------------------------------
@@ -256,25 +271,9 @@ int cli_tune(const cli_command *self, tuff_device *device)
     return EXIT_OK;
 }
 
-// The library reads the file's name from the environment, for every device that is opened.
-static int use_tune_file(const cli_command *self)
-{
-    tuff_tune_mode mode = TUFF_TUNE_OFF;
-    if (cli.tune && tuff_tune_parse(cli.tune, &mode) != TUFF_OK)
-        return cli_wrong(self, "--tune: %s", tuff_last_error());
-    if (!cli.tune_file) return EXIT_OK;
-    const bool none = strcmp(cli.tune_file, "none") == 0;
-    if (!none && mode == TUFF_TUNE_OFF && access(cli.tune_file, R_OK) != 0)
-        return cli_wrong(self, "--tune-file: %s: %s", cli.tune_file, strerror(errno));
-    if (setenv("TUFF_TUNE", cli.tune_file, 1) != 0)
-        return cli_wrong(self, "--tune-file: %s", strerror(errno));
-    return EXIT_OK;
-}
-
 tuff_device *cli_open_device(const cli_command *self)
 {
     tuff_device *device = NULL;
-    if (use_tune_file(self) != EXIT_OK) return NULL;
     if (tuff_device_open(cli.device, &device) != TUFF_OK) (void)cli_error(self);
     else if (cli_tune(self, device) != EXIT_OK) tuff_device_close(&device);
     return device;
