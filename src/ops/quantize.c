@@ -147,6 +147,24 @@ static void ref_dequantize(const tuff_ref *r)
     }
 }
 
+// ---- the CPU path's kernels --------------------------------------------------------------
+
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+static void host_quantize(const tuff_ref *r)
+{
+    tuff_quantize_host(r, axis_of(r->call), 4 * r->begin, end_of(r));
+}
+
+static void host_dequantize(const tuff_ref *r)
+{
+    tuff_dequantize_host(r, axis_of(r->call), 4 * r->begin, end_of(r));
+}
+
 // ---- plans -------------------------------------------------------------------------------
 
 bool tuff_quant_texel(const tuff_caps *k, const tuff_desc *d)
@@ -255,6 +273,7 @@ const tuff_op tuff_op_quantize_linear = {
                   .offset = offsetof(tuff_quantize_params, to), .onnx = "output_dtype" } },
     .infer = infer_quantize, .units = units, .ref = ref_quantize,
     .variants = { TUFF_KERNEL("texel", texel_quantize), TUFF_KERNEL("plain", plain_quantize) },
+    TUFF_FAST(host_takes, host_quantize),
     .sample = { -40, 40 }, // by scales from 0.1 to 40: some of it saturates
     .cases = CASES
 };
@@ -274,6 +293,7 @@ const tuff_op tuff_op_dequantize_linear = {
     .infer = infer_dequantize, .units = units, .ref = ref_dequantize,
     .variants = { TUFF_KERNEL("texel", texel_dequantize),
                   TUFF_KERNEL("plain", plain_dequantize) },
+    TUFF_FAST(host_takes, host_dequantize),
     .tol = { .f32 = 1.2e-7f }, // a conversion and a product, each within half an ulp
     .sample = { -2, 2 }, .cases = CASES
 };

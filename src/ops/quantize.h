@@ -34,6 +34,11 @@ static inline int64_t tuff_whole_at(tuff_dtype type, const void *v, size_t i)
 // counts as 0.
 int64_t tuff_quant_ref(float x, float s, int64_t zero, tuff_dtype to);
 
+// Elements begin .. end of quantize_linear and dequantize_linear on the CPU path
+// (quantize_host.c).
+void tuff_quantize_host(const tuff_ref *r, tuff_quant_axis a, size_t begin, size_t end);
+void tuff_dequantize_host(const tuff_ref *r, tuff_quant_axis a, size_t begin, size_t end);
+
 // Appends the dispatch of quantize.comp that makes `count` numbers of input 0. Inputs or
 // outputs that hold scale and zero point are bound as they are given; an absent zero point has
 // the slot of the scale.
