@@ -168,6 +168,28 @@ static void ref_grad(const tuff_ref *r)
     }
 }
 
+// ---- the CPU path's kernels ----------------------------------------------------------------
+
+#define HOST(name, grad_)                                                       \
+    static bool name##_takes(const tuff_call *c)                                \
+    {                                                                           \
+        return tuff_resize_host_takes(c, grad_);                                \
+    }                                                                           \
+    static size_t name##_units(const tuff_call *c, int stage)                   \
+    {                                                                           \
+        return tuff_resize_host_units(c, grad_, stage);                         \
+    }                                                                           \
+    static size_t name##_scratch(const tuff_call *c)                            \
+    {                                                                           \
+        return tuff_resize_host_scratch(c, grad_);                              \
+    }                                                                           \
+    static void name(const tuff_ref *r) { tuff_resize_host(r, grad_); }
+HOST(host, false)
+HOST(host_grad, true)
+#define FAST(name_)                                                             \
+    .hosts = { { .name = "fast", .takes = name_##_takes, .run = name_,          \
+                 .units = name_##_units, .scratch = name_##_scratch } }
+
 // ---- plans ---------------------------------------------------------------------------------
 
 static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
@@ -239,6 +261,7 @@ const tuff_op tuff_op_resize = {
     .params = { FIELDS },
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel), TUFF_KERNEL("plain", plain) },
+    FAST(host),
     .tol = { .f32 = 2e-6f }, // up to 16 products, and weights of a few roundings each
     .sample = { -4, 8 },
     .cases = TUFF_CASES("1x1x1x1 sizes=1,1,2,3", "2x3x5x7 scales=1,1,2,3",
@@ -261,6 +284,7 @@ const tuff_op tuff_op_resize_grad = {
     .params = { FIELDS, TUFF_INTS(tuff_resize_params, size, NULL) },
     .infer = infer_grad, .ref = ref_grad, .units = units, .grad = grad_grad, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel_grad), TUFF_KERNEL("plain", plain_grad) },
+    FAST(host_grad),
     .tol = { .f32 = 2e-6f }, // sums that carry what they lose; weights of a few roundings
     .sample = { -4, 8 },
     .cases = TUFF_CASES("1x1x2x3 sizes=1,1,2,3 size=1,1,1,1",

@@ -26,4 +26,10 @@ float tuff_resize_cubic(const tuff_resize_params *p);
 // Planners: x = in[0] to y = out[0], and dy = in[0] to dx = out[0].
 bool tuff_resize_plan(const tuff_call *c, bool texel, const tuff_caps *k, tuff_plan *p);
 bool tuff_resize_grad_plan(const tuff_call *c, bool texel, const tuff_caps *k, tuff_plan *p);
+
+// Of the CPU path (resize_host.c), and of the gradient with `grad`.
+bool tuff_resize_host_takes(const tuff_call *c, bool grad);
+size_t tuff_resize_host_units(const tuff_call *c, bool grad, int stage);
+size_t tuff_resize_host_scratch(const tuff_call *c, bool grad);
+void tuff_resize_host(const tuff_ref *r, bool grad);
 #endif
