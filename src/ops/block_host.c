@@ -52,19 +52,86 @@ TUFF_EACH_PROCESSOR void decode_bytes(const uint8_t *b, int64_t count, float *y)
     }
 }
 
-// q4_k: 64 numbers lie in 32 bytes; scales and minima as block_decode.c has them.
-TUFF_EACH_PROCESSOR void decode_q4_k(const uint8_t *b, float *y)
+TUFF_EACH_PROCESSOR bytes load(const uint8_t *b)
 {
+    bytes q;
+    memcpy(&q, b, sizeof q);
+    return q;
+}
+
+// 16 where each of 16 bits is set, else 0.
+TUFF_EACH_PROCESSOR bytes sixteens(const uint8_t *b)
+{
+    const uint8_t u = b[0], v = b[1];
+    const bytes q = { u, u, u, u, u, u, u, u, v, v, v, v, v, v, v, v };
+    const bytes bit = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
+    return (bytes)((q & bit) != 0) & 16;
+}
+
+// q5_0 (whose levels begin at -16) or q5_1: nibbles, before which lie their fifth bits.
+TUFF_EACH_PROCESSOR void decode_fives(const uint8_t *b, int64_t count, int head, float *y)
+{
+    const float least = head == 4 ? 0 : -16;
+    for (int64_t i = 0; i < count; i += 32, b += head + 20, y += 32) {
+        const float d = tuff_load_f16(b), m = head == 4 ? tuff_load_f16(b + 2) : 0;
+        const bytes q = load(b + head + 4);
+        put((q & 15) | sixteens(b + head), least, d, m, y);
+        put(q >> 4 | sixteens(b + head + 2), least, d, m, y + 16);
+    }
+}
+
+// The others of 256 numbers, 16 at a time, as block_decode.c has them. Two bits of 32 numbers
+// lie side by side, four deep.
+TUFF_EACH_PROCESSOR bytes two_bits(const uint8_t *q, int group)
+{
+    return load(q + group / 8 * 32 + group % 2 * 16) >> group % 8 / 2 * 2 & 3;
+}
+
+TUFF_EACH_PROCESSOR void decode_q2_k(const uint8_t *b, float *y)
+{
+    const float d = tuff_load_f16(b + 80), dmin = tuff_load_f16(b + 82);
+    for (int g = 0; g < 16; g++)
+        put(two_bits(b + 16, g), 0, d * (float)(b[g] & 15), -dmin * (float)(b[g] >> 4),
+            y + 16 * g);
+}
+
+TUFF_EACH_PROCESSOR void decode_q3_k(const uint8_t *b, float *y)
+{
+    const float d = tuff_load_f16(b + 108);
+    const uint8_t *s = b + 96;
+    for (int g = 0; g < 16; g++) {
+        const int low = g < 8 ? s[g] & 15 : s[g - 8] >> 4;
+        const int scale = (low | (s[8 + g % 4] >> g / 4 * 2 & 3) << 4) - 32;
+        const bytes high = load(b + g % 2 * 16) >> g / 2 & 1;
+        put(two_bits(b + 32, g) | high << 2, -4, d * (float)scale, 0, y + 16 * g);
+    }
+}
+
+TUFF_EACH_PROCESSOR void decode_q6_k(const uint8_t *b, float *y)
+{
+    const float d = tuff_load_f16(b + 208);
+    for (int g = 0; g < 16; g++) {
+        const int half = g / 8, j = g % 8 / 2, k = g % 2 * 16;
+        const bytes low = load(b + 64 * half + 32 * (j % 2) + k) >> j / 2 * 4 & 15;
+        const bytes high = load(b + 128 + 32 * half + k) >> 2 * j & 3;
+        put(low | high << 4, -32, d * (float)(int8_t)b[192 + g], 0, y + 16 * g);
+    }
+}
+
+// q4_k, and q5_k with fifth bits: 64 numbers lie in 32 bytes.
+TUFF_EACH_PROCESSOR void decode_q4_k(const uint8_t *b, bool five, float *y)
+{
+    const uint8_t *nibbles = b + (five ? 48 : 16);
     const float d = tuff_load_f16(b), dmin = tuff_load_f16(b + 2);
     const uint8_t *s = b + 4;
     for (int j = 0; j < 8; j++, y += 32) {
         const int scale = j < 4 ? s[j] & 63 : (s[j + 4] & 15) | s[j - 4] >> 6 << 4;
         const int min = j < 4 ? s[j + 4] & 63 : s[j + 4] >> 4 | s[j] >> 6 << 4;
         for (int half = 0; half < 2; half++) {
-            bytes q;
-            memcpy(&q, b + 16 + j / 2 * 32 + 16 * half, sizeof q);
-            put(j % 2 ? q >> 4 : q & 15, 0, d * (float)scale, -dmin * (float)min,
-                        y + 16 * half);
+            const bytes q = load(nibbles + j / 2 * 32 + 16 * half);
+            bytes level = j % 2 ? q >> 4 : q & 15;
+            if (five) level |= (load(b + 16 + 16 * half) >> j & 1) << 4;
+            put(level, 0, d * (float)scale, -dmin * (float)min, y + 16 * half);
         }
     }
 }
@@ -75,12 +142,20 @@ TUFF_EACH_PROCESSOR void decode(int format, const uint8_t *b, int64_t count, flo
     switch (format) {
     case TUFF_BLOCK_Q4_0: decode_nibbles(b, count, 2, y); return;
     case TUFF_BLOCK_Q4_1: decode_nibbles(b, count, 4, y); return;
+    case TUFF_BLOCK_Q5_0: decode_fives(b, count, 2, y); return;
+    case TUFF_BLOCK_Q5_1: decode_fives(b, count, 4, y); return;
     case TUFF_BLOCK_Q8_0: decode_bytes(b, count, y); return;
     default: break;
     }
     for (int64_t i = 0; i < count; i += kind->count, b += kind->bytes, y += kind->count) {
-        if (format == TUFF_BLOCK_Q4_K) decode_q4_k(b, y);
-        else kind->decode(b, y);
+        switch (format) {
+        case TUFF_BLOCK_Q2_K: decode_q2_k(b, y); break;
+        case TUFF_BLOCK_Q3_K: decode_q3_k(b, y); break;
+        case TUFF_BLOCK_Q4_K: decode_q4_k(b, false, y); break;
+        case TUFF_BLOCK_Q5_K: decode_q4_k(b, true, y); break;
+        case TUFF_BLOCK_Q6_K: decode_q6_k(b, y); break;
+        default: kind->decode(b, y); break;
+        }
     }
 }
 TUFF_FOR_PROCESSORS(decode, (int format, const uint8_t *b, int64_t count, float *y),
