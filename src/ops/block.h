@@ -58,6 +58,8 @@ typedef struct tuff_block_host {
     tuff_finish finish; // `plus` is a bias along y's columns
 } tuff_block_host;
 size_t tuff_block_host_units(int64_t rows, int64_t n, int64_t k);
+// The numbers of whole blocks.
+void tuff_block_host_decode(int format, const uint8_t *blocks, int64_t count, float *y);
 void tuff_block_host_run(const tuff_block_host *h, size_t begin, size_t end);
 
 // f32 arithmetic, one rounding an operation, whatever a compiler likes to contract.

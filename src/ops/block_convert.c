@@ -41,6 +41,21 @@ static void ref_decode(const tuff_ref *r)
         kind->decode(blocks + i * kind->bytes, r->out[0] + i * (size_t)kind->count);
 }
 
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+static void host_decode(const tuff_ref *r)
+{
+    const tuff_blocks_params *p = r->call->params;
+    const tuff_block_kind *kind = kind_of(r->call);
+    const uint8_t *blocks = (const uint8_t *)(const void *)r->in[0] + r->begin * kind->bytes;
+    tuff_block_host_decode(p->format, blocks, (int64_t)(r->end - r->begin) * kind->count,
+                           r->out[0] + r->begin * (size_t)kind->count);
+}
+
 static bool decode(const tuff_call *c, const tuff_caps *k, tuff_plan *p, bool texel)
 {
     const tuff_blocks_params *params = c->params;
@@ -89,6 +104,7 @@ const tuff_op tuff_op_dequantize_blocks = {
     .params = { TUFF_ENUM(tuff_blocks_params, format, tuff_block_names) },
     .infer = infer_decode, .ref = ref_decode, .units = blocks_of, .cost = cost,
     .variants = { TUFF_KERNEL("texel", decode_texel), TUFF_KERNEL("plain", decode_plain) },
+    TUFF_FAST(host_takes, host_decode),
     .tol = { .f32 = 0 }, // one rounding, of a number that f32 arithmetic has exactly
     .prepare = prepare_decode,
     // Odd numbers of blocks, so that rows begin within words; every format.
