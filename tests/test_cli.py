@@ -101,7 +101,8 @@ def png(file, pixels):
 
 def help_and_usage():
     out, _ = tuff("--help")
-    names = "devices train test import predict info check bench op sparse demo".split()
+    names = ("devices train test import predict info check bench op sparse prune sensitivity "
+             "demo").split()
     assert all(name in out for name in names), out
     for word in "DEVICE VARIANT AVOID THREADS CACHE_DIR".split():
         assert "TUFF_" + word in out, f"TUFF_{word} is not in the help"
@@ -580,6 +581,56 @@ def tables_and_arrays():
     assert got["test"]["loss"] < 1e-3 and "accuracy" not in got["test"], got["test"]
 
 
+def smaller_nets():
+    model, small = path("large.safetensors"), path("small.safetensors")
+    test = ["--data", "fashion", "--limit", "1280", "--limit-test", TESTS, "--runs", 1]
+    tuff("train", "--net", NET, *data(), "--out", model)
+    with open(model, "rb") as f:
+        whole = f.read()
+    got = tuff_json("prune", model, "--sparsity", 0.9, "--schedule", "gradual", *test,
+                    "--finetune", 2, "--out", small)
+    assert got["before"]["parameters"] == got["after"]["parameters"] == 5874, got
+    assert got["after"]["nonzeros"] == 10 + 4 + 576 + 10, got
+    assert abs(got["before"]["accuracy"] - got["after"]["accuracy"] - got["drop"]) < 1e-9
+    assert got["drop"] < 0.1, got
+    again = tuff_json("test", small, "--data", "fashion", "--limit-test", TESTS)
+    assert again["errors"] == got["after"]["errors"]
+
+    got = tuff_json("prune", small, "--form", "csr", *test, "--out", path("csr.safetensors"))
+    assert got["net"].endswith("csr 10 576") and got["drop"] == 0, got
+    assert got["after"]["disk_kb"] < got["before"]["disk_kb"] / 3, got
+    got = tuff_json("prune", model, "--target", "channels", "--sparsity", 0.5, *test,
+                    "--finetune", 1, "--out", small)
+    assert got["net"].startswith("conv 2 5 |") and got["after"]["parameters"] == 2942, got
+    assert "conv 2 5 |" in tuff("prune", model, "--target", "channels", "--rates", "0=2",
+                                "--out", small)[0]
+
+    page = path("sensitivity.html")
+    got = tuff_json("sensitivity", model, *test[:-2], "--values", "0.2,0.95", "--html", page)
+    assert [layer["layer"] for layer in got["layers"]] == ["0 conv 4 5", "4 dense 10"], got
+    points = got["layers"][1]["points"]
+    assert [point["sparsity"] for point in points] == [0.2, 0.95]
+    assert points[0]["accuracy"] > points[1]["accuracy"] - 0.02, got
+    with open(page) as f:
+        text = f.read()
+    assert text.count("<polyline") == 2 and text.count("4 dense 10") >= 2, text
+    refused("sensitivity", model, *test[:-2], "--values", "0.2,x", says="0.2,x")
+    refused("sensitivity", model, *test[:-2], "--target", "2:4", says="a part must go")
+    refused("sensitivity", model, says="--data")
+
+    same = ["--out", model]
+    refused("prune", model, "--sparsity", 1, *same, says="sparsity is 1")
+    refused("prune", model, "--sparsity", 0.5, "--rates", "7=0.5", *same, says="'7'")
+    refused("prune", model, "--sparsity", 0.5, "--method", "l3", *same, says="l3")
+    refused("prune", model, "--sparsity", 0.5, "--target", "all", *same, says="all")
+    refused("prune", model, "--sparsity", 0.5, "--form", "coo", *same, says="coo")
+    refused("prune", model, "--sparsity", 0.5, "--finetune", 1, *same, says="needs data")
+    refused("prune", model, "--sparsity", 0.5, says="--out")
+    refused("prune", model, "--sparsity", 0.5, "--target", "layers", *same, says="none can go")
+    with open(model, "rb") as f:
+        assert f.read() == whole, "the model's file was changed"
+
+
 def training_refuses():
     base = ["train", "--data", "fashion", "--limit", 64]
     refused(*base, "--net", "conv 6 5 | rely", says="rely")
@@ -606,6 +657,7 @@ status = run([(case, None) for case in (
     ignored_labels_are_named, fixed_point_is_chosen, bf16_in_safetensors, check_judges,
     check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
-                 train_and_use, every_optimizer, resumed_run_is_the_same, training_refuses)])
+                 train_and_use, every_optimizer, resumed_run_is_the_same, smaller_nets,
+                 training_refuses)])
 shutil.rmtree(FOLDER)
 sys.exit(status)

@@ -147,5 +147,6 @@ int cmd_import(const cli_command *self, int argc, char **argv);
 int cmd_tune(const cli_command *self, int argc, char **argv);
 int cmd_sparse(const cli_command *self, int argc, char **argv);
 int cmd_prune(const cli_command *self, int argc, char **argv);
+int cmd_sensitivity(const cli_command *self, int argc, char **argv);
 int cmd_demo(const cli_command *self, int argc, char **argv);
 #endif

@@ -5,5 +5,6 @@
 #include <tuff/compress/measure.h>
 #include <tuff/compress/prune.h>
 #include <tuff/compress/quantize.h>
+#include <tuff/compress/sensitivity.h>
 #include <tuff/compress/sparsify.h>
 #endif

@@ -1,0 +1,32 @@
+#ifndef TUFF_COMPRESS_SENSITIVITY_H
+#define TUFF_COMPRESS_SENSITIVITY_H
+#include <tuff/compress/prune.h>
+// What each layer of a net can bear: one layer at a time is made smaller, more and more, the
+// others stay as they are, and nothing is trained. Where the accuracy falls late, a layer can
+// give much (`rates` of tuff_prune_params); where it falls at once, little.
+
+typedef struct tuff_sensitivity_point {
+    int layer;         // as of tuff_model_layer; -1: the net as it is, which comes first
+    double value;      // the part that went
+    tuff_metrics test;
+} tuff_sensitivity_point;
+
+// Told of each point, from the calling thread; false stops, and is no failure.
+typedef bool (*tuff_sensitivity_fn)(void *user, const tuff_sensitivity_point *point);
+
+typedef struct tuff_sensitivity_params {
+    tuff_prune_params prune; // what goes and how: method, target, seed, examples
+    const double *value;     // the parts that go, each 0 to below 1; NULL: 0.1 to 0.9, and 0.95
+    int values;
+    bool held;               // tests on the held-out part, else on the test part
+    int batch;               // examples at once in the tests; 0: 64
+    tuff_sensitivity_fn on_point;
+    void *user;
+} tuff_sensitivity_params;
+
+// Walks through the layers that have what is to go, in order, and in each through the values.
+// Fails: as tuff_prune and tuff_test, and TUFF_ERR_ARG (a target that has no part to go:
+// layers, N:M; a sparsity, rates or training beside the values).
+TUFF_API TUFF_CHECK tuff_status tuff_sensitivity(tuff_model *model, tuff_dataset *data,
+                                                 const tuff_sensitivity_params *p);
+#endif
