@@ -83,8 +83,8 @@ static const cli_command commands[] = {
       "and what that costs is printed before and after. docs/compress.md tells more.",
       cmd_prune },
     { "sensitivity", "MODEL --data SPEC", "Measures how much each layer of a net can lose.",
-      "One layer at a time is pruned, more and more, while the others stay as they are; the net\n"
-      "is tested, and nothing is trained. --html FILE draws accuracy against sparsity.",
+      "One layer at a time is pruned, more and more, the others stay as they are; the net is\n"
+      "tested, and nothing is trained. --html FILE draws accuracy against sparsity.",
       cmd_sensitivity },
 };
 
