@@ -418,8 +418,12 @@ static void over_all_layers(void)
     EXPECT_STR(tuff_model_net(pruned), "flatten | dense 6 | relu | dense 8 | relu | dense 5");
     EXPECT_NEAR(difference(model, pruned), 0, 1e-5);
     tuff_model_destroy(&pruned);
-    // No layer loses its last one, whatever is asked for.
+    // No layer loses more than 0.9, or whatever is allowed; nor its last one.
     p.sparsity = 0.99;
+    EXPECT_OK(tuff_prune(model, NULL, &p, &pruned));
+    EXPECT_STR(tuff_model_net(pruned), "flatten | dense 2 | relu | dense 1 | relu | dense 5");
+    tuff_model_destroy(&pruned);
+    p.most = 1;
     EXPECT_OK(tuff_prune(model, NULL, &p, &pruned));
     EXPECT_STR(tuff_model_net(pruned), "flatten | dense 1 | relu | dense 1 | relu | dense 5");
     tuff_model_destroy(&pruned);
@@ -723,6 +727,8 @@ static void what_is_refused(void)
     REFUSE("3:5", .target = TUFF_PRUNE_NM, .keep = 3, .of = 5);
     REFUSE("no training was asked for", .sparsity = 0.5, .gradual = true);
     REFUSE("not gradually", .target = TUFF_PRUNE_NM, .gradual = true, .tune = &tune);
+    REFUSE("the most that a layer loses is 2", .target = TUFF_PRUNE_CHANNELS, .sparsity = 0.5,
+           .global = true, .most = 2);
     REFUSE("rates do not go with layers", .target = TUFF_PRUNE_LAYERS, .rates = "4=0.5");
     REFUSE("no layer of the net gives", .target = TUFF_PRUNE_LAYERS, .sparsity = 0.5);
     REFUSE("the net has none", .target = TUFF_PRUNE_CHANNELS, .method = TUFF_PRUNE_SLIMMING,

@@ -6,7 +6,7 @@
 
 typedef struct settings {
     const char *method, *target, *schedule, *rates, *data, *out, *form;
-    double sparsity, threshold, ramp;
+    double sparsity, threshold, ramp, most;
     int64_t examples, limit_train, limit_test, runs;
     bool global;
     finetune tune;
@@ -25,7 +25,8 @@ static int read_params(const cli_command *self, const settings *s, tuff_train_pa
                        tuff_prune_params *p)
 {
     *p = (tuff_prune_params){ .sparsity = s->sparsity, .threshold = s->threshold,
-                              .global = s->global, .rates = s->rates, .ramp = s->ramp,
+                              .global = s->global, .most = s->most,
+                              .rates = s->rates, .ramp = s->ramp,
                               .seed = (uint64_t)cli.seed, .examples = (int)s->examples };
     if (s->tune.epochs) p->tune = tune;
     if (tuff_prune_method_parse(s->method, &p->method) != TUFF_OK ||
@@ -118,6 +119,8 @@ int cmd_prune(const cli_command *self, int argc, char **argv)
           "goes, or with --global what is below X" },
         { "global", CLI_FLAG, &s.global, NULL,
           "ranks over all layers; else each loses the same part" },
+        { "most", CLI_REAL, &s.most, "X",
+          "with --global no layer loses more of its channels or neurons; 0.9" },
         { "rates", CLI_TEXT, &s.rates, "TEXT",
           "other rates of single layers: \"0=0.34 3=0.9 5=100\", by place (tuff info);\n"
           "1 and more is how many stay" },

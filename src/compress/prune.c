@@ -148,6 +148,9 @@ static tuff_status check_amount(const tuff_prune_params *p)
     TUFF_REQUIRE(!layers || !p->rates, ARG, "prune: rates do not go with layers");
     TUFF_REQUIRE(p->method != TUFF_PRUNE_SIMILAR || !p->global, ARG,
                  "prune: similar goes by layers, not over all of them");
+    TUFF_REQUIRE(p->most >= 0 && p->most <= 1 && (p->most == 0 || p->global), ARG,
+                 "prune: the most that a layer loses is %g, expected 0 to 1, with global",
+                 p->most);
     TUFF_REQUIRE(p->sparsity > 0 || (p->rates && *p->rates), ARG,
                  "prune: neither a sparsity nor rates were given");
     return TUFF_OK;

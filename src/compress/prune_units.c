@@ -192,11 +192,22 @@ static void choose_by_layer(const tuff_pruning *job, tuff_units *u, double grown
     }
 }
 
+// A ranking over all would take layers apart that are small, or whose numbers are.
+static void keep_some(const tuff_pruning *job, tuff_units *u)
+{
+    const double most = job->p.most > 0 ? job->p.most : 0.9;
+    for (int i = 0; i < u->model->parts; i++) {
+        const int left = (int)(job->size[i] - (int64_t)floor(most * (double)job->size[i]));
+        if (!job->rate[i].given && left > 1) u->least[i] = left;
+    }
+}
+
 static void choose_over_all(const tuff_pruning *job, tuff_units *u, double grown,
                             const bool *settled, bool *listed, ranked *list)
 {
     const tuff_rate all = { .part = job->p.sparsity };
     int64_t first = 0, left = 0;
+    keep_some(job, u);
     int n = 0;
     memset(listed, 0, (size_t)u->count);
     for (int i = 0; i < u->model->parts; i++) {

@@ -161,6 +161,9 @@ static tuff_status list_makers(tuff_units *u)
     u->next = tuff_alloc((size_t)all + 1, sizeof *u->next);
     u->maker = tuff_alloc((size_t)all + 1, sizeof *u->maker);
     u->left = tuff_alloc((size_t)m->parts, sizeof *u->left);
+    u->least = tuff_alloc((size_t)m->parts, sizeof *u->least);
+    if (!u->least) return TUFF_ERR_MEMORY;
+    for (int i = 0; i < m->parts; i++) u->least[i] = 1;
     if (!u->gone || !u->worth || !u->made || !u->first || !u->next || !u->maker || !u->left)
         return TUFF_ERR_MEMORY;
     for (int i = 0; i < u->count; i++) u->first[i] = -1;
@@ -181,7 +184,10 @@ static tuff_status list_makers(tuff_units *u)
 bool tuff_unit_go(tuff_units *u, int unit)
 {
     bool last = false;
-    for (int e = u->first[unit]; e >= 0; e = u->next[e]) last |= --u->left[u->maker[e]] < 1;
+    for (int e = u->first[unit]; e >= 0; e = u->next[e]) {
+        const int part = u->maker[e];
+        last |= --u->left[part] < u->least[part];
+    }
     for (int e = u->first[unit]; last && e >= 0; e = u->next[e]) u->left[u->maker[e]]++;
     u->gone[unit] = !last;
     return !last;
@@ -235,6 +241,7 @@ void tuff_units_destroy(tuff_units **units)
     tuff_free(u->next);
     tuff_free(u->maker);
     tuff_free(u->left);
+    tuff_free(u->least);
     tuff_free(u);
     *units = NULL;
 }

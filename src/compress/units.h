@@ -31,7 +31,8 @@ typedef struct tuff_units {
     int *made; // how many features convolutions and dense layers make of it
     // Makers of a unit, a list each: entry e is a feature that maker[e] makes.
     int *first, *next, *maker, entries;
-    int *left; // of each part that makes features: how many are left
+    int *left;  // of each part that makes features: how many are left
+    int *least; // likewise: how many must be
 } tuff_units;
 
 tuff_status tuff_units_create(const tuff_model *model, tuff_units **units);
@@ -42,7 +43,7 @@ static inline bool tuff_unit_fixed(const tuff_units *u, int unit)
 {
     return tuff_unit_of(u, unit) == tuff_unit_of(u, 0);
 }
-// Lets a unit go, unless it is the last that some layer makes; false then.
+// Lets a unit go, unless some layer that makes it would have too few left; false then.
 bool tuff_unit_go(tuff_units *u, int unit);
 
 // The values that a part takes and gives.

@@ -44,6 +44,8 @@ typedef struct tuff_prune_params {
     double threshold;  // times the deviation of a layer's weights (Han et al., 1506.02626), or
                        // with `global` as it is
     bool global;       // ranked over all layers; else each layer loses the same part
+    double most;       // of channels and neurons with `global`: no layer loses more than this
+                       // part, so that none falls apart; 0: 0.9
     const char *rates; // "0=0.34 3=0.88 5=100": what single layers lose, by their places, or
                        // how many they keep (1 and more); NULL: none
     int keep, of;      // of N:M; 0, 0: 2:4
