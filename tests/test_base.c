@@ -300,6 +300,27 @@ static void file_keeps_mode_and_link(void)
     EXPECT(stat(path, &info) == 0 && (info.st_mode & 0777) == 0640);
 }
 
+static void file_by_places(void)
+{
+    const char *path = temp_path("places");
+    tuff_file_in *in;
+    char text[5] = "";
+    EXPECT_OK(tuff_file_write(path, "0123456789", 10));
+    if (!EXPECT_OK(tuff_file_open(path, &in))) return;
+    EXPECT_EQ(in->size, 10);
+    EXPECT_OK(tuff_file_read_at(in, 6, text, 4));
+    EXPECT_STR(text, "6789");
+    EXPECT_OK(tuff_file_read_at(in, 1, text, 2));
+    EXPECT_STR(text, "1289");
+    EXPECT_STATUS(tuff_file_read_at(in, 8, text, 4), TUFF_ERR_IO);
+    EXPECT_HAS(tuff_last_error(), "it ends at byte 10");
+    tuff_file_close(&in);
+    tuff_file_close(&in);
+    EXPECT_STATUS(tuff_file_open(temp_path("none"), &in), TUFF_ERR_IO);
+    EXPECT_STATUS(tuff_file_open(temp_path("."), &in), TUFF_ERR_IO);
+    EXPECT_HAS(tuff_last_error(), "it is not a file");
+}
+
 static void file_errors(void)
 {
     void *data = &data;
@@ -587,6 +608,7 @@ int main(int argc, char **argv)
     CASE(reads_json);
     CASE(file_round_trip);
     CASE(file_keeps_mode_and_link);
+    CASE(file_by_places);
     CASE(file_errors);
     CASE(full_disk_keeps_the_old_file);
     CASE(out_of_memory_leaves_nothing);

@@ -11,7 +11,7 @@
 #include <zlib.h>
 
 #define TARGETS(X)                                                              \
-    X(npy) X(safetensors) X(png) X(idx) X(cifar10) X(csv) X(gzip) X(net) X(call)
+    X(npy) X(safetensors) X(tuffz) X(png) X(idx) X(cifar10) X(csv) X(gzip) X(net) X(call)
 #define DECLARE(name) tuff_status fuzz_##name(const uint8_t *data, size_t size);
 TARGETS(DECLARE)
 
@@ -68,6 +68,36 @@ static void seeds_safetensors(struct seeds *s)
                        "\"data_offsets\":[0,3]},\"c\":{\"dtype\":\"F64\",\"shape\":[1],"
                        "\"data_offsets\":[3,11]}}", 11);
     add_safetensors(s, "{}", 0);
+}
+
+// Each coding: bytes as they are, deflated, and codebooks with and without gaps.
+static void seeds_tuffz(struct seeds *s)
+{
+    static float few[900], dense[40], zeros[3000], noise[5];
+    static uint8_t bytes[MOST], repeated[600];
+    for (int i = 0; i < 900; i += i % 7 ? 5 : 61) few[i] = (float)(i % 9) - 4;
+    for (int i = 0; i < 40; i++) dense[i] = i % 3 ? 0.5f : -2;
+    for (int i = 0; i < 5; i++) noise[i] = 1.1f * (float)i;
+    const tuff_named_array all[] = {
+        { "few", { TUFF_SHAPE(TUFF_F32, 30, 30), few } },
+        { "dense", { TUFF_SHAPE(TUFF_F32, 40), dense } },
+        { "zeros", { TUFF_SHAPE(TUFF_F32, 3000), zeros } },
+        { "noise", { TUFF_SHAPE(TUFF_F32, 5), noise } },
+        { "repeated", { TUFF_SHAPE(TUFF_U8, 600), repeated } },
+    };
+    const tuff_pair meta = { "k", "v" };
+    for (int i = 0; i < SEEDS; i++) {
+        const char *path = temp_path("seed.tuffz");
+        const int first = i < (int)COUNT(all) ? i : 0;
+        const int count = i < (int)COUNT(all) ? 1 : (int)COUNT(all);
+        FILE *file = NULL;
+        size_t size = 0;
+        if (EXPECT_OK(tuff_tuffz_write(path, all + first, count, &meta, i % 2)))
+            file = fopen(path, "rb");
+        if (EXPECT(file)) size = fread(bytes, 1, sizeof bytes, file);
+        if (file) fclose(file);
+        add(s, bytes, size);
+    }
 }
 
 static void add_png(struct seeds *s, uint32_t format, const void *map)

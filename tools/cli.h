@@ -106,6 +106,8 @@ tuff_dataset *report_open_data(const cli_command *self, const char *spec,
 tuff_model *report_load(const cli_command *self, tuff_device *device, const char *path);
 // Whether a path is a model file's rather than a file with net text.
 bool report_is_model(const char *path);
+// Its size; 0 where it is not there.
+long long report_file_bytes(const char *path);
 // A model file's model, or one made from a net for samples of --input's sizes; likewise.
 tuff_model *report_open_model(const cli_command *self, tuff_device *device, const char *what,
                               const char *input);

@@ -1,21 +1,14 @@
 // tuff info
-#include "cli.h"
+#include "packed_report.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 typedef struct settings {
     const char *what, *input;
     int64_t batch;
     bool plan, train;
 } settings;
-
-static long long file_bytes(const char *path)
-{
-    struct stat s;
-    return stat(path, &s) == 0 ? (long long)s.st_size : 0;
-}
 
 // ---- the plan ------------------------------------------------------------------------------
 
@@ -153,8 +146,16 @@ static int info(const cli_command *self, const settings *s, tuff_model *model)
     cJSON_AddNumberToObject(json, "bytes", (double)bytes);
     if (!cli.json) printf("\n%lld parameters, %lld bytes\n", parameters, bytes);
     if (report_is_model(s->what)) {
-        cJSON_AddNumberToObject(json, "file_bytes", (double)file_bytes(s->what));
-        if (!cli.json) printf("%s: %lld bytes\n", s->what, file_bytes(s->what));
+        cJSON_AddNumberToObject(json, "file_bytes", (double)report_file_bytes(s->what));
+        if (!cli.json) printf("%s: %lld bytes\n", s->what, report_file_bytes(s->what));
+    }
+    if (tuff_tuffz_is(s->what)) {
+        if (!cli.json) printf("\n");
+        const int status = packed_report(self, s->what, cli.json ? json : NULL);
+        if (status != EXIT_OK) {
+            cJSON_Delete(json);
+            return status;
+        }
     }
     for (int train = 0; s->plan && train <= s->train; train++) {
         cJSON *plan = describe(s, model, train);

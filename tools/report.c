@@ -49,12 +49,20 @@ static bool is_file(const char *path)
     return stat(path, &s) == 0 && S_ISREG(s.st_mode);
 }
 
-// A model file begins with the length of its header and an opening brace; net text does not.
+long long report_file_bytes(const char *path)
+{
+    struct stat s;
+    return stat(path, &s) == 0 ? (long long)s.st_size : 0;
+}
+
+// A model file begins with the length of its header and an opening brace, or as a .tuffz does;
+// net text does not.
 bool report_is_model(const char *path)
 {
     unsigned char head[9] = { 0 };
     FILE *f = is_file(path) ? fopen(path, "rb") : NULL;
     if (!f) return false;
+    if (tuff_tuffz_is(path)) return fclose(f) == 0;
     const bool whole = fread(head, 1, sizeof head, f) == sizeof head;
     fclose(f);
     return (whole && head[8] == '{') || memchr(head, 0, sizeof head);

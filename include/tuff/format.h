@@ -1,7 +1,7 @@
 #ifndef TUFF_FORMAT_H
 #define TUFF_FORMAT_H
 #include <tuff/base.h>
-// Files of arrays: NumPy's .npy, safetensors, PNG. All work on arrays in host memory.
+// Files of arrays: NumPy's .npy, safetensors, .tuffz, PNG. All work on arrays in host memory.
 //
 //   Errors   TUFF_ERR_IO (the path and the system's reason), TUFF_ERR_FORMAT (what is wrong
 //            in the file, and where), TUFF_ERR_DTYPE, TUFF_ERR_MEMORY. On failure an output
@@ -75,6 +75,67 @@ TUFF_API TUFF_CHECK tuff_status tuff_safetensors_write(const char *path,
                                                        const tuff_named_array *arrays,
                                                        int count, const tuff_pair *meta,
                                                        int meta_count);
+
+// ---- .tuffz ---------------------------------------------------------------------------------
+
+// Arrays packed as in Deep Compression (Han et al., arXiv:1510.00149): those with few different
+// numbers as gaps between what is not zero and indices into a codebook, both Huffman coded.
+// What is written comes back bit for bit. docs/tuffz.md has every byte.
+typedef struct tuff_tuffz tuff_tuffz;
+
+typedef enum tuff_tuffz_coding {
+    TUFF_TUFFZ_RAW,     // the elements as they are
+    TUFF_TUFFZ_ZLIB,    // deflated
+    TUFF_TUFFZ_CODEBOOK // f32 with at most 255 different numbers besides 0
+} tuff_tuffz_coding;
+
+typedef struct tuff_tuffz_tensor {
+    const char *name;
+    tuff_desc desc;
+    tuff_tuffz_coding coding;
+    int64_t bytes;    // of the file
+    // Of TUFF_TUFFZ_CODEBOOK, else 0:
+    int codebook;     // numbers that are not 0
+    int index_bits;   // of an index, before Huffman's code
+    int gap_bits;     // of a gap; 0: there are none, each element has an index
+    int64_t entries;  // indices, those of filler zeros too
+} tuff_tuffz_tensor;
+
+// Opens a file, and holds every checksum and size in it against its bytes; elements are read
+// later, so the file stays open. Destroy with tuff_tuffz_destroy.
+TUFF_API TUFF_CHECK tuff_status tuff_tuffz_open(const char *path, tuff_tuffz **file);
+TUFF_API void tuff_tuffz_destroy(tuff_tuffz **file);
+// Whether a file begins as a .tuffz does; false where it cannot be read.
+TUFF_API bool tuff_tuffz_is(const char *path);
+// The tensors in the file's order, valid as long as it; false: there is none of that number.
+TUFF_API int tuff_tuffz_count(const tuff_tuffz *file);
+TUFF_API bool tuff_tuffz_at(const tuff_tuffz *file, int i, tuff_tuffz_tensor *tensor);
+// The number of the tensor of that name, or -1.
+TUFF_API int tuff_tuffz_find(const tuff_tuffz *file, const char *name);
+// The metadata's value of that key, or NULL.
+TUFF_API const char *tuff_tuffz_meta(const tuff_tuffz *file, const char *key);
+
+// Receives bytes [at, at + size) of a tensor, in order and at most TUFF_TUFFZ_PIECE at a time
+// (`at` is a multiple of it), so that a tensor is never whole in host memory.
+enum { TUFF_TUFFZ_PIECE = 1 << 18 };
+typedef tuff_status (*tuff_tuffz_sink)(void *user, size_t at, const void *data, size_t size);
+// What decoding a codebook tensor met.
+typedef struct tuff_tuffz_bits {
+    int64_t nonzeros;    // elements
+    int64_t fillers;     // entries that only bridge a gap
+    int64_t index, gap;  // bits of all indices and of all gaps, Huffman coded
+} tuff_tuffz_bits;
+// Decodes a tensor into a sink (NULL: only decodes); `bits` may be NULL.
+// Fails: TUFF_ERR_FORMAT (which tensor, and what is wrong with it), and as the sink does.
+TUFF_API TUFF_CHECK tuff_status tuff_tuffz_read(const tuff_tuffz *file, int i,
+                                                tuff_tuffz_sink sink, void *user,
+                                                tuff_tuffz_bits *bits);
+
+// Writes arrays and metadata in the order given, each array in the coding that is smallest.
+// Fails: TUFF_ERR_ARG (a name twice, one of over 400 bytes), TUFF_ERR_IO, TUFF_ERR_MEMORY.
+TUFF_API TUFF_CHECK tuff_status tuff_tuffz_write(const char *path,
+                                                 const tuff_named_array *arrays, int count,
+                                                 const tuff_pair *meta, int meta_count);
 
 // ---- PNG ------------------------------------------------------------------------------------
 

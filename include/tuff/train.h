@@ -266,7 +266,9 @@ TUFF_API TUFF_CHECK tuff_status tuff_warm(tuff_model *model, const tuff_warm_par
 // the sample's shape, how the data were prepared, and (when it is a checkpoint, which
 // tuff_train writes) the settings and the place in the run; the optimizer's state then lies
 // under "optimizer.m.0.weight" and so on. It is written to a new file beside `path` that then
-// takes its place: whoever reads sees the old file or the new one, whole.
+// takes its place: whoever reads sees the old file or the new one, whole. A path that ends in
+// .tuffz gives the same in that format (<tuff/format.h>), which is small where weights are few
+// or shared; a checkpoint is safetensors whatever its name.
 
 // Writes the weights. Fails: TUFF_ERR_IO, TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_model_save(tuff_model *model, const char *path);

@@ -175,6 +175,52 @@ tuff_status tuff_file_read_gz(const char *path, size_t cap, void **data, size_t 
     return read_file(path, cap, true, data, size);
 }
 
+tuff_status tuff_file_open(const char *path, tuff_file_in **in)
+{
+    struct stat info;
+    *in = NULL;
+    tuff_file_in *f = tuff_alloc(1, sizeof *f);
+    if (!f) return TUFF_ERR_MEMORY;
+    tuff_status status = TUFF_OK;
+    f->path = tuff_strdup(path);
+    f->fd = f->path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (!f->path) TUFF_GO(TUFF_ERR_MEMORY);
+    if (f->fd < 0 || fstat(f->fd, &info) != 0) TUFF_GO(io_error("opened", path));
+    if (!S_ISREG(info.st_mode))
+        TUFF_GO(tuff_fail(TUFF_ERR_IO, "%s could not be read: it is not a file", path));
+    f->size = (uint64_t)info.st_size;
+    *in = f;
+    f = NULL;
+exit:
+    tuff_file_close(&f);
+    return status;
+}
+
+tuff_status tuff_file_read_at(const tuff_file_in *in, uint64_t at, void *data, size_t size)
+{
+    uint8_t *to = data;
+    while (size > 0) {
+        const ssize_t n = pread(in->fd, to, size < (1u << 30) ? size : (1u << 30), (off_t)at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return io_error("read", in->path);
+        TUFF_REQUIRE(n > 0, IO, "%s could not be read: it ends at byte %llu", in->path,
+                     (unsigned long long)at);
+        to += n;
+        at += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return TUFF_OK;
+}
+
+void tuff_file_close(tuff_file_in **in)
+{
+    if (!*in) return;
+    if ((*in)->fd >= 0) close((*in)->fd);
+    tuff_free((*in)->path);
+    tuff_free(*in);
+    *in = NULL;
+}
+
 bool tuff_file_find(const char *folder, const char *const *names, size_t n, char *path,
                     size_t size)
 {

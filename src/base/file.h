@@ -16,6 +16,17 @@ TUFF_CHECK tuff_status tuff_file_read(const char *path, size_t cap, void **data,
 // memory. A stream that is cut, damaged or followed by something else is refused.
 TUFF_CHECK tuff_status tuff_file_read_gz(const char *path, size_t cap, void **data,
                                          size_t *size);
+// A file that is read by places. Its size is that at opening; one that got shorter since is
+// TUFF_ERR_IO. Close accepts NULL.
+typedef struct tuff_file_in {
+    char *path;
+    int fd;
+    uint64_t size;
+} tuff_file_in;
+TUFF_CHECK tuff_status tuff_file_open(const char *path, tuff_file_in **in);
+TUFF_CHECK tuff_status tuff_file_read_at(const tuff_file_in *in, uint64_t at, void *data,
+                                         size_t size);
+void tuff_file_close(tuff_file_in **in);
 // The first of folder/names[i] that can be opened, written into path; false: none.
 bool tuff_file_find(const char *folder, const char *const *names, size_t n, char *path,
                     size_t size);

@@ -5,6 +5,7 @@
 // The JSON maps names to {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}; offsets
 // count from the end of the JSON. "__metadata__" maps strings to strings.
 #include "format/safetensors.h"
+#include "format/tuffz.h"
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/json.h"
@@ -207,6 +208,8 @@ static tuff_status parse(tuff_safetensors *f, size_t size)
     uint64_t length;
     TUFF_REQUIRE(size >= 8, FORMAT, "it has %zu bytes, expected 8 at least", size);
     memcpy(&length, f->bytes, sizeof length);
+    TUFF_REQUIRE(memcmp(f->bytes, TUFF_TUFFZ_MAGIC, sizeof length) != 0, FORMAT,
+                 "it is a .tuffz file, expected safetensors");
     TUFF_REQUIRE(length <= most_header, FORMAT,
                  "its header has %llu bytes, expected at most %zu",
                  (unsigned long long)length, most_header);

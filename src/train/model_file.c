@@ -1,4 +1,5 @@
-// Model files: weights, net and data of a model as safetensors; declared in <tuff/train.h>.
+// Model files: weights, net and data of a model, as safetensors or .tuffz; declared in
+// <tuff/train.h>.
 #include "train/model_file.h"
 #include "base/alloc.h"
 #include "base/status.h"
@@ -144,6 +145,13 @@ tuff_status tuff_move_weights(tuff_model *model, float *flat, bool read)
     return status;
 }
 
+static bool is_packed_name(const char *path)
+{
+    static const char end[] = ".tuffz";
+    const size_t n = strlen(path), m = sizeof end - 1;
+    return n > m && strcmp(path + n - m, end) == 0;
+}
+
 tuff_status tuff_model_save(tuff_model *model, const char *path)
 {
     tuff_model_out out = { 0 };
@@ -153,7 +161,10 @@ tuff_status tuff_model_save(tuff_model *model, const char *path)
     TUFF_GO(tuff_move_weights(model, flat, true));
     TUFF_GO(tuff_out_params(&out, model, "", flat, true));
     TUFF_GO(tuff_out_model(&out, model));
-    TUFF_GO(tuff_out_write(&out, path));
+    if (is_packed_name(path))
+        status = tuff_tuffz_write(path, out.array, out.arrays, out.pair, out.pairs);
+    else
+        status = tuff_out_write(&out, path);
 exit:
     tuff_out_clear(&out);
     tuff_free(flat);
@@ -210,15 +221,21 @@ tuff_status tuff_in_text(const tuff_safetensors *file, const char *key, const ch
     return TUFF_OK;
 }
 
+static tuff_status read_int(const char *text, const char *key, int64_t min, int64_t max,
+                            int64_t *value)
+{
+    TUFF_REQUIRE(tuff_parse_int(text, value) && *value >= min && *value <= max, FORMAT,
+                 "model file: %s is '%.64s', expected a whole number from %lld to %lld", key,
+                 text, (long long)min, (long long)max);
+    return TUFF_OK;
+}
+
 tuff_status tuff_in_int(const tuff_safetensors *file, const char *key, int64_t min, int64_t max,
                         int64_t *value)
 {
     const char *text;
     TUFF_TRY(tuff_in_text(file, key, &text));
-    TUFF_REQUIRE(tuff_parse_int(text, value) && *value >= min && *value <= max, FORMAT,
-                 "model file: %s is '%.64s', expected a whole number from %lld to %lld", key,
-                 text, (long long)min, (long long)max);
-    return TUFF_OK;
+    return read_int(text, key, min, max, value);
 }
 
 tuff_status tuff_in_float(const tuff_safetensors *file, const char *key, double *value)
@@ -259,12 +276,58 @@ static tuff_status check_names(const tuff_safetensors *file, const tuff_model *m
     return TUFF_OK;
 }
 
-static tuff_status read_weights(const tuff_safetensors *file, tuff_model *model)
+// ---- files of either kind ------------------------------------------------------------------
+
+// One of the two is there.
+typedef struct source {
+    tuff_safetensors *tensors;
+    tuff_tuffz *packed;
+} source;
+
+static tuff_status open_source(const char *path, source *s)
 {
-    TUFF_TRY(check_names(file, model));
+    *s = (source){ 0 };
+    if (tuff_tuffz_is(path)) return tuff_tuffz_open(path, &s->packed);
+    return tuff_safetensors_read(path, &s->tensors);
+}
+
+static void close_source(source *s)
+{
+    if (s->packed) tuff_tuffz_destroy(&s->packed);
+    if (s->tensors) tuff_safetensors_destroy(&s->tensors);
+}
+
+static const char *find_text(const source *s, const char *key)
+{
+    return s->packed ? tuff_tuffz_meta(s->packed, key) : tuff_safetensors_meta(s->tensors, key);
+}
+
+static tuff_status need_text(const source *s, const char *key, const char **text)
+{
+    *text = find_text(s, key);
+    TUFF_REQUIRE(*text, FORMAT, "model file: its metadata have no %s", key);
+    return TUFF_OK;
+}
+
+// Of all tensors.
+static int64_t count_numbers(const source *s)
+{
+    int64_t numbers = 0;
+    tuff_tuffz_tensor t;
+    for (int i = 0; s->packed && tuff_tuffz_at(s->packed, i, &t); i++)
+        numbers += tuff_desc_count(&t.desc);
+    for (int i = 0; s->tensors && i < tuff_safetensors_count(s->tensors); i++)
+        numbers += tuff_desc_count(&tuff_safetensors_at(s->tensors, i)->array.desc);
+    return numbers;
+}
+
+static tuff_status read_weights(const source *s, tuff_model *model)
+{
+    if (s->packed) return tuff_in_packed(s->packed, model);
+    TUFF_TRY(check_names(s->tensors, model));
     float *flat = tuff_alloc(flat_count(model), sizeof *flat);
     if (!flat) return TUFF_ERR_MEMORY;
-    tuff_status status = tuff_in_params(file, model, "", flat, flat_count(model), true);
+    tuff_status status = tuff_in_params(s->tensors, model, "", flat, flat_count(model), true);
     if (status == TUFF_OK) status = tuff_move_weights(model, flat, false);
     tuff_free(flat);
     return status;
@@ -272,10 +335,10 @@ static tuff_status read_weights(const tuff_safetensors *file, tuff_model *model)
 
 tuff_status tuff_model_load_weights(tuff_model *model, const char *path)
 {
-    tuff_safetensors *file;
-    TUFF_TRY(tuff_safetensors_read(path, &file));
-    const tuff_status status = read_weights(file, model);
-    tuff_safetensors_destroy(&file);
+    source s;
+    TUFF_TRY(open_source(path, &s));
+    const tuff_status status = read_weights(&s, model);
+    close_source(&s);
     return status;
 }
 
@@ -294,10 +357,10 @@ static bool parse_floats(const char *text, float *x, int n)
     return !*text;
 }
 
-static tuff_status read_input(const tuff_safetensors *file, tuff_desc *input)
+static tuff_status read_input(const source *file, tuff_desc *input)
 {
     const char *text;
-    TUFF_TRY(tuff_in_text(file, "tuff.input", &text));
+    TUFF_TRY(need_text(file, "tuff.input", &text));
     *input = (tuff_desc){ .dtype = TUFF_F32 };
     for (const char *at = text;; at++) {
         const size_t n = strcspn(at, ",");
@@ -323,14 +386,14 @@ static bool cut_names(char *lines, const char **names, int n)
     return true;
 }
 
-static tuff_status read_data(const tuff_safetensors *file, tuff_model *model)
+static tuff_status read_data(const source *file, tuff_model *model)
 {
-    const char *scale = tuff_safetensors_meta(file, "tuff.scale");
-    const char *shift = tuff_safetensors_meta(file, "tuff.shift");
-    const char *names = tuff_safetensors_meta(file, "tuff.class_names");
+    const char *scale = find_text(file, "tuff.scale"), *shift = find_text(file, "tuff.shift");
+    const char *names = find_text(file, "tuff.class_names"), *number;
     const int channels = scale || shift ? (int)tuff_model_input(model)->dim[0] : 0;
     int64_t classes;
-    TUFF_TRY(tuff_in_int(file, "tuff.classes", 0, 1 << 20, &classes));
+    TUFF_TRY(need_text(file, "tuff.classes", &number));
+    TUFF_TRY(read_int(number, "tuff.classes", 0, 1 << 20, &classes));
     float *numbers = tuff_alloc(2 * (size_t)channels, sizeof *numbers);
     const char **name = tuff_alloc((size_t)classes, sizeof *name);
     char *lines = tuff_strdup(names ? names : "");
@@ -353,29 +416,25 @@ static tuff_status read_data(const tuff_safetensors *file, tuff_model *model)
     return status == TUFF_ERR_ARG ? TUFF_ERR_FORMAT : status;
 }
 
-static tuff_status read_loss(const tuff_safetensors *file, tuff_model *model)
+static tuff_status read_loss(const source *file, tuff_model *model)
 {
-    const char *name = tuff_safetensors_meta(file, "tuff.loss");
+    const char *name = find_text(file, "tuff.loss");
     tuff_loss loss = TUFF_LOSS_AUTO;
     if (name) TUFF_TRY(tuff_loss_parse(name, &loss));
     model->loss = (int)loss;
     return TUFF_OK;
 }
 
-static tuff_status make_model(tuff_device *device, const tuff_safetensors *file,
-                              tuff_model **model)
+static tuff_status make_model(tuff_device *device, const source *file, tuff_model **model)
 {
     const char *version;
     tuff_model_params p = { .init = { .kind = TUFF_INIT_ZEROS } };
-    TUFF_TRY(tuff_in_text(file, "tuff.version", &version));
+    TUFF_TRY(need_text(file, "tuff.version", &version));
     TUFF_REQUIRE(strcmp(version, VERSION) == 0, FORMAT,
                  "model file: its version is '%.16s', this library reads %s", version, VERSION);
-    TUFF_TRY(tuff_in_text(file, "tuff.net", &p.net));
+    TUFF_TRY(need_text(file, "tuff.net", &p.net));
     TUFF_TRY(read_input(file, &p.input));
-    int64_t numbers = 0;
-    for (int i = 0; i < tuff_safetensors_count(file); i++)
-        numbers += tuff_desc_count(&tuff_safetensors_at(file, i)->array.desc);
-    TUFF_TRY(tuff_model_build(device, &p, numbers, model));
+    TUFF_TRY(tuff_model_build(device, &p, count_numbers(file), model));
     tuff_status status = read_weights(file, *model);
     if (status == TUFF_OK) status = read_loss(file, *model);
     if (status == TUFF_OK) status = read_data(file, *model);
@@ -385,11 +444,11 @@ static tuff_status make_model(tuff_device *device, const tuff_safetensors *file,
 
 tuff_status tuff_model_load(tuff_device *device, const char *path, tuff_model **model)
 {
+    source file;
     *model = NULL;
-    tuff_safetensors *file;
-    TUFF_TRY(tuff_safetensors_read(path, &file));
-    const tuff_status status = make_model(device, file, model);
-    tuff_safetensors_destroy(&file);
+    TUFF_TRY(open_source(path, &file));
+    const tuff_status status = make_model(device, &file, model);
+    close_source(&file);
     if (status != TUFF_OK) tuff_fail_prefix(path);
     return status;
 }

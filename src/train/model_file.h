@@ -31,6 +31,8 @@ bool tuff_in_has(const tuff_safetensors *file, const char *prefix);
 // Fails: TUFF_ERR_FORMAT (one is missing, or of another shape: the sentence names it).
 tuff_status tuff_in_params(const tuff_safetensors *file, const tuff_model *model,
                            const char *prefix, float *flat, size_t count, bool buffers);
+// Fills a model's parameters from a .tuffz that has exactly these.
+tuff_status tuff_in_packed(const tuff_tuffz *file, tuff_model *model);
 // Fills one parameter's place in flat[] from an array (NULL: it is missing).
 tuff_status tuff_in_param(const tuff_array *a, const tuff_param_info *p, const char *name,
                           float *flat);
