@@ -255,7 +255,7 @@ static void large_models_come_back(void)
 {
     const char *path = temp_path("large.tuffz");
     tuff_dataset *data = tiny_data(&(tiny_params){ .train = 8, .test = 8 });
-    tuff_model *model = tiny_model(device, data, "flatten | dense 1501 | relu | dense 5");
+    tuff_model *model = tiny_model(device, data, "flatten | dense 2501 | relu | dense 5");
     tuff_model *back;
     EXPECT_OK(tuff_model_save(model, path));
     if (EXPECT_OK(tuff_model_load(device, path, &back))) EXPECT(tiny_same(model, back));

@@ -72,6 +72,10 @@ static const cli_command commands[] = {
       "the i32 that it takes, and no other type is changed (tuff op cast does that).\n"
       "quantize_fixed chooses its point where none is given, and says it.",
       cmd_op },
+    { "compress", "MODEL --data SPEC --out FILE.tuffz",
+      "Prunes a net, lets its weights share few numbers, and Huffman codes them.",
+      "Deep Compression (docs/compress.md). Printed are the net before and after each step,\n"
+      "and where the bytes of the file go, as the paper's tables have it.", cmd_compress },
     { "sparse", "ROWSxCOLS[xBATCH]",
       "Measures from which density on a sparse matrix is faster than a dense one.",
       "A product of a ROWS x COLS matrix by BATCH (1) vectors is timed dense and in each\n"

@@ -150,6 +150,10 @@ typedef struct tuff_train_params {
     tuff_tensor *mask; // the same, said by the caller: NULL, or f32 like tuff_model_trained,
                        // by which weights are multiplied after each update. It may be written
                        // between steps, and must outlive the run
+    bool keep_shared; // weights of a layer (not biases or norms) that are equal when the run
+                      // begins stay equal, and zeros zero: a shared number's gradient is the
+                      // sum of those of its weights. Layers of more than 255 numbers besides
+                      // zero are trained as ever. A checkpoint remembers it
     float slim;    // L1 penalty on the scales of batch norms alone (network slimming, Liu et
                    // al., 1708.06519), so that channels fall silent that the net can spare
     // Files.

@@ -1,10 +1,10 @@
 // Writing a .tuffz. A tensor is made into bytes in each coding that it may have, and the fewest
 // are kept.
 #include "base/alloc.h"
+#include "base/distinct.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "format/tuffz.h"
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -59,59 +59,13 @@ static void clear(bytes *b)
 
 // ---- codebooks -----------------------------------------------------------------------------
 
-enum { SLOTS = 1024 };
-
 // A tensor of few different numbers: where each lies in the codebook.
 typedef struct book {
-    uint32_t number[TUFF_TUFFZ_BOOK + 1]; // bits of floats; the first is zero
-    int count;                            // without zero
-    uint8_t *index;                       // of each element
+    tuff_distinct numbers;
+    int count;      // without zero
+    uint8_t *index; // of each element
     int64_t size;
 } book;
-
-static int by_value(const void *a, const void *b)
-{
-    float x, y;
-    memcpy(&x, a, sizeof x);
-    memcpy(&y, b, sizeof y);
-    if (x != y && x == x && y == y) return x < y ? -1 : 1;
-    const uint32_t p = *(const uint32_t *)a, q = *(const uint32_t *)b; // -0, or no numbers
-    return (p > q) - (p < q);
-}
-
-// The slot that holds a number, or the free one where it belongs; slots hold places of
-// numbers, and 0 where they are free.
-static int slot_of(const uint16_t slot[], const book *k, uint32_t word)
-{
-    uint32_t at = word * 2654435761u >> 22;
-    while (slot[at] && k->number[slot[at]] != word) at = (at + 1) % SLOTS;
-    return (int)at;
-}
-
-// Collects the numbers, sorted; false: there are too many.
-static bool collect(book *k, const uint32_t *word)
-{
-    uint16_t slot[SLOTS] = { 0 };
-    k->count = 0;
-    for (int64_t i = 0; i < k->size; i++) {
-        if (!word[i]) continue;
-        const int at = slot_of(slot, k, word[i]);
-        if (slot[at]) continue;
-        if (k->count == TUFF_TUFFZ_BOOK) return false;
-        k->number[slot[at] = (uint16_t)++k->count] = word[i];
-    }
-    qsort(k->number + 1, (size_t)k->count, sizeof *k->number, by_value);
-    return true;
-}
-
-static void find_indices(book *k, const uint32_t *word)
-{
-    uint16_t slot[SLOTS] = { 0 };
-    for (int i = 1; i <= k->count; i++)
-        slot[slot_of(slot, k, k->number[i])] = (uint16_t)i;
-    for (int64_t i = 0; i < k->size; i++)
-        k->index[i] = word[i] ? (uint8_t)slot[slot_of(slot, k, word[i])] : 0;
-}
 
 // ---- entries -------------------------------------------------------------------------------
 
@@ -192,7 +146,11 @@ static void put_book(bytes *b, const book *k)
     put_number(b, 1, (uint64_t)best.gap_bits);
     put_number(b, 1, (uint64_t)k->count);
     put_number(b, 4, (uint64_t)best.entries);
-    for (int i = 1; i <= k->count; i++) put_number(b, 4, k->number[i]);
+    for (int i = 1; i <= k->count; i++) {
+        uint32_t word;
+        memcpy(&word, &k->numbers.number[i], sizeof word);
+        put_number(b, 4, word);
+    }
     put_lengths(b, best.index, k->count + 1);
     if (best.gap_bits) put_lengths(b, best.gap, 1 << best.gap_bits);
     put_codes(b, k, &best);
@@ -203,10 +161,12 @@ static void put_book(bytes *b, const book *k)
 static tuff_status pack_book(const tuff_array *a, bytes *b)
 {
     book k = { .size = tuff_desc_count(&a->desc) };
-    if (a->desc.dtype != TUFF_F32 || !collect(&k, a->data)) return TUFF_OK;
+    if (a->desc.dtype != TUFF_F32 || !tuff_distinct_find(&k.numbers, a->data, k.size))
+        return TUFF_OK;
+    k.count = k.numbers.count;
     k.index = tuff_alloc((size_t)k.size, 1);
     if (!k.index) return TUFF_ERR_MEMORY;
-    find_indices(&k, a->data);
+    tuff_distinct_index(&k.numbers, a->data, k.size, k.index);
     put_book(b, &k);
     tuff_free(k.index);
     return b->failed ? TUFF_ERR_MEMORY : TUFF_OK;

@@ -127,9 +127,10 @@ static float draw(const recipe *r, uint64_t seed, uint64_t i)
 }
 
 void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *params, int count,
-                    float *data)
+                    int64_t first, int64_t n, float *data)
 {
     const uint64_t own = tuff_rng_fork(seed, PURPOSE_INIT);
+    memset(data, 0, (size_t)n * sizeof *data);
     double in = 1, out = 1; // of the last weight: a bias belongs to the weight before it
     for (int i = 0; i < count; i++) {
         const tuff_param *p = &params[i];
@@ -137,9 +138,10 @@ void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *para
             in = (double)p->count / (double)p->desc.dim[0];
             out = (double)p->count / (double)p->desc.dim[1];
         }
-        if (p->role == TUFF_BUFFER_STORED) continue; // data[] is zero
+        if (p->role == TUFF_BUFFER_STORED) continue; // zeros
         const recipe r = recipe_for(init, p->role, in, out);
-        for (int64_t k = 0; k < p->count; k++)
-            data[p->offset + k] = draw(&r, own, (uint64_t)(p->offset + k));
+        const int64_t end = p->offset + p->count, last = first + n;
+        for (int64_t k = p->offset > first ? p->offset : first; k < end && k < last; k++)
+            data[k - first] = draw(&r, own, (uint64_t)k);
     }
 }

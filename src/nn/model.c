@@ -149,6 +149,33 @@ exit:
 
 // ---- weights -------------------------------------------------------------------------------
 
+static tuff_status write_piece(tuff_model *m, int64_t first, int64_t n, const float *data)
+{
+    tuff_tensor *view;
+    TUFF_TRY(tuff_tensor_view(m->weights, first, TUFF_SHAPE(TUFF_F32, n), &view));
+    const tuff_status status = tuff_tensor_write(m->stream, view, data,
+                                                 (size_t)n * sizeof *data);
+    tuff_tensor_destroy(&view);
+    return status;
+}
+
+// By pieces: a model that is decoded from a file is never whole in host memory.
+static tuff_status start_weights(tuff_model *m, const tuff_init *init, uint64_t seed)
+{
+    enum { PIECE = 1 << 18 };
+    tuff_status status = TUFF_OK;
+    const int64_t most = m->flat < PIECE ? m->flat : PIECE;
+    float *data = tuff_alloc((size_t)most, sizeof *data);
+    if (!data) return TUFF_ERR_MEMORY;
+    for (int64_t at = 0; at < m->flat && status == TUFF_OK; at += PIECE) {
+        const int64_t n = m->flat - at < PIECE ? m->flat - at : PIECE;
+        tuff_init_fill(init, seed, m->param, m->params, at, n, data);
+        status = write_piece(m, at, n, data);
+    }
+    tuff_free(data);
+    return status == TUFF_OK ? tuff_stream_wait(m->stream) : status;
+}
+
 static tuff_status make_weights(tuff_model *m, const tuff_init *init, uint64_t seed)
 {
     TUFF_TRY(tuff_tensor_create(m->device, TUFF_SHAPE(TUFF_F32, m->flat), &m->weights));
@@ -158,13 +185,7 @@ static tuff_status make_weights(tuff_model *m, const tuff_init *init, uint64_t s
         tuff_param *p = &m->param[i];
         TUFF_TRY(tuff_tensor_view(m->weights, p->offset, p->desc, &p->view));
     }
-    float *data = tuff_alloc((size_t)m->flat, sizeof *data);
-    if (!data) return TUFF_ERR_MEMORY;
-    tuff_init_fill(init, seed, m->param, m->params, data);
-    const tuff_status status = tuff_tensor_write(m->stream, m->weights, data,
-                                                 (size_t)m->flat * sizeof *data);
-    tuff_free(data);
-    return status == TUFF_OK ? tuff_stream_wait(m->stream) : status;
+    return start_weights(m, init, seed);
 }
 
 static tuff_status check_params(const tuff_model_params *p)

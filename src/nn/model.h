@@ -60,8 +60,8 @@ tuff_var tuff_model_forward_parts(tuff_graph *g, const tuff_model *m, tuff_var x
 
 static inline bool tuff_is_buffer(tuff_role_of role) { return role >= TUFF_BUFFER_ZEROS; }
 
-// Starting values of all parameters into data[flat], gaps zero. Pure.
+// Starting values of data[n], the flat tensor from number `first` on; gaps are zero. Pure.
 void tuff_init_fill(const tuff_init *init, uint64_t seed, const tuff_param *params, int count,
-                    float *data);
+                    int64_t first, int64_t n, float *data);
 tuff_status tuff_init_check(const tuff_init *init);
 #endif

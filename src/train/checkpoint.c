@@ -47,6 +47,7 @@ static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
     TUFF_TRY(tuff_out_pair(out, "train.seed", "%llu", (unsigned long long)p.seed));
     // Who had a mask of his own gets its zeros back as those of the weights.
     TUFF_TRY(tuff_out_pair(out, "train.keep_zeros", "%d", p.keep_zeros || p.mask));
+    TUFF_TRY(tuff_out_pair(out, "train.keep_shared", "%d", p.keep_shared));
     TUFF_TRY(tuff_out_pair(out, "train.slim", "%.9g", (double)p.slim));
     return tuff_out_pair(out, "train.patience", "%d", p.patience);
 }
@@ -137,13 +138,16 @@ static tuff_status read_names(const tuff_safetensors *file, tuff_train_params *p
 // What older files have not.
 static tuff_status read_later(const tuff_safetensors *file, tuff_train_params *p)
 {
-    int64_t keep = 0;
+    int64_t keep = 0, shared = 0;
     double slim = 0;
     if (tuff_safetensors_meta(file, "train.keep_zeros"))
         TUFF_TRY(tuff_in_int(file, "train.keep_zeros", 0, 1, &keep));
     if (tuff_safetensors_meta(file, "train.slim"))
         TUFF_TRY(tuff_in_float(file, "train.slim", &slim));
+    if (tuff_safetensors_meta(file, "train.keep_shared"))
+        TUFF_TRY(tuff_in_int(file, "train.keep_shared", 0, 1, &shared));
     p->keep_zeros = keep;
+    p->keep_shared = shared;
     p->slim = (float)slim;
     return TUFF_OK;
 }
@@ -228,6 +232,7 @@ tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *
     TUFF_TRY(read_flat(file, t, "optimizer.v.", t->state.v));
     TUFF_TRY(read_flat(file, t, "optimizer.x.", t->state.x));
     TUFF_TRY(tuff_trainer_keep_zeros(t));
+    TUFF_TRY(tuff_trainer_keep_shared(t));
     if (place->best && place->best_epoch)
         TUFF_TRY(tuff_in_params(file, t->model, swapped ? "" : "best.", place->best,
                                 flat_count(t), true));

@@ -118,6 +118,7 @@ static tuff_status emit_gradients(tuff_graph *g, tuff_pass *p, tuff_var loss,
 {
     const int n = tuff_model_param_count(p->spec.model);
     int trained = 0;
+    tuff_tensor **groups = p->spec.state->groups;
     int *index = tuff_alloc((size_t)n, sizeof *index);
     tuff_var *grads = tuff_alloc((size_t)n, sizeof *grads);
     tuff_var *wrt = tuff_alloc((size_t)n, sizeof *wrt);
@@ -129,7 +130,8 @@ static tuff_status emit_gradients(tuff_graph *g, tuff_pass *p, tuff_var loss,
     const bool whole = index && grads && wrt;
     if (whole) tuff_graph_backward(g, loss, wrt, trained, grads);
     for (int i = 0; whole && i < trained && tuff_graph_status(g) == TUFF_OK; i++) {
-        const tuff_var dw = slimmed(g, p, index[i], grads[i], wrt[i]);
+        tuff_var dw = slimmed(g, p, index[i], grads[i], wrt[i]);
+        if (groups) dw = tuff_emit_shared(g, groups[index[i]], dw);
         if (dw.id) tuff_graph_store(g, dw, p->spec.state->grad_views[index[i]]);
     }
     tuff_free(index);

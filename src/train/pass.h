@@ -16,6 +16,8 @@ typedef struct tuff_update_state {
     tuff_tensor *starts;        // of the parameters in them, for lamb; else NULL
     tuff_tensor *mask;          // what the weights are multiplied by; else NULL
     float slim;                 // L1 penalty on the scales of batch norms
+    tuff_tensor **groups;       // of parameters that share numbers (train/shared.c), else NULL;
+                                // one for each parameter, or NULL for all
     tuff_tensor **grad_views;   // of grads, one for each parameter of the model
 } tuff_update_state;
 
@@ -58,4 +60,6 @@ tuff_program *tuff_pass_program(tuff_pass *pass);
 
 // loss and accuracy of sums; seconds as given.
 void tuff_metrics_fill(tuff_metrics *m, const tuff_sums *sums, bool classes, double seconds);
+// The gradients of weights that share numbers; dw as it is where `groups` is NULL.
+tuff_var tuff_emit_shared(tuff_graph *g, tuff_tensor *groups, tuff_var dw);
 #endif

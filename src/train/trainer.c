@@ -98,6 +98,7 @@ static tuff_status make_state(tuff_trainer *t)
     s->optimizer = t->p.optimizer;
     s->slim = t->p.slim;
     TUFF_TRY(make_mask(t));
+    TUFF_TRY(tuff_trainer_keep_shared(t));
     TUFF_TRY(flat_zeros(t, &s->grads));
     if (rule->m) TUFF_TRY(flat_zeros(t, &s->m));
     if (rule->v) TUFF_TRY(flat_zeros(t, &s->v));
@@ -170,6 +171,7 @@ void tuff_trainer_destroy(tuff_trainer **trainer)
     tuff_tensor_destroy(&t->state.x);
     tuff_tensor_destroy(&t->state.starts);
     tuff_tensor_destroy(&t->own_mask);
+    tuff_trainer_free_shared(t);
     tuff_stream_destroy(&t->stream);
     tuff_free(t);
     *trainer = NULL;

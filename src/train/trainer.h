@@ -19,4 +19,7 @@ struct tuff_trainer {
 
 // With keep_zeros: takes the weights' zeros as they now are for those that stay.
 tuff_status tuff_trainer_keep_zeros(tuff_trainer *t);
+// With keep_shared: takes weights that are now equal for those that share a number.
+tuff_status tuff_trainer_keep_shared(tuff_trainer *t);
+void tuff_trainer_free_shared(tuff_trainer *t);
 #endif
