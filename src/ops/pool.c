@@ -2,6 +2,7 @@
 // shader is shaders/pool.comp, or for plain images pool2d.comp; gradients: pool_grad.c.
 #include "ops/pool.h"
 #include "ops/compose.h"
+#include "ops/qlinear.h"
 #include <math.h>
 
 static bool is_adaptive(const tuff_op *op)
@@ -169,6 +170,22 @@ static void host(const tuff_ref *r)
     if (tuff_pool_as_image(&g, mean, &image)) tuff_pool2d_host(r, &image, mean);
 }
 
+// Of i8 and u8 as they are.
+static bool byte_takes(const tuff_call *c)
+{
+    const tuff_pool g = good(c);
+    tuff_pool2d image;
+    return c->nout == 1 && c->op == &tuff_op_max_pool && tuff_dtype_size(c->in[0].dtype) == 1 &&
+           tuff_pool_as_image(&g, false, &image);
+}
+
+static void byte_host(const tuff_ref *r)
+{
+    const tuff_pool g = good(r->call);
+    tuff_pool2d image;
+    if (tuff_pool_as_image(&g, false, &image)) tuff_byte_pool_host(r, &image);
+}
+
 // ---- plans ---------------------------------------------------------------------------------
 
 static bool texels(const tuff_call *c, const tuff_caps *k)
@@ -308,7 +325,9 @@ static tuff_cost cost(const tuff_call *c)
 #define COMMON(numbers)                                                         \
     .in = { { .name = "x", .dtypes = (numbers) } },                             \
     .params_size = sizeof(tuff_pool_params), .units = planes, .cost = cost, \
-    TUFF_FAST(host_takes, host)
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host },            \
+               { .name = "bytes", .takes = byte_takes, .run = byte_host,        \
+                 .types = TUFF_I8 | TUFF_U8 } }
 #define MAX(numbers)                                                            \
     COMMON(numbers), .infer = infer_max, .ref = ref_max, .grad = max_grad,      \
     .out = { { .name = "y", .dtypes = (numbers) },                              \

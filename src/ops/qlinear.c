@@ -4,6 +4,7 @@
 #include "ops/divide.h"
 #include "ops/pool2d.h"
 #include "ops/qgemm.h"
+#include "ops/qlinear.h"
 #include "ops/quantize.h"
 #include <math.h>
 #include <string.h>
@@ -90,6 +91,12 @@ static void ref_add(const tuff_ref *r)
         const int64_t y = shifted(sum, f.shift) + zy;
         ((uint8_t *)(void *)r->out[0])[i] = (uint8_t)(y < low ? low : y > high ? high : y);
     }
+}
+
+static bool takes_add(const tuff_call *c)
+{
+    (void)c;
+    return true;
 }
 
 // ---- add: plans -----------------------------------------------------------------------------
@@ -278,6 +285,8 @@ const tuff_op tuff_op_qlinear_add = {
     .out = { { .name = "y" } },
     .infer = infer_add, .ref = ref_add, .units = units,
     .variants = { TUFF_KERNEL("texel", texel_add), TUFF_KERNEL("plain", plain_add) },
+    .hosts = { { .name = "fast", .takes = takes_add, .run = tuff_qadd_host,
+                 .units = tuff_qadd_host_units } },
     .prepare = fit_add,
     .cases = TUFF_CASES("1 [] [] 1 [] [] [] []", "2x3x7x5 1 1 2x3x7x5 1 1 1 1",
                         "257 [] [] i8:257 [] i8:1 [] []", "3x5 [] [] i8:3x5 [] i8:1 [] i8:1",
