@@ -50,6 +50,24 @@ static void a_measure_says_what_there_is(void)
     tuff_dataset_destroy(&data);
 }
 
+// A checkpoint is the model and the state of its training, which is twice as much again.
+static void a_checkpoint_counts_as_its_model(void)
+{
+    const char *path = temp_path("m.safetensors");
+    tuff_dataset *data = tiny_data(&(tiny_params){ .train = 64, .test = 8 });
+    tuff_model *model = tiny_model(device, data, TINY_NET);
+    const tuff_measure_params p = { .path = path, .runs = -1 };
+    tuff_measure a, b;
+    EXPECT_OK(tuff_train(model, data, &(tuff_train_params){ .epochs = 1, .out = path }, NULL));
+    EXPECT_OK(tuff_model_measure(model, NULL, &p, &a));
+    EXPECT_OK(tuff_model_save(model, path));
+    EXPECT_OK(tuff_model_measure(model, NULL, &p, &b));
+    EXPECT(b.file_bytes > b.parameters * 4 && b.file_bytes < b.parameters * 4 + 2000);
+    EXPECT(a.file_bytes >= b.file_bytes && a.file_bytes < b.file_bytes + 4000);
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+}
+
 static void a_larger_net_takes_more_memory(void)
 {
     tuff_dataset *data = tiny_data(&(tiny_params){ .train = 8, .test = 8 });
@@ -86,6 +104,7 @@ int main(int argc, char **argv)
     device = open_device();
     CASE(a_copy_is_the_same_net);
     CASE(a_measure_says_what_there_is);
+    CASE(a_checkpoint_counts_as_its_model);
     CASE(a_larger_net_takes_more_memory);
     CASE(what_a_measure_refuses);
     tuff_device_close(&device);

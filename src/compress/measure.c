@@ -3,16 +3,36 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/time.h"
+#include "format/tuffz.h"
 #include "nn/model.h"
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+// What a checkpoint holds beside the model: an optimizer's state, weights to go back to.
+static int64_t state_bytes(const tuff_safetensors *file)
+{
+    static const char *const prefixes[] = { "optimizer.", "best.", "last." };
+    int64_t bytes = 0;
+    for (int i = 0; i < tuff_safetensors_count(file); i++) {
+        const tuff_named_array *a = tuff_safetensors_at(file, i);
+        for (size_t k = 0; k < sizeof prefixes / sizeof *prefixes; k++)
+            if (strncmp(a->name, prefixes[k], strlen(prefixes[k])) == 0)
+                bytes += (int64_t)tuff_desc_bytes(&a->array.desc);
+    }
+    return bytes;
+}
+
 static tuff_status file_bytes(const char *path, int64_t *bytes)
 {
     struct stat s;
+    tuff_safetensors *file;
     TUFF_REQUIRE(stat(path, &s) == 0, IO, "measure: %s cannot be read", path);
     *bytes = (int64_t)s.st_size;
+    if (tuff_tuffz_is(path)) return TUFF_OK;
+    TUFF_TRY(tuff_safetensors_read(path, &file));
+    *bytes -= state_bytes(file);
+    tuff_safetensors_destroy(&file);
     return TUFF_OK;
 }
 

@@ -82,7 +82,7 @@ void tuff_qadd_host(const tuff_ref *r)
     tuff_op_qlinear_add.ref(&part);
 }
 
-// ---- the largest of windows ------------------------------------------------------------------
+// ---- the largest of windows -----------------------------------------------------------------
 
 enum { COLUMNS = 1024 }; // of y at once
 

@@ -5,7 +5,8 @@
 // memory and time are three things, and a method that makes one smaller may leave the others.
 
 typedef struct tuff_measure_params {
-    const char *path; // the model's file, whose bytes count; NULL: not known
+    const char *path; // the model's file, whose bytes count, but not the state of training
+                      // that a checkpoint holds; NULL: not known
     int runs;         // timed, of which the median counts; 0 = 15; negative: nothing is timed
     int batch;        // examples at once in the test; 0 = 64
 } tuff_measure_params;
