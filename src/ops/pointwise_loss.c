@@ -156,7 +156,7 @@ static double loss_of(tuff_loss_kind kind, double x, double t, double pos, doubl
 
 static double slope_of(tuff_loss_kind kind, double x, double t, double pos, double delta)
 {
-    const double d = x - t, sign = d > 0 ? 1 : d < 0 ? -1 : 0;
+    const double d = x - t, sign = d > 0 ? 1 : d < 0 ? -1 : d; // a NaN stays one
     switch (kind) {
     case TUFF_MSE: return 2 * d;
     case TUFF_L1: return sign;

@@ -52,9 +52,9 @@ TUFF_EACH_PROCESSOR void slopes(int kind, float delta, const float *x, const flo
 {
     switch ((tuff_loss_kind)kind) {
     EACH(MSE, 2 * d)
-    EACH(L1, d > 0 ? 1 : d < 0 ? -1 : 0)
-    EACH(HUBER, size <= delta ? d : d > 0 ? delta : d < 0 ? -delta : 0)
-    EACH(SMOOTH_L1, size <= delta ? d / delta : d > 0 ? 1 : d < 0 ? -1 : 0)
+    EACH(L1, d > 0 ? 1 : d < 0 ? -1 : d)
+    EACH(HUBER, size <= delta ? d : d > 0 ? delta : d < 0 ? -delta : d)
+    EACH(SMOOTH_L1, size <= delta ? d / delta : d > 0 ? 1 : d < 0 ? -1 : d)
     EACH(HINGE, delta - t[i] * x[i] > 0 ? -t[i] : 0)
     EACH(BCE, d / tuff_most(x[i] * (1 - x[i]), 1e-12f))
     EACH(BCE_WITH_LOGITS,
