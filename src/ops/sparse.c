@@ -112,6 +112,7 @@ static tuff_sparse_plan plan_of(const tuff_call *c)
 }
 
 TUFF_SPARSE_PLANS
+TUFF_SPARSE_HOST(data_of(r->in[VALUES], r->in[COLS], r->in[ROWS]))
 
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
@@ -143,7 +144,7 @@ static void prepare(const tuff_call *c, void *const in[])
     .out = { { .name = "y" } }, .params_size = sizeof(tuff_sparse_matmul_params), \
     .params = { TUFF_BOOLEAN(tuff_sparse_matmul_params, linear) }, .infer = infer, \
     .ref = ref, .units = units, .grad = grad, .cost = cost, .prepare = prepare, \
-    .variants = TUFF_SPARSE_VARIANTS,                                           \
+    .variants = TUFF_SPARSE_VARIANTS, .hosts = TUFF_SPARSE_HOSTS,               \
     .tol = { .f32 = 1e-5f }, /* as matmul's */                                  \
     .sample = { -1, 1 }
 

@@ -135,6 +135,34 @@ void tuff_sparse_remember(const tuff_device *dev, const tuff_sparse_shape *shape
     { TUFF_KERNEL("texel", texel), TUFF_GPU_KERNEL("group", group),             \
       TUFF_KERNEL("plain", plain) }
 
+// Products on the CPU path (sparse_product_host.c), and as functions of a record, for a file
+// that has the above, B, and `data` as what gives A's numbers of a tuff_ref *r.
+size_t tuff_sparse_host_units(const tuff_sparse *a, int stage);
+size_t tuff_sparse_host_scratch(const tuff_sparse *a);
+void tuff_sparse_host_run(const tuff_ref *r, const tuff_sparse *a, const tuff_sparse_data *d,
+                          const float *b);
+#define TUFF_SPARSE_HOST(data)                                                  \
+    static bool host_takes(const tuff_call *c) { return c->nin > 0; }           \
+    static size_t host_units(const tuff_call *c, int stage)                     \
+    {                                                                           \
+        const tuff_sparse a = known(c);                                         \
+        return tuff_sparse_host_units(&a, stage);                               \
+    }                                                                           \
+    static size_t host_scratch(const tuff_call *c)                              \
+    {                                                                           \
+        const tuff_sparse a = known(c);                                         \
+        return tuff_sparse_host_scratch(&a);                                    \
+    }                                                                           \
+    static void host_run(const tuff_ref *r)                                     \
+    {                                                                           \
+        const tuff_sparse a = known(r->call);                                   \
+        const tuff_sparse_data d = (data);                                      \
+        tuff_sparse_host_run(r, &a, &d, r->in[B]);                              \
+    }
+#define TUFF_SPARSE_HOSTS                                                       \
+    { { .name = "fast", .takes = host_takes, .run = host_run, .units = host_units, \
+        .scratch = host_scratch } }
+
 // y of a product, and what one costs whose first input is A's numbers.
 tuff_desc tuff_sparse_y(const tuff_sparse *a, tuff_dtype type);
 tuff_cost tuff_sparse_cost(const tuff_call *c, const tuff_sparse *a);

@@ -57,8 +57,8 @@ double tuff_sparse_curve_even(const tuff_sparse_curve *c)
 // The model: time in a form over that of dense depends on the density and on whether b is a few
 // vectors, which dense products read their matrix once for (matvec.c), or wide, and then on the
 // layout; at densities between those of the table it is interpolated. The numbers are those of
-// bench/results/2026-11-25-sparse.md: the CPU path, where a vector has no fast kernel and wide
-// products do, and lavapipe, whose break-evens are the lowest of the software drivers (those of
+// bench/results: the CPU path (2026-11-26-sparse-cpu.md; some shapes gain more), and lavapipe
+// (2026-11-25-sparse.md), whose break-evens are the lowest of the software drivers (those of
 // SwiftShader are at 0.27 to 0.7). No GPU has been measured. There a vector is as slow as its
 // bytes are many, 8 a number in CSR and 4 in N:M and dense, twice that for reading where an
 // index says (blocks, which have no kernel of their own there, are taken to be as slow as CSR);
@@ -69,16 +69,16 @@ enum { CPU_PATH, SOFTWARE, GPU, KINDS };
 enum { VECTOR, WIDE, WIDE_LINEAR, WIDTHS };
 
 #define CURVE(a, b, c) { .count = 3, .density = { 0.02, 0.1, 0.5 }, .ratio = { a, b, c } }
-#define THIN(a, b, c)  { .count = 3, .density = { 0.005, 0.1, 0.5 }, .ratio = { a, b, c } }
 #define CURVES(csr, bsr, nm)                                                    \
     { { [TUFF_SPARSE_CSR] = csr, [TUFF_SPARSE_BSR] = bsr, [TUFF_SPARSE_NM] = nm } }
 #define ON_GPU_WIDE CURVES(CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10), CURVE(0.4, 2.0, 10))
 
 static const tuff_sparse_curves assumed[KINDS][WIDTHS] = {
     [CPU_PATH] = {
-        [VECTOR] = CURVES(THIN(0.12, 1.9, 9.3), THIN(0.05, 0.68, 3.4), THIN(0.13, 2.6, 12)),
-        [WIDE] = CURVES(THIN(0.92, 18, 89), THIN(0.31, 6.3, 32), THIN(1.2, 25, 120)),
-        [WIDE_LINEAR] = CURVES(THIN(0.26, 4.6, 23), THIN(0.08, 1.6, 8.2), THIN(0.3, 6, 30)),
+        [VECTOR] = CURVES(CURVE(0.3, 0.8, 3.5), CURVE(0.1, 0.4, 1.5), CURVE(0.9, 2.2, 8)),
+        [WIDE] = CURVES(CURVE(0.22, 0.4, 2), CURVE(0.25, 0.8, 3.4), CURVE(0.4, 1, 4)),
+        [WIDE_LINEAR] = CURVES(CURVE(0.2, 0.36, 1.2), CURVE(0.24, 0.62, 2.1),
+                               CURVE(0.35, 0.75, 2.5)),
     },
     [SOFTWARE] = {
         [VECTOR] = CURVES(CURVE(0.5, 0.8, 1.9), CURVE(0.7, 1.5, 6.5), CURVE(0.8, 1.0, 4.0)),

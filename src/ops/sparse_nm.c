@@ -112,6 +112,7 @@ static tuff_sparse_plan plan_of(const tuff_call *c)
 }
 
 TUFF_SPARSE_PLANS
+TUFF_SPARSE_HOST(data_of(r->in[VALUES], r->in[INDICES]))
 
 static void grad(tuff_tape *t, const tuff_node *n, const tuff_var dy[], tuff_var dx[])
 {
@@ -139,7 +140,7 @@ const tuff_op tuff_op_nm_matmul = {
     .out = { { .name = "y" } },
     NM_PARAMS(TUFF_BOOLEAN(tuff_nm_params, linear)),
     .infer = infer, .ref = ref, .units = units, .grad = grad, .cost = cost,
-    .variants = TUFF_SPARSE_VARIANTS,
+    .variants = TUFF_SPARSE_VARIANTS, .hosts = TUFF_SPARSE_HOSTS,
     .tol = { .f32 = 1e-5f }, // as matmul's
     .sample = { -1, 1 },
     .prepare = prepare,
