@@ -273,6 +273,22 @@ static void gradually(void)
     tuff_dataset_destroy(&data);
 }
 
+// Early stop gives the weights of an earlier epoch back, which are as sparse all the same.
+static void gradually_with_early_stop(void)
+{
+    tuff_dataset *data = tiny_data(&(tiny_params){ .train = 160, .test = 32, .held = 0.25f });
+    tuff_model *model = tiny_model(device, data, TINY_NET), *pruned;
+    const tuff_train_params tune = { .epochs = 6, .batch = 16, .patience = 1,
+                                     .optimizer = { .lr = 0.02f } };
+    const tuff_prune_params p = { .sparsity = 0.9, .gradual = true, .tune = &tune };
+    EXPECT_OK(tuff_prune(model, data, &p, &pruned));
+    int64_t count;
+    EXPECT_EQ(zeros_of(pruned, "4.weight", &count), 1440);
+    tuff_model_destroy(&pruned);
+    tuff_model_destroy(&model);
+    tuff_dataset_destroy(&data);
+}
+
 // The penalty pulls at the scales of batch norms, and at nothing else.
 static void slim_pulls_at_scales(void)
 {
@@ -766,6 +782,7 @@ int main(int argc, char **argv)
     CASE(zeros_stay_while_training);
     CASE(zeros_outlive_a_checkpoint);
     CASE(gradually);
+    CASE(gradually_with_early_stop);
     CASE(slim_pulls_at_scales);
     CASE(a_smaller_net_computes_the_same);
     CASE(over_all_layers);

@@ -299,8 +299,10 @@ static tuff_status tune(sparse_job *s)
     }
     TUFF_TRY(tuff_train(job->model, job->data, &p, NULL));
     TUFF_TRY(s->status);
-    // Where the ramp was not walked to its end, since somebody stopped the run.
-    return job->p.gradual && s->update < UPDATES ? grow(s, 1) : TUFF_OK;
+    // Where the ramp was not walked to its end, since somebody stopped the run, or where early
+    // stop gave weights back from before it.
+    const bool short_of = s->update < UPDATES || p.patience > 0;
+    return job->p.gradual && short_of ? grow(s, 1) : TUFF_OK;
 }
 
 tuff_status tuff_prune_weights(tuff_pruning *job)
