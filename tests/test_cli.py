@@ -101,8 +101,8 @@ def png(file, pixels):
 
 def help_and_usage():
     out, _ = tuff("--help")
-    names = ("devices train test import predict info check bench op sparse prune sensitivity "
-             "demo").split()
+    names = ("devices train test import predict info check bench op sparse prune distill "
+             "sensitivity demo").split()
     assert all(name in out for name in names), out
     for word in "DEVICE VARIANT AVOID THREADS CACHE_DIR".split():
         assert "TUFF_" + word in out, f"TUFF_{word} is not in the help"
@@ -678,6 +678,33 @@ def smaller_nets():
         assert f.read() == whole, "the model's file was changed"
 
 
+def students_and_teachers():
+    teacher, student = path("teacher.safetensors"), path("student.safetensors")
+    limits = ["--data", "fashion", "--limit", 1280, "--limit-test", TESTS]
+    tuff("train", "--net", NET, *limits, "--epochs", 2, "--out", teacher)
+    base = ["distill", "--teacher", teacher, "--student", "flatten | dense 10", *limits]
+    got = tuff_json(*base, "--teacher", teacher, "--without", "Bag", "--runs", 1,
+                    "--epochs", 2, "--out", student)
+    assert got["net"] == "flatten | dense 10" and got["after"]["parameters"] == 7850, got
+    assert got["after"]["accuracy"] > 0.5 > got["before"]["accuracy"], got
+    assert got["without"]["classes"] == "Bag" and got["without"]["examples"] > 50, got
+    assert got["without"]["teacher"] > 0.5 and "disk_kb" not in got["before"], got
+    again = tuff_json("test", student, "--data", "fashion", "--limit-test", TESTS)
+    assert again["errors"] == got["after"]["errors"]
+    with open(student, "rb") as f:
+        whole = f.read()
+    same = ["--out", student]
+    refused(*base, *same, "--temperature", 0, says="--temperature")
+    refused(*base, *same, "--alpha", 1.5, says="--alpha")
+    refused(*base, *same, "--without", "Boat", says="'Boat' is no class")
+    refused(*base, *same, "--epochs", 0, says="--epochs")
+    refused(*base, says="--out")
+    refused("distill", "--teacher", teacher, "--student", "flatten | dense 12", *limits, *same,
+            says="expected the same classes")
+    with open(student, "rb") as f:
+        assert f.read() == whole, "the student's file was changed"
+
+
 def training_refuses():
     base = ["train", "--data", "fashion", "--limit", 64]
     refused(*base, "--net", "conv 6 5 | rely", says="rely")
@@ -705,6 +732,6 @@ status = run([(compressed_models, FASHION)] + [(case, None) for case in (
     check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, smaller_nets,
-                 training_refuses)])
+                 students_and_teachers, training_refuses)])
 shutil.rmtree(FOLDER)
 sys.exit(status)

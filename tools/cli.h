@@ -144,6 +144,7 @@ int cmd_test(const cli_command *self, int argc, char **argv);
 int cmd_predict(const cli_command *self, int argc, char **argv);
 int cmd_info(const cli_command *self, int argc, char **argv);
 int cmd_quantize(const cli_command *self, int argc, char **argv);
+int cmd_distill(const cli_command *self, int argc, char **argv);
 int cmd_compress(const cli_command *self, int argc, char **argv);
 int cmd_warm(const cli_command *self, int argc, char **argv);
 int cmd_import(const cli_command *self, int argc, char **argv);

@@ -13,6 +13,9 @@ typedef struct finetune {
 // Rows of an option table; f is the name of a finetune.
 #define FINETUNE_OPTIONS(f)                                                     \
     { "finetune", CLI_INT, &(f).epochs, "EPOCHS", "then trains for so many; 0" }, \
+    FINETUNE_HOW(f)
+// All but the epochs.
+#define FINETUNE_HOW(f)                                                         \
     { "optimizer", CLI_TEXT, &(f).optimizer, "NAME", "as of tuff train; adam" }, \
     { "lr", CLI_REAL, &(f).lr, "X", "its learning rate; by the optimizer" },    \
     { "lr-schedule", CLI_TEXT, &(f).schedule, "TEXT", "--schedule of tuff train" }, \

@@ -86,6 +86,11 @@ static const cli_command commands[] = {
       "channels, neurons or layers go, the net that is written is a smaller one. What stays\n"
       "and what that costs is printed before and after. docs/compress.md tells more.",
       cmd_prune },
+    { "distill", "--teacher MODEL --student NET|MODEL --data SPEC --out MODEL",
+      "Trains a small net on what larger ones say of each example, beside its labels.",
+      "The loss is alpha T^2 KL(teachers / T || student / T) + (1 - alpha) cross entropy with\n"
+      "the labels (Hinton et al. 2015); with several --teacher the mean of\n"
+      "what they say counts. docs/compress.md tells more.", cmd_distill },
     { "sensitivity", "MODEL --data SPEC", "Measures how much each layer of a net can lose.",
       "One layer at a time is pruned, more and more, the others stay as they are; the net is\n"
       "tested, and nothing is trained. --html FILE draws accuracy against sparsity.",

@@ -3,6 +3,7 @@
 // Making nets smaller, and saying what that did. What a function here gives is a model like any
 // other: it is tested, saved, loaded and run by the calls of <tuff/train.h>.
 #include <tuff/compress/deep.h>
+#include <tuff/compress/distill.h>
 #include <tuff/compress/measure.h>
 #include <tuff/compress/prune.h>
 #include <tuff/compress/quantize.h>

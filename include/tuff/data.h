@@ -32,6 +32,8 @@ typedef struct tuff_dataset_params {
     int64_t limit_test;
     int pad_to;          // lay images in the middle of zeros, pad_to x pad_to; 0 = as they are
     int channels;        // repeat the one channel of grey images; 0 = as they are
+    const char *without; // classes by number or name, "3,7", whose training examples are left
+                         // out before any are counted; their test examples stay. NULL = none
 } tuff_dataset_params;
 
 // Opens what `spec` names, and loads all of it:

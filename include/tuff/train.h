@@ -134,6 +134,20 @@ typedef struct tuff_progress {
 typedef bool (*tuff_progress_fn)(void *user, const tuff_progress *progress);
 typedef bool (*tuff_epoch_fn)(void *user, const tuff_epoch *epoch);
 
+// Teachers (distillation; Hinton et al., 1503.02531): other models, whose outputs for the batch
+// a student learns beside its labels. The loss of a step is
+//
+//   alpha T^2 KL(p || softmax(y / T)) + (1 - alpha) cross entropy(y, labels)
+//
+// with y the student's logits and p the mean over the teachers of softmax(their logits / T).
+// They run as in use, in the program of the step, each on the batch normalised as it knows.
+typedef struct tuff_teach {
+    tuff_model *const *teacher; // [teachers], on the student's device; they stay as they are
+    int teachers;
+    float temperature; // T; 0 = 4
+    float alpha;       // 0 = 0.9; TUFF_ZERO: labels alone
+} tuff_teach;
+
 typedef struct tuff_train_params {
     tuff_optimizer optimizer;
     tuff_schedule schedule;
@@ -156,6 +170,9 @@ typedef struct tuff_train_params {
                       // zero are trained as ever. A checkpoint remembers it
     float slim;    // L1 penalty on the scales of batch norms alone (network slimming, Liu et
                    // al., 1708.06519), so that channels fall silent that the net can spare
+    const tuff_teach *teach; // NULL, or who teaches beside the labels; the loss is then cross
+                   // entropy, and tests count labels alone. A checkpoint does not keep them:
+                   // who resumes gives them again
     // Files.
     const char *out;    // model file, written after each epoch (with the optimizer's state)
     int64_t save_every; // also after this many steps; 0 = only after epochs

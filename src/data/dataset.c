@@ -70,6 +70,44 @@ static tuff_status put_aside(tuff_dataset *d, tuff_split to, int64_t k, uint64_t
     return TUFF_OK;
 }
 
+// One of `without`, n bytes long, as a class.
+static tuff_status find_class(const tuff_dataset *d, const char *word, size_t n, int *class)
+{
+    char *end = NULL;
+    for (int i = 0; d->info.class_names && i < d->info.classes; i++) {
+        *class = i;
+        if (strlen(d->info.class_names[i]) == n && memcmp(d->info.class_names[i], word, n) == 0)
+            return TUFF_OK;
+    }
+    const long value = strtol(word, &end, 10);
+    TUFF_REQUIRE(n && end == word + n && value >= 0 && value < d->info.classes, ARG,
+                 "without: '%.*s' is no class, expected numbers from 0 to %d, or names",
+                 n < 60 ? (int)n : 60, word, d->info.classes - 1);
+    *class = (int)value;
+    return TUFF_OK;
+}
+
+static tuff_status leave_out(tuff_dataset *d, const char *without)
+{
+    if (!without) return TUFF_OK;
+    TUFF_REQUIRE(d->info.classes, ARG, "without: classes are named, the data have targets");
+    uint32_t *rows = d->rows[TUFF_TRAIN];
+    const int32_t *label = d->parts.y.data;
+    for (const char *word = without, *next; word; word = next) {
+        int class = 0;
+        int64_t kept = 0;
+        const size_t n = strcspn(word, ",");
+        next = word[n] ? word + n + 1 : NULL;
+        TUFF_TRY(find_class(d, word, n, &class));
+        for (int64_t i = 0; i < d->info.count[TUFF_TRAIN]; i++)
+            if (label[rows[i]] != class) rows[kept++] = rows[i];
+        d->info.count[TUFF_TRAIN] = kept;
+    }
+    TUFF_REQUIRE(d->info.count[TUFF_TRAIN] > 0, ARG,
+                 "without: no training example is left without '%.60s'", without);
+    return TUFF_OK;
+}
+
 static void limit(int64_t *count, int64_t most)
 {
     if (most > 0 && *count > most) *count = most;
@@ -89,6 +127,7 @@ static tuff_status make_splits(tuff_dataset *d, const tuff_dataset_params *p)
         const int64_t fifth = (count[TUFF_TRAIN] + 4) / 5;
         TUFF_TRY(put_aside(d, TUFF_TEST, fifth, tuff_rng_fork(p->split_seed, FORK_TEST)));
     }
+    TUFF_TRY(leave_out(d, p->without));
     limit(&count[TUFF_TRAIN], p->limit_train);
     limit(&count[TUFF_TEST], p->limit_test);
     if (p->held_out == 0) return TUFF_OK;

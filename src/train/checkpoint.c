@@ -158,7 +158,7 @@ tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_mo
     int64_t epochs, batch, patience, decoupled;
     tuff_train_params all = { .out = p->out, .save_every = p->save_every, .resume = p->resume,
                               .on_step = p->on_step, .on_epoch = p->on_epoch, .user = p->user,
-                              .mask = p->mask };
+                              .mask = p->mask, .teach = p->teach };
     TUFF_TRY(same_net(file, model));
     TUFF_TRY(read_names(file, &all));
     for (int i = 0; i < NUMBERS; i++) {

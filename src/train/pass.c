@@ -1,5 +1,6 @@
 #include "train/pass.h"
 #include "train/settings.h"
+#include "train/teach.h"
 #include "base/alloc.h"
 #include "base/status.h"
 #include "nn/model.h"
@@ -81,7 +82,7 @@ static void add_to(tuff_graph *g, tuff_tensor *sum, tuff_var v)
 }
 
 // The mean loss of the batch, and the sums on the device.
-static tuff_var emit_loss(tuff_graph *g, tuff_pass *p)
+static tuff_status emit_loss(tuff_graph *g, tuff_pass *p, tuff_var *loss)
 {
     const int64_t classes = p->spec.classes;
     if (classes) {
@@ -96,9 +97,11 @@ static tuff_var emit_loss(tuff_graph *g, tuff_pass *p)
         p->target_bytes = tuff_desc_bytes(&desc);
     }
     const tuff_var in[] = { p->y, mse ? p->target : p->labels };
-    const tuff_var loss = tuff_graph_op(g, mse ? "mse" : "cross_entropy", in, 2, NULL);
-    add_to(g, p->loss_sum, loss);
-    return loss;
+    *loss = tuff_graph_op(g, mse ? "mse" : "cross_entropy", in, 2, NULL);
+    const tuff_teach *teach = p->spec.state ? p->spec.state->teach : NULL;
+    if (teach) TUFF_TRY(tuff_emit_taught(g, p->spec.model, teach, p->x, p->y, loss));
+    add_to(g, p->loss_sum, *loss);
+    return tuff_graph_status(g);
 }
 
 // The gradient of a batch norm's scale with its own penalty: dw + slim sign(w).
@@ -194,11 +197,10 @@ static tuff_status emit(tuff_graph *g, tuff_pass *p)
                          : tuff_model_forward(g, model, p->x, params);
     tuff_status status = tuff_graph_status(g);
     if (p->spec.loss != TUFF_LOSS_AUTO && status == TUFF_OK) {
-        const tuff_var loss = emit_loss(g, p);
-        if (p->spec.state) {
-            status = emit_gradients(g, p, loss, params);
-            if (status == TUFF_OK) emit_update(g, p);
-        }
+        tuff_var loss = { 0 };
+        status = emit_loss(g, p, &loss);
+        if (p->spec.state && status == TUFF_OK) status = emit_gradients(g, p, loss, params);
+        if (p->spec.state && status == TUFF_OK) emit_update(g, p);
     }
     if (!p->spec.state) tuff_graph_output(g, "y", p->y);
     tuff_free(params);

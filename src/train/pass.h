@@ -16,6 +16,7 @@ typedef struct tuff_update_state {
     tuff_tensor *starts;        // of the parameters in them, for lamb; else NULL
     tuff_tensor *mask;          // what the weights are multiplied by; else NULL
     float slim;                 // L1 penalty on the scales of batch norms
+    const tuff_teach *teach;    // with defaults filled in; else NULL
     tuff_tensor **groups;       // of parameters that share numbers (train/shared.c), else NULL;
                                 // one for each parameter, or NULL for all
     tuff_tensor **grad_views;   // of grads, one for each parameter of the model

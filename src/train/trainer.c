@@ -7,6 +7,7 @@
 #include "ops/update.h"
 #include "base/time.h"
 #include "train/settings.h"
+#include "train/teach.h"
 
 // Separates these numbers from others that are drawn from the same seed.
 enum { PURPOSE_STEP = 5 };
@@ -142,6 +143,10 @@ tuff_status tuff_trainer_create(tuff_model *model, const tuff_train_params *p, i
     t->classes = classes;
     t->p = p ? *p : defaults;
     TUFF_GO(tuff_train_fill(&t->p, classes > 0));
+    if (t->p.teach) {
+        TUFF_GO(tuff_teach_fill(model, &t->p, &t->teach));
+        t->state.teach = &t->teach;
+    }
     TUFF_GO(count_steps(t, examples));
     TUFF_GO(tuff_stream_create(tuff_model_device(model), &t->stream));
     TUFF_GO(make_state(t));

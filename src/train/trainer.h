@@ -12,6 +12,7 @@ struct tuff_trainer {
     int64_t step;           // done so far
     double lr;              // of the last step
     tuff_update_state state;
+    tuff_teach teach;       // of p.teach, with defaults filled in
     tuff_passes *passes;
     tuff_tensor *own_mask;  // of keep_zeros; else NULL
     double began;           // seconds, when the last reading was
