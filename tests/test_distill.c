@@ -297,7 +297,8 @@ static void what_is_refused(void)
     refuse(student, data, TEACH(&good, .alpha = 1.5f), TUFF_ERR_ARG,
            "alpha is 1.5, expected 0 to 1");
     refuse(student, data, TEACH(&good, .alpha = -0.5f), TUFF_ERR_ARG, "alpha is -0.5");
-    refuse(student, data, TEACH(&bad[0], .alpha = 1), TUFF_ERR_SHAPE, "expected the same classes");
+    refuse(student, data, TEACH(&bad[0], .alpha = 1),
+           TUFF_ERR_SHAPE, "expected the same classes");
     refuse(student, data, TEACH(&bad[1], .alpha = 1), TUFF_ERR_SHAPE, "takes samples of");
     refuse(student, data, TEACH(&bad[2], .alpha = 1), TUFF_ERR_ARG, "ends with softmax");
     const tuff_teach self = { .teacher = &student, .teachers = 1 };
