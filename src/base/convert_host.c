@@ -5,6 +5,7 @@
 #include "base/convert.h"
 #include "base/processor.h"
 #if defined __x86_64__
+#include <cpuid.h>
 #include <immintrin.h>
 #endif
 
@@ -157,12 +158,19 @@ __attribute__((target("avx2,f16c"))) static size_t half_avx2(enum kind kind, con
     return whole;
 }
 
+// By the instruction itself: not every compiler's __builtin_cpu_supports knows the name.
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
 static size_t half(enum kind kind, const void *from, void *to, size_t n)
 {
     const tuff_processor p = tuff_this_processor();
     if (kind != F16_TO_F32 && kind != F32_TO_F16) return 0;
     if (p == TUFF_PROCESSOR_AVX512) return half_avx512(kind, from, to, n);
-    if (p == TUFF_PROCESSOR_AVX2 && __builtin_cpu_supports("f16c"))
+    if (p == TUFF_PROCESSOR_AVX2 && has_f16c())
         return half_avx2(kind, from, to, n);
     return 0;
 }

@@ -13,8 +13,7 @@ static char *text_of(const tuff_rewrite *w, int part)
 
 static bool is_join(const tuff_model *m, int part)
 {
-    const tuff_layer_kind *kind = m->part[part].item.layer.kind;
-    return kind == &tuff_join_add || kind == &tuff_join_concat;
+    return tuff_is_join(m->part[part].item.layer.kind);
 }
 
 static float *read_flat(tuff_model *model, tuff_status *status)

@@ -66,6 +66,7 @@ static void write_layer(void *user, int item, const tuff_layer *l, char *text)
 {
     const layer_form *f = &((const sparsify_job *)user)->layer[item];
     const char *bias = l->arg[1][0] ? "" : " bias=no";
+    if (tuff_is_join(l->kind)) return; // nothing follows it
     if (f->form == TUFF_SPARSE_DENSE)
         tuff_layer_print(l, text);
     else if (f->form == TUFF_SPARSE_NM)

@@ -26,6 +26,7 @@ static void write_layer(void *user, int item, const tuff_layer *layer, char *tex
     const tuff_units *u = user;
     const tuff_features *out = tuff_units_out(u, item), *in = tuff_units_in(u, item);
     tuff_layer l = *layer;
+    if (tuff_is_join(layer->kind)) return; // nothing follows it
     if (tuff_part_makes(u->model, item)) set(&l, 0, left_between(u, out, 0, out->count));
     if (l.kind->mixing == TUFF_MIX_CONV) {
         const int groups = layer->arg[TUFF_ARG_GROUP][0];

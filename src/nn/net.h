@@ -128,6 +128,10 @@ int tuff_layer_kind_count(void);
 const tuff_layer_kind *tuff_layer_kind_at(int index);
 // What joins the branches of a block: not written by a user.
 extern const tuff_layer_kind tuff_join_add, tuff_join_concat;
+static inline bool tuff_is_join(const tuff_layer_kind *kind)
+{
+    return kind == &tuff_join_add || kind == &tuff_join_concat;
+}
 // Writes "conv 6 5 stride=2" into text[TUFF_LAYER_TEXT].
 void tuff_layer_print(const tuff_layer *l, char *text);
 
