@@ -184,7 +184,7 @@ CONV(conv2d, 2, "1x1x1x1 1x1x1x1", "3x1x28x28 6x1x5x5 6 pad=2,2,2,2 act=relu",
      "1x2x211x19 2x1x3x3 pad=1,1,1,1 group=2",
      "2x3x17x37 3x1x3x3 3 stride=2,2 pad=1,1,1,1 group=3 act=relu",
      "1x2x23x39 2x1x5x5 2 1x2x12x20 stride=2,2 pad=2,2,2,2 group=2",
-     "2x24x9x260 9x24x3x3 9 2x9x9x260 pad=1,1,1,1 act=tanh");
+     "2x24x9x260 9x24x3x3 9 2x9x9x260 pad=1,1,1,1 act=relu");
 CONV(conv3d, 3, "1x1x1x1x1 1x1x1x1x1", "2x3x5x7x6 4x3x3x2x3 4 pad=1,0,2,0,1,1 act=relu",
      "1x4x6x7x9 6x2x2x3x3 - 1x6x3x3x4 stride=2,1,2 dilation=1,2,1 group=2 pad=0,0,1 act=tanh",
      "2x5x4x5x6 5x1x3x3x3 5 auto_pad=SAME_UPPER stride=1,2,3 group=5",
