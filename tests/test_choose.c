@@ -375,6 +375,7 @@ static void swiftshader_is_given_small_modules(void)
     EXPECT(!choose(s).caps.slow_compile && !choose(nvidia_card()).caps.slow_compile);
     s.driver_id = 10; // VK_DRIVER_ID_GOOGLE_SWIFTSHADER
     EXPECT(choose(s).specialize && choose(s).caps.slow_compile);
+    EXPECT(choose(s).caps.slow_multiply && !choose(nvidia_card()).caps.slow_multiply);
     EXPECT_HAS(choose(s).quirks, "SwiftShader");
     EXPECT_HAS(choose(s).quirks, "minutes to compile");
 }

@@ -67,7 +67,7 @@ static const device devices[] = {
                         .cpu_like = true, .unified = true } },
     { "narrow software", { LANES(4), SHUFFLES, GROUP(256), SMALL, ALIGN(256), .shared = 32768,
                            .storage_buffers = 16, .max_texels = 65536, .cpu_like = true,
-                           .slow_compile = true } },
+                           .slow_compile = true, .slow_multiply = true } },
     { "tiny software", { LANES(4), SHUFFLES, GROUP(128), SMALL, ALIGN(64), .shared = 16384,
                          .storage_buffers = 8, .max_texels = 1 << 27, .cpu_like = true } },
 };

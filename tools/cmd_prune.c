@@ -56,13 +56,9 @@ static int measure(const cli_command *self, const settings *s, const char *path,
                    tuff_dataset *data, tuff_model *before, tuff_model *after)
 {
     compress_row rows[2] = { { .name = "before" }, { .name = "after" } };
-    const tuff_measure_params p = { .path = path, .runs = (int)s->runs },
-                              q = { .path = s->out, .runs = (int)s->runs };
-    // The file may be the one that is written.
-    if (tuff_model_measure(before, data, &p, &rows[0].m) != TUFF_OK ||
-        tuff_model_save(after, s->out) != TUFF_OK ||
-        tuff_model_measure(after, data, &q, &rows[1].m) != TUFF_OK)
-        return cli_error(self);
+    const tuff_measure_params p = { .runs = (int)s->runs };
+    if (compress_measure(self, data, before, path, after, s->out, &p, rows) != EXIT_OK)
+        return EXIT_WRONG;
     if (cli.json) return cli_print_json(result_json(rows, s, before, after), EXIT_OK);
     compress_print(rows, 2);
     if (strcmp(tuff_model_net(before), tuff_model_net(after)) != 0)

@@ -1,5 +1,6 @@
 // tuff quantize
 #include "compress_report.h"
+#include <stdio.h>
 #include <string.h>
 
 typedef struct settings {
@@ -38,19 +39,16 @@ static int read_settings(const cli_command *self, settings *s)
     return EXIT_OK;
 }
 
-// Saves what came out, measures both, and prints them.
 static int finish(const cli_command *self, const settings *s, tuff_dataset *data,
                   tuff_model *before, tuff_model *after)
 {
     compress_row rows[2] = { { .name = "before" }, { .name = "quantized" } };
-    if (tuff_model_save(after, s->out) != TUFF_OK) return cli_error(self);
-    const tuff_measure_params of[2] = { { .path = s->model, .batch = (int)s->batch },
-                                        { .path = s->out, .batch = (int)s->batch } };
-    if (tuff_model_measure(before, data, &of[0], &rows[0].m) != TUFF_OK ||
-        tuff_model_measure(after, data, &of[1], &rows[1].m) != TUFF_OK)
-        return cli_error(self);
+    const tuff_measure_params p = { .batch = (int)s->batch };
+    if (compress_measure(self, data, before, s->model, after, s->out, &p, rows) != EXIT_OK)
+        return EXIT_WRONG;
     if (cli.json) return cli_print_json(compress_json(rows, 2), EXIT_OK);
     compress_print(rows, 2);
+    printf("model: %s\n", s->out);
     return EXIT_OK;
 }
 

@@ -1,6 +1,20 @@
 #include "compress_report.h"
 #include <stdio.h>
 
+int compress_measure(const cli_command *self, tuff_dataset *data, tuff_model *before,
+                     const char *path, tuff_model *after, const char *out,
+                     const tuff_measure_params *p, compress_row rows[2])
+{
+    tuff_measure_params first = *p, second = *p;
+    first.path = path;
+    second.path = out;
+    if (tuff_model_measure(before, data, &first, &rows[0].m) != TUFF_OK ||
+        tuff_model_save(after, out) != TUFF_OK ||
+        tuff_model_measure(after, data, &second, &rows[1].m) != TUFF_OK)
+        return cli_error(self);
+    return EXIT_OK;
+}
+
 static bool has_classes(const tuff_measure *m) { return m->test.accuracy >= 0; }
 
 static void print_row(const compress_row *row)

@@ -10,6 +10,12 @@ typedef struct compress_row {
     tuff_measure m;
 } compress_row;
 
+// Measures a model, saves what was made of it to `out`, and measures that: rows[0] and rows[1].
+// `path` is the first one's file, which may be the one that is written; NULL: none. `p` says
+// the rest. On failure the library's error is printed: EXIT_OK or EXIT_WRONG.
+int compress_measure(const cli_command *self, tuff_dataset *data, tuff_model *before,
+                     const char *path, tuff_model *after, const char *out,
+                     const tuff_measure_params *p, compress_row rows[2]);
 // A table with a line for each row, and the drop from the first to the last.
 void compress_print(const compress_row rows[], int count);
 // An object of the same: {"before": {...}, "after": {...}} by the rows' names, and "drop".

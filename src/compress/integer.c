@@ -50,7 +50,7 @@ static bool can_be_integer(const tuff_model *m, int part)
 
 static bool is_join(const tuff_model *m, int part)
 {
-    return tuff_part_is(m, part, "add") || tuff_part_is(m, part, "concat");
+    return tuff_is_join(m->part[part].item.layer.kind);
 }
 
 // ---- sets ---------------------------------------------------------------------------------

@@ -106,21 +106,10 @@ static void place_parts(tuff_rewrite *w)
 
 tuff_status tuff_rewrite_build(tuff_rewrite *w)
 {
-    tuff_net *net;
-    char *text = NULL;
     tuff_status status;
-    TUFF_TRY(tuff_net_parse(w->from->text, &net));
-    TUFF_GO(tuff_net_rewrite(net, write_layer, w, &text));
+    TUFF_TRY(tuff_model_rewritten(w->from, write_layer, w, &w->to));
     place_parts(w);
-    const tuff_model_params p = { .net = text, .input = w->from->input,
-                                  .init = { .kind = TUFF_INIT_ZEROS } };
-    TUFF_GO(tuff_model_build(w->from->device, &p, INT32_MAX, &w->to));
-    w->to->loss = w->from->loss;
-    TUFF_GO(tuff_model_set_data(w->to, &w->from->data));
     w->to_flat = read_flat(w->to, &status);
-exit:
-    tuff_free(text);
-    tuff_net_free(&net);
     return status;
 }
 

@@ -106,18 +106,10 @@ static tuff_status convert(const sparsify_job *job, int part, const tuff_model *
 static tuff_status build(sparsify_job *job, tuff_model **sparse)
 {
     const tuff_model *m = job->model;
-    tuff_net *tree = NULL;
-    char *text = NULL;
     float *out = NULL;
     tuff_model *new = NULL;
     tuff_status status = TUFF_OK;
-    TUFF_GO(tuff_net_parse(m->text, &tree));
-    TUFF_GO(tuff_net_rewrite(tree, write_layer, job, &text));
-    const tuff_model_params p = { .net = text, .input = m->input,
-                                  .init = { .kind = TUFF_INIT_ZEROS } };
-    TUFF_GO(tuff_model_build(m->device, &p, INT64_MAX, &new));
-    new->loss = m->loss;
-    TUFF_GO(tuff_model_set_data(new, &m->data));
+    TUFF_GO(tuff_model_rewritten(m, write_layer, job, &new));
     out = tuff_alloc((size_t)new->flat, sizeof *out);
     if (!out) TUFF_GO(TUFF_ERR_MEMORY);
     for (int i = 0; i < m->parts; i++) TUFF_GO(convert(job, i, new, out));
@@ -127,8 +119,6 @@ static tuff_status build(sparsify_job *job, tuff_model **sparse)
 exit:
     tuff_model_destroy(&new);
     tuff_free(out);
-    tuff_free(text);
-    tuff_net_free(&tree);
     return status;
 }
 

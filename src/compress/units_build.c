@@ -40,26 +40,6 @@ static void write_layer(void *user, int item, const tuff_layer *layer, char *tex
     tuff_layer_print(&l, text);
 }
 
-static tuff_status build_net(const tuff_units *u, tuff_model **model)
-{
-    const tuff_model *old = u->model;
-    tuff_net *tree = NULL;
-    char *text = NULL;
-    tuff_status status = TUFF_OK;
-    TUFF_GO(tuff_net_parse(old->text, &tree));
-    TUFF_GO(tuff_net_rewrite(tree, write_layer, (void *)(uintptr_t)u, &text));
-    const tuff_model_params p = { .net = text, .input = old->input,
-                                  .init = { .kind = TUFF_INIT_ZEROS } };
-    TUFF_GO(tuff_model_build(old->device, &p, INT64_MAX, model));
-    (*model)->loss = old->loss;
-    TUFF_GO(tuff_model_set_data(*model, &old->data));
-exit:
-    if (status != TUFF_OK) tuff_model_destroy(model);
-    tuff_free(text);
-    tuff_net_free(&tree);
-    return status;
-}
-
 // ---- the weights ---------------------------------------------------------------------------
 
 // Rows are features that the part gives, columns those that it takes; NULL: all stay.
@@ -104,7 +84,7 @@ tuff_status tuff_units_build(const tuff_units *u, const float *flat, tuff_model 
     tuff_status status = TUFF_OK;
     float *out = NULL;
     *model = NULL;
-    TUFF_GO(build_net(u, &new));
+    TUFF_GO(tuff_model_rewritten(u->model, write_layer, (void *)(uintptr_t)u, &new));
     out = tuff_alloc((size_t)new->flat, sizeof *out);
     if (!out) TUFF_GO(TUFF_ERR_MEMORY);
     for (int i = 0; i < new->parts; i++) carry_part(u, i, flat, new, out);

@@ -54,8 +54,8 @@ typedef struct tuff_caps {
     float timestamp_ns;          // nanoseconds of one timestamp tick; 0 without timestamps
     // Quirks, each set in choose.c with the driver and version that has it.
     uint32_t max_loop;           // iterations one invocation may make in total; 0: no limit
-    bool slow_compile;           // a large kernel takes it a minute and more, and gigabytes;
-                                 // what it makes multiplies slowly beside loads and stores
+    bool slow_compile;           // a large kernel takes it a minute and more, and gigabytes
+    bool slow_multiply;          // multiplying is slow beside loads and stores
     // What was measured on this device (ops/tuning.h), NULL: nothing. It decides before the
     // order of an op's variants does.
     struct tuff_tuning *tuning;

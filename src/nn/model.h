@@ -54,6 +54,11 @@ tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, in
 
 // Whether a parameter is the scale of a norm by features (of bn, and of none but that).
 bool tuff_model_is_scale(const tuff_model *m, int param);
+// A model of zeros, of the net as `rewrite` writes it (net.h); it knows of its data what `m`
+// does.
+tuff_status tuff_model_rewritten(const tuff_model *m, tuff_rewrite_fn rewrite, void *user,
+                                 tuff_model **rewritten);
+
 // tuff_model_forward, and what each of the model's parts gives.
 tuff_var tuff_model_forward_parts(tuff_graph *g, const tuff_model *m, tuff_var x,
                                   tuff_var made[]);

@@ -85,7 +85,7 @@ static bool is_worth(const winograd *g, double pixels)
     enum { OUTPUT = 28, PACKED = 4 };
     if (g->tile)
         return g->rows >= TILE_CHANNELS && g->chs >= TILE_CHANNELS && pixels >= TILE_PIXELS;
-    const bool slow = g->k->slow_compile;
+    const bool slow = g->k->slow_multiply;
     const double part = slow ? 0.125 : 1;
     const double in = part * (slow ? (g->m == 4 ? 1650 : 700) : (g->m == 4 ? 1100 : 340));
     const double out = part * (g->m == 4 ? 780 : slow ? 260 : 240);

@@ -267,8 +267,8 @@ bool tuff_product_pack(const tuff_product *p, const tuff_panels *from, int scrat
 }
 
 // Packing an operand costs about as much as `worth` / 2 products of each of its elements; of
-// one that is packed once and for all it costs nothing. Where multiplying is slow
-// (SwiftShader), launches and gathering count less beside it.
+// one that is packed once and for all it costs nothing. Where multiplying is slow,
+// launches and gathering count less beside it.
 static bool worth_packing(const tuff_product *p, const tuff_panels *a, const tuff_panels *b,
                           const tuff_caps *k)
 {
@@ -277,7 +277,7 @@ static bool worth_packing(const tuff_product *p, const tuff_panels *a, const tuf
     if (tuff_call_constant(p->call, a->input) && b->shader != TUFF_SHADER_pack)
         return m >= 2 * TEXEL_ROWS && ceil(m / 16) * ceil(n / 32) >= 2 * FEW_TILES;
     const bool copies = a->shader == TUFF_SHADER_pack && b->shader == TUFF_SHADER_pack;
-    const bool slow = k->slow_compile;
+    const bool slow = k->slow_multiply;
     const double worth = copies ? slow ? 2 * PACK_WORTH : PACK_WORTH
                                 : slow ? 2.0 / 3 * GATHER_WORTH : GATHER_WORTH;
     return m * n / (m + n) >= worth && m * n * g->k >= (slow ? PACK_LEAST / 8 : PACK_LEAST);

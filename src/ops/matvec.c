@@ -103,8 +103,8 @@ bool tuff_matmul_matvec(tuff_product *p, struct tuff_matmul_pc *pc, const tuff_c
     const tuff_call *c = p->call;
     const bool several = v.matrix_b && v.vecs > 1;
     // Several are a product like others where there is a better kernel for those, and where
-    // multiplying is slow (SwiftShader).
-    if (!plan->forced && several && (k->slow_compile || tuff_matmul_is_wide(p, pc, k)))
+    // multiplying is slow.
+    if (!plan->forced && several && (k->slow_multiply || tuff_matmul_is_wide(p, pc, k)))
         return false;
     const bool fits = tuff_fits_texel(k, &c->in[v.matrix], v.wide ? 16 : 4) &&
                       tuff_fits_texel(k, &c->in[v.vector], v.v_wide ? 16 : 4);

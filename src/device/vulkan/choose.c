@@ -313,6 +313,8 @@ static void choose_quirks(const tuff_vk_snapshot *s, tuff_vk_choice *c)
     if (s->driver_id == DRIVER_SWIFTSHADER) {
         c->specialize = true;
         c->caps.slow_compile = true;
+        // Products of 4 to 8 rows and Winograd's transforms, timed beside each other kernel.
+        c->caps.slow_multiply = true;
         snprintf(c->quirks, sizeof c->quirks, "SwiftShader is given modules without what "
                  "specialization constants rule out, and none of the largest kernels, which "
                  "take it minutes to compile");
