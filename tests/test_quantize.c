@@ -246,6 +246,57 @@ static void options_do_what_they_say(void)
     tuff_model_destroy(&m);
 }
 
+// How many different bytes a layer's weights are.
+static int levels(tuff_model *q, int part)
+{
+    bool seen[256] = { false };
+    int n = 0;
+    size_t count;
+    float *flat = tiny_weights(q, &count);
+    const tuff_param *p = tuff_part_param(q, part, "weight");
+    const int8_t *w = tuff_param_at(flat, p);
+    for (int64_t i = 0; i < p->count; i++) {
+        n += !seen[w[i] + 128];
+        seen[w[i] + 128] = true;
+    }
+    free(flat);
+    return n;
+}
+
+// By the places of the net as it is given, with norms that are folded.
+static void layers_have_bits_of_their_own(void)
+{
+    tuff_model *m = model_of("conv 4 3 | bn | relu | flatten | dense 32 | relu | dense 5"), *q;
+    int bits[7];
+    tuff_ptq_params p = { .examples = 32, .bits = 6, .layer_bits = bits };
+    EXPECT_OK(tuff_layer_bits_parse(m, "4=2, 6=8", bits));
+    EXPECT(bits[0] == 0 && bits[4] == 2 && bits[6] == 8);
+    EXPECT_OK(tuff_quantize(m, data, &p, &q));
+    EXPECT_STR(tuff_model_net(q), "quantize | conv 4 3 | flatten | dense 32 | dense 5 | "
+                                  "dequantize");
+    const int conv = levels(q, 1), dense = levels(q, 3), last = levels(q, 4);
+    EXPECT(conv > 16 && conv <= 63);
+    EXPECT_EQ(dense, 3);
+    EXPECT(last > 64);
+    tuff_model_destroy(&q);
+    static const struct {
+        const char *text, *says;
+    } wrong[] = { { "4=9", "bits in '4=9' is 9" }, { "4", "'4' is no number of bits" },
+                  { "5=4", "at the place '5'" }, { "4=2.5", "whole number" } };
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        EXPECT_STATUS(tuff_layer_bits_parse(m, wrong[i].text, bits), TUFF_ERR_ARG);
+        EXPECT_HAS(tuff_last_error(), wrong[i].says);
+    }
+    memset(bits, 0, sizeof bits);
+    bits[1] = 4;
+    EXPECT_STATUS(tuff_quantize(m, data, &p, &q), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "layer 1 (bn)");
+    bits[1] = 0, bits[0] = 1;
+    EXPECT_STATUS(tuff_quantize(m, data, &p, &q), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "bits of layer 0 is 1");
+    tuff_model_destroy(&m);
+}
+
 // A bell with a few numbers far outside.
 static void fill_bell(double bin[TUFF_BINS])
 {
@@ -317,6 +368,7 @@ int main(int argc, char **argv)
     CASE(nets_of_integers);
     CASE(files_keep_integers);
     CASE(options_do_what_they_say);
+    CASE(layers_have_bits_of_their_own);
     CASE(ranges_are_cut);
     CASE(what_is_refused);
     tuff_dataset_destroy(&data);

@@ -1,10 +1,11 @@
 // tuff quantize
 #include "compress_report.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct settings {
-    const char *model, *data, *out, *scheme, *per, *method;
+    const char *model, *data, *out, *scheme, *per, *method, *layer_bits;
     int64_t bits, examples, batch, limit;
     double percentile;
     tuff_ptq_params p;
@@ -52,6 +53,19 @@ static int finish(const cli_command *self, const settings *s, tuff_dataset *data
     return EXIT_OK;
 }
 
+static tuff_status quantize(settings *s, tuff_model *model, tuff_dataset *data,
+                            tuff_model **quantized)
+{
+    tuff_status status = TUFF_OK;
+    int *bits = calloc((size_t)tuff_model_layer_count(model), sizeof *bits);
+    if (!bits) return TUFF_ERR_MEMORY;
+    if (s->layer_bits) status = tuff_layer_bits_parse(model, s->layer_bits, bits);
+    s->p.layer_bits = bits;
+    if (status == TUFF_OK) status = tuff_quantize(model, data, &s->p, quantized);
+    free(bits);
+    return status;
+}
+
 int cmd_quantize(const cli_command *self, int argc, char **argv)
 {
     settings s = { .scheme = "symmetric", .per = "channel", .method = "minmax", .bits = 8,
@@ -60,6 +74,8 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
         { "data", CLI_TEXT, &s.data, "SPEC", "training part to calibrate on, and test part" },
         { "out", CLI_TEXT, &s.out, "MODEL", "the file of the quantized model" },
         { "bits", CLI_INT, &s.bits, "N", "of a weight, 2 to 8; 8" },
+        { "layer-bits", CLI_TEXT, &s.layer_bits, "TEXT",
+          "of single layers: \"0=8 3=4 5=2\", by place (tuff info)" },
         { "scheme", CLI_TEXT, &s.scheme, "NAME",
           "of weights: symmetric round 0, or affine with a zero point" },
         { "per", CLI_TEXT, &s.per, "WHAT", "channel or tensor: what weights share a scale" },
@@ -91,7 +107,7 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
     const tuff_dataset_params dp = { .limit_test = s.limit };
     tuff_dataset *data = model ? report_open_data(self, s.data, &dp) : NULL;
     if (!data) status = EXIT_WRONG;
-    else if (tuff_quantize(model, data, &s.p, &quantized) != TUFF_OK) status = cli_error(self);
+    else if (quantize(&s, model, data, &quantized) != TUFF_OK) status = cli_error(self);
     else status = finish(self, &s, data, model, quantized);
     tuff_model_destroy(&quantized);
     tuff_dataset_destroy(&data);

@@ -1,10 +1,9 @@
 // Batch norms that become part of the layer before them; declared in
 // <tuff/compress/quantize.h>.
 #include "base/status.h"
-#include "compress/rewrite.h"
+#include "compress/quantize.h"
 #include <math.h>
 #include <string.h>
-#include <tuff/compress.h>
 
 // The product that a norm can be folded into, or -1.
 static int folds_into(const tuff_model *m, int part)
@@ -41,9 +40,8 @@ static void fold(tuff_rewrite *w, int norm, int part)
     }
 }
 
-tuff_status tuff_fold_batch_norms(tuff_model *model, tuff_model **folded)
+tuff_status tuff_fold(tuff_model *model, tuff_model **folded, int place[])
 {
-    TUFF_REQUIRE(model && folded, ARG, "fold: the model or the result is NULL");
     tuff_rewrite *w;
     tuff_status status = TUFF_OK;
     *folded = NULL;
@@ -59,6 +57,7 @@ tuff_status tuff_fold_batch_norms(tuff_model *model, tuff_model **folded)
     for (int i = 0; i < model->parts; i++) {
         const int at = folds_into(model, i);
         if (at >= 0) fold(w, i, at);
+        if (place) place[i] = w->count[i] ? w->first[i] : -1;
     }
 exit:
     if (status != TUFF_OK) {
@@ -66,4 +65,10 @@ exit:
         return status;
     }
     return tuff_rewrite_close(&w, folded);
+}
+
+tuff_status tuff_fold_batch_norms(tuff_model *model, tuff_model **folded)
+{
+    TUFF_REQUIRE(model && folded, ARG, "fold: the model or the result is NULL");
+    return tuff_fold(model, folded, NULL);
 }

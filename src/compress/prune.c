@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "compress/places.h"
 #include "train/model_file.h"
 #include <math.h>
 #include <stdio.h>
@@ -55,36 +56,16 @@ int64_t tuff_rate_goes(const tuff_rate *r, int64_t n, double grown)
     return goes > 0 ? (int64_t)floor(goes * grown + 0.5) : 0;
 }
 
-static bool has_weights(const tuff_model *m, int part)
+static tuff_status take_rate(void *user, int part, double value, const char *word, int length)
 {
-    for (int k = 0; k < m->part[part].params; k++)
-        if (m->param[m->part[part].param + k].role == TUFF_PARAM_WEIGHT) return true;
-    return false;
-}
-
-static tuff_status take_rate(tuff_pruning *job, const char *text, size_t n)
-{
-    const tuff_model *m = job->model;
-    const char *equals = memchr(text, '=', n);
-    const int shown = n > 64 ? 64 : (int)n;
-    double value = 0;
-    TUFF_REQUIRE(equals && tuff_parse_f64(equals + 1, n - (size_t)(equals + 1 - text), &value),
-                 ARG, "prune: '%.*s' is no rate, expected PLACE=X such as 3=0.9", shown, text);
     TUFF_REQUIRE(value >= 0 && value < 1e9 && (value < 1 || value == floor(value)), ARG,
                  "prune: in '%.*s' expected a part of 0 to below 1, or how many are kept",
-                 shown, text);
-    const size_t length = (size_t)(equals - text);
-    for (int i = 0; i < m->parts; i++) {
-        const char *name = m->part[i].item.name;
-        if (strlen(name) != length || memcmp(name, text, length) != 0) continue;
-        if (!has_weights(m, i)) continue; // a block's join has its name, too
-        job->rate[i] = (tuff_rate){ .given = true };
-        if (value < 1) job->rate[i].part = value;
-        else job->rate[i].left = (int64_t)value;
-        return TUFF_OK;
-    }
-    return tuff_fail(TUFF_ERR_ARG, "prune: the net has no layer with weights at the place "
-                     "'%.*s'", (int)(length > 64 ? 64 : length), text);
+                 length, word);
+    tuff_rate *rate = &((tuff_pruning *)user)->rate[part];
+    *rate = (tuff_rate){ .given = true };
+    if (value < 1) rate->part = value;
+    else rate->left = (int64_t)value;
+    return TUFF_OK;
 }
 
 static tuff_status read_rates(tuff_pruning *job)
@@ -94,13 +75,7 @@ static tuff_status read_rates(tuff_pruning *job)
     for (int i = 0; i < job->model->parts; i++)
         job->rate[i] = (tuff_rate){ .part = job->p.sparsity };
     if (!job->p.rates) return TUFF_OK;
-    for (const char *at = job->p.rates + strspn(job->p.rates, " ,"); *at;
-         at += strspn(at, " ,")) {
-        const size_t n = strcspn(at, " ,");
-        TUFF_TRY(take_rate(job, at, n));
-        at += n;
-    }
-    return TUFF_OK;
+    return tuff_places_read(job->model, job->p.rates, "prune", "rate", "3=0.9", take_rate, job);
 }
 
 // ---- checks --------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 #include "compress/quantize.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "compress/places.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 // ---- weights ------------------------------------------------------------------------------
@@ -63,11 +65,50 @@ static steps best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
     return best;
 }
 
+void tuff_round_weights(float *w, int64_t out, int64_t row, const tuff_ptq_params *p)
+{
+    const steps all = best_steps(w, out * row, p);
+    for (int64_t o = 0; o < out; o++) {
+        float *wo = w + o * row;
+        const steps s = p->per_tensor ? all : best_steps(wo, row, p);
+        for (int64_t i = 0; i < row; i++)
+            wo[i] = (float)((quantized(&s, wo[i]) - s.zero) * s.scale);
+    }
+}
+
+// ---- bits of single layers ----------------------------------------------------------------
+
+static tuff_status check_bits(const char *where, int bits)
+{
+    TUFF_REQUIRE(bits >= 2 && bits <= 8, ARG, "quantize: bits%s is %d, expected 2 to 8", where,
+                 bits);
+    return TUFF_OK;
+}
+
+static tuff_status take_bits(void *user, int part, double value, const char *word, int length)
+{
+    TUFF_REQUIRE(value == floor(value) && fabs(value) < 1e6, ARG,
+                 "quantize: in '%.*s' expected a whole number of bits", length, word);
+    char where[TUFF_LAYER_NAME + 16];
+    snprintf(where, sizeof where, " in '%.*s'", length, word);
+    TUFF_TRY(check_bits(where, (int)value));
+    ((int *)user)[part] = (int)value;
+    return TUFF_OK;
+}
+
+tuff_status tuff_layer_bits_parse(const tuff_model *model, const char *text, int bits[])
+{
+    TUFF_REQUIRE(model && text && bits, ARG, "quantize: model, text or bits is NULL");
+    memset(bits, 0, (size_t)model->parts * sizeof *bits);
+    return tuff_places_read(model, text, "quantize", "number of bits", "3=4", take_bits, bits);
+}
+
 // ---- a product ----------------------------------------------------------------------------
 
 typedef struct job {
     tuff_rewrite *w;
     const tuff_ptq_params *p;
+    const int *bits; // of each part of the folded net; 0: as p says
     const tuff_observed *observed;
     tuff_integer_plan plan;
 } job;
@@ -117,15 +158,17 @@ static void quantize_product(const job *j, int part, int to)
     float *scale = at(j, to, "weight_scale");
     int32_t *b = at(j, to, "bias");
     const int64_t out = weight->desc.dim[0], row = weight->count / out;
-    const steps all = best_steps(w, weight->count, j->p);
+    tuff_ptq_params p = *j->p;
+    if (j->bits[part]) p.bits = j->bits[part];
+    const steps all = best_steps(w, weight->count, &p);
     for (int64_t o = 0; o < out; o++) {
         const float *wo = w + o * row;
-        const steps s = j->p->per_tensor ? all : best_steps(wo, row, j->p);
+        const steps s = p.per_tensor ? all : best_steps(wo, row, &p);
         for (int64_t i = 0; i < row; i++) q[o * row + i] = (int8_t)quantized(&s, wo[i]);
         scale[o] = (float)s.scale;
         zero[o] = (int8_t)s.zero;
         double of = bias ? bias[o] : 0;
-        if (j->p->correct_bias) of += mean_lost(j, part, o, wo, q + o * row, &s);
+        if (p.correct_bias) of += mean_lost(j, part, o, wo, q + o * row, &s);
         const double whole = rint(of / ((double)in.scale * s.scale));
         if (b) b[o] = (int32_t)fmax(INT32_MIN, fmin(INT32_MAX, whole));
     }
@@ -204,8 +247,7 @@ static tuff_status check(const tuff_model *model, const tuff_dataset *data,
                          const tuff_ptq_params *p)
 {
     bool any = false;
-    TUFF_REQUIRE(p->bits == 0 || (p->bits >= 2 && p->bits <= 8), ARG,
-                 "quantize: bits is %d, expected 2 to 8", p->bits);
+    if (p->bits) TUFF_TRY(check_bits("", p->bits));
     TUFF_REQUIRE(strcmp(tuff_calibration_name(p->method), "?") != 0, ARG,
                  "quantize: %d is no method of calibration", (int)p->method);
     TUFF_REQUIRE(p->percentile == 0 || (p->percentile >= 50 && p->percentile <= 100), ARG,
@@ -215,6 +257,14 @@ static tuff_status check(const tuff_model *model, const tuff_dataset *data,
     TUFF_REQUIRE(tuff_dataset_get_info(data)->count[TUFF_TRAIN] > 0, ARG,
                  "quantize: the data have no training examples to calibrate on");
     for (int i = 0; i < model->parts; i++) {
+        if (p->layer_bits && p->layer_bits[i]) {
+            char where[TUFF_LAYER_NAME + 16];
+            snprintf(where, sizeof where, " of layer %s", model->part[i].item.name);
+            TUFF_TRY(check_bits(where, p->layer_bits[i]));
+            TUFF_REQUIRE(tuff_part_is_product(model, i), ARG,
+                         "quantize: layer %s (%s) has bits of its own, but no weights that "
+                         "are quantized", model->part[i].item.name, model->part[i].text);
+        }
         TUFF_REQUIRE(model->part[i].output.dtype == TUFF_F32, ARG,
                      "quantize: layer %s (%s) gives %s: the net is quantized already",
                      model->part[i].item.name, model->part[i].text,
@@ -236,13 +286,20 @@ tuff_status tuff_quantize(tuff_model *model, tuff_dataset *data, const tuff_ptq_
     tuff_model *folded = NULL;
     tuff_observed *observed = NULL;
     tuff_status status = TUFF_OK;
-    TUFF_GO(tuff_fold_batch_norms(model, &folded));
+    int *place = tuff_alloc((size_t)model->parts, sizeof *place);
+    int *bits = tuff_alloc((size_t)model->parts, sizeof *bits);
+    if (!place || !bits) TUFF_GO(TUFF_ERR_MEMORY);
+    TUFF_GO(tuff_fold(model, &folded, place));
+    for (int i = 0; p->layer_bits && i < model->parts; i++)
+        if (place[i] >= 0) bits[place[i]] = p->layer_bits[i];
     if (p->equalize) TUFF_GO(tuff_equalize(folded));
     TUFF_GO(tuff_calibrate(folded, data, p, &observed));
-    job j = { .p = p, .observed = observed };
+    job j = { .p = p, .bits = bits, .observed = observed };
     TUFF_GO(rewrite(&j, folded, quantized));
 exit:
     if (folded) tuff_observed_free(&observed, folded);
     tuff_model_destroy(&folded);
+    tuff_free(place);
+    tuff_free(bits);
     return status;
 }

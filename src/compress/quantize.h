@@ -40,6 +40,11 @@ tuff_grid8 tuff_grid_out(const tuff_integer_plan *p, int part);
 tuff_grid8 tuff_grid_in(const tuff_integer_plan *p, int part, int k);
 tuff_grid8 tuff_grid_behind(const tuff_integer_plan *p, int part);
 
+// tuff_fold_batch_norms; place[i] is where part i of the model is in the folded one, -1 where
+// it is gone.
+tuff_status tuff_fold(tuff_model *model, tuff_model **folded, int place[]);
 // Changes a float model's weights in place.
 tuff_status tuff_equalize(tuff_model *model);
+// Weights w[out][row] become what their p->bits bits stand for, in place.
+void tuff_round_weights(float *w, int64_t out, int64_t row, const tuff_ptq_params *p);
 #endif

@@ -30,6 +30,8 @@ typedef struct tuff_ptq_params {
     bool affine;      // weights too have a zero point; else they are symmetric round 0
     bool per_tensor;  // one scale for all of a layer's weights; else one for each output
     int bits;         // of a weight, 2 to 8; 0 = 8. They lie in bytes all the same
+    const int *layer_bits; // of each layer of the model (tuff_model_layer), where it is not 0;
+                           // NULL: `bits` are all layers'
     tuff_calibration method;
     double percentile;  // of TUFF_CALIBRATE_PERCENTILE: what is kept, 50 to 100; 0 = 99.99
     int64_t examples;   // of the training part, to calibrate on; 0 = 512
@@ -41,6 +43,12 @@ typedef struct tuff_ptq_params {
                         // (likewise)
     bool mse_weights;   // weights' scales with the smallest squared error, not the whole range
 } tuff_ptq_params;
+
+// Reads "0=8 3=4 5=2", bits of layers by their places, into bits[tuff_model_layer_count], for
+// `layer_bits`; 0 for layers that are not named.
+// Fails: TUFF_ERR_ARG (a word that is none, a place without weights, bits out of their range).
+TUFF_API TUFF_CHECK tuff_status tuff_layer_bits_parse(const tuff_model *model, const char *text,
+                                                      int bits[]);
 
 // A batch norm behind a convolution or a dense layer, whose only user it is, becomes part of
 // its weights and bias; the net computes the same. Others stay.
