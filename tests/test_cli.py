@@ -18,7 +18,7 @@ except ImportError:  # the python3 that comes first may not be the system's, whi
         raise
     os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
 
-from cases import BUILD, FASHION, run, start
+from cases import BUILD, FASHION, SOURCE, run, start
 
 TUFF = os.path.join(BUILD, "tuff")
 FOLDER = tempfile.mkdtemp(prefix="tuff-cli-")
@@ -102,7 +102,7 @@ def png(file, pixels):
 def help_and_usage():
     out, _ = tuff("--help")
     names = ("devices train test import predict info check bench op sparse prune distill "
-             "sensitivity demo").split()
+             "sensitivity optimize demo").split()
     assert all(name in out for name in names), out
     for word in "DEVICE VARIANT AVOID THREADS CACHE_DIR".split():
         assert "TUFF_" + word in out, f"TUFF_{word} is not in the help"
@@ -705,6 +705,67 @@ def students_and_teachers():
         assert f.read() == whole, "the student's file was changed"
 
 
+def recipe(*lines):
+    file = path("steps.recipe")
+    with open(file, "w") as f:
+        f.write("\n".join(lines) + "\n")
+    return file
+
+
+def recipes_chain_steps():
+    out, model = path("chained.tuffz"), path("given.safetensors")
+    head = ["# small nets", "data fashion", f"limit-test {TESTS}"]
+    few = "--limit 1280 --epochs 1"
+    got = tuff_json("optimize", recipe(
+        *head, f"out '{out}'", f'train --net "{NET}" {few}', "sensitivity --values 0.9",
+        'prune --sparsity 0.5 --rates "0=0.2" # half', f"compress --sparsity 0 {few}"))
+    assert [s["step"] for s in got["steps"]] == "train sensitivity prune compress".split(), got
+    assert got["steps"][1]["result"]["layers"][1]["layer"] == "4 dense 10", got
+    assert got["steps"][2]["after"]["nonzeros"] == 5874 - 20 - 2880, got
+    assert got["steps"][3]["after"] == got["after"] and got["model"] == out, got
+    assert got["before"] == got["steps"][0]["after"] and got["before"]["errors"] < 900, got
+    assert abs(got["before"]["accuracy"] - got["after"]["accuracy"] - got["drop"]) < 1e-9
+    assert got["after"]["disk_kb"] == os.path.getsize(out) / 1000, got
+    assert got["after"]["disk_kb"] < got["before"]["disk_kb"] / 4, got
+    again = tuff_json("test", out, "--data", "fashion", "--limit-test", TESTS)
+    assert again["errors"] == got["after"]["errors"]
+
+    tuff("train", "--net", NET, *data(), "--out", model)
+    head += [f"model {model}", f"out {model}"]
+    out, _ = tuff("optimize", recipe(*head, "distill --student 'flatten | dense 10' " + few,
+                                     "quantize --layer-bits '1=4'"))
+    rows = [line.split()[0] for line in out.splitlines()]
+    assert rows == ["accuracy", "before", "distill", "quantize", "drop", "model:"], out
+    assert "flatten | quantize | dense 10 |" in tuff("info", model)[0]
+    with open(model, "rb") as f:
+        whole = f.read()
+
+    for line, says in (
+            ("prun --sparsity 0.5", ":6: 'prun' is unknown"),
+            ("prune --sparsty 0.5", ":6: prune: there is no option --sparsty"),
+            ("prune --sparsity 1.0", ":6: prune: prune: the sparsity is 1"),
+            ("prune", "neither a sparsity"), ("quantize --bits 0", "--bits is 0"),
+            ("prune --sparsity 0.5 --out x", "--out is no option of a step"),
+            ("distill --teacher nowhere.st", "nowhere.st is no model file"),
+            ("distill --student 'dens 10'", "did you mean dense?"),
+            ("quantize --layer-bits '1=4", ":6: a quote is not closed"),
+            ("train --net lenet5", ":6: train begins a net"), ("data mnist", "said before"),
+            ("compress", ":5: out is"), ("prune x --sparsity 0.5", "one model file"),
+            ("quantize --data idx:nowhere", "nowhere")):
+        refused("optimize", recipe(*head, line), says=says)
+    refused("optimize", recipe("data nonesuch", *head[2:], "quantize"), says=":1: data")
+    refused("optimize", recipe(*head[:3], "model nowhere.st", "out x.st", "quantize"),
+            says=":4: nowhere.st")
+    refused("optimize", recipe(*head[:2], "train --net lenet5"), says="'out MODEL' is needed")
+    refused("optimize", path("nowhere"), says="nowhere: No such file")
+    assert "layer" in tuff_json("optimize", recipe(*head, "prune --rates '7=0.5'"),
+                                expect=2)["error"]
+    with open(model, "rb") as f:
+        assert f.read() == whole, "the model's file was changed"
+    assert not os.path.exists(path("x.st"))
+    tuff("optimize", os.path.join(SOURCE, "examples/lenet5.recipe"), "--check")
+
+
 def training_refuses():
     base = ["train", "--data", "fashion", "--limit", 64]
     refused(*base, "--net", "conv 6 5 | rely", says="rely")
@@ -732,6 +793,6 @@ status = run([(compressed_models, FASHION)] + [(case, None) for case in (
     check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, smaller_nets,
-                 students_and_teachers, training_refuses)])
+                 students_and_teachers, recipes_chain_steps, training_refuses)])
 shutil.rmtree(FOLDER)
 sys.exit(status)

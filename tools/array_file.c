@@ -70,17 +70,11 @@ int array_file_read(const cli_command *self, const char *spec, tuff_array *a)
 
 int array_file_check(const cli_command *self, const char *path)
 {
-    const char *inner = NULL, *slash = strrchr(path, '/');
+    const char *inner = NULL;
     const size_t n = strlen(path);
-    char folder[4096] = ".";
     if (safetensors_path(path, &inner) == 0 && (n < 4 || strcmp(path + n - 4, ".npy") != 0))
         return cli_wrong(self, "%s: expected a file *.npy or *%s", path, ending);
-    if (slash && (size_t)(slash - path) < sizeof folder)
-        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    if (access(folder, W_OK | X_OK) != 0)
-        return cli_wrong(self, "%s could not be written: %s: %s", path, folder,
-                         strerror(errno));
-    return EXIT_OK;
+    return report_folder(self, path);
 }
 
 int array_file_write(const cli_command *self, const char *path, const char *name,

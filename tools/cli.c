@@ -21,6 +21,17 @@ static const cli_option common_options[] = {
 
 // ---- messages ------------------------------------------------------------------------------
 
+static int put_json(cJSON *json, int status)
+{
+    char *text = json ? cJSON_Print(json) : NULL;
+    cJSON_Delete(json);
+    if (!text) return cli_wrong(NULL, "out of memory");
+    const bool written = puts(text) >= 0 && fflush(stdout) == 0;
+    free(text);
+    if (!written) return cli_wrong(NULL, "stdout: %s", strerror(errno));
+    return status;
+}
+
 int cli_wrong(const cli_command *self, const char *format, ...)
 {
     static bool said; // only the first of several makes the JSON object
@@ -30,12 +41,15 @@ int cli_wrong(const cli_command *self, const char *format, ...)
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     cli_bar_end();
-    fprintf(stderr, "tuff%s%s: %s\n", self ? " " : "", self ? self->name : "", text);
-    if (!cli.json || said) return EXIT_WRONG;
+    const char *where = cli.caught ? cli.caught->where : NULL;
+    if (where) fprintf(stderr, "%s: %s\n", where, text);
+    else fprintf(stderr, "tuff%s%s: %s\n", self ? " " : "", self ? self->name : "", text);
+    if (!(cli.caught ? cli.caught->json : cli.json) || said) return EXIT_WRONG;
     said = true;
     cJSON *json = cJSON_CreateObject();
     cJSON_AddStringToObject(json, "error", text);
-    return cli_print_json(json, EXIT_WRONG);
+    if (where) cJSON_AddStringToObject(json, "where", where);
+    return put_json(json, EXIT_WRONG);
 }
 
 int cli_error(const cli_command *self) { return cli_wrong(self, "%s", tuff_last_error()); }
@@ -188,12 +202,9 @@ int cli_parse(const cli_command *self, const cli_option *options, int argc, char
 
 int cli_print_json(cJSON *json, int status)
 {
-    char *text = json ? cJSON_Print(json) : NULL;
-    cJSON_Delete(json);
-    if (!text) return cli_wrong(NULL, "out of memory");
-    const bool written = puts(text) >= 0 && fflush(stdout) == 0;
-    free(text);
-    if (!written) return cli_wrong(NULL, "stdout: %s", strerror(errno));
+    if (!cli.caught) return put_json(json, status);
+    cJSON_Delete(cli.caught->object);
+    cli.caught->object = json;
     return status;
 }
 
@@ -274,7 +285,24 @@ int cli_tune(const cli_command *self, tuff_device *device)
 tuff_device *cli_open_device(const cli_command *self)
 {
     tuff_device *device = NULL;
+    if (cli.caught && cli.caught->check) {
+        cli.caught->right = true;
+        return NULL;
+    }
     if (tuff_device_open(cli.device, &device) != TUFF_OK) (void)cli_error(self);
     else if (cli_tune(self, device) != EXIT_OK) tuff_device_close(&device);
     return device;
+}
+
+// ---- one in another ------------------------------------------------------------------------
+
+int cli_run(const cli_command *command, int argc, char **argv, cli_caught *caught)
+{
+    const cli_common before = cli;
+    caught->json = before.json;
+    cli.json = true;
+    cli.caught = caught;
+    const int status = command->run(command, argc, argv);
+    cli = before;
+    return status;
 }

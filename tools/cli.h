@@ -50,8 +50,24 @@ typedef struct cli_common {
     const char *tune, *tune_file; // of CLI_TUNE_OPTIONS
     bool tune_again; // what is known, too
     bool tune_pays; // the work takes so long that a look at a GPU's kernels is soon paid for
+    struct cli_caught *caught; // by whom this subcommand is run; NULL: from the command line
 } cli_common;
 extern cli_common cli;
+
+// A subcommand that another one runs (tuff optimize, tuff demo). What it would print is kept.
+typedef struct cli_caught {
+    const char *where; // before its messages, "tuff optimize: small.txt:7: prune"; NULL: its
+                       // own name
+    bool check;        // it stops where it would open its device
+    bool right;        // there it was: what it was given can be
+    bool text;         // a table that has no JSON of its own kind is printed all the same
+    bool json;         // messages are JSON too
+    cJSON *object;     // what it would have printed; the caller deletes it
+} cli_caught;
+// Runs it with --json; other options are as they are now, and so again afterwards. Its status.
+int cli_run(const cli_command *command, int argc, char **argv, cli_caught *caught);
+// A subcommand by its name, or NULL. (main.c)
+const cli_command *cli_command_named(const char *name);
 
 // Reads argv (without the program and the subcommand). Words that are no options go to
 // *words. Returns -1 to go on, or the status to exit with (--help, or something wrong).
@@ -108,6 +124,9 @@ tuff_model *report_load(const cli_command *self, tuff_device *device, const char
 bool report_is_model(const char *path);
 // Its size; 0 where it is not there.
 long long report_file_bytes(const char *path);
+// Whether there is a folder for `path` that can be written to. EXIT_OK, or EXIT_WRONG with what
+// is wrong printed.
+int report_folder(const cli_command *self, const char *path);
 // A model file's model, or one made from a net for samples of --input's sizes; likewise.
 tuff_model *report_open_model(const cli_command *self, tuff_device *device, const char *what,
                               const char *input);
@@ -151,6 +170,7 @@ int cmd_import(const cli_command *self, int argc, char **argv);
 int cmd_tune(const cli_command *self, int argc, char **argv);
 int cmd_sparse(const cli_command *self, int argc, char **argv);
 int cmd_prune(const cli_command *self, int argc, char **argv);
+int cmd_optimize(const cli_command *self, int argc, char **argv);
 int cmd_sensitivity(const cli_command *self, int argc, char **argv);
 int cmd_demo(const cli_command *self, int argc, char **argv);
 #endif

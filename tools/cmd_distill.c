@@ -33,6 +33,11 @@ static int check_settings(const cli_command *self, const settings *s, const cli_
     if (words->count) return cli_wrong(self, "'%s' is too much", words->item[0]);
     if (!s->teachers.count) return cli_wrong(self, "--teacher is needed");
     if (!s->student) return cli_wrong(self, "--student is needed");
+    for (int i = 0; i < s->teachers.count; i++)
+        if (!report_is_model(s->teachers.item[i]))
+            return cli_wrong(self, "--teacher: %s is no model file", s->teachers.item[i]);
+    if (!report_is_model(s->student) && tuff_net_text(s->student, NULL, 0) != TUFF_OK)
+        return cli_error(self);
     if (!s->data) return cli_wrong(self, "--data is needed, for example --data fashion");
     if (!s->out) return cli_wrong(self, "--out is needed");
     if (!(s->temperature > 0))

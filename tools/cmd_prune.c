@@ -21,6 +21,11 @@ static tuff_sparse_form find_form(const char *name)
     return (tuff_sparse_form)form;
 }
 
+static bool asks_to_prune(const settings *s)
+{
+    return s->sparsity != 0 || s->threshold != 0 || s->rates || strchr(s->target, ':');
+}
+
 static int read_params(const cli_command *self, const settings *s, tuff_train_params *tune,
                        tuff_prune_params *p)
 {
@@ -37,7 +42,11 @@ static int read_params(const cli_command *self, const settings *s, tuff_train_pa
         return cli_wrong(self, "--schedule is oneshot or gradual, not '%s'", s->schedule);
     if (find_form(s->form) == TUFF_SPARSE_FORMS)
         return cli_wrong(self, "--form is dense, any, csr, bsr or nm, not '%s'", s->form);
-    return finetune_read(self, &s->tune, tune);
+    const int status = finetune_read(self, &s->tune, tune);
+    if (status >= 0) return status;
+    // The form alone may be what is asked for.
+    if (!asks_to_prune(s) && find_form(s->form) != TUFF_SPARSE_DENSE) return -1;
+    return tuff_prune_check(p, s->data) == TUFF_OK ? -1 : cli_error(self);
 }
 
 static cJSON *result_json(const compress_row rows[], const settings *s, tuff_model *before,
@@ -65,11 +74,6 @@ static int measure(const cli_command *self, const settings *s, const char *path,
         printf("net: %s\n", tuff_model_net(after));
     printf("model: %s\n", s->out);
     return EXIT_OK;
-}
-
-static bool asks_to_prune(const settings *s)
-{
-    return s->sparsity != 0 || s->threshold != 0 || s->rates || strchr(s->target, ':');
 }
 
 // Prunes, and puts what is left into a sparse form; each where it was asked for.

@@ -151,8 +151,8 @@ static int show(const cli_command *self, const settings *s, const tuff_model *mo
                 const sensitivity_table *t)
 {
     if (s->html && write_page(self, s, model, t) != EXIT_OK) return EXIT_WRONG;
+    if (!cli.json || (cli.caught && cli.caught->text)) print_table(t);
     if (cli.json) return cli_print_json(table_json(t), EXIT_OK);
-    print_table(t);
     return EXIT_OK;
 }
 

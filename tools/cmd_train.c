@@ -256,6 +256,7 @@ int cmd_train(const cli_command *self, int argc, char **argv)
     if (words.count) return cli_wrong(self, "'%s' is too much", words.item[0]);
     if (!s.net && !s.resume) return cli_wrong(self, "--net or --resume is needed");
     if (!s.data) return cli_wrong(self, "--data is needed, for example --data fashion");
+    if (!s.resume && tuff_net_text(s.net, NULL, 0) != TUFF_OK) return cli_error(self);
     status = read_settings(self, &s, &p);
     if (status >= 0) return status;
     if (s.resume && !s.out) s.out = p.out = s.resume;

@@ -15,6 +15,22 @@ int compress_measure(const cli_command *self, tuff_dataset *data, tuff_model *be
     return EXIT_OK;
 }
 
+enum { LAST = 8 };
+static compress_row last_row[LAST];
+static int last_rows;
+
+static void keep_rows(const compress_row rows[], int count)
+{
+    last_rows = count < LAST ? count : LAST;
+    for (int i = 0; i < last_rows; i++) last_row[i] = rows[i];
+}
+
+int compress_last(const compress_row **rows)
+{
+    *rows = last_row;
+    return last_rows;
+}
+
 static bool has_classes(const tuff_measure *m) { return m->test.accuracy >= 0; }
 
 static void print_row(const compress_row *row)
@@ -45,7 +61,7 @@ void compress_print(const compress_row rows[], int count)
         printf("drop %.2f points\n", (first->test.accuracy - last->test.accuracy) * 100);
 }
 
-static cJSON *row_json(const tuff_measure *m)
+cJSON *compress_row_json(const tuff_measure *m)
 {
     cJSON *o = cJSON_CreateObject();
     if (m->test.examples) {
@@ -71,8 +87,9 @@ cJSON *compress_json(const compress_row rows[], int count)
 {
     const tuff_measure *first = &rows[0].m, *last = &rows[count - 1].m;
     cJSON *o = cJSON_CreateObject();
+    keep_rows(rows, count);
     for (int i = 0; i < count; i++)
-        cJSON_AddItemToObject(o, rows[i].name, row_json(&rows[i].m));
+        cJSON_AddItemToObject(o, rows[i].name, compress_row_json(&rows[i].m));
     if (has_classes(first) && has_classes(last) && first->test.examples)
         cJSON_AddNumberToObject(o, "drop", first->test.accuracy - last->test.accuracy);
     return o;

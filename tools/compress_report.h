@@ -18,6 +18,10 @@ int compress_measure(const cli_command *self, tuff_dataset *data, tuff_model *be
                      const tuff_measure_params *p, compress_row rows[2]);
 // A table with a line for each row, and the drop from the first to the last.
 void compress_print(const compress_row rows[], int count);
+// The rows of which an object was made last: for who runs another subcommand (cli_run).
+int compress_last(const compress_row **rows);
+// An object of one row.
+cJSON *compress_row_json(const tuff_measure *m);
 // An object of the same: {"before": {...}, "after": {...}} by the rows' names, and "drop".
 cJSON *compress_json(const compress_row rows[], int count);
 #endif

@@ -95,7 +95,21 @@ static const cli_command commands[] = {
       "One layer at a time is pruned, more and more, the others stay as they are; the net is\n"
       "tested, and nothing is trained. --html FILE draws accuracy against sparsity.",
       cmd_sensitivity },
+    { "optimize", "RECIPE",
+      "Runs the steps that a file lists, each on the model that the one before it made.",
+      "A recipe has a line 'data SPEC', 'model MODEL' (or a first step train), 'out MODEL',\n"
+      "and a line for each step: train, prune, distill, quantize, compress or sensitivity,\n"
+      "then options as that subcommand takes them. A '#' begins a comment. All lines are\n"
+      "checked before the first step runs; the model is written when the last one is done.\n"
+      "docs/compress.md tells more.", cmd_optimize },
 };
+
+const cli_command *cli_command_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i].name) == 0) return &commands[i];
+    return NULL;
+}
 
 static int usage(FILE *out)
 {
@@ -134,8 +148,7 @@ int main(int argc, char **argv)
     if (strcmp(argv[1], "--version") == 0) return printf("tuff %s\n", TUFF_VERSION) < 0;
     // Known before anything can go wrong, because errors are JSON then too.
     for (int i = 2; i < argc; i++) cli.json |= strcmp(argv[i], "--json") == 0;
-    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-        if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(&commands[i], argc - 2, argv + 2);
+    const cli_command *command = cli_command_named(argv[1]);
+    if (command) return command->run(command, argc - 2, argv + 2);
     return cli_wrong(NULL, "there is no subcommand '%s' (tuff --help lists them)", argv[1]);
 }

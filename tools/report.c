@@ -1,9 +1,11 @@
 #include "cli.h"
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 void report_metrics(cJSON *o, const tuff_metrics *m)
 {
@@ -53,6 +55,18 @@ long long report_file_bytes(const char *path)
 {
     struct stat s;
     return stat(path, &s) == 0 ? (long long)s.st_size : 0;
+}
+
+int report_folder(const cli_command *self, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char folder[4096] = ".";
+    if (slash && (size_t)(slash - path) < sizeof folder)
+        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (access(folder, W_OK | X_OK) != 0)
+        return cli_wrong(self, "%s could not be written: %s: %s", path, folder,
+                         strerror(errno));
+    return EXIT_OK;
 }
 
 // A model file begins with the length of its header and an opening brace, or as a .tuffz does;

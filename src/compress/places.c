@@ -29,11 +29,11 @@ tuff_status tuff_places_read(const tuff_model *m, const char *text, const char *
         n = strcspn(at, " ,");
         const char *equals = memchr(at, '=', n);
         const int shown = n > 64 ? 64 : (int)n;
+        const size_t length = equals ? (size_t)(equals - at) : n;
         double value = 0;
-        TUFF_REQUIRE(equals && tuff_parse_f64(equals + 1, n - (size_t)(equals + 1 - at), &value),
-                     ARG, "%s: '%.*s' is no %s, expected PLACE=X such as %s", what, shown, at,
-                     thing, example);
-        const size_t length = (size_t)(equals - at);
+        TUFF_REQUIRE(equals && tuff_parse_f64(equals + 1, n - length - 1, &value), ARG,
+                     "%s: '%.*s' is no %s, expected PLACE=X such as %s", what, shown, at, thing,
+                     example);
         const int part = find_place(m, at, length);
         TUFF_REQUIRE(part >= 0, ARG,
                      "%s: the net has no layer with weights at the place '%.*s'", what,

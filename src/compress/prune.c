@@ -131,7 +131,7 @@ static tuff_status check_amount(const tuff_prune_params *p)
     return TUFF_OK;
 }
 
-static tuff_status check_training(const tuff_prune_params *p, const tuff_dataset *data)
+static tuff_status check_training(const tuff_prune_params *p, bool data)
 {
     TUFF_REQUIRE(!p->gradual || p->tune, ARG, "prune: gradual pruning goes on while the net is "
                                               "trained, and no training was asked for");
@@ -149,7 +149,7 @@ static tuff_status check_training(const tuff_prune_params *p, const tuff_dataset
     return TUFF_OK;
 }
 
-static tuff_status check_params(tuff_prune_params *p, const tuff_dataset *data)
+static tuff_status check_params(tuff_prune_params *p, bool data)
 {
     TUFF_REQUIRE((unsigned)p->method < METHODS && (unsigned)p->target <= TUFF_PRUNE_NM, ARG,
                  "prune: %d is no method, or %d no target", (int)p->method, (int)p->target);
@@ -162,6 +162,13 @@ static tuff_status check_params(tuff_prune_params *p, const tuff_dataset *data)
     TUFF_TRY(check_pair(p));
     TUFF_TRY(check_amount(p));
     return check_training(p, data);
+}
+
+tuff_status tuff_prune_check(const tuff_prune_params *p, bool data)
+{
+    TUFF_REQUIRE(p, ARG, "prune: the params are NULL");
+    tuff_prune_params checked = *p;
+    return check_params(&checked, data);
 }
 
 // ---- the whole -----------------------------------------------------------------------------

@@ -60,6 +60,10 @@ typedef struct tuff_prune_params {
 TUFF_API TUFF_CHECK tuff_status tuff_prune_target_parse(const char *name,
                                                         tuff_prune_params *p);
 
+// Whether a pruning can be, as far as that is known without a model: what tuff_prune asks
+// first. `data`: there are some. Fails: TUFF_ERR_ARG.
+TUFF_API TUFF_CHECK tuff_status tuff_prune_check(const tuff_prune_params *p, bool data);
+
 // Makes *pruned, which the caller destroys. `data` may be NULL where nothing is fine-tuned and
 // the method is not taylor. No loader of the dataset may live.
 // Fails: TUFF_ERR_ARG (a param out of its range, a method that the target does not take, a net
