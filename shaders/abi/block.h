@@ -31,6 +31,11 @@ struct tuff_codebook_pc {
     uint parts;
 };
 
+struct tuff_unpack_pc {
+    uint cols, scales; // numbers of a row, and how many scales there are
+    uint count;        // numbers in all
+};
+
 struct tuff_codebook_matmul_pc {
     tuff_gemm g;
     uint words; // of a row

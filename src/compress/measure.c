@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "base/time.h"
 #include "format/tuffz.h"
+#include "nn/forms.h"
 #include "nn/model.h"
 #include <stdlib.h>
 #include <string.h>
@@ -51,14 +52,14 @@ static int64_t part_zeros(const tuff_model *m, const tuff_model_part *part, cons
 {
     const tuff_layer *l = &part->item.layer;
     int64_t zeros = 0;
-    if (l->kind->zeros) {
+    if (l->kind->zeros || l->store.form) {
         const void *stored[TUFF_LAYER_PARAMS] = { NULL };
         tuff_desc desc[TUFF_LAYER_PARAMS];
         for (int i = 0; i < part->params; i++) {
             stored[i] = flat + m->param[part->param + i].offset;
             desc[i] = m->param[part->param + i].desc;
         }
-        zeros = l->kind->zeros(l, desc, stored);
+        zeros = tuff_layer_zeros(l, &part->input, desc, stored);
     }
     for (int i = 0; i < part->params; i++) zeros += zeros_in(&m->param[part->param + i], flat);
     return zeros;

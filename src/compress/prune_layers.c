@@ -65,7 +65,7 @@ static bool has_weights(const layers_job *s, int item, int items)
 static bool follows(const layers_job *s, int stage)
 {
     if (stage < 0 || !s->net->stage[stage].layer.kind) return false;
-    return s->net->stage[stage].layer.kind->mixing == TUFF_MIX_NONE &&
+    return tuff_mixing_of(&s->net->stage[stage].layer) == TUFF_MIX_NONE &&
            same_shape(s, s->item[stage], 1);
 }
 

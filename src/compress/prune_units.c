@@ -139,7 +139,7 @@ static int by_worth(const void *a, const void *b)
 
 bool tuff_prune_is_target(const tuff_pruning *job, int part)
 {
-    const tuff_mixing mixing = job->model->part[part].item.layer.kind->mixing;
+    const tuff_mixing mixing = tuff_mixing_of(&job->model->part[part].item.layer);
     return mixing == (job->p.target == TUFF_PRUNE_CHANNELS ? TUFF_MIX_CONV : TUFF_MIX_DENSE);
 }
 

@@ -269,6 +269,9 @@ static tuff_status check(const tuff_model *model, const tuff_dataset *data,
                      "quantize: layer %s (%s) gives %s: the net is quantized already",
                      model->part[i].item.name, model->part[i].text,
                      tuff_dtype_name(model->part[i].output.dtype));
+        TUFF_REQUIRE(!model->part[i].item.layer.store.form, ARG,
+                     "quantize: layer %s (%s) has its weights in another form already",
+                     model->part[i].item.name, model->part[i].text);
         any |= tuff_part_is_product(model, i);
     }
     TUFF_REQUIRE(any, ARG, "quantize: the net has no convolution and no dense layer");

@@ -177,8 +177,9 @@ bool tuff_part_is(const tuff_model *m, int part, const char *kind)
 
 bool tuff_part_is_product(const tuff_model *m, int part)
 {
-    return tuff_part_is(m, part, "conv") || tuff_part_is(m, part, "dwconv") ||
-           tuff_part_is(m, part, "dense");
+    return !m->part[part].item.layer.store.form &&
+           (tuff_part_is(m, part, "conv") || tuff_part_is(m, part, "dwconv") ||
+            tuff_part_is(m, part, "dense"));
 }
 
 int *tuff_part_arg(tuff_model_part *part, const char *name)

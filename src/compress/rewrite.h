@@ -42,7 +42,7 @@ const tuff_param *tuff_part_param(const tuff_model *m, int part, const char *nam
 static inline void *tuff_param_at(float *flat, const tuff_param *p) { return flat + p->offset; }
 // Whether a part is of this kind.
 bool tuff_part_is(const tuff_model *m, int part, const char *kind);
-// A convolution, depthwise too, or a dense layer.
+// A convolution, depthwise too, or a dense layer, whose weights are not stored in another form.
 bool tuff_part_is_product(const tuff_model *m, int part);
 // An argument of a part's layer by its name, or NULL.
 int *tuff_part_arg(tuff_model_part *part, const char *name);

@@ -66,7 +66,7 @@ static bool has_weights(const tuff_model *m, const tuff_model_part *part, bool b
 static bool takes_part(const walk *w, int layer)
 {
     const tuff_model_part *part = &w->model->part[layer];
-    const tuff_mixing mixing = part->item.layer.kind->mixing;
+    const tuff_mixing mixing = tuff_mixing_of(&part->item.layer);
     const tuff_prune_target target = w->p->prune.target;
     if (target == TUFF_PRUNE_CHANNELS) return mixing == TUFF_MIX_CONV;
     // The last layer's neurons are the net's outputs.

@@ -40,7 +40,7 @@ static tuff_status choose(const sparsify_job *job, int part, layer_form *f)
     const tuff_model *m = job->model;
     const tuff_model_part *q = &m->part[part];
     f->form = TUFF_SPARSE_DENSE;
-    if (q->item.layer.kind->mixing != TUFF_MIX_DENSE || q->input.rank != 1) return TUFF_OK;
+    if (tuff_mixing_of(&q->item.layer) != TUFF_MIX_DENSE || q->input.rank != 1) return TUFF_OK;
     const tuff_param *w = weight_of(m, part);
     const tuff_sparse_shape shape = { .rows = w->desc.dim[0], .cols = w->desc.dim[1],
                                       .batch = job->p->batch, .linear = true };

@@ -80,7 +80,7 @@ static void stand_behind(tuff_units *u, const tuff_net_item *item, tuff_features
 static void join_groups(tuff_units *u, const tuff_layer *l, const tuff_features *in,
                         const tuff_features *out)
 {
-    const int groups = l->kind->mixing == TUFF_MIX_CONV ? l->arg[TUFF_ARG_GROUP][0] : 1;
+    const int groups = tuff_mixing_of(l) == TUFF_MIX_CONV ? l->arg[TUFF_ARG_GROUP][0] : 1;
     if (groups < 2) return;
     for (int g = 0; g < groups; g++) {
         const int *from = in->unit + g * (in->count / groups);
@@ -128,16 +128,16 @@ static tuff_status follow(tuff_units *u, int part)
         go_along(u, &p->item, out);
     } else if (l->kind == &tuff_join_concat) {
         stand_behind(u, &p->item, out);
-    } else if (tuff_part_makes(u->model, part) || l->kind->mixing == TUFF_MIX_PAD) {
+    } else if (tuff_part_makes(u->model, part) || tuff_mixing_of(l) == TUFF_MIX_PAD) {
         TUFF_TRY(make_units(u, out->count, &first));
         for (int i = 0; i < out->count; i++) out->unit[i] = first + i;
-        if (l->kind->mixing == TUFF_MIX_PAD) pad(l, first, in, out);
+        if (tuff_mixing_of(l) == TUFF_MIX_PAD) pad(l, first, in, out);
         else join_groups(u, l, in, out);
-    } else if (l->kind->mixing == TUFF_MIX_DEPTH) {
+    } else if (tuff_mixing_of(l) == TUFF_MIX_DEPTH) {
         for (int i = 0; i < out->count; i++) out->unit[i] = in->unit[i / l->arg[0][0]];
-    } else if (l->kind->mixing == TUFF_MIX_FLATTEN) {
+    } else if (tuff_mixing_of(l) == TUFF_MIX_FLATTEN) {
         spread(&p->input, in, out);
-    } else if (l->kind->mixing == TUFF_MIX_NONE && by_feature(u->model, part)) {
+    } else if (tuff_mixing_of(l) == TUFF_MIX_NONE && by_feature(u->model, part)) {
         go_along(u, &p->item, out);
     } else {
         fix(u, in);
@@ -196,7 +196,7 @@ bool tuff_unit_go(tuff_units *u, int unit)
 bool tuff_param_by_feature(const tuff_model *m, int part, int param)
 {
     const tuff_model_part *p = &m->part[part];
-    const tuff_mixing mixing = p->item.layer.kind->mixing;
+    const tuff_mixing mixing = tuff_mixing_of(&p->item.layer);
     const tuff_param *q = &m->param[p->param + param];
     if (mixing == TUFF_MIX_DENSE || mixing == TUFF_MIX_CONV || mixing == TUFF_MIX_DEPTH)
         return true;

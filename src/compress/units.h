@@ -54,7 +54,7 @@ static inline const tuff_features *tuff_units_out(const tuff_units *u, int part)
 }
 static inline bool tuff_part_makes(const tuff_model *m, int part)
 {
-    const tuff_mixing mixing = m->part[part].item.layer.kind->mixing;
+    const tuff_mixing mixing = tuff_mixing_of(&m->part[part].item.layer);
     return mixing == TUFF_MIX_DENSE || mixing == TUFF_MIX_CONV;
 }
 // Whether row i of a parameter belongs to feature i of what its part gives.

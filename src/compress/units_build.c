@@ -28,11 +28,11 @@ static void write_layer(void *user, int item, const tuff_layer *layer, char *tex
     tuff_layer l = *layer;
     if (tuff_is_join(layer->kind)) return; // nothing follows it
     if (tuff_part_makes(u->model, item)) set(&l, 0, left_between(u, out, 0, out->count));
-    if (l.kind->mixing == TUFF_MIX_CONV) {
+    if (tuff_mixing_of(&l) == TUFF_MIX_CONV) {
         const int groups = layer->arg[TUFF_ARG_GROUP][0];
         if (groups > 1) set(&l, TUFF_ARG_GROUP, groups * l.arg[0][0] / out->count);
     }
-    if (l.kind->mixing == TUFF_MIX_PAD) {
+    if (tuff_mixing_of(&l) == TUFF_MIX_PAD) {
         const int before = layer->arg[0][0];
         set(&l, 0, left_between(u, out, 0, before));
         set(&l, 1, left_between(u, out, before + in->count, out->count));
@@ -63,8 +63,8 @@ static void carry_part(const tuff_units *u, int part, const float *flat, const t
     const tuff_model *m = u->model;
     const tuff_model_part *p = &m->part[part];
     const tuff_layer *l = &p->item.layer;
-    const bool columns = l->kind->mixing == TUFF_MIX_DENSE ||
-                         (l->kind->mixing == TUFF_MIX_CONV && l->arg[TUFF_ARG_GROUP][0] == 1);
+    const bool columns = tuff_mixing_of(l) == TUFF_MIX_DENSE ||
+                         (tuff_mixing_of(l) == TUFF_MIX_CONV && l->arg[TUFF_ARG_GROUP][0] == 1);
     for (int k = 0; k < p->params; k++) {
         const tuff_param *q = &m->param[p->param + k];
         const bool weight = columns && q->role == TUFF_PARAM_WEIGHT;

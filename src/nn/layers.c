@@ -1,7 +1,7 @@
 // The kinds of layers: one record each. What a layer takes and does is in its record; that
 // its sizes fit is the business of the ops that it emits. layers_row.c has those that work on
 // sequences, and layers_op.c those that are one op without parameters.
-#include "nn/layers.h"
+#include "nn/forms.h"
 #include "base/status.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,12 +150,24 @@ static tuff_status dense_params(const tuff_layer *l, const tuff_desc *x, tuff_la
     return TUFF_OK;
 }
 
+// By the weights as they are stored, where there are kernels for it.
+static tuff_var stored_dense(const tuff_emit *e, const tuff_layer *l, tuff_var x,
+                             const tuff_var param[], bool bias)
+{
+    if (!l->store.form || !x.id) return (tuff_var){ 0 };
+    const tuff_desc *d = tuff_graph_desc(e->g, x);
+    const tuff_desc w = TUFF_SHAPE(TUFF_F32, l->arg[DENSE_OUT][0], d->dim[d->rank - 1]);
+    return tuff_stored_product(e, l, x, &w, bias ? param[1] : (tuff_var){ 0 });
+}
+
 static tuff_var dense_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
                               int n, const tuff_var param[])
 {
     (void)n;
     const bool bias = l->arg[DENSE_BIAS][0];
     if (is_integer(e, x[0])) return tuff_integer_dense(e, x[0], param, bias);
+    const tuff_var y = stored_dense(e, l, x[0], param, bias);
+    if (y.id) return y;
     const tuff_var in[] = { x[0], param[0], param[1] };
     return tuff_graph_op(e->g, "matmul", in, bias ? 3 : 2,
                          &(tuff_matmul_params){ .trans_b = true });
@@ -477,10 +489,16 @@ static size_t print_value(const tuff_arg_spec *a, const int value[2], float real
     if (a->type == TUFF_ARG_REAL) return print_real(real, text, size);
     if (a->type == TUFF_ARG_SWITCH)
         return (size_t)snprintf(text, size, "%s", value[0] ? "yes" : "no");
-    if (a->type == TUFF_ARG_CHOICE)
-        return (size_t)snprintf(text, size, "%s", a->choices[value[0]]);
+    if (a->type == TUFF_ARG_CHOICE || a->type == TUFF_ARG_FORM)
+        return (size_t)snprintf(text, size, "%s", tuff_choice_at(a, value[0]));
     if (value[0] == value[1]) return (size_t)snprintf(text, size, "%d", value[0]);
     return (size_t)snprintf(text, size, "%dx%d", value[0], value[1]);
+}
+
+const char *tuff_choice_at(const tuff_arg_spec *a, int index)
+{
+    const tuff_form *f = a->type == TUFF_ARG_FORM ? tuff_form_at(index) : NULL;
+    return a->type == TUFF_ARG_FORM ? (f ? f->name : NULL) : a->choices[index];
 }
 
 static bool is_standard(const tuff_arg_spec *a, const int v[2], float real)
@@ -504,4 +522,12 @@ void tuff_layer_print(const tuff_layer *l, char *text)
                                      a->place ? "" : "=");
             used += print_value(a, l->arg[i], l->real[i], text + used, size - used);
         }
+    tuff_storage store = l->store;
+    for (int i = 0; tuff_storage_args[i].name; i++) {
+        const tuff_arg_spec *a = &tuff_storage_args[i];
+        const int v = *tuff_storage_value(&store, i), value[2] = { v, v };
+        if (v == a->standard) continue;
+        used += (size_t)snprintf(text + used, size - used, " %s=", a->name);
+        used += print_value(a, value, 0, text + used, size - used);
+    }
 }

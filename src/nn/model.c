@@ -1,6 +1,7 @@
 // Models; declared in <tuff/nn.h>. A model is laid out once, on a throw-away graph whose ops
 // infer every shape; the flat tensor of weights is then made and filled.
 #include "nn/model.h"
+#include "nn/forms.h"
 #include "base/alloc.h"
 #include "graph/graph.h"
 #include <math.h>
@@ -94,13 +95,13 @@ static tuff_status lay_out(tuff_model *m, int index, tuff_graph *g, tuff_var inp
     part->input = unbatched(tuff_graph_desc(g, x[0]));
     part->param = m->params;
     m->random |= l->kind->random;
-    if (l->kind->params) TUFF_TRY(l->kind->params(l, &part->input, &params));
+    TUFF_TRY(tuff_layer_stored(l, &part->input, &params));
     for (int i = 0; i < params.count; i++) {
         TUFF_TRY(add_param(m, part, &params, i));
         var[i] = tuff_graph_input(g, NULL, params.desc[i]);
     }
     part->params = params.count;
-    made[index] = l->kind->forward(&e, l, x, part->item.nin, var);
+    made[index] = tuff_layer_emit(&e, l, &part->input, x, part->item.nin, var);
     TUFF_TRY(tuff_graph_status(g));
     const tuff_desc *d = tuff_graph_desc(g, made[index]);
     TUFF_REQUIRE(d->rank >= 1, SHAPE, "it gives nothing for a sample");
@@ -287,7 +288,7 @@ bool tuff_model_is_scale(const tuff_model *m, int param)
     for (int i = 0; i < m->parts; i++) {
         const tuff_model_part *part = &m->part[i];
         if (param < part->param || param >= part->param + part->params) continue;
-        norm = part->item.layer.kind->mixing == TUFF_MIX_NONE;
+        norm = tuff_mixing_of(&part->item.layer) == TUFF_MIX_NONE;
     }
     return norm && m->param[param].role == TUFF_PARAM_ONES;
 }
@@ -393,8 +394,8 @@ static tuff_var emit_part(tuff_emit *e, const tuff_model *m, const tuff_var x[],
         if (params) params[part->param + k] = var[k];
     }
     e->tensor = tensor;
-    const tuff_var y = part->item.layer.kind->forward(e, &part->item.layer, x, part->item.nin,
-                                                      var);
+    const tuff_var y = tuff_layer_emit(e, &part->item.layer, &part->input, x, part->item.nin,
+                                       var);
     if (tuff_graph_status(e->g) != TUFF_OK)
         e->g->tape.status = name_layer(tuff_graph_status(e->g), part);
     return y;

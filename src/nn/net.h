@@ -28,9 +28,9 @@ enum {
     TUFF_NET_DEPTH = 16,    // blocks in blocks
     TUFF_NET_ARGS = 8,      // arguments of one layer
     TUFF_NET_BRANCHES = 8,  // chains of one block
-    TUFF_LAYER_PARAMS = 10,
+    TUFF_LAYER_PARAMS = 12,
     TUFF_LAYER_NAME = 256,  // bytes of an item's place: "3.shortcut.0"
-    TUFF_LAYER_TEXT = 160   // bytes of one layer's canonical text
+    TUFF_LAYER_TEXT = 224   // bytes of one layer's canonical text
 };
 
 typedef struct tuff_layer_kind tuff_layer_kind;
@@ -40,7 +40,8 @@ typedef enum tuff_arg_type {
     TUFF_ARG_PAIR,   // rows x columns: "3" is 3x3
     TUFF_ARG_SWITCH, // yes, no
     TUFF_ARG_REAL,
-    TUFF_ARG_CHOICE  // one of `choices`; the first is the standard
+    TUFF_ARG_CHOICE, // one of `choices`; the first is the standard
+    TUFF_ARG_FORM    // a form of weights (forms.h)
 } tuff_arg_type;
 
 // One argument of a kind of layer. Those with `place` are given by their order, the others as
@@ -55,10 +56,19 @@ typedef struct tuff_arg_spec {
     const char *choices[5]; // ended by NULL
 } tuff_arg_spec;
 
+// How a layer's weights lie (forms.h): all 0 as they are trained, in f32.
+typedef struct tuff_storage {
+    int form;
+    int bits;       // of a number; 0: the form's
+    int per_tensor; // one scale for all of a tensor, not for each channel
+    int bias_bits;  // 0: biases stay f32, or become what all does
+} tuff_storage;
+
 typedef struct tuff_layer {
     const tuff_layer_kind *kind;
     int arg[TUFF_NET_ARGS][2]; // in the order of kind->arg
     float real[TUFF_NET_ARGS]; // of those of TUFF_ARG_REAL
+    tuff_storage store;
 } tuff_layer;
 
 // What a parameter is, which says how it starts.
@@ -82,6 +92,7 @@ typedef struct tuff_layer_params {
     tuff_desc desc[TUFF_LAYER_PARAMS];
     tuff_role_of role[TUFF_LAYER_PARAMS];
     int64_t stands[TUFF_LAYER_PARAMS]; // for so many parameters; 0: for none
+    char made[TUFF_LAYER_PARAMS][48];  // names that are not constants
 } tuff_layer_params;
 
 // Where a layer is emitted.
@@ -91,6 +102,7 @@ typedef struct tuff_emit {
     tuff_var counter;            // i32 [2], changes from step to step; null: none
     int index;                   // of the item
     tuff_tensor *const *tensor;  // of its parameters, in order; NULL while shapes are found
+    const tuff_var *stored;      // of a layer whose weights are stored: these (forms.h)
 } tuff_emit;
 
 // What an output of a layer is made of, by features: channels of an image, numbers of a row,
@@ -123,6 +135,14 @@ struct tuff_layer_kind {
     // of those are zero.
     int64_t (*zeros)(const tuff_layer *l, const tuff_desc desc[], const void *const data[]);
 };
+
+// How a layer mixes features. Weights that are stored have none that could be left out.
+static inline tuff_mixing tuff_mixing_of(const tuff_layer *l)
+{
+    return l->store.form ? TUFF_MIX_ALL : l->kind->mixing;
+}
+// The word of a choice, or of a form; NULL past the last.
+const char *tuff_choice_at(const tuff_arg_spec *a, int index);
 
 int tuff_layer_kind_count(void);
 const tuff_layer_kind *tuff_layer_kind_at(int index);

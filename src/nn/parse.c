@@ -1,5 +1,5 @@
 // Reads net text into a tree: a recursive descent whose errors point at the word.
-#include "nn/net.h"
+#include "nn/forms.h"
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -125,11 +125,11 @@ static tuff_status read_int(const parser *p, token whole, const char *digits, si
 
 static tuff_status read_choice(const parser *p, token t, const tuff_arg_spec *a, int value[2])
 {
-    char list[128] = "";
-    for (int i = 0; a->choices[i]; i++) {
-        if (is_word(p, t, a->choices[i])) return value[0] = value[1] = i, TUFF_OK;
+    char list[256] = "";
+    for (int i = 0; tuff_choice_at(a, i); i++) {
+        if (is_word(p, t, tuff_choice_at(a, i))) return value[0] = value[1] = i, TUFF_OK;
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "",
-                 a->choices[i]);
+                 tuff_choice_at(a, i));
     }
     return complain(p, t, "%s is '%.*s', expected one of %s", a->name, QUOTE(p, t), list);
 }
@@ -160,7 +160,8 @@ static tuff_status read_value(const parser *p, token t, const tuff_arg_spec *a, 
         describe(p, t, found, sizeof found);
         return complain(p, t, "expected a value for %s, found %s", a->name, found);
     }
-    if (a->type == TUFF_ARG_CHOICE) return read_choice(p, t, a, value);
+    if (a->type == TUFF_ARG_CHOICE || a->type == TUFF_ARG_FORM)
+        return read_choice(p, t, a, value);
     if (a->type == TUFF_ARG_SWITCH) {
         value[0] = is_word(p, t, "yes");
         if (!value[0] && !is_word(p, t, "no"))
@@ -196,6 +197,29 @@ static int find_place(const tuff_layer_kind *k, unsigned given)
     for (int i = 0; k->arg[i].name; i++)
         if (k->arg[i].place && !(given & 1u << i)) return i;
     return -1;
+}
+
+// Index of the attribute of storage that stands before a =, or -1.
+static int find_storage(const parser *p)
+{
+    if (look(p, p->now.at + p->now.n).kind != '=') return -1;
+    for (int i = 0; tuff_storage_args[i].name; i++)
+        if (is_word(p, p->now, tuff_storage_args[i].name)) return i;
+    return -1;
+}
+
+static tuff_status read_storage(parser *p, tuff_layer *l, int i, unsigned *given)
+{
+    const tuff_arg_spec *a = &tuff_storage_args[i];
+    int value[2];
+    if (*given & 1u << i) return complain(p, p->now, "%s is given twice", a->name);
+    *given |= 1u << i;
+    advance(p);
+    advance(p);
+    TUFF_TRY(read_value(p, p->now, a, value));
+    *tuff_storage_value(&l->store, i) = value[0];
+    advance(p);
+    return TUFF_OK;
 }
 
 // One argument: a value in its place, name=value, or a word that only one attribute has.
@@ -275,8 +299,14 @@ static tuff_status read_layer(parser *p, tuff_layer *l)
         l->real[i] = l->kind->arg[i].usual;
     }
     advance(p);
-    unsigned given = 0;
-    while (p->now.kind == 'w') TUFF_TRY(read_argument(p, l, &given));
+    unsigned given = 0, stored = 0;
+    while (p->now.kind == 'w') {
+        const int i = find_storage(p);
+        if (i < 0) TUFF_TRY(read_argument(p, l, &given));
+        else TUFF_TRY(read_storage(p, l, i, &stored));
+    }
+    const char *wrong = tuff_storage_wrong(l, stored);
+    if (wrong) return complain(p, word, "%s: %s", l->kind->name, wrong);
     const char *missing = missing_argument(l->kind, given);
     if (missing)
         return complain(p, word, "%s is not given its %s, expected %s", l->kind->name, missing,

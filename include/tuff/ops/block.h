@@ -1,7 +1,7 @@
 #ifndef TUFF_FAMILY_BLOCK_H
 #define TUFF_FAMILY_BLOCK_H
 #include <tuff/tensor.h>
-// Numbers in blocks and codebooks.
+// Numbers in blocks, packed whole numbers, and codebooks.
 // What <tuff/ops.h> says of all ops holds for these.
 
 // ---- numbers in blocks -------------------------------------------------------------------
@@ -91,6 +91,34 @@ TUFF_API TUFF_CHECK tuff_status tuff_block_matmul(tuff_stream *s, const tuff_ten
                                                   const tuff_tensor *bias,
                                                   const tuff_tensor *residual, tuff_tensor *y,
                                                   const tuff_block_matmul_params *p);
+
+// ---- packed numbers ----------------------------------------------------------------------
+//
+// Whole numbers of 1 to 16 bits, one behind the other in 32-bit words, lowest bit first: number
+// k begins at bit k bits of all. With zero points numbers are unsigned; without, they are
+// signed, of two's complement, and those of 1 bit are -1 and 1.
+
+// Words of n numbers; 0 where bits is not within 1 to 16.
+TUFF_API int64_t tuff_packed_words(int bits, int64_t n);
+// On the host: n numbers to words and back. `zero` says which kind they are.
+// Fails: TUFF_ERR_ARG (a NULL, bits, a negative n, or a number that bits do not hold).
+TUFF_API TUFF_CHECK tuff_status tuff_packed_write(int bits, bool zero, const int32_t *q,
+                                                  int64_t n, uint32_t *words);
+TUFF_API TUFF_CHECK tuff_status tuff_packed_read(int bits, bool zero, const uint32_t *words,
+                                                 int64_t n, int32_t *q);
+
+typedef struct tuff_packed_params {
+    int bits; // of a number, 1 to 16; 0: 4
+    int64_t rows, cols; // of y; 0: 1 row, and as many numbers as the words hold
+} tuff_packed_params;
+// y [rows, cols] = (q - zero_point) scale, q being rows cols numbers in words [words]; scale is
+// f32 [1] or [rows]; zero_point u32 [words of so many numbers], packed likewise, or NULL.
+TUFF_API TUFF_CHECK tuff_status tuff_dequantize_packed(tuff_stream *s,
+                                                       const tuff_tensor *words,
+                                                       const tuff_tensor *scale,
+                                                       const tuff_tensor *zero_point,
+                                                       tuff_tensor *y,
+                                                       const tuff_packed_params *p);
 
 // ---- codebooks ---------------------------------------------------------------------------
 //
