@@ -34,7 +34,10 @@ static const cli_command commands[] = {
     { "warm", "MODEL|NET", "Compiles a model's kernels on a device ahead of use.",
       "What the driver compiles is kept in the cache folder, so that the first run of tuff\n"
       "predict, test and (with --train) train need not wait for it.", cmd_warm },
-    { "demo", "", "Trains lenet5 on Fashion-MNIST, then judges every device by the CPU path.",
+    { "demo", "",
+      "Trains lenet5 on Fashion-MNIST, judges every device by the CPU path, makes it smaller.",
+      "The net is quantized to 8 bits (tuff quantize), and pruned, shared and coded (tuff\n"
+      "compress); a table shows what each saves and costs.\n"
       "Exits 1 when a device's outputs differ from the CPU path's by more than the tolerance.",
       cmd_demo },
     { "check", "[--op NAME]",
