@@ -1,8 +1,12 @@
 """What test scripts share: programs started on the device under test, named cases that are
 counted and do not stop each other, and the last line that tests/run reads."""
+import atexit
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.environ.get("TUFF_SOURCE") or os.path.dirname(HERE)
@@ -43,3 +47,39 @@ def run(cases):
             print(f"FAILED: {case.__name__}: {error}")
     print(f"{passed} passed, {failed} failed, {skipped} skipped, 0 known")
     return 1 if failed else 0
+
+
+# ---- the command line ------------------------------------------------------------------------
+
+TUFF = os.path.join(BUILD, "tuff")
+FOLDER = tempfile.mkdtemp(prefix="tuff-cases-")
+atexit.register(shutil.rmtree, FOLDER)
+NET = "conv 4 5 | relu | maxpool 2 | flatten | dense 10"
+TESTS = 1000  # test images: SwiftShader needs seconds for as many
+
+
+def path(name):
+    return os.path.join(FOLDER, name)
+
+
+def tuff(*args, expect=0, env=None):
+    return start(TUFF, *args, expect=expect, folder=FOLDER, env=env)
+
+
+def tuff_json(*args, expect=0):
+    return json.loads(tuff(*args, "--json", expect=expect)[0])
+
+
+def refused(*args, says, env=None):
+    """A mistake: status 2, nothing on stdout, one line on stderr that holds `says`."""
+    out, err = tuff(*args, "--quiet", expect=2, env=env)
+    assert out == "", f"stdout should be empty: {out}"
+    lines = [line for line in err.splitlines() if line]
+    assert says in err, f"'{says}' is not said: {err}"
+    assert len(lines) <= 3, f"more than a sentence and its mark: {err}"
+    assert err.startswith("tuff"), err
+
+
+def data(epochs=1, *more):
+    return ["--data", "fashion", "--limit", "1280", "--limit-test", TESTS, "--epochs", epochs,
+            *more]

@@ -4,10 +4,8 @@ its exit status, and one sentence for each mistake. NumPy judges `tuff op`."""
 import json
 import os
 import re
-import shutil
 import struct
 import sys
-import tempfile
 import time
 import zlib
 
@@ -18,35 +16,9 @@ except ImportError:  # the python3 that comes first may not be the system's, whi
         raise
     os.execv("/usr/bin/python3", ["/usr/bin/python3", *sys.argv])
 
-from cases import BUILD, FASHION, SOURCE, run, start
+from cases import FASHION, FOLDER, NET, TESTS, data, path, refused, run, tuff, tuff_json
 
-TUFF = os.path.join(BUILD, "tuff")
-FOLDER = tempfile.mkdtemp(prefix="tuff-cli-")
-NET = "conv 4 5 | relu | maxpool 2 | flatten | dense 10"
-TESTS = 1000  # test images: SwiftShader needs seconds for as many
 RNG = np.random.default_rng(1)
-
-
-def path(name):
-    return os.path.join(FOLDER, name)
-
-
-def tuff(*args, expect=0, env=None):
-    return start(TUFF, *args, expect=expect, folder=FOLDER, env=env)
-
-
-def tuff_json(*args, expect=0):
-    return json.loads(tuff(*args, "--json", expect=expect)[0])
-
-
-def refused(*args, says, env=None):
-    """A mistake: status 2, nothing on stdout, one line on stderr that holds `says`."""
-    out, err = tuff(*args, "--quiet", expect=2, env=env)
-    assert out == "", f"stdout should be empty: {out}"
-    lines = [line for line in err.splitlines() if line]
-    assert says in err, f"'{says}' is not said: {err}"
-    assert len(lines) <= 3, f"more than a sentence and its mark: {err}"
-    assert err.startswith("tuff"), err
 
 
 def near(got, want, tolerance=1e-5):
@@ -76,11 +48,6 @@ def op(name, inputs, attributes=(), outputs=1, extra=()):
 
 def normal(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
-
-
-def data(epochs=1, *more):
-    return ["--data", "fashion", "--limit", "1280", "--limit-test", TESTS, "--epochs", epochs,
-            *more]
 
 
 def png(file, pixels):
@@ -661,6 +628,11 @@ def smaller_nets():
     with open(page) as f:
         text = f.read()
     assert text.count("<polyline") == 2 and text.count("4 dense 10") >= 2, text
+    got = tuff_json("sensitivity", model, *test[:-2], "--bits", "8 2", "--html", page)
+    assert [p["bits"] for p in got["layers"][0]["points"]] == [8, 2], got
+    with open(page) as f:
+        assert "bits of the layer" in f.read()
+    refused("sensitivity", model, *test[:-2], "--bits", "8 0", says="bits are 0")
     refused("sensitivity", model, *test[:-2], "--values", "0.2,x", says="0.2,x")
     refused("sensitivity", model, *test[:-2], "--target", "2:4", says="a part must go")
     refused("sensitivity", model, says="--data")
@@ -705,67 +677,6 @@ def students_and_teachers():
         assert f.read() == whole, "the student's file was changed"
 
 
-def recipe(*lines):
-    file = path("steps.recipe")
-    with open(file, "w") as f:
-        f.write("\n".join(lines) + "\n")
-    return file
-
-
-def recipes_chain_steps():
-    out, model = path("chained.tuffz"), path("given.safetensors")
-    head = ["# small nets", "data fashion", f"limit-test {TESTS}"]
-    few = "--limit 1280 --epochs 1"
-    got = tuff_json("optimize", recipe(
-        *head, f"out '{out}'", f'train --net "{NET}" {few}', "sensitivity --values 0.9",
-        'prune --sparsity 0.5 --rates "0=0.2" # half', f"compress --sparsity 0 {few}"))
-    assert [s["step"] for s in got["steps"]] == "train sensitivity prune compress".split(), got
-    assert got["steps"][1]["result"]["layers"][1]["layer"] == "4 dense 10", got
-    assert got["steps"][2]["after"]["nonzeros"] == 5874 - 20 - 2880, got
-    assert got["steps"][3]["after"] == got["after"] and got["model"] == out, got
-    assert got["before"] == got["steps"][0]["after"] and got["before"]["errors"] < 900, got
-    assert abs(got["before"]["accuracy"] - got["after"]["accuracy"] - got["drop"]) < 1e-9
-    assert got["after"]["disk_kb"] == os.path.getsize(out) / 1000, got
-    assert got["after"]["disk_kb"] < got["before"]["disk_kb"] / 4, got
-    again = tuff_json("test", out, "--data", "fashion", "--limit-test", TESTS)
-    assert again["errors"] == got["after"]["errors"]
-
-    tuff("train", "--net", NET, *data(), "--out", model)
-    head += [f"model {model}", f"out {model}"]
-    out, _ = tuff("optimize", recipe(*head, "distill --student 'flatten | dense 10' " + few,
-                                     "quantize --layer-bits '1=4'"))
-    rows = [line.split()[0] for line in out.splitlines()]
-    assert rows == ["accuracy", "before", "distill", "quantize", "drop", "model:"], out
-    assert "flatten | quantize | dense 10 |" in tuff("info", model)[0]
-    with open(model, "rb") as f:
-        whole = f.read()
-
-    for line, says in (
-            ("prun --sparsity 0.5", ":6: 'prun' is unknown"),
-            ("prune --sparsty 0.5", ":6: prune: there is no option --sparsty"),
-            ("prune --sparsity 1.0", ":6: prune: prune: the sparsity is 1"),
-            ("prune", "neither a sparsity"), ("quantize --bits 0", "--bits is 0"),
-            ("prune --sparsity 0.5 --out x", "--out is no option of a step"),
-            ("distill --teacher nowhere.st", "nowhere.st is no model file"),
-            ("distill --student 'dens 10'", "did you mean dense?"),
-            ("quantize --layer-bits '1=4", ":6: a quote is not closed"),
-            ("train --net lenet5", ":6: train begins a net"), ("data mnist", "said before"),
-            ("compress", ":5: out is"), ("prune x --sparsity 0.5", "one model file"),
-            ("quantize --data idx:nowhere", "nowhere")):
-        refused("optimize", recipe(*head, line), says=says)
-    refused("optimize", recipe("data nonesuch", *head[2:], "quantize"), says=":1: data")
-    refused("optimize", recipe(*head[:3], "model nowhere.st", "out x.st", "quantize"),
-            says=":4: nowhere.st")
-    refused("optimize", recipe(*head[:2], "train --net lenet5"), says="'out MODEL' is needed")
-    refused("optimize", path("nowhere"), says="nowhere: No such file")
-    assert "layer" in tuff_json("optimize", recipe(*head, "prune --rates '7=0.5'"),
-                                expect=2)["error"]
-    with open(model, "rb") as f:
-        assert f.read() == whole, "the model's file was changed"
-    assert not os.path.exists(path("x.st"))
-    tuff("optimize", os.path.join(SOURCE, "examples/lenet5.recipe"), "--check")
-
-
 def training_refuses():
     base = ["train", "--data", "fashion", "--limit", 64]
     refused(*base, "--net", "conv 6 5 | rely", says="rely")
@@ -793,6 +704,5 @@ status = run([(compressed_models, FASHION)] + [(case, None) for case in (
     check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, smaller_nets,
-                 students_and_teachers, recipes_chain_steps, training_refuses)])
-shutil.rmtree(FOLDER)
+                 students_and_teachers, training_refuses)])
 sys.exit(status)

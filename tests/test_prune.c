@@ -664,53 +664,6 @@ static void what_stays_dense(void)
     tuff_dataset_destroy(&data);
 }
 
-// ---- sensitivity ---------------------------------------------------------------------------
-
-typedef struct points {
-    tuff_sensitivity_point point[16];
-    int count, most;
-} points;
-
-static bool keep_point(void *user, const tuff_sensitivity_point *point)
-{
-    points *p = user;
-    p->point[p->count++] = *point;
-    return p->count < p->most;
-}
-
-static void each_layer_by_itself(void)
-{
-    static const double values[] = { 0, 0.9 };
-    tuff_dataset *data = some_data();
-    tuff_model *model = trained(data, TINY_NET), *pruned;
-    points got = { .most = 16 };
-    tuff_sensitivity_params p = { .value = values, .values = 2, .on_point = keep_point,
-                                  .user = &got };
-    EXPECT_OK(tuff_sensitivity(model, data, &p));
-    static const int layers[] = { -1, 0, 0, 4, 4, 6, 6 };
-    EXPECT_EQ(got.count, COUNT(layers));
-    for (int i = 0; i < got.count; i++) EXPECT_EQ(got.point[i].layer, layers[i]);
-    // Without anything gone it is the net as it is; with 0.9 it is the net pruned so.
-    for (int i = 1; i < got.count; i += 2)
-        EXPECT(got.point[i].test.loss == got.point[0].test.loss);
-    EXPECT_OK(tuff_prune(model, NULL, &(tuff_prune_params){ .rates = "4=0.9" }, &pruned));
-    EXPECT_NEAR(accuracy(pruned, data), got.point[4].test.accuracy, 0);
-    tuff_model_destroy(&pruned);
-    // Channels: of one layer; and who has seen enough says so.
-    got = (points){ .most = 2 };
-    p.prune.target = TUFF_PRUNE_CHANNELS;
-    p.value = NULL;
-    EXPECT_OK(tuff_sensitivity(model, data, &p));
-    EXPECT(got.count == 2 && got.point[1].layer == 0 && got.point[1].value == 0.1);
-    p.prune.sparsity = 0.5;
-    EXPECT_STATUS(tuff_sensitivity(model, data, &p), TUFF_ERR_ARG);
-    EXPECT_HAS(tuff_last_error(), "what goes itself");
-    p.prune = (tuff_prune_params){ .target = TUFF_PRUNE_LAYERS };
-    EXPECT_STATUS(tuff_sensitivity(model, data, &p), TUFF_ERR_ARG);
-    tuff_model_destroy(&model);
-    tuff_dataset_destroy(&data);
-}
-
 // ---- what is refused -----------------------------------------------------------------------
 
 static void refuse(tuff_model *model, tuff_dataset *data, tuff_prune_params p, const char *why)
@@ -792,7 +745,6 @@ int main(int argc, char **argv)
     CASE(whole_layers_go);
     CASE(sparse_forms_compute_the_same);
     CASE(what_stays_dense);
-    CASE(each_layer_by_itself);
     CASE(what_is_refused);
     tuff_device_close(&device);
     return report();

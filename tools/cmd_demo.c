@@ -178,7 +178,8 @@ static int make_smaller(const char *model, const char *spec, smaller *s)
     const char *compress[] = { model, "--data", spec, "--out", s->packed, "--finetune", "2",
                                "--epochs", "1", "--lr", "0.002", "--lr-schedule", "cosine",
                                "--rates", "0=0.3 3=0.7", "--ramp", "0.5" };
-    static const char *const names[ROWS] = { "trained", "8 bits", "pruned", "shared", "packed" };
+    static const char *const names[ROWS] = { "trained", "8 bits", "pruned", "shared",
+                                             "packed" };
     const int count = (int)(sizeof compress / sizeof *compress);
     cli_note("\nThe net made smaller: numbers of 8 bits; nine of ten weights gone, few "
              "numbers left ...");
@@ -195,9 +196,9 @@ static void print_smaller(const smaller *s)
     printf("\n");
     compress_print(s->row, s->rows);
     printf("\nIn 8 bits the net takes %.1f times less of the disk and %.1f times less memory, "
-           "and %.2f times as\nlong for one image on integer kernels. Packed it takes %.0f times "
-           "less of the disk; in memory, and\nin time, weights that are zero cost what others "
-           "do. docs/compress.md tells what else there is.\n",
+           "and %.2f times as\nlong for one image on integer kernels. Packed it takes %.0f "
+           "times less of the disk; in memory, and\nin time, weights that are zero cost what "
+           "others do. docs/compress.md tells what else there is.\n",
            (double)m->file_bytes / (double)q->file_bytes,
            (double)m->memory / (double)q->memory, q->device_ms / m->device_ms,
            (double)m->file_bytes / (double)z->file_bytes);

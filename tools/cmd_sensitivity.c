@@ -8,7 +8,7 @@
 enum { NAME = 320, VALUES = 32 };
 
 typedef struct settings {
-    const char *method, *target, *values, *data, *html;
+    const char *method, *target, *values, *bits, *data, *html;
     int64_t examples, limit, limit_train;
 } settings;
 
@@ -70,7 +70,7 @@ static cJSON *table_json(const sensitivity_table *t)
         }
         cJSON *point = cJSON_CreateObject();
         cJSON_AddItemToArray(points, point);
-        cJSON_AddNumberToObject(point, "sparsity", p->value);
+        cJSON_AddNumberToObject(point, t->bits ? "bits" : "sparsity", p->value);
         cJSON_AddNumberToObject(point, "loss", p->test.loss);
         if (p->test.accuracy >= 0)
             cJSON_AddNumberToObject(point, "accuracy", p->test.accuracy);
@@ -83,7 +83,7 @@ static void print_table(const sensitivity_table *t)
 {
     printf("%s of the net as it is: %.4g\n", sensitivity_classes(t) ? "accuracy, %," : "loss",
            shown(t, &t->point[0].test));
-    printf("%-32s", "sparsity");
+    printf("%-32s", t->bits ? "bits" : "sparsity");
     for (int i = 1; i < t->count && t->point[i].layer == t->point[1].layer; i++)
         printf(" %7g", t->point[i].value);
     for (int i = 1; i < t->count; i++) {
@@ -121,8 +121,8 @@ static int write_page(const cli_command *self, const settings *s, const tuff_mod
         page_facts(&p, info);
         page_fact(&p, "Net", tuff_model_net(model));
         page_fact(&p, "As it is", report_line(&t->point[0].test, text, sizeof text));
-        page_fact(&p, "Method", s->method);
-        page_fact(&p, "Target", s->target);
+        page_fact(&p, "Method", t->bits ? "weights rounded" : s->method);
+        if (!t->bits) page_fact(&p, "Target", s->target);
         page_fact(&p, "Tuff", TUFF_VERSION);
         page_date(&p);
         sensitivity_plot(&p, t);
@@ -133,18 +133,37 @@ static int write_page(const cli_command *self, const settings *s, const tuff_mod
 
 // ---- the whole -----------------------------------------------------------------------------
 
-static int read_values(const cli_command *self, const char *text, double value[])
+static int read_values(const cli_command *self, const char *name, const char *text,
+                       double value[])
 {
     int n = 0;
-    for (const char *at = text; *at; n++) {
+    for (const char *at = text + strspn(text, " ,"); *at; n++) {
         char *end;
-        if (n == VALUES) return cli_wrong(self, "--values takes %d at most", VALUES), -1;
+        if (n == VALUES) return cli_wrong(self, "--%s takes %d at most", name, VALUES), -1;
         value[n] = strtod(at, &end);
-        if (end == at || (*end && *end != ','))
-            return cli_wrong(self, "--values is a list such as 0.5,0.8, not '%s'", text), -1;
-        at = *end ? end + 1 : end;
+        if (end == at || (*end && *end != ',' && *end != ' '))
+            return cli_wrong(self, "--%s is a list such as %s, not '%s'", name,
+                             strcmp(name, "bits") == 0 ? "\"8 4 2\"" : "0.5,0.8", text), -1;
+        at = end + strspn(end, " ,");
     }
     return n;
+}
+
+static int read_settings(const cli_command *self, const settings *s, double value[],
+                         tuff_sensitivity_params *p)
+{
+    static const tuff_ptq_params round;
+    const bool bits = s->bits;
+    p->prune = (tuff_prune_params){ .seed = (uint64_t)cli.seed, .examples = (int)s->examples };
+    if (tuff_prune_method_parse(s->method, &p->prune.method) != TUFF_OK ||
+        tuff_prune_target_parse(s->target, &p->prune) != TUFF_OK)
+        return cli_error(self);
+    if (bits && *s->values) return cli_wrong(self, "--bits and --values do not go together");
+    p->round = bits ? &round : NULL;
+    p->values = read_values(self, bits ? "bits" : "values", bits ? s->bits : s->values, value);
+    if (p->values < 0) return EXIT_WRONG;
+    p->value = p->values ? value : NULL;
+    return tuff_sensitivity_check(p) == TUFF_OK ? -1 : cli_error(self);
 }
 
 static int show(const cli_command *self, const settings *s, const tuff_model *model,
@@ -161,6 +180,7 @@ static int walk(const cli_command *self, const settings *s, tuff_sensitivity_par
 {
     state st = { .layers = tuff_model_layer_count(model) };
     st.table.name = layer_names(model, st.layers);
+    st.table.bits = p->round;
     if (!st.table.name) return cli_wrong(self, "no memory");
     p->on_point = on_point;
     p->user = &st;
@@ -169,7 +189,8 @@ static int walk(const cli_command *self, const settings *s, tuff_sensitivity_par
     int result = st.full ? cli_wrong(self, "no memory") : EXIT_OK;
     if (status != TUFF_OK) result = cli_error(self);
     if (result == EXIT_OK && st.table.count < 2)
-        result = cli_wrong(self, "the net has no layer with %s", s->target);
+        result = cli_wrong(self, "the net has no layer with %s",
+                           p->round ? "weights in f32" : s->target);
     if (result == EXIT_OK) result = show(self, s, model, &st.table);
     free(st.table.point);
     free(st.table.name);
@@ -186,6 +207,8 @@ int cmd_sensitivity(const cli_command *self, int argc, char **argv)
         { "target", CLI_TEXT, &s.target, "WHAT", "weights 4x4 channels neurons; weights" },
         { "values", CLI_TEXT, &s.values, "LIST",
           "parts that go, as in 0.5,0.8,0.9; 0.1 to 0.9, and 0.95" },
+        { "bits", CLI_TEXT, &s.bits, "LIST",
+          "rounds weights to so many bits, as in \"8 6 4 3 2\", and prunes nothing" },
         { "examples", CLI_INT, &s.examples, "N", "that taylor looks at; 1024" },
         { "limit", CLI_INT, &s.limit_train, "N", "use N training examples only" },
         { "limit-test", CLI_INT, &s.limit, "N", "use N test examples only" },
@@ -194,18 +217,13 @@ int cmd_sensitivity(const cli_command *self, int argc, char **argv)
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
     cli_list words;
-    tuff_sensitivity_params p = { .value = value };
+    tuff_sensitivity_params p = { .values = 0 };
     int status = cli_parse(self, options, argc, argv, &words);
     if (status >= 0) return status;
     if (words.count != 1) return cli_wrong(self, "one model file was expected");
     if (!s.data) return cli_wrong(self, "--data is needed, for example --data fashion");
-    p.prune = (tuff_prune_params){ .seed = (uint64_t)cli.seed, .examples = (int)s.examples };
-    if (tuff_prune_method_parse(s.method, &p.prune.method) != TUFF_OK ||
-        tuff_prune_target_parse(s.target, &p.prune) != TUFF_OK)
-        return cli_error(self);
-    p.values = read_values(self, s.values, value);
-    if (p.values < 0) return EXIT_WRONG;
-    if (!p.values) p.value = NULL;
+    status = read_settings(self, &s, value, &p);
+    if (status >= 0) return status;
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     tuff_model *model = report_load(self, device, words.item[0]);

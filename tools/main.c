@@ -95,8 +95,9 @@ static const cli_command commands[] = {
       "the labels (Hinton et al. 2015); with several --teacher the mean of\n"
       "what they say counts. docs/compress.md tells more.", cmd_distill },
     { "sensitivity", "MODEL --data SPEC", "Measures how much each layer of a net can lose.",
-      "One layer at a time is pruned, more and more, the others stay as they are; the net is\n"
-      "tested, and nothing is trained. --html FILE draws accuracy against sparsity.",
+      "One layer at a time is pruned, more and more, or rounded to fewer bits (--bits), the\n"
+      "others stay as they are; the net is tested, and nothing is trained. --html FILE draws\n"
+      "accuracy against sparsity, or bits.",
       cmd_sensitivity },
     { "optimize", "RECIPE",
       "Runs the steps that a file lists, each on the model that the one before it made.",

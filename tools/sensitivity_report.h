@@ -9,6 +9,7 @@ typedef struct sensitivity_table {
     tuff_sensitivity_point *point;
     int count;
     const char **name; // of each layer of the net: "3 dense 10"
+    bool bits;         // of weights that are rounded; else the parts that went
 } sensitivity_table;
 
 static inline bool sensitivity_classes(const sensitivity_table *t)

@@ -1,16 +1,25 @@
 // What each layer can bear; declared in <tuff/compress/sensitivity.h>.
-#include <tuff/compress.h>
+#include "compress/quantize.h"
+#include "base/alloc.h"
 #include "base/status.h"
-#include "nn/model.h"
+#include "train/model_file.h"
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 
-static const double standard[] = { 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95 };
+static const double parts[] = { 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95 };
+static const double bits[] = { 8, 6, 5, 4, 3, 2 };
 
 typedef struct walk {
     tuff_model *model;
     tuff_dataset *data;
     const tuff_sensitivity_params *p;
+    const double *value;
+    int values;
     bool stopped;
+    tuff_model *folded; // to be rounded: without batch norms
+    int *place;         // in it, of each layer
+    float *flat;        // its weights
 } walk;
 
 // Makes the net with one layer changed.
@@ -27,12 +36,10 @@ static tuff_status test(walk *w, tuff_model *model, int layer, double value)
 
 static tuff_status walk_layer(walk *w, int layer, change_fn change)
 {
-    const double *value = w->p->value ? w->p->value : standard;
-    const int n = w->p->value ? w->p->values : (int)(sizeof standard / sizeof *standard);
-    for (int i = 0; i < n && !w->stopped; i++) {
+    for (int i = 0; i < w->values && !w->stopped; i++) {
         tuff_model *changed;
-        TUFF_TRY(change(w, layer, value[i], &changed));
-        const tuff_status status = test(w, changed, layer, value[i]);
+        TUFF_TRY(change(w, layer, w->value[i], &changed));
+        const tuff_status status = test(w, changed, layer, w->value[i]);
         tuff_model_destroy(&changed);
         if (status != TUFF_OK) return status;
     }
@@ -75,7 +82,7 @@ static bool takes_part(const walk *w, int layer)
     return has_weights(w->model, part, target == TUFF_PRUNE_BLOCKS);
 }
 
-static tuff_status check(const tuff_sensitivity_params *p)
+static tuff_status check_prune(const tuff_sensitivity_params *p)
 {
     const tuff_prune_params *q = &p->prune;
     TUFF_REQUIRE(q->target != TUFF_PRUNE_LAYERS && q->target != TUFF_PRUNE_NM, ARG,
@@ -85,10 +92,70 @@ static tuff_status check(const tuff_sensitivity_params *p)
                  "sensitivity: a threshold is no part that goes");
     TUFF_REQUIRE(q->sparsity == 0 && !q->rates && !q->tune && !q->gradual && !q->global, ARG,
                  "sensitivity: it says what goes itself, one layer at a time");
-    TUFF_REQUIRE(!p->value || p->values > 0, ARG, "sensitivity: there are no values");
     for (int i = 0; p->value && i < p->values; i++)
         TUFF_REQUIRE(p->value[i] >= 0 && p->value[i] < 1, ARG,
                      "sensitivity: a value is %g, expected 0 to below 1", p->value[i]);
+    return TUFF_OK;
+}
+
+tuff_status tuff_sensitivity_check(const tuff_sensitivity_params *p)
+{
+    TUFF_REQUIRE(p, ARG, "sensitivity: the params are NULL");
+    TUFF_REQUIRE(!p->value || p->values > 0, ARG, "sensitivity: there are no values");
+    if (!p->round) return check_prune(p);
+    for (int i = 0; p->value && i < p->values; i++)
+        TUFF_REQUIRE(p->value[i] == floor(p->value[i]) && p->value[i] >= 2 && p->value[i] <= 8,
+                     ARG, "sensitivity: bits are %g, expected 2 to 8", p->value[i]);
+    return TUFF_OK;
+}
+
+// ---- bits ----------------------------------------------------------------------------------
+
+static tuff_status round_layer(const walk *w, int layer, double value, tuff_model **changed)
+{
+    tuff_model *copy;
+    tuff_ptq_params p = *w->p->round;
+    const tuff_param *weight = tuff_part_param(w->folded, w->place[layer], "weight");
+    const int64_t out = weight->desc.dim[0];
+    float *flat = tuff_alloc((size_t)w->folded->flat, sizeof *flat);
+    if (!flat) return TUFF_ERR_MEMORY;
+    memcpy(flat, w->flat, (size_t)w->folded->flat * sizeof *flat);
+    p.bits = (int)value;
+    tuff_round_weights(tuff_param_at(flat, weight), out, weight->count / out, &p);
+    tuff_status status = tuff_model_copy(w->folded, w->folded->device, &copy);
+    if (status == TUFF_OK) status = tuff_move_weights(copy, flat, false);
+    tuff_free(flat);
+    if (status == TUFF_OK) *changed = copy;
+    else tuff_model_destroy(&copy);
+    return status;
+}
+
+static bool can_round(const tuff_model *m, int part)
+{
+    return tuff_part_is_product(m, part) &&
+           tuff_part_param(m, part, "weight")->desc.dtype == TUFF_F32;
+}
+
+static tuff_status fold(walk *w)
+{
+    w->place = tuff_alloc((size_t)w->model->parts, sizeof *w->place);
+    if (!w->place) return TUFF_ERR_MEMORY;
+    TUFF_TRY(tuff_fold(w->model, &w->folded, w->place));
+    w->flat = tuff_alloc((size_t)w->folded->flat, sizeof *w->flat);
+    return w->flat ? tuff_move_weights(w->folded, w->flat, true) : TUFF_ERR_MEMORY;
+}
+
+// ---- the whole -----------------------------------------------------------------------------
+
+static tuff_status walk_layers(walk *w)
+{
+    const bool rounds = w->p->round;
+    if (rounds) TUFF_TRY(fold(w));
+    TUFF_TRY(test(w, w->model, -1, 0));
+    for (int i = 0; i < w->model->parts && !w->stopped; i++) {
+        const bool takes = rounds ? can_round(w->model, i) : takes_part(w, i);
+        if (takes) TUFF_TRY(walk_layer(w, i, rounds ? round_layer : prune_layer));
+    }
     return TUFF_OK;
 }
 
@@ -97,10 +164,15 @@ tuff_status tuff_sensitivity(tuff_model *model, tuff_dataset *data,
 {
     TUFF_REQUIRE(model && data && p && p->on_point, ARG,
                  "sensitivity: the model, the data, the params or their function is NULL");
-    TUFF_TRY(check(p));
-    walk w = { .model = model, .data = data, .p = p };
-    TUFF_TRY(test(&w, model, -1, 0));
-    for (int i = 0; i < model->parts && !w.stopped; i++)
-        if (takes_part(&w, i)) TUFF_TRY(walk_layer(&w, i, prune_layer));
-    return TUFF_OK;
+    TUFF_TRY(tuff_sensitivity_check(p));
+    walk w = { .model = model, .data = data, .p = p, .value = p->value, .values = p->values };
+    if (!w.value) {
+        w.value = p->round ? bits : parts;
+        w.values = (int)(p->round ? sizeof bits / sizeof *bits : sizeof parts / sizeof *parts);
+    }
+    const tuff_status status = walk_layers(&w);
+    tuff_model_destroy(&w.folded);
+    tuff_free(w.place);
+    tuff_free(w.flat);
+    return status;
 }
