@@ -1,5 +1,7 @@
 // What each layer can bear: points in their order, that say what pruning and rounding do.
 #include "harness.h"
+#include "base/rng.h"
+#include "compress/knapsack.h"
 #include "tiny.h"
 #include <math.h>
 
@@ -83,12 +85,68 @@ static void each_layer_by_itself(void)
     tuff_model_destroy(&model);
 }
 
+// ---- choices under a budget ----------------------------------------------------------------
+
+enum { ITEMS = 5, CHOICES = 4 };
+
+// The least cost of all assignments that keep the budget; infinite where none does.
+static double by_trying(const double *cost, const int64_t *weight, int64_t budget)
+{
+    double best = INFINITY;
+    for (int all = 0; all < 1 << (2 * ITEMS); all++) {
+        double sum = 0;
+        int64_t heavy = 0;
+        for (int i = 0; i < ITEMS; i++) {
+            const int k = i * CHOICES + (all >> (2 * i) & 3);
+            sum += cost[k];
+            heavy += weight[k];
+        }
+        if (heavy <= budget && sum < best) best = sum;
+    }
+    return best;
+}
+
+static void budgets_are_kept(void)
+{
+    double cost[ITEMS * CHOICES];
+    int64_t weight[ITEMS * CHOICES];
+    int chosen[ITEMS], kept = 0;
+    for (int trial = 0; trial < 40; trial++) {
+        const int64_t scale = trial % 2 ? 1 : 1000003; // exactly; in steps
+        for (int k = 0; k < ITEMS * CHOICES; k++) {
+            const uint64_t at = (uint64_t)(trial * ITEMS * CHOICES + k);
+            cost[k] = tuff_rng_uniform_at(3, at);
+            weight[k] = scale * (1 + (int64_t)(30 * tuff_rng_uniform_at(4, at)));
+        }
+        const int64_t budget = scale * (5 + 3 * trial);
+        const double want = by_trying(cost, weight, budget);
+        const tuff_status status = tuff_knapsack(ITEMS, CHOICES, cost, weight, budget, chosen);
+        if (status != TUFF_OK) {
+            EXPECT(status == TUFF_ERR_LIMIT && want == INFINITY);
+            continue;
+        }
+        double sum = 0;
+        int64_t heavy = 0;
+        for (int i = 0; i < ITEMS; i++) {
+            sum += cost[i * CHOICES + chosen[i]];
+            heavy += weight[i * CHOICES + chosen[i]];
+        }
+        kept++;
+        EXPECT(heavy <= budget && sum >= want - 1e-12);
+        if (scale == 1) EXPECT_NEAR(sum, want, 1e-12);
+        else EXPECT(sum <= by_trying(cost, weight, budget - budget / 1000));
+    }
+    EXPECT(kept > 20 && kept < 40);
+    EXPECT_STATUS(tuff_knapsack(ITEMS, CHOICES, cost, weight, -1, chosen), TUFF_ERR_LIMIT);
+}
+
 int main(int argc, char **argv)
 {
     harness_init(argc, argv, NULL, 0);
     device = open_device();
     data = tiny_data(&(tiny_params){ .train = 320, .test = 64 });
     CASE(each_layer_by_itself);
+    CASE(budgets_are_kept);
     tuff_dataset_destroy(&data);
     tuff_device_close(&device);
     return report();
