@@ -275,6 +275,7 @@ tuff_status tuff_layer_stored(const tuff_layer *l, const tuff_desc *x, tuff_laye
         }
         tuff_add_param(p, plain.name[i], plain.role[i], plain.desc[i]);
         p->stands[p->count - 1] = plain.stands[i];
+        p->clip[p->count - 1] = plain.clip[i];
     }
     TUFF_REQUIRE(any, ARG, "it has no weights here that weights=%s could be of",
                  tuff_form_of(&l->store)->name);
@@ -326,7 +327,7 @@ int64_t tuff_layer_zeros(const tuff_layer *l, const tuff_desc *x, const tuff_des
 {
     tuff_layer_params plain = { 0 };
     int64_t zeros = 0;
-    if (!l->store.form) return l->kind->zeros ? l->kind->zeros(l, desc, data) : 0;
+    if (!l->store.form) return l->kind->zeros ? l->kind->zeros(l, x, desc, data) : 0;
     if (tuff_layer_plain(l, x, &plain) != TUFF_OK) return 0;
     for (int i = 0, at = 0; i < plain.count; i++) {
         const tuff_storage s = tuff_storage_of(l, plain.role[i]);

@@ -447,7 +447,7 @@ const tuff_layer_kind tuff_layers_image[] = {
 
 static const tuff_layer_kind *const groups[] = { tuff_layers_image, tuff_layers_row,
                                                  tuff_layers_op, tuff_layers_sparse,
-                                                 tuff_layers_integer };
+                                                 tuff_layers_integer, tuff_layers_binary };
 
 const tuff_layer_kind *tuff_layer_kind_at(int index)
 {

@@ -6,7 +6,7 @@
 
 // Each ends with a NULL name.
 extern const tuff_layer_kind tuff_layers_image[], tuff_layers_row[], tuff_layers_op[],
-    tuff_layers_sparse[], tuff_layers_integer[];
+    tuff_layers_sparse[], tuff_layers_integer[], tuff_layers_binary[];
 
 enum { WIDEST = 1000000, LONGEST = 1000 }; // channels and units; kernels, strides and pads
 #define PLACE(name_, type_, max_) \
@@ -40,7 +40,7 @@ static inline bool tuff_is_integer(const tuff_desc *d) { return d && d->dtype ==
 
 // Of a product: 8 tensors with a bias, 7 without, in the order in which the calls take them.
 void tuff_integer_weights(tuff_layer_params *p, tuff_desc weight, bool bias);
-int64_t tuff_integer_zeros(const tuff_layer *l, const tuff_desc desc[],
+int64_t tuff_integer_zeros(const tuff_layer *l, const tuff_desc *x, const tuff_desc desc[],
                            const void *const data[]);
 tuff_var tuff_integer_conv(const tuff_emit *e, tuff_var x, const tuff_var w[],
                            const tuff_conv_params *p, bool bias);

@@ -38,10 +38,10 @@ void tuff_integer_weights(tuff_layer_params *p, tuff_desc weight, bool bias)
 
 enum { WEIGHT, WEIGHT_SCALE, WEIGHT_ZERO, IN_SCALE, IN_ZERO, OUT_SCALE, OUT_ZERO, BIAS };
 
-int64_t tuff_integer_zeros(const tuff_layer *l, const tuff_desc desc[],
+int64_t tuff_integer_zeros(const tuff_layer *l, const tuff_desc *x, const tuff_desc desc[],
                            const void *const data[])
 {
-    (void)l;
+    (void)l, (void)x;
     if (desc[WEIGHT].dtype != TUFF_I8) return 0;
     const int8_t *w = data[WEIGHT], *zero = data[WEIGHT_ZERO];
     const int32_t *bias = data[BIAS];

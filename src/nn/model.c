@@ -47,6 +47,7 @@ static tuff_status add_param(tuff_model *m, const tuff_model_part *part,
     p->count = tuff_desc_count(&p->desc);
     p->role = params->role[i];
     p->stands = params->stands[i];
+    p->clip = params->clip[i];
     m->parameters += p->stands;
     m->elements += p->count;
     m->flat += room(p);

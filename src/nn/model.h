@@ -15,6 +15,7 @@ typedef struct tuff_param {
     int64_t count;  // elements
     int64_t stands; // for so many parameters of the net
     tuff_role_of role;
+    float clip;     // each update ends within [-clip, clip]; 0: anywhere
     tuff_tensor *view;
 } tuff_param;
 

@@ -93,6 +93,7 @@ typedef struct tuff_layer_params {
     tuff_role_of role[TUFF_LAYER_PARAMS];
     int64_t stands[TUFF_LAYER_PARAMS]; // for so many parameters; 0: for none
     char made[TUFF_LAYER_PARAMS][48];  // names that are not constants
+    float clip[TUFF_LAYER_PARAMS]; // each update ends within [-clip, clip]; 0: anywhere
 } tuff_layer_params;
 
 // Where a layer is emitted.
@@ -132,8 +133,9 @@ struct tuff_layer_kind {
     const char *op; // of a layer that is one op without parameters, when its name is another
     bool random;    // draws numbers while training
     // Of a layer with stored weights, which stand for other numbers than their bytes: how many
-    // of those are zero.
-    int64_t (*zeros)(const tuff_layer *l, const tuff_desc desc[], const void *const data[]);
+    // of those are zero. `x` is a sample that it takes.
+    int64_t (*zeros)(const tuff_layer *l, const tuff_desc *x, const tuff_desc desc[],
+                     const void *const data[]);
 };
 
 // How a layer mixes features. Weights that are stored have none that could be left out.

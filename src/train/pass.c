@@ -181,6 +181,18 @@ static void emit_update(tuff_graph *g, tuff_pass *p)
     for (int i = 0; i < nout; i++) tuff_graph_store(g, out[i], into[i]);
 }
 
+// Weights of which signs are made stay where a sign can still change.
+static void emit_clips(tuff_graph *g, const tuff_model *m)
+{
+    for (int i = 0; i < m->params; i++) {
+        const float c = m->param[i].clip;
+        if (!(c > 0)) continue;
+        const tuff_clip_params within = { .min = -c, .max = c };
+        const tuff_var w = tuff_graph_bind(g, NULL, m->param[i].view);
+        tuff_graph_store(g, tuff_graph_op(g, "clip", &w, 1, &within), m->param[i].view);
+    }
+}
+
 static tuff_status emit(tuff_graph *g, tuff_pass *p)
 {
     tuff_model *model = p->spec.model;
@@ -201,6 +213,7 @@ static tuff_status emit(tuff_graph *g, tuff_pass *p)
         status = emit_loss(g, p, &loss);
         if (p->spec.state && status == TUFF_OK) status = emit_gradients(g, p, loss, params);
         if (p->spec.state && status == TUFF_OK) emit_update(g, p);
+        if (p->spec.state && status == TUFF_OK) emit_clips(g, model);
     }
     if (!p->spec.state) tuff_graph_output(g, "y", p->y);
     tuff_free(params);
