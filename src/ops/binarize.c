@@ -386,6 +386,8 @@ const tuff_op tuff_op_binarize_pack = {
                 TUFF_POSITIVE(tuff_binarize_params, keep) },
     .infer = infer_pack, .ref = ref_pack,
     .variants = { TUFF_KERNEL("texel", texel_pack), TUFF_KERNEL("plain", plain_pack) },
+    .hosts = { { .name = "fast", .takes = tuff_xnor_pack_takes, .run = tuff_xnor_pack_host,
+                 .units = tuff_xnor_pack_units } },
     .tol = { .f32 = 5e-7f }, .sample = { -1, 2 },
     .cases = TUFF_CASES("1", "7x33", "5x64", "2x35x3x5 axis=2", "4x33x3x3 axis=2 keep=1",
                         "3x4099 axis=1", "70001")

@@ -1,6 +1,6 @@
 // Products of signs (Rastegari et al. 2016, "XNOR-Net"): binary_matmul and binary_conv2d.
 // Kernels: xnor_texel.comp, qgemm_tile.comp, xnor_plain.comp.
-#include "ops/op.h"
+#include "ops/binarize.h"
 #include "abi/xnor.h"
 
 enum { A, B, A_SCALE, B_SCALE }; // binary_conv2d: x, w
@@ -344,6 +344,12 @@ static void prepare_conv(const tuff_call *c, void *const in[])
     spread_bits(c, in, p->channels);
 }
 
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
 static tuff_cost cost(const tuff_call *c)
 {
     const bool conv = c->op->in[A].name[0] == 'x';
@@ -368,6 +374,8 @@ const tuff_op tuff_op_binary_matmul = {
     .infer = infer_matmul, .units = units, .ref = ref_matmul, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel_matmul), TUFF_GPU_KERNEL("tile", tile_matmul),
                   TUFF_KERNEL("plain", plain_matmul) },
+    .hosts = { { .name = "fast", .takes = host_takes, .run = tuff_xnor_matmul_host,
+                 .units = tuff_xnor_matmul_units } },
     .tol = { .f32 = 1.2e-7f }, // two products, each within half an ulp
     .prepare = prepare_matmul, .sample = { -1, 1 },
     .cases = TUFF_CASES("1x1 1x1 k=1", "7x2 5x2 7 5 k=33", "2x3x4 33x4 - 33 k=128",
@@ -390,6 +398,8 @@ const tuff_op tuff_op_binary_conv2d = {
                 TUFF_POSITIVES(tuff_binary_conv2d_params, dilation, "dilations") },
     .infer = infer_conv, .units = units, .ref = ref_conv, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel_conv), TUFF_KERNEL("plain", plain_conv) },
+    .hosts = { { .name = "fast", .takes = host_takes, .run = tuff_xnor_conv_host,
+                 .units = tuff_xnor_conv_units } },
     .tol = { .f32 = 1e-6f }, // some tens of scales are added before the two products
     .prepare = prepare_conv, .sample = { 0.5f, 1 },
     .cases = TUFF_CASES("1x1x1x1 1x1x1x1 channels=1",
