@@ -9,6 +9,8 @@ typedef struct settings {
     int64_t bits, examples, batch, limit;
     double percentile;
     tuff_ptq_params p;
+    bool levels; // one bit, or three levels, instead
+    tuff_levels_params few;
 } settings;
 
 static bool one_of(const char *word, const char *a, const char *b, bool *second)
@@ -22,8 +24,12 @@ static int read_settings(const cli_command *self, settings *s)
     bool tensor;
     if (!s->data) return cli_wrong(self, "--data is needed, for example --data fashion");
     if (!s->out) return cli_wrong(self, "--out is needed: the file of the quantized model");
-    if (!one_of(s->scheme, "symmetric", "affine", &s->p.affine))
-        return cli_wrong(self, "--scheme is '%s', expected symmetric or affine", s->scheme);
+    s->levels = one_of(s->scheme, "binary", "ternary", &s->few.ternary);
+    if (!s->levels && !one_of(s->scheme, "symmetric", "affine", &s->p.affine))
+        return cli_wrong(self, "--scheme is '%s', expected symmetric, affine, binary or "
+                         "ternary", s->scheme);
+    if (!s->levels && s->few.keep_ends)
+        return cli_wrong(self, "--keep-ends is for the schemes binary and ternary");
     if (!one_of(s->per, "channel", "tensor", &tensor))
         return cli_wrong(self, "--per is '%s', expected channel or tensor", s->per);
     if (s->bits < 2 || s->bits > 8)
@@ -57,6 +63,7 @@ static tuff_status quantize(settings *s, tuff_model *model, tuff_dataset *data,
                             tuff_model **quantized)
 {
     tuff_status status = TUFF_OK;
+    if (s->levels) return tuff_quantize_levels(model, &s->few, quantized);
     int *bits = calloc((size_t)tuff_model_layer_count(model), sizeof *bits);
     if (!bits) return TUFF_ERR_MEMORY;
     if (s->layer_bits) status = tuff_layer_bits_parse(model, s->layer_bits, bits);
@@ -77,7 +84,10 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
         { "layer-bits", CLI_TEXT, &s.layer_bits, "TEXT",
           "of single layers: \"0=8 3=4 5=2\", by place (tuff info)" },
         { "scheme", CLI_TEXT, &s.scheme, "NAME",
-          "of weights: symmetric round 0, or affine with a zero point" },
+          "of weights: symmetric round 0, or affine with a zero point; binary: signs and\n"
+          "ternary: -1, 0 and 1, packed in bits, of nets trained so (bdense, bconv) or not" },
+        { "keep-ends", CLI_FLAG, &s.few.keep_ends, NULL,
+          "binary, ternary: the first and the last layer of a float net stay" },
         { "per", CLI_TEXT, &s.per, "WHAT", "channel or tensor: what weights share a scale" },
         { "method", CLI_TEXT, &s.method, "NAME",
           "minmax, average, percentile, entropy or mse: how the range of what flows\n"
