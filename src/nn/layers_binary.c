@@ -8,8 +8,8 @@
 //
 // v of `sign` is kept within Glorot's coefficient c = sqrt(1.5 / (in + out)). Courbariaux et
 // al. (1602.02830) keep it within 1 and divide each update by c, which for Adam is the same:
-// its steps do not depend on a gradient's size. v of `xnor` is kept within 1; s of `ternary` is the
-// mean of the |v| that are beyond (Li et al., 1605.04711).
+// its steps do not depend on a gradient's size. v of `xnor` is kept within 1; s of `ternary`
+// is the mean of the |v| that are beyond (Li et al., 1605.04711).
 //
 // With packed=yes the layer holds bits, 32 to a word, and no f32 weights: what tuff quantize
 // makes of it. Signs times signs are counted bits; signs times numbers are sums of them.
