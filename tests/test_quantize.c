@@ -209,6 +209,13 @@ static void files_keep_integers(void)
     tuff_model *again;
     EXPECT_STATUS(tuff_quantize(q, data, &p, &again), TUFF_ERR_ARG);
     EXPECT_HAS(tuff_last_error(), "quantized already");
+    // Nor made smaller.
+    for (int target = TUFF_PRUNE_WEIGHTS; target <= TUFF_PRUNE_LAYERS; target++) {
+        const tuff_prune_params half = { .target = (tuff_prune_target)target, .sparsity = 0.5 };
+        EXPECT_STATUS(tuff_prune(q, NULL, &half, &again), TUFF_ERR_ARG);
+    }
+    EXPECT_STATUS(tuff_sparsify(q, NULL, &again), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "quantized already");
     tuff_model_destroy(&back);
     tuff_model_destroy(&q);
     tuff_model_destroy(&m);

@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "compress/places.h"
+#include "compress/rewrite.h"
 #include "train/model_file.h"
 #include <math.h>
 #include <stdio.h>
@@ -206,6 +207,7 @@ static tuff_status prune(tuff_pruning *job)
     TUFF_TRY(make_room(job));
     TUFF_TRY(read_rates(job));
     if (keeps_shape(t)) return tuff_prune_weights(job);
+    TUFF_TRY(tuff_want_floats(job->model, "prune"));
     return t == TUFF_PRUNE_LAYERS ? tuff_prune_layers(job) : tuff_prune_units(job);
 }
 

@@ -256,6 +256,7 @@ static tuff_status check(const tuff_model *model, const tuff_dataset *data,
                  "quantize: %lld examples in batches of %d", (long long)p->examples, p->batch);
     TUFF_REQUIRE(tuff_dataset_get_info(data)->count[TUFF_TRAIN] > 0, ARG,
                  "quantize: the data have no training examples to calibrate on");
+    TUFF_TRY(tuff_want_floats(model, "quantize"));
     for (int i = 0; i < model->parts; i++) {
         if (p->layer_bits && p->layer_bits[i]) {
             char where[TUFF_LAYER_NAME + 16];
@@ -265,10 +266,6 @@ static tuff_status check(const tuff_model *model, const tuff_dataset *data,
                          "quantize: layer %s (%s) has bits of its own, but no weights that "
                          "are quantized", model->part[i].item.name, model->part[i].text);
         }
-        TUFF_REQUIRE(model->part[i].output.dtype == TUFF_F32, ARG,
-                     "quantize: layer %s (%s) gives %s: the net is quantized already",
-                     model->part[i].item.name, model->part[i].text,
-                     tuff_dtype_name(model->part[i].output.dtype));
         TUFF_REQUIRE(!model->part[i].item.layer.store.form, ARG,
                      "quantize: layer %s (%s) has its weights in another form already",
                      model->part[i].item.name, model->part[i].text);

@@ -175,6 +175,16 @@ bool tuff_part_is(const tuff_model *m, int part, const char *kind)
     return strcmp(m->part[part].item.layer.kind->name, kind) == 0;
 }
 
+tuff_status tuff_want_floats(const tuff_model *m, const char *what)
+{
+    for (int i = 0; i < m->parts; i++)
+        TUFF_REQUIRE(m->part[i].output.dtype == TUFF_F32, ARG,
+                     "%s: layer %s (%s) gives %s: the net is quantized already", what,
+                     m->part[i].item.name, m->part[i].text,
+                     tuff_dtype_name(m->part[i].output.dtype));
+    return TUFF_OK;
+}
+
 bool tuff_part_is_product(const tuff_model *m, int part)
 {
     return !m->part[part].item.layer.store.form &&

@@ -2,7 +2,7 @@
 #include <tuff/compress.h>
 #include "base/alloc.h"
 #include "base/status.h"
-#include "nn/model.h"
+#include "compress/rewrite.h"
 #include "train/model_file.h"
 #include <stdio.h>
 #include <string.h>
@@ -133,6 +133,7 @@ tuff_status tuff_sparsify(tuff_model *model, const tuff_sparsify_params *p,
                  (int)job.p->form);
     TUFF_REQUIRE(job.p->batch >= 0, ARG, "sparsify: a batch of %lld samples",
                  (long long)job.p->batch);
+    TUFF_TRY(tuff_want_floats(model, "sparsify"));
     tuff_status status = TUFF_OK;
     job.flat = tuff_alloc((size_t)model->flat, sizeof *job.flat);
     job.layer = tuff_alloc((size_t)model->parts, sizeof *job.layer);
