@@ -622,6 +622,7 @@ def smaller_nets():
     page = path("sensitivity.html")
     got = tuff_json("sensitivity", model, *test[:-2], "--values", "0.2,0.95", "--html", page)
     assert [layer["layer"] for layer in got["layers"]] == ["0 conv 4 5", "4 dense 10"], got
+    assert got["before"]["parameters"] == 5874 and got["before"]["errors"] < 900, got
     points = got["layers"][1]["points"]
     assert [point["sparsity"] for point in points] == [0.2, 0.95]
     assert points[0]["accuracy"] > points[1]["accuracy"] - 0.02, got

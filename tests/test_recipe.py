@@ -35,9 +35,9 @@ def recipes_chain_steps():
     tuff("train", "--net", NET, *data(), "--out", model)
     head += [f"model {model}", f"out {model}"]
     out, _ = tuff("optimize", recipe(*head, "distill --student 'flatten | dense 10' " + few,
-                                     "quantize --layer-bits '1=4'"))
+                                     "train " + few, "quantize --layer-bits '1=4'"))
     rows = [line.split()[0] for line in out.splitlines()]
-    assert rows == ["accuracy", "before", "distill", "quantize", "drop", "model:"], out
+    assert rows == "accuracy before distill train quantize drop model:".split(), out
     assert "flatten | quantize | dense 10 |" in tuff("info", model)[0]
     with open(model, "rb") as f:
         whole = f.read()
@@ -51,7 +51,7 @@ def recipes_chain_steps():
             ("distill --teacher nowhere.st", "nowhere.st is no model file"),
             ("distill --student 'dens 10'", "did you mean dense?"),
             ("quantize --layer-bits '1=4", ":6: a quote is not closed"),
-            ("train --net lenet5", ":6: train begins a net"), ("data mnist", "said before"),
+            ("train --net lenet5", ":6: train --net begins a net"), ("data mnist", "said before"),
             ("compress", ":5: out is"), ("prune x --sparsity 0.5", "one model file"),
             ("quantize --data idx:nowhere", "nowhere")):
         refused("optimize", recipe(*head, line), says=says)

@@ -12,18 +12,18 @@ enum { PATH = 512, ARGS = RECIPE_WORDS + 16 };
 typedef struct step_kind {
     const char *name;
     bool makes; // gives a model
-    bool begins; // needs none
 } step_kind;
 
 static const step_kind kinds[] = {
-    { "train", true, true }, { "prune", true, false }, { "distill", true, false },
-    { "quantize", true, false }, { "compress", true, false }, { "sensitivity", false, false },
+    { "train", true },    { "prune", true },    { "distill", true },
+    { "quantize", true }, { "compress", true }, { "sensitivity", false },
 };
 
 typedef struct step {
     const recipe_line *line;
     const step_kind *kind;
     char out[PATH]; // where its model goes; "": it makes none
+    bool trains, begins; // with a net of its own
     cJSON *object;  // what its subcommand says of it
     int row;        // of what it made; -1: none
 } step;
@@ -41,7 +41,7 @@ typedef struct job {
     char folder[PATH], placeholder[PATH];
     step step[RECIPE_STEPS];
     int steps;
-    compress_row row[RECIPE_STEPS + 1];
+    compress_row row[RECIPE_STEPS + 1]; // of the net as it was, and of what steps made
     int rows;
 } job;
 
@@ -79,6 +79,16 @@ static bool is_outer(const char *word)
     return false;
 }
 
+static bool has_option(const step *s, const char *name)
+{
+    const size_t n = strlen(name);
+    for (int i = 1; i < s->line->words; i++) {
+        const char *word = s->line->word[i];
+        if (strncmp(word, name, n) == 0 && (!word[n] || word[n] == '=')) return true;
+    }
+    return false;
+}
+
 static int take_line(job *j, const recipe_line *line)
 {
     const char *const name = line->word[0];
@@ -100,11 +110,14 @@ static int take_line(job *j, const recipe_line *line)
             return recipe_wrong(j->self, &j->recipe, line->number,
                                 "%s is no option of a step: tuff optimize has it, or the line "
                                 "'out'", line->word[i]);
-    if (kind->begins && (j->steps || j->model.value))
+    step *s = &j->step[j->steps];
+    *s = (step){ .line = line, .kind = kind, .row = -1, .trains = strcmp(name, "train") == 0 };
+    s->begins = s->trains && has_option(s, "--net");
+    if (s->begins && (j->steps || j->model.value))
         return recipe_wrong(j->self, &j->recipe, line->number,
-                            "%s begins a net: it is the first step, of a recipe without model",
-                            name);
-    j->step[j->steps++] = (step){ .line = line, .kind = kind, .row = -1 };
+                            "train --net begins a net: that is the first step, of a recipe "
+                            "without model");
+    j->steps++;
     return EXIT_OK;
 }
 
@@ -128,8 +141,8 @@ static int check_whole(const job *j)
     const char *missing = NULL;
     if (!j->steps) missing = "there is no step in it";
     else if (!j->data.value) missing = "a line 'data SPEC' is needed";
-    else if (!j->model.value && !j->step[0].kind->begins)
-        missing = "a line 'model MODEL' is needed, or a step 'train'";
+    else if (!j->model.value && !j->step[0].begins)
+        missing = "a line 'model MODEL' is needed, or a first step 'train --net NET'";
     else if (last && !j->out.value) missing = "a line 'out MODEL' is needed";
     if (missing) return recipe_wrong(j->self, r, 0, "%s", missing);
     if (!last && j->out.value)
@@ -151,16 +164,6 @@ static int read_lines(job *j, const char *file)
 
 // ---- one step ------------------------------------------------------------------------------
 
-static bool has_option(const step *s, const char *name)
-{
-    const size_t n = strlen(name);
-    for (int i = 1; i < s->line->words; i++) {
-        const char *word = s->line->word[i];
-        if (strncmp(word, name, n) == 0 && (!word[n] || word[n] == '=')) return true;
-    }
-    return false;
-}
-
 // The arguments of a step's subcommand: what it is given, then the words of the line, which
 // count where they say the same thing again.
 static int fill_args(const job *j, const step *s, const char *model, const char *args[])
@@ -170,7 +173,8 @@ static int fill_args(const job *j, const step *s, const char *model, const char 
         // The model is who learns, or else who teaches.
         args[n++] = has_option(s, "--student") ? "--teacher" : "--student";
         args[n++] = model;
-    } else if (!s->kind->begins) {
+    } else if (!s->begins) {
+        if (s->trains) args[n++] = "--net";
         args[n++] = model;
     }
     args[n++] = "--data";
@@ -232,18 +236,18 @@ static void take_rows(job *j, step *s)
     add_row(j, s->kind->name, &rows[n - 1].m);
 }
 
-// tuff train has no such table.
-static int measure_trained(job *j, step *s, tuff_device *device, tuff_dataset *data)
+// tuff train has no such table. EXIT_OK, or an error that was said.
+static int measure(job *j, const char *path, const char *name, tuff_device *device,
+                   tuff_dataset *data)
 {
-    const tuff_measure_params p = { .path = s->out };
+    const tuff_measure_params p = { .path = path };
     tuff_measure m;
-    tuff_model *model = report_load(j->self, device, s->out);
+    tuff_model *model = report_load(j->self, device, path);
     if (!model) return EXIT_WRONG;
     const tuff_status status = tuff_model_measure(model, data, &p, &m);
     tuff_model_destroy(&model);
     if (status != TUFF_OK) return cli_error(j->self);
-    s->row = j->rows;
-    add_row(j, s->kind->name, &m);
+    add_row(j, name, &m);
     return EXIT_OK;
 }
 
@@ -257,10 +261,12 @@ static int run_steps(job *j, tuff_device *device, tuff_dataset *data, const char
         const int status = run_step(j, s, model, &caught);
         s->object = caught.object;
         if (status != EXIT_OK) return EXIT_WRONG;
-        if (s->kind->begins && measure_trained(j, s, device, data) != EXIT_OK)
+        if (s->trains && !j->rows && !s->begins && measure(j, model, "before", device, data))
             return EXIT_WRONG;
+        if (s->trains && measure(j, s->out, "train", device, data)) return EXIT_WRONG;
         if (!s->kind->makes) continue;
-        if (!s->kind->begins) take_rows(j, s);
+        if (s->trains) s->row = j->rows - 1;
+        else take_rows(j, s);
         model = s->out;
     }
     *made = model;

@@ -1,5 +1,5 @@
 // tuff sensitivity
-#include "cli.h"
+#include "compress_report.h"
 #include "sensitivity_report.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 enum { NAME = 320, VALUES = 32 };
 
 typedef struct settings {
-    const char *method, *target, *values, *bits, *data, *html;
+    const char *model, *method, *target, *values, *bits, *data, *html;
     int64_t examples, limit, limit_train;
 } settings;
 
@@ -58,7 +58,6 @@ static double shown(const sensitivity_table *t, const tuff_metrics *m)
 static cJSON *table_json(const sensitivity_table *t)
 {
     cJSON *json = cJSON_CreateObject(), *points = NULL;
-    report_metrics(cJSON_AddObjectToObject(json, "as_it_is"), &t->point[0].test);
     cJSON *layers = cJSON_AddArrayToObject(json, "layers");
     for (int i = 1; i < t->count; i++) {
         const tuff_sensitivity_point *p = &t->point[i];
@@ -72,8 +71,11 @@ static cJSON *table_json(const sensitivity_table *t)
         cJSON_AddItemToArray(points, point);
         cJSON_AddNumberToObject(point, t->bits ? "bits" : "sparsity", p->value);
         cJSON_AddNumberToObject(point, "loss", p->test.loss);
-        if (p->test.accuracy >= 0)
-            cJSON_AddNumberToObject(point, "accuracy", p->test.accuracy);
+        if (p->test.accuracy < 0) continue;
+        cJSON_AddNumberToObject(point, "accuracy", p->test.accuracy);
+        cJSON_AddNumberToObject(point, "errors", (double)(p->test.examples - p->test.correct));
+        cJSON_AddNumberToObject(point, "drop",
+                                t->point[0].test.accuracy - p->test.accuracy);
     }
     return json;
 }
@@ -81,8 +83,8 @@ static cJSON *table_json(const sensitivity_table *t)
 // A line for each layer; the values are those of the first.
 static void print_table(const sensitivity_table *t)
 {
-    printf("%s of the net as it is: %.4g\n", sensitivity_classes(t) ? "accuracy, %," : "loss",
-           shown(t, &t->point[0].test));
+    printf("\n%s with one layer at a time changed\n",
+           sensitivity_classes(t) ? "accuracy, %," : "loss");
     printf("%-32s", t->bits ? "bits" : "sparsity");
     for (int i = 1; i < t->count && t->point[i].layer == t->point[1].layer; i++)
         printf(" %7g", t->point[i].value);
@@ -166,13 +168,23 @@ static int read_settings(const cli_command *self, const settings *s, double valu
     return tuff_sensitivity_check(p) == TUFF_OK ? -1 : cli_error(self);
 }
 
-static int show(const cli_command *self, const settings *s, const tuff_model *model,
+// What the net costs as it is stands before what its layers lose.
+static int show(const cli_command *self, const settings *s, tuff_model *model,
                 const sensitivity_table *t)
 {
+    compress_row row = { .name = "as it is" };
+    const tuff_measure_params p = { .path = s->model };
     if (s->html && write_page(self, s, model, t) != EXIT_OK) return EXIT_WRONG;
-    if (!cli.json || (cli.caught && cli.caught->text)) print_table(t);
-    if (cli.json) return cli_print_json(table_json(t), EXIT_OK);
-    return EXIT_OK;
+    if (tuff_model_measure(model, NULL, &p, &row.m) != TUFF_OK) return cli_error(self);
+    row.m.test = t->point[0].test;
+    if (!cli.json || (cli.caught && cli.caught->text)) {
+        compress_print(&row, 1);
+        print_table(t);
+    }
+    if (!cli.json) return EXIT_OK;
+    cJSON *json = table_json(t);
+    cJSON_AddItemToObject(json, "before", compress_row_json(&row.m));
+    return cli_print_json(json, EXIT_OK);
 }
 
 static int walk(const cli_command *self, const settings *s, tuff_sensitivity_params *p,
@@ -221,6 +233,7 @@ int cmd_sensitivity(const cli_command *self, int argc, char **argv)
     int status = cli_parse(self, options, argc, argv, &words);
     if (status >= 0) return status;
     if (words.count != 1) return cli_wrong(self, "one model file was expected");
+    s.model = words.item[0];
     if (!s.data) return cli_wrong(self, "--data is needed, for example --data fashion");
     status = read_settings(self, &s, value, &p);
     if (status >= 0) return status;

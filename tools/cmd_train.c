@@ -137,6 +137,7 @@ static tuff_model *make_model(const cli_command *self, const settings *s,
 {
     tuff_model *model = NULL;
     if (s->resume) return report_load(self, device, s->resume);
+    if (report_is_model(s->net)) return report_load(self, device, s->net);
     tuff_model_params p = { .net = s->net, .seed = (uint64_t)cli.seed,
                             .input = tuff_dataset_get_info(data)->sample };
     const bool from_file = strncmp(s->init, "file=", 5) == 0;
@@ -205,7 +206,8 @@ int cmd_train(const cli_command *self, int argc, char **argv)
                    .epochs = (int64_t)CLI_NOT_GIVEN, .batch = (int64_t)CLI_NOT_GIVEN,
                    .patience = (int64_t)CLI_NOT_GIVEN };
     const cli_option options[] = {
-        { "net", CLI_TEXT, &s.net, "NET", "a preset, net text, or a file holding it" },
+        { "net", CLI_TEXT, &s.net, "NET",
+          "a preset, net text, a file holding it, or a model file, which is trained on" },
         { "data", CLI_TEXT, &s.data, "SPEC", "what to train on; fashion needs no files" },
         { "optimizer", CLI_TEXT, &s.optimizer, "NAME",
           "sgd momentum nesterov adagrad rmsprop rmsprop_momentum rmsprop_centered adam\n"
@@ -256,7 +258,8 @@ int cmd_train(const cli_command *self, int argc, char **argv)
     if (words.count) return cli_wrong(self, "'%s' is too much", words.item[0]);
     if (!s.net && !s.resume) return cli_wrong(self, "--net or --resume is needed");
     if (!s.data) return cli_wrong(self, "--data is needed, for example --data fashion");
-    if (!s.resume && tuff_net_text(s.net, NULL, 0) != TUFF_OK) return cli_error(self);
+    const bool is_text = !s.resume && !report_is_model(s.net);
+    if (is_text && tuff_net_text(s.net, NULL, 0) != TUFF_OK) return cli_error(self);
     status = read_settings(self, &s, &p);
     if (status >= 0) return status;
     if (s.resume && !s.out) s.out = p.out = s.resume;

@@ -57,7 +57,7 @@ void compress_print(const compress_row rows[], int count)
            has_classes(first) || !first->test.examples ? "accuracy" : "loss", "errors",
            "parameters", "not zero", "KB disk", "MB memory", "ms device", "ms cpu");
     for (int i = 0; i < count; i++) print_row(&rows[i]);
-    if (has_classes(first) && has_classes(last) && first->test.examples)
+    if (count > 1 && has_classes(first) && has_classes(last) && first->test.examples)
         printf("drop %.2f points\n", (first->test.accuracy - last->test.accuracy) * 100);
 }
 

@@ -10,7 +10,8 @@ static const cli_command commands[] = {
     { "train", "--net NET --data SPEC [--out MODEL]",
       "Trains a net, tests it after each epoch, and writes it to a model file.",
       "NET is a preset, a line of text such as \"conv 6 5 | relu | maxpool 2 | flatten | dense "
-      "10\",\nor a file that holds such text (docs/net.md).\n"
+      "10\",\na file that holds such text (docs/net.md), or a model file, whose weights are "
+      "trained on.\n"
       "SPEC is fashion, idx:FOLDER, cifar10:FOLDER, csv:FILE[,label=COLUMN] or npy:X,Y.",
       cmd_train },
     { "test", "MODEL --data SPEC", "Tests a model file on the test part of a dataset.", NULL,
