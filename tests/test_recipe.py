@@ -34,7 +34,8 @@ def recipes_chain_steps():
 
     tuff("train", "--net", NET, *data(), "--out", model)
     head += [f"model {model}", f"out {model}"]
-    out, _ = tuff("optimize", recipe(*head, "distill --student 'flatten | dense 10' " + few,
+    out, _ = tuff("optimize", recipe(*head,
+                                     "distill --student 'flatten | dense 10' " + few,
                                      "train " + few, "quantize --layer-bits '1=4'"))
     rows = [line.split()[0] for line in out.splitlines()]
     assert rows == "accuracy before distill train quantize drop model:".split(), out
