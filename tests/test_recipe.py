@@ -52,7 +52,8 @@ def recipes_chain_steps():
             ("distill --teacher nowhere.st", "nowhere.st is no model file"),
             ("distill --student 'dens 10'", "did you mean dense?"),
             ("quantize --layer-bits '1=4", ":6: a quote is not closed"),
-            ("train --net lenet5", ":6: train --net begins a net"), ("data mnist", "said before"),
+            ("train --net lenet5", ":6: train --net begins a net"),
+            ("data mnist", "said before"),
             ("compress", ":5: out is"), ("prune x --sparsity 0.5", "one model file"),
             ("quantize --data idx:nowhere", "nowhere")):
         refused("optimize", recipe(*head, line), says=says)
