@@ -402,6 +402,14 @@ static void quantized(void)
     GIVES(F(1, 2), tuff_binarize(stream, X(F(1, 2), 1, -3), y, NULL), 2, -2);
     GIVES(F(1, 2), tuff_binary_matmul(stream, signs, others, V(2), V(5, 7), y, &bits), -10,
           42);
+    // Steps of a half from -2 to 1: a tie goes to the even one, and the largest is clamped.
+    const tuff_fake_quantize_params two = { .bits = 2 };
+    tuff_tensor *zero = given(OF(I32, 1), NUMBERS(int32_t, 0)), *parts = given(F(3), NULL);
+    GIVES(F(3), tuff_fake_quantize(stream, V(0.25f, -0.8f, 2), V(0.5f), zero, y, &two), 0, -1,
+          0.5f);
+    GIVES(F(3), tuff_fake_quantize_grad(stream, V(0.25f, -0.75f, 2), V(0.5f), zero,
+                                        V(2, 4, 8), y, parts, &two), 2, 4, 0);
+    HOLDS(parts, -1, -2, 8);
     float x[32] = { 127, 1, -2 };
     GIVES(OF(U8, 34), tuff_quantize_blocks(stream, given(F(32), x), y, &q8), 0, 0x3c, 127, 1,
           254, 0); // a scale of 1 in f16, and the numbers

@@ -30,7 +30,8 @@ static const cli_command commands[] = {
     { "quantize", "MODEL --data SPEC --out MODEL",
       "Makes a net of 8-bit numbers, which runs on integer kernels, of a trained one.",
       "Prints what it was and what it is: accuracy, and three columns of size and time. KB on\n"
-      "disk is the file, MB in memory what the device holds to predict one sample.",
+      "disk is the file, MB in memory what the device holds to predict one sample.\n"
+      "With --aware the net is trained on, rounded as it will be, before it is converted.",
       cmd_quantize },
     { "warm", "MODEL|NET", "Compiles a model's kernels on a device ahead of use.",
       "What the driver compiles is kept in the cache folder, so that the first run of tuff\n"

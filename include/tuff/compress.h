@@ -2,6 +2,7 @@
 #define TUFF_COMPRESS_H
 // Making nets smaller, and saying what that did. What a function here gives is a model like any
 // other: it is tested, saved, loaded and run by the calls of <tuff/train.h>.
+#include <tuff/compress/aware.h>
 #include <tuff/compress/binary.h>
 #include <tuff/compress/deep.h>
 #include <tuff/compress/distill.h>

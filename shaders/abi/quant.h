@@ -17,6 +17,12 @@ struct tuff_quantize_pc {
     tuff_divide inner, scales; // element i has the scale i / inner % scales
 };
 
+struct tuff_fake_pc {
+    uint count;
+    int low, high;             // ends of the range
+    tuff_divide inner, scales; // element i has the scale i / inner % scales
+};
+
 // FROM of dequantize.comp: the types of abi/cast.h.
 struct tuff_dequantize_pc {
     uint count;

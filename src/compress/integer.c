@@ -12,6 +12,7 @@
 //   quantize        2 parts + i          behind part i
 #include "compress/quantize.h"
 #include "base/alloc.h"
+#include "base/status.h"
 #include <math.h>
 #include <string.h>
 
@@ -35,17 +36,22 @@ static bool is_any(const tuff_model *m, int part, const char *const kinds[])
 }
 
 // Gives some of the numbers that it takes, on the same grid.
-static bool keeps_grid(const tuff_model *m, int part)
+bool tuff_keeps_grid(const tuff_model *m, int part)
 {
     static const char *const kinds[] = { "maxpool", "gmp", "flatten", "relu", "channelpad",
-                                         "dropout", "concat", NULL };
+                                         "dropout", "concat", "fake_quantize", NULL };
     return is_any(m, part, kinds);
 }
 
 static bool can_be_integer(const tuff_model *m, int part)
 {
     static const char *const kinds[] = { "avgpool", "gap", "add", NULL };
-    return keeps_grid(m, part) || is_any(m, part, kinds);
+    return tuff_keeps_grid(m, part) || is_any(m, part, kinds);
+}
+
+static bool is_fake(const tuff_model *m, int part)
+{
+    return tuff_part_is(m, part, "fake_quantize");
 }
 
 static bool is_join(const tuff_model *m, int part)
@@ -112,7 +118,7 @@ static void choose(tuff_integer_plan *p)
             choose_join(p, i);
             continue;
         }
-        if (tuff_part_is_product(m, i)) p->integer[i] = true;
+        if (tuff_part_is_product(m, i) || is_fake(m, i)) p->integer[i] = true;
         else p->integer[i] = can_be_integer(m, i) && is_integer(p, from);
         p->quantize[i] = p->integer[i] && !is_integer(p, from);
         p->dequantize[i] = !p->integer[i] && is_integer(p, from);
@@ -149,24 +155,48 @@ static void widen(tuff_integer_plan *p, int tensor, float low, float high)
 }
 
 // A tensor that is clipped has the range of what the relu gives.
-static void set_ranges(tuff_integer_plan *p, const tuff_observed *o, const int *clip)
+static void set_ranges(tuff_integer_plan *p, const tuff_observed *o)
 {
     const tuff_model *m = p->model;
     for (int i = 0; i < m->parts; i++) {
         const int from = m->part[i].item.in[0];
         if (p->quantize[i]) widen(p, m->parts + i, o[1 + from].low, o[1 + from].high);
         if (p->quantize_behind[i]) widen(p, 2 * m->parts + i, o[1 + i].low, o[1 + i].high);
-        if (!p->integer[i] || (keeps_grid(m, i) && !tuff_part_is(m, i, "concat"))) continue;
-        const int seen = 1 + (clip[i] >= 0 ? clip[i] : i);
+        const bool kept = tuff_keeps_grid(m, i) && !tuff_part_is(m, i, "concat");
+        if (!p->integer[i] || kept) continue;
+        const int seen = 1 + (p->clip[i] >= 0 ? p->clip[i] : i);
         widen(p, i, o[seen].low, o[seen].high);
     }
+}
+
+// Grids that are given, of sets that have one in each fake_quantize.
+static tuff_status set_given(tuff_integer_plan *p, const tuff_grid8 *fake)
+{
+    const tuff_model *m = p->model;
+    for (int i = 0; i < m->parts; i++) {
+        if (!is_fake(m, i)) continue;
+        tuff_grid8 *g = &p->given[root(p, i)];
+        TUFF_REQUIRE(!(g->scale > 0) || (g->scale == fake[i].scale && g->zero == fake[i].zero),
+                     ARG, "quantize: layer %s rounds what another fake_quantize rounds "
+                     "otherwise", m->part[i].item.name);
+        *g = fake[i];
+        widen(p, i, (float)(-128 - g->zero) * g->scale, (float)(127 - g->zero) * g->scale);
+    }
+    for (int i = 0; i < m->parts; i++) {
+        bool none = p->integer[i] && !(p->given[root(p, i)].scale > 0);
+        none |= p->quantize[i] && !(p->given[root(p, m->parts + i)].scale > 0);
+        none |= p->quantize_behind[i] && !(p->given[root(p, 2 * m->parts + i)].scale > 0);
+        TUFF_REQUIRE(!none, ARG, "quantize: layer %s (%s) takes or gives numbers that no "
+                     "fake_quantize rounds", m->part[i].item.name, m->part[i].text);
+    }
+    return TUFF_OK;
 }
 
 static void join_tensors(tuff_integer_plan *p)
 {
     const tuff_model *m = p->model;
     for (int i = 0; i < m->parts; i++)
-        for (int k = 0; p->integer[i] && keeps_grid(m, i) && k < m->part[i].item.nin; k++)
+        for (int k = 0; p->integer[i] && tuff_keeps_grid(m, i) && k < m->part[i].item.nin; k++)
             join(p, i, tensor_in(p, i, k));
 }
 
@@ -177,35 +207,43 @@ static tuff_status make_room(tuff_integer_plan *p)
                              &p->quantize_behind, &p->dequantize_behind };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (!(*flags[i] = tuff_alloc(n, sizeof(bool)))) return TUFF_ERR_MEMORY;
+    p->clip = tuff_alloc(n, sizeof *p->clip);
+    p->given = tuff_alloc(3 * n, sizeof *p->given);
     p->same = tuff_alloc(3 * n, sizeof *p->same);
     p->low = tuff_alloc(3 * n, sizeof *p->low);
     p->high = tuff_alloc(3 * n, sizeof *p->high);
-    if (!p->same || !p->low || !p->high) return TUFF_ERR_MEMORY;
+    if (!p->clip || !p->given || !p->same || !p->low || !p->high) return TUFF_ERR_MEMORY;
     for (size_t i = 0; i < 3 * n; i++) p->same[i] = (int)i;
     return TUFF_OK;
 }
 
+static void find_clips(tuff_integer_plan *p)
+{
+    const tuff_model *m = p->model;
+    for (int i = 0; i < m->parts; i++) p->clip[i] = -1;
+    for (int i = 0; i < m->parts; i++) {
+        const int at = p->integer[i] && tuff_part_is(m, i, "relu") ? clipped_by(p, i) : -1;
+        if (at >= 0) p->clip[at] = i;
+    }
+}
+
 tuff_status tuff_integer_plan_make(const tuff_model *m, const tuff_observed *o,
-                                   tuff_integer_plan *p)
+                                   const tuff_grid8 *fake, tuff_integer_plan *p)
 {
     *p = (tuff_integer_plan){ .model = m };
-    tuff_status status = make_room(p);
-    int *clip = tuff_alloc((size_t)m->parts, sizeof *clip); // the relu that a part does
-    if (!clip) status = TUFF_ERR_MEMORY;
-    if (status == TUFF_OK) choose(p);
-    for (int i = 0; status == TUFF_OK && i < m->parts; i++) clip[i] = -1;
-    for (int i = 0; status == TUFF_OK && i < m->parts; i++) {
-        const int at = p->integer[i] && tuff_part_is(m, i, "relu") ? clipped_by(p, i) : -1;
-        if (at >= 0) clip[at] = i;
-    }
-    if (status == TUFF_OK) {
-        join_tensors(p);
-        set_ranges(p, o, clip);
-    }
+    tuff_status status = TUFF_OK;
+    TUFF_GO(make_room(p));
+    choose(p);
+    find_clips(p);
+    join_tensors(p);
+    if (o) set_ranges(p, o);
+    else TUFF_GO(set_given(p, fake));
     // Where the whole set begins at 0 the relu need not be there.
-    for (int i = 0; status == TUFF_OK && i < m->parts; i++)
-        if (clip[i] >= 0 && p->low[root(p, i)] >= 0) p->gone[clip[i]] = true;
-    tuff_free(clip);
+    for (int i = 0; i < m->parts; i++) {
+        p->gone[i] |= is_fake(m, i);
+        if (p->clip[i] >= 0 && p->low[root(p, i)] >= 0) p->gone[p->clip[i]] = true;
+    }
+exit:
     if (status != TUFF_OK) tuff_integer_plan_clear(p);
     return status;
 }
@@ -218,6 +256,8 @@ void tuff_integer_plan_clear(tuff_integer_plan *p)
     tuff_free(p->dequantize);
     tuff_free(p->quantize_behind);
     tuff_free(p->dequantize_behind);
+    tuff_free(p->clip);
+    tuff_free(p->given);
     tuff_free(p->same);
     tuff_free(p->low);
     tuff_free(p->high);
@@ -227,7 +267,12 @@ void tuff_integer_plan_clear(tuff_integer_plan *p)
 static tuff_grid8 grid_of(const tuff_integer_plan *p, int tensor)
 {
     const int r = root(p, tensor);
-    return tuff_grid8_of(p->low[r], p->high[r]);
+    return p->given[r].scale > 0 ? p->given[r] : tuff_grid8_of(p->low[r], p->high[r]);
+}
+
+int tuff_grid_set(const tuff_integer_plan *p, tuff_grid_of which, int part)
+{
+    return root(p, (int)which * p->model->parts + part);
 }
 
 tuff_grid8 tuff_grid_out(const tuff_integer_plan *p, int part) { return grid_of(p, part); }

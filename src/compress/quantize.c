@@ -9,10 +9,7 @@
 
 // ---- weights ------------------------------------------------------------------------------
 
-typedef struct steps {
-    double scale;
-    int zero, low, high; // q = clamp(round(w / scale) + zero, low, high)
-} steps;
+typedef tuff_weight_steps steps;
 
 static int quantized(const steps *s, double w)
 {
@@ -51,7 +48,7 @@ static double error_of(const float *w, int64_t n, const steps *s)
     return error;
 }
 
-static steps best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
+tuff_weight_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
 {
     steps best = steps_of(w, n, p, 1);
     double least = error_of(w, n, &best);
@@ -67,10 +64,10 @@ static steps best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
 
 void tuff_round_weights(float *w, int64_t out, int64_t row, const tuff_ptq_params *p)
 {
-    const steps all = best_steps(w, out * row, p);
+    const steps all = tuff_best_steps(w, out * row, p);
     for (int64_t o = 0; o < out; o++) {
         float *wo = w + o * row;
-        const steps s = p->per_tensor ? all : best_steps(wo, row, p);
+        const steps s = p->per_tensor ? all : tuff_best_steps(wo, row, p);
         for (int64_t i = 0; i < row; i++)
             wo[i] = (float)((quantized(&s, wo[i]) - s.zero) * s.scale);
     }
@@ -103,6 +100,13 @@ tuff_status tuff_layer_bits_parse(const tuff_model *model, const char *text, int
     return tuff_places_read(model, text, "quantize", "number of bits", "3=4", take_bits, bits);
 }
 
+void tuff_place_bits(const tuff_model *model, const tuff_ptq_params *p, const int place[],
+                     int bits[])
+{
+    for (int i = 0; p->layer_bits && i < model->parts; i++)
+        if (place[i] >= 0) bits[place[i]] = p->layer_bits[i];
+}
+
 // ---- a product ----------------------------------------------------------------------------
 
 typedef struct job {
@@ -110,7 +114,7 @@ typedef struct job {
     const tuff_ptq_params *p;
     const int *bits; // of each part of the folded net; 0: as p says
     const tuff_observed *observed;
-    tuff_integer_plan plan;
+    const tuff_integer_plan *plan;
 } job;
 
 static void *at(const job *j, int to, const char *name)
@@ -153,17 +157,19 @@ static void quantize_product(const job *j, int part, int to)
     const tuff_param *had = tuff_part_param(m, part, "bias");
     const float *w = tuff_param_at(j->w->from_flat, weight);
     const float *bias = had ? tuff_param_at(j->w->from_flat, had) : NULL;
-    const tuff_grid8 in = tuff_grid_in(&j->plan, part, 0);
+    const tuff_grid8 in = tuff_grid_in(j->plan, part, 0);
     int8_t *q = at(j, to, "weight"), *zero = at(j, to, "weight_zero_point");
     float *scale = at(j, to, "weight_scale");
     int32_t *b = at(j, to, "bias");
     const int64_t out = weight->desc.dim[0], row = weight->count / out;
     tuff_ptq_params p = *j->p;
-    if (j->bits[part]) p.bits = j->bits[part];
-    const steps all = best_steps(w, weight->count, &p);
+    if (j->bits && j->bits[part]) p.bits = j->bits[part];
+    const steps all = tuff_best_steps(w, weight->count, &p);
     for (int64_t o = 0; o < out; o++) {
         const float *wo = w + o * row;
-        const steps s = p.per_tensor ? all : best_steps(wo, row, &p);
+        steps s;
+        if (!tuff_fake_weight_steps(j->w, part, o, &s))
+            s = p.per_tensor ? all : tuff_best_steps(wo, row, &p);
         for (int64_t i = 0; i < row; i++) q[o * row + i] = (int8_t)quantized(&s, wo[i]);
         scale[o] = (float)s.scale;
         zero[o] = (int8_t)s.zero;
@@ -173,14 +179,14 @@ static void quantize_product(const job *j, int part, int to)
         if (b) b[o] = (int32_t)fmax(INT32_MIN, fmin(INT32_MAX, whole));
     }
     put_grid(j, to, "input_scale", "input_zero_point", in);
-    put_grid(j, to, "output_scale", "output_zero_point", tuff_grid_out(&j->plan, part));
+    put_grid(j, to, "output_scale", "output_zero_point", tuff_grid_out(j->plan, part));
 }
 
 // ---- the net ------------------------------------------------------------------------------
 
-static void write_texts(job *j)
+static void write_texts(const job *j)
 {
-    const tuff_integer_plan *p = &j->plan;
+    const tuff_integer_plan *p = j->plan;
     for (int i = 0; i < j->w->from->parts; i++) {
         if (p->gone[i]) tuff_rewrite_set(j->w, i, "%s", "");
         if (j->p->correct_bias && tuff_part_is_product(j->w->from, i))
@@ -194,7 +200,7 @@ static void write_texts(job *j)
 
 static void fill_layer(const job *j, int part, int to)
 {
-    const tuff_integer_plan *p = &j->plan;
+    const tuff_integer_plan *p = j->plan;
     const tuff_model *m = j->w->from;
     const tuff_grid8 in = tuff_grid_in(p, part, 0), out = tuff_grid_out(p, part);
     if (tuff_part_is_product(m, part)) {
@@ -213,7 +219,7 @@ static void fill_layer(const job *j, int part, int to)
 
 static void fill(const job *j)
 {
-    const tuff_integer_plan *p = &j->plan;
+    const tuff_integer_plan *p = j->plan;
     for (int i = 0; i < j->w->from->parts; i++) {
         int to = j->w->first[i];
         if (p->quantize[i] || p->dequantize[i])
@@ -228,23 +234,35 @@ static void fill(const job *j)
     }
 }
 
-static tuff_status rewrite(job *j, tuff_model *model, tuff_model **quantized)
+tuff_status tuff_quantize_rewrite(tuff_rewrite **w, const tuff_integer_plan *plan,
+                                  const tuff_observed *observed, const tuff_ptq_params *p,
+                                  const int *bits, tuff_model **quantized)
+{
+    const job j = { .w = *w, .p = p, .bits = bits, .observed = observed, .plan = plan };
+    write_texts(&j);
+    TUFF_TRY(tuff_rewrite_build(j.w));
+    fill(&j);
+    return tuff_rewrite_close(w, quantized);
+}
+
+static tuff_status rewrite(tuff_model *model, const tuff_observed *observed,
+                           const tuff_ptq_params *p, const int *bits,
+                           tuff_model **quantized)
 {
     tuff_status status = TUFF_OK;
-    TUFF_GO(tuff_integer_plan_make(model, j->observed, &j->plan));
-    TUFF_GO(tuff_rewrite_open(model, &j->w));
-    write_texts(j);
-    TUFF_GO(tuff_rewrite_build(j->w));
-    fill(j);
-    TUFF_GO(tuff_rewrite_close(&j->w, quantized));
+    tuff_integer_plan plan = { 0 };
+    tuff_rewrite *w = NULL;
+    TUFF_GO(tuff_integer_plan_make(model, observed, NULL, &plan));
+    TUFF_GO(tuff_rewrite_open(model, &w));
+    TUFF_GO(tuff_quantize_rewrite(&w, &plan, observed, p, bits, quantized));
 exit:
-    if (j->w) (void)tuff_rewrite_close(&j->w, NULL);
-    tuff_integer_plan_clear(&j->plan);
+    if (w) (void)tuff_rewrite_close(&w, NULL);
+    tuff_integer_plan_clear(&plan);
     return status;
 }
 
-static tuff_status check(const tuff_model *model, const tuff_dataset *data,
-                         const tuff_ptq_params *p)
+tuff_status tuff_quantize_check(const tuff_model *model, const tuff_dataset *data,
+                                const tuff_ptq_params *p)
 {
     bool any = false;
     if (p->bits) TUFF_TRY(check_bits("", p->bits));
@@ -269,6 +287,8 @@ static tuff_status check(const tuff_model *model, const tuff_dataset *data,
         TUFF_REQUIRE(!model->part[i].item.layer.store.form, ARG,
                      "quantize: layer %s (%s) has its weights in another form already",
                      model->part[i].item.name, model->part[i].text);
+        TUFF_REQUIRE(!tuff_part_is(model, i, "fake_quantize"), ARG,
+                     "quantize: the net has fake quantizers, it is one to convert");
         any |= tuff_part_is_product(model, i);
     }
     TUFF_REQUIRE(any, ARG, "quantize: the net has no convolution and no dense layer");
@@ -282,7 +302,7 @@ tuff_status tuff_quantize(tuff_model *model, tuff_dataset *data, const tuff_ptq_
     if (!p) p = &defaults;
     TUFF_REQUIRE(model && data && quantized, ARG, "quantize: model, data or result is NULL");
     *quantized = NULL;
-    TUFF_TRY(check(model, data, p));
+    TUFF_TRY(tuff_quantize_check(model, data, p));
     tuff_model *folded = NULL;
     tuff_observed *observed = NULL;
     tuff_status status = TUFF_OK;
@@ -290,12 +310,10 @@ tuff_status tuff_quantize(tuff_model *model, tuff_dataset *data, const tuff_ptq_
     int *bits = tuff_alloc((size_t)model->parts, sizeof *bits);
     if (!place || !bits) TUFF_GO(TUFF_ERR_MEMORY);
     TUFF_GO(tuff_fold(model, &folded, place));
-    for (int i = 0; p->layer_bits && i < model->parts; i++)
-        if (place[i] >= 0) bits[place[i]] = p->layer_bits[i];
+    tuff_place_bits(model, p, place, bits);
     if (p->equalize) TUFF_GO(tuff_equalize(folded));
     TUFF_GO(tuff_calibrate(folded, data, p, &observed));
-    job j = { .p = p, .bits = bits, .observed = observed };
-    TUFF_GO(rewrite(&j, folded, quantized));
+    TUFF_GO(rewrite(folded, observed, p, bits, quantized));
 exit:
     if (folded) tuff_observed_free(&observed, folded);
     tuff_model_destroy(&folded);

@@ -5,6 +5,7 @@
 //   calibrate.c  the range of each layer's outputs
 //   integer.c    which layers become integers, and what scale each tensor has
 //   quantize.c   weights and biases; the whole
+//   aware.c      fake quantizers into a net that is trained, and integers out of it
 #ifndef TUFF_COMPRESS_QUANTIZE_INTERNAL_H
 #define TUFF_COMPRESS_QUANTIZE_INTERNAL_H
 #include "compress/calibrate.h"
@@ -24,21 +25,55 @@ tuff_grid8 tuff_grid8_of(float low, float high);
 typedef struct tuff_integer_plan {
     const tuff_model *model;
     bool *integer;  // of each part
-    bool *gone;     // a relu that the layer before it does by saturating
+    bool *gone;     // a relu that the layer before it does by saturating, or a fake_quantize
+    int *clip;      // the relu that a part does so, or would; -1: none
     bool *quantize, *dequantize; // stands before the part
     bool *quantize_behind, *dequantize_behind; // likewise behind it
-    int *same;      // union-find over tensors: see tuff_integer_grid
+    int *same;      // union-find over tensors: see tuff_grid_set
     float *low, *high; // of a set of tensors, at its root
+    tuff_grid8 *given; // likewise, where a fake_quantize says it; scale 0: none does
 } tuff_integer_plan;
 
+// By what was observed of each part; or with `o` NULL by the grids of its parts that are
+// fake_quantize. Fails: TUFF_ERR_ARG (with these: integers of no grid, or of two).
 tuff_status tuff_integer_plan_make(const tuff_model *m, const tuff_observed *o,
-                                   tuff_integer_plan *plan);
+                                   const tuff_grid8 *fake, tuff_integer_plan *plan);
 void tuff_integer_plan_clear(tuff_integer_plan *plan);
 // The grid of what a part gives as integers; of what input k of a part sees; of what
 // `quantize` before, or behind, a part makes.
 tuff_grid8 tuff_grid_out(const tuff_integer_plan *p, int part);
 tuff_grid8 tuff_grid_in(const tuff_integer_plan *p, int part, int k);
 tuff_grid8 tuff_grid_behind(const tuff_integer_plan *p, int part);
+// The set of tensors with one grid that a part's output, or what is quantized before or behind
+// it, is in: a number below 3 parts.
+typedef enum tuff_grid_of { TUFF_GRID_OUT, TUFF_GRID_BEFORE, TUFF_GRID_BEHIND } tuff_grid_of;
+int tuff_grid_set(const tuff_integer_plan *p, tuff_grid_of which, int part);
+// Whether a part gives numbers that it takes, on their grid.
+bool tuff_keeps_grid(const tuff_model *m, int part);
+
+// Of some weights: q = clamp(round(w / scale) + zero, low, high).
+typedef struct tuff_weight_steps {
+    double scale;
+    int zero, low, high;
+} tuff_weight_steps;
+// Those that the params ask for, of n weights.
+tuff_weight_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p);
+// Those of one output of a product with fake=BITS; false: it has none.
+bool tuff_fake_weight_steps(const tuff_rewrite *w, int part, int64_t output,
+                            tuff_weight_steps *s);
+
+// p->layer_bits of a model as bits of the parts of the folded one, of which place[] says where
+// those of the model went (tuff_fold).
+void tuff_place_bits(const tuff_model *model, const tuff_ptq_params *p, const int place[],
+                     int bits[]);
+// What tuff_quantize refuses.
+tuff_status tuff_quantize_check(const tuff_model *model, const tuff_dataset *data,
+                                const tuff_ptq_params *p);
+// Writes the net of integers by a plan into a rewrite that was opened, and closes it.
+// `observed` is for correct_bias alone; bits are of each part, 0 or NULL: as p says.
+tuff_status tuff_quantize_rewrite(tuff_rewrite **w, const tuff_integer_plan *plan,
+                                  const tuff_observed *observed, const tuff_ptq_params *p,
+                                  const int *bits, tuff_model **quantized);
 
 // tuff_fold_batch_norms; place[i] is where part i of the model is in the folded one, -1 where
 // it is gone.

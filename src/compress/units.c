@@ -2,6 +2,7 @@
 #include "compress/units.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "compress/rewrite.h"
 #include <string.h>
 
 // ---- joining -------------------------------------------------------------------------------
@@ -210,6 +211,11 @@ tuff_status tuff_units_create(const tuff_model *model, tuff_units **units)
     int zero;
     *units = NULL;
     if (!u) return TUFF_ERR_MEMORY;
+    for (int i = 0; i < model->parts; i++)
+        if (tuff_part_param(model, i, "weight_log_gain"))
+            TUFF_GO(tuff_fail(TUFF_ERR_ARG, "layer %s (%s) has weights that are rounded: units "
+                              "are left out before a net has fake quantizers",
+                              model->part[i].item.name, model->part[i].text));
     u->model = model;
     u->value = tuff_alloc((size_t)model->parts + 1, sizeof *u->value);
     if (!u->value) TUFF_GO(TUFF_ERR_MEMORY);

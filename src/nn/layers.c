@@ -62,23 +62,46 @@ static bool is_integer(const tuff_emit *e, tuff_var x)
     return x.id && tuff_is_integer(tuff_graph_desc(e->g, x));
 }
 
+// ---- weights and bias ----------------------------------------------------------------------
+
+// `fake` is the place of FAKE_ARGS.
+static tuff_status add_weights(const tuff_layer *l, const tuff_desc *x, tuff_desc weight,
+                               bool bias, int fake, tuff_layer_params *p)
+{
+    if (tuff_is_integer(x)) {
+        tuff_integer_weights(p, weight, bias);
+        return TUFF_OK;
+    }
+    TUFF_REQUIRE(l->arg[fake][0] != 1, ARG, "fake is 1, expected 2 to 8 bits");
+    TUFF_REQUIRE(!l->arg[fake][0] || !l->store.form, ARG,
+                 "fake is for weights in f32, not for weights=");
+    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT, weight);
+    if (bias) tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, weight.dim[0]));
+    if (l->arg[fake][0]) tuff_fake_weights(p, weight.dim[0], l->arg[fake + 1][0]);
+    return TUFF_OK;
+}
+
+static tuff_var weight_of(const tuff_emit *e, const tuff_layer *l, const tuff_var param[],
+                          bool bias, int fake)
+{
+    if (!l->arg[fake][0]) return param[0];
+    return tuff_fake_weight(e, param[0], param + 1 + bias, l->arg[fake][0]);
+}
+
 // ---- conv --------------------------------------------------------------------------------
 
-enum { CONV_OUT, CONV_KERNEL, CONV_STRIDE, CONV_PAD, CONV_DILATION, CONV_GROUP, CONV_BIAS };
+enum {
+    CONV_OUT, CONV_KERNEL, CONV_STRIDE, CONV_PAD, CONV_DILATION, CONV_GROUP, CONV_BIAS,
+    CONV_FAKE // and what has a step of its own
+};
 _Static_assert((int)CONV_GROUP == (int)TUFF_ARG_GROUP, "who leaves channels out sets it");
 
-static void conv_weights(const tuff_layer *l, const tuff_desc *x, int64_t out, int64_t in,
-                         tuff_layer_params *p)
+static tuff_status conv_weights(const tuff_layer *l, const tuff_desc *x, int64_t out,
+                                int64_t in, tuff_layer_params *p)
 {
     const tuff_desc weight = TUFF_SHAPE(TUFF_F32, out, in, l->arg[CONV_KERNEL][0],
                                         l->arg[CONV_KERNEL][1]);
-    if (tuff_is_integer(x)) {
-        tuff_integer_weights(p, weight, l->arg[CONV_BIAS][0]);
-        return;
-    }
-    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT, weight);
-    if (l->arg[CONV_BIAS][0])
-        tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, out));
+    return add_weights(l, x, weight, l->arg[CONV_BIAS][0], CONV_FAKE, p);
 }
 
 static tuff_status conv_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
@@ -88,8 +111,7 @@ static tuff_status conv_params(const tuff_layer *l, const tuff_desc *x, tuff_lay
     TUFF_REQUIRE(out % group == 0 && x->dim[0] % group == 0, SHAPE,
                  "group=%lld divides not both its %lld input and %lld output channels",
                  (long long)group, (long long)x->dim[0], (long long)out);
-    conv_weights(l, x, out, x->dim[0] / group, p);
-    return TUFF_OK;
+    return conv_weights(l, x, out, x->dim[0] / group, p);
 }
 
 static tuff_var conv_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x,
@@ -104,7 +126,7 @@ static tuff_var conv_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x,
     };
     const bool bias = l->arg[CONV_BIAS][0];
     if (is_integer(e, x)) return tuff_integer_conv(e, x, param, &p, bias);
-    const tuff_var in[] = { x, param[0], param[1] };
+    const tuff_var in[] = { x, weight_of(e, l, param, bias, CONV_FAKE), param[1] };
     return tuff_graph_op(e->g, "conv2d", in, bias ? 3 : 2, &p);
 }
 
@@ -119,8 +141,7 @@ static tuff_var conv_forward(const tuff_emit *e, const tuff_layer *l, const tuff
 static tuff_status dwconv_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
 {
     TUFF_TRY(tuff_want_image(l, x));
-    conv_weights(l, x, x->dim[0] * l->arg[CONV_OUT][0], 1, p);
-    return TUFF_OK;
+    return conv_weights(l, x, x->dim[0] * l->arg[CONV_OUT][0], 1, p);
 }
 
 static tuff_var dwconv_forward(const tuff_emit *e, const tuff_layer *l, const tuff_var x[],
@@ -133,21 +154,14 @@ static tuff_var dwconv_forward(const tuff_emit *e, const tuff_layer *l, const tu
 
 // ---- dense -------------------------------------------------------------------------------
 
-enum { DENSE_OUT, DENSE_BIAS };
+enum { DENSE_OUT, DENSE_BIAS, DENSE_FAKE };
 
 static tuff_status dense_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)
 {
     TUFF_TRY(tuff_want_rows(l, x));
     const int64_t out = l->arg[DENSE_OUT][0];
     const tuff_desc weight = TUFF_SHAPE(TUFF_F32, out, x->dim[x->rank - 1]);
-    if (tuff_is_integer(x)) {
-        tuff_integer_weights(p, weight, l->arg[DENSE_BIAS][0]);
-        return TUFF_OK;
-    }
-    tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT, weight);
-    if (l->arg[DENSE_BIAS][0])
-        tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, out));
-    return TUFF_OK;
+    return add_weights(l, x, weight, l->arg[DENSE_BIAS][0], DENSE_FAKE, p);
 }
 
 // By the weights as they are stored, where there are kernels for it.
@@ -168,7 +182,7 @@ static tuff_var dense_forward(const tuff_emit *e, const tuff_layer *l, const tuf
     if (is_integer(e, x[0])) return tuff_integer_dense(e, x[0], param, bias);
     const tuff_var y = stored_dense(e, l, x[0], param, bias);
     if (y.id) return y;
-    const tuff_var in[] = { x[0], param[0], param[1] };
+    const tuff_var in[] = { x[0], weight_of(e, l, param, bias, DENSE_FAKE), param[1] };
     return tuff_graph_op(e->g, "matmul", in, bias ? 3 : 2,
                          &(tuff_matmul_params){ .trans_b = true });
 }
@@ -379,30 +393,32 @@ const tuff_layer_kind tuff_join_concat = { .name = "concat", .usage = "", .doc =
 
 const tuff_layer_kind tuff_layers_image[] = {
     { .name = "conv", .mixing = TUFF_MIX_CONV,
-      .usage = "conv CHANNELS KERNEL [stride=1] [pad=0] [dilation=1] [group=1] [bias=yes]",
+      .usage = "conv CHANNELS KERNEL [stride=1] [pad=0] [dilation=1] [group=1] [bias=yes] "
+               "[fake=BITS] [fake_per=channel]",
       .doc = "Convolution into CHANNELS channels with a KERNEL x KERNEL (or ROWSxCOLUMNS) "
-             "window.",
+             "window. fake: trains as if weights had so many bits.",
       .arg = { PLACE("CHANNELS", TUFF_ARG_INT, WIDEST),
                PLACE("KERNEL", TUFF_ARG_PAIR, LONGEST),
                ATTRIBUTE("stride", TUFF_ARG_PAIR, 1, LONGEST, 1),
                ATTRIBUTE("pad", TUFF_ARG_PAIR, 0, LONGEST, 0),
                ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
-               ATTRIBUTE("group", TUFF_ARG_INT, 1, WIDEST, 1), SWITCH("bias", 1) },
+               ATTRIBUTE("group", TUFF_ARG_INT, 1, WIDEST, 1), SWITCH("bias", 1), FAKE_ARGS },
       .params = conv_params, .forward = conv_forward, .zeros = tuff_integer_zeros },
     { .name = "dwconv", .mixing = TUFF_MIX_DEPTH,
-      .usage = "dwconv KERNEL [multiplier=1] [stride=1] [pad=0] [dilation=1] [bias=yes]",
+      .usage = "dwconv KERNEL [multiplier=1] [stride=1] [pad=0] [dilation=1] [bias=yes] "
+               "[fake=BITS] [fake_per=channel]",
       .doc = "Depthwise convolution: each channel with a window of its own.",
       .arg = { ATTRIBUTE("multiplier", TUFF_ARG_INT, 1, LONGEST, 1),
                PLACE("KERNEL", TUFF_ARG_PAIR, LONGEST),
                ATTRIBUTE("stride", TUFF_ARG_PAIR, 1, LONGEST, 1),
                ATTRIBUTE("pad", TUFF_ARG_PAIR, 0, LONGEST, 0),
                ATTRIBUTE("dilation", TUFF_ARG_PAIR, 1, LONGEST, 1),
-               HIDDEN, SWITCH("bias", 1) },
+               HIDDEN, SWITCH("bias", 1), FAKE_ARGS },
       .params = dwconv_params, .forward = dwconv_forward, .zeros = tuff_integer_zeros },
     { .name = "dense", .mixing = TUFF_MIX_DENSE,
-      .usage = "dense UNITS [bias=yes]",
+      .usage = "dense UNITS [bias=yes] [fake=BITS] [fake_per=channel]",
       .doc = "UNITS outputs, each a weighted sum of all inputs; after images it needs flatten.",
-      .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("bias", 1) },
+      .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("bias", 1), FAKE_ARGS },
       .params = dense_params, .forward = dense_forward, .zeros = tuff_integer_zeros },
     { .name = "maxpool", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "maxpool KERNEL [stride=KERNEL] [pad=0]",
@@ -447,7 +463,8 @@ const tuff_layer_kind tuff_layers_image[] = {
 
 static const tuff_layer_kind *const groups[] = { tuff_layers_image, tuff_layers_row,
                                                  tuff_layers_op, tuff_layers_sparse,
-                                                 tuff_layers_integer, tuff_layers_binary };
+                                                 tuff_layers_integer, tuff_layers_aware,
+                                                 tuff_layers_binary };
 
 const tuff_layer_kind *tuff_layer_kind_at(int index)
 {

@@ -6,7 +6,7 @@
 
 // Each ends with a NULL name.
 extern const tuff_layer_kind tuff_layers_image[], tuff_layers_row[], tuff_layers_op[],
-    tuff_layers_sparse[], tuff_layers_integer[], tuff_layers_binary[];
+    tuff_layers_sparse[], tuff_layers_integer[], tuff_layers_aware[], tuff_layers_binary[];
 
 enum { WIDEST = 1000000, LONGEST = 1000 }; // channels and units; kernels, strides and pads
 #define PLACE(name_, type_, max_) \
@@ -21,6 +21,11 @@ enum { WIDEST = 1000000, LONGEST = 1000 }; // channels and units; kernels, strid
 #define REAL_PLACE(name_, low_, high_, usual_, optional_) \
     { .name = name_, .place = true, .optional = optional_, .type = TUFF_ARG_REAL, \
       .low = low_, .high = high_, .usual = usual_ }
+// Of a layer with weights: the bits that they are rounded to while it trains, and what has a
+// step of its own (layers_aware.c).
+#define FAKE_ARGS                                                               \
+    { .name = "fake", .type = TUFF_ARG_INT, .max = 8 },                         \
+    { .name = "fake_per", .type = TUFF_ARG_CHOICE, .choices = { "channel", "tensor" } }
 // Keeps the place of an argument that this layer has not.
 #define HIDDEN { .name = "", .min = 1, .max = 1, .standard = 1 }
 
@@ -57,4 +62,10 @@ tuff_var tuff_integer_relu(const tuff_emit *e, tuff_var x, tuff_var zero);
 // left_, right_ and output_, each a scale and a zero_point.
 void tuff_integer_sum_ends(tuff_layer_params *p);
 tuff_var tuff_integer_sum(const tuff_emit *e, const tuff_var x[], const tuff_var end[]);
+
+// ---- layers_aware.c: weights as if they were quantized ------------------------------------
+
+// weight_scale, weight_zero_point and weight_log_gain, of `out` outputs or of all.
+void tuff_fake_weights(tuff_layer_params *p, int64_t out, bool per_tensor);
+tuff_var tuff_fake_weight(const tuff_emit *e, tuff_var weight, const tuff_var step[], int bits);
 #endif

@@ -26,7 +26,7 @@ enum {
     TUFF_NET_BYTES = 65536, // of text
     TUFF_NET_LAYERS = 1024, // stages of a tree, and items of a model
     TUFF_NET_DEPTH = 16,    // blocks in blocks
-    TUFF_NET_ARGS = 8,      // arguments of one layer
+    TUFF_NET_ARGS = 10,     // arguments of one layer
     TUFF_NET_BRANCHES = 8,  // chains of one block
     TUFF_LAYER_PARAMS = 12,
     TUFF_LAYER_NAME = 256,  // bytes of an item's place: "3.shortcut.0"

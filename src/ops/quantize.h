@@ -39,6 +39,15 @@ int64_t tuff_quant_ref(float x, float s, int64_t zero, tuff_dtype to);
 void tuff_quantize_host(const tuff_ref *r, tuff_quant_axis a, size_t begin, size_t end);
 void tuff_dequantize_host(const tuff_ref *r, tuff_quant_axis a, size_t begin, size_t end);
 
+// The ends of what fake_quantize's bits say.
+typedef struct tuff_steps8 {
+    int32_t low, high;
+} tuff_steps8;
+tuff_steps8 tuff_fake_steps(const tuff_call *c);
+// Elements r->begin .. r->end of fake_quantize and its gradient on the CPU path (likewise).
+void tuff_fake_quantize_host(const tuff_ref *r, tuff_quant_axis a);
+void tuff_fake_grad_host(const tuff_ref *r, tuff_quant_axis a);
+
 // Appends the dispatch of quantize.comp that makes `count` numbers of input 0. Inputs or
 // outputs that hold scale and zero point are bound as they are given; an absent zero point has
 // the slot of the scale.

@@ -1,10 +1,10 @@
-// quantize_linear and dequantize_linear on the CPU path, in runs of elements that have one
-// scale, or along which scales and zero points run, too.
+// quantize_linear, dequantize_linear and fake_quantize on the CPU path, in runs of elements
+// that have one scale, or along which scales and zero points run, too.
 #include "ops/host.h"
 #include "ops/host_math.h"
 #include "ops/quantize.h"
 
-enum { X, SCALE, ZERO };
+enum { X, SCALE, ZERO, DY };
 
 // A run, from element `at` on, and where its scales begin.
 typedef struct run {
@@ -109,5 +109,87 @@ void tuff_dequantize_host(const tuff_ref *r, tuff_quant_axis a, size_t begin, si
         k = run_of(a, begin, end);
         dequantize_best()(type, k.each, x + k.at * size, r->in[SCALE] + k.first,
                           zero ? zero + k.first * size : NULL, r->out[0] + k.at, k.n);
+    }
+}
+
+// ---- fake quantization -------------------------------------------------------------------
+
+TUFF_INLINE float steps_from_0(float x, float s)
+{
+    const float q = x / s, v = q != q ? 0 : q;
+    return tuff_whole(tuff_between(v, -4000000, 4000000));
+}
+
+TUFF_INLINE float fake(float x, float s, float low, float high)
+{
+    const float y = tuff_between(steps_from_0(x, s), low, high) * s;
+    return x != x ? x : y;
+}
+
+// What an element's dy is multiplied by in the gradient of its scale. q s is exact in two
+// parts, for q has few bits and each half of s 12; and their difference from x nearly is.
+TUFF_INLINE float of_scale(float x, float s, float q, float low, float high)
+{
+    const float upper = tuff_float(tuff_bits(s) & 0xfffff000);
+    const float lost = ((q * upper - x) + q * (s - upper)) / s;
+    return q < low ? low : q > high ? high : lost;
+}
+
+TUFF_EACH_PROCESSOR void fake_all(bool each, tuff_steps8 e, const float *x, const float *s,
+                                  const int32_t *zero, float *y, size_t n)
+{
+    const float one = *s, low = (float)(e.low - *zero), high = (float)(e.high - *zero);
+    if (each)
+        for (size_t i = 0; i < n; i++)
+            y[i] = fake(x[i], s[i], (float)(e.low - zero[i]), (float)(e.high - zero[i]));
+    else
+        for (size_t i = 0; i < n; i++) y[i] = fake(x[i], one, low, high);
+}
+TUFF_FOR_PROCESSORS(fake_all, (bool each, tuff_steps8 e, const float *x, const float *s,
+                               const int32_t *zero, float *y, size_t n),
+                    (each, e, x, s, zero, y, n))
+
+TUFF_EACH_PROCESSOR void fake_grad(bool each, tuff_steps8 e, const float *x, const float *s,
+                                   const int32_t *zero, const float *dy, float *dx, float *ds,
+                                   size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const size_t k = each ? i : 0;
+        const float low = (float)(e.low - zero[k]), high = (float)(e.high - zero[k]);
+        const float q = steps_from_0(x[i], s[k]);
+        dx[i] = ((q >= low) & (q <= high)) ? dy[i] : 0;
+        ds[i] = dy[i] * of_scale(x[i], s[k], q, low, high);
+    }
+}
+TUFF_FOR_PROCESSORS(fake_grad, (bool each, tuff_steps8 e, const float *x, const float *s,
+                                const int32_t *zero, const float *dy, float *dx, float *ds,
+                                size_t n),
+                    (each, e, x, s, zero, dy, dx, ds, n))
+
+static const int32_t *zeros_of(const tuff_ref *r)
+{
+    return (const int32_t *)(const void *)r->in[ZERO];
+}
+
+void tuff_fake_quantize_host(const tuff_ref *r, tuff_quant_axis a)
+{
+    const tuff_steps8 e = tuff_fake_steps(r->call);
+    size_t at = r->begin;
+    for (run k; at < r->end; at += k.n) {
+        k = run_of(a, at, r->end);
+        fake_all_best()(k.each, e, r->in[X] + at, r->in[SCALE] + k.first, zeros_of(r) + k.first,
+                        r->out[0] + at, k.n);
+    }
+}
+
+void tuff_fake_grad_host(const tuff_ref *r, tuff_quant_axis a)
+{
+    const tuff_steps8 e = tuff_fake_steps(r->call);
+    size_t at = r->begin;
+    for (run k; at < r->end; at += k.n) {
+        k = run_of(a, at, r->end);
+        fake_grad_best()(k.each, e, r->in[X] + at, r->in[SCALE] + k.first,
+                         zeros_of(r) + k.first, r->in[DY] + at, r->out[0] + at,
+                         r->out[1] + at, k.n);
     }
 }

@@ -97,6 +97,31 @@ TUFF_API TUFF_CHECK tuff_status tuff_qlinear_average_pool2d(tuff_stream *s,
                                                             const tuff_quantized *y,
                                                             const tuff_pool2d_params *p);
 
+// ---- as if quantized (training) ------------------------------------------------------------
+
+typedef struct tuff_fake_quantize_params {
+    int axis; // along which scales lie when there are several
+    int bits; // 2 to 8; 0 = 8
+} tuff_fake_quantize_params;
+// y = (clamp(round(x / scale) + zero_point, -2^(bits-1), 2^(bits-1) - 1) - zero_point) scale:
+// what quantize_linear and dequantize_linear make of x. Scales and zero points (i32, within the
+// range of the bits) as there; x / scale as f32 has it, ties to even; NaNs stay. The gradient
+// goes straight through the rounding: dx = dy where nothing is clamped, else 0, and that of a
+// scale is the sum of fake_quantize_grad's (LSQ: Esser et al. 2020, 1902.08153).
+TUFF_API TUFF_CHECK tuff_status tuff_fake_quantize(tuff_stream *s, const tuff_tensor *x,
+                                                   const tuff_tensor *scale,
+                                                   const tuff_tensor *zero_point,
+                                                   tuff_tensor *y,
+                                                   const tuff_fake_quantize_params *p);
+// dx, and what each element adds to the gradient of its scale, of x's shape: with q = round(x /
+// scale), dy (q - x / scale) where nothing is clamped, else dy (end - zero_point).
+TUFF_API TUFF_CHECK tuff_status tuff_fake_quantize_grad(tuff_stream *s, const tuff_tensor *x,
+                                                        const tuff_tensor *scale,
+                                                        const tuff_tensor *zero_point,
+                                                        const tuff_tensor *dy, tuff_tensor *dx,
+                                                        tuff_tensor *dscale,
+                                                        const tuff_fake_quantize_params *p);
+
 // ---- fixed point ---------------------------------------------------------------------------
 
 typedef struct tuff_fixed_params {
