@@ -181,7 +181,8 @@ static void gradients_of_steps(void)
 
 static void layers_have_bits_of_their_own(void)
 {
-    tuff_model *m = tiny_model(device, data, "conv 4 3 bias=no | bn | relu | flatten | dense 5");
+    const char *net = "conv 4 3 bias=no | bn | relu | flatten | dense 5";
+    tuff_model *m = tiny_model(device, data, net);
     const int bits[] = { 8, 0, 0, 0, 3 };
     const tuff_ptq_params p = { .bits = 4, .layer_bits = bits };
     tuff_model *aware;
@@ -222,7 +223,7 @@ static void what_is_refused(void)
           "no fake_quantize" },
         { "conv 4 3 fake=4 | fake_quantize | flatten | dense 5 fake=4 | fake_quantize",
           "no fake_quantize" },
-        { "fake_quantize bits=4 | flatten | dense 5 fake=4 | fake_quantize", "rounds to 4" },
+        { "fake_quantize 4 | flatten | dense 5 fake=4 | fake_quantize", "rounds to 4" },
         { "fake_quantize | fake_quantize learn=no | flatten | dense 5 fake=4 | fake_quantize",
           NULL }, // both begin with a step of 1
     };

@@ -55,6 +55,7 @@ static tuff_status fake_params(const tuff_layer *l, const tuff_desc *x, tuff_lay
     static const char *const names[] = { "scale", "zero_point", "log_gain" };
     TUFF_REQUIRE(x->dtype == TUFF_F32, DTYPE, "fake_quantize takes f32, it is given %s",
                  tuff_dtype_name(x->dtype));
+    TUFF_REQUIRE(!l->store.form, ARG, "fake_quantize has no weights to store");
     add_steps(p, names, 1, l->arg[LEARN][0]);
     return TUFF_OK;
 }
@@ -69,10 +70,12 @@ static tuff_var fake_forward(const tuff_emit *e, const tuff_layer *l, const tuff
 
 const tuff_layer_kind tuff_layers_aware[] = {
     { .name = "fake_quantize",
-      .usage = "fake_quantize [bits=8] [learn=yes]",
-      .doc = "Rounds to steps of so many bits as quantize and dequantize would, with a "
+      .usage = "fake_quantize [BITS] [learn=yes]",
+      .doc = "Rounds to steps of BITS (8) bits as quantize and dequantize would, with a "
              "gradient as if it did not; learn: the step is trained.",
-      .arg = { ATTRIBUTE("bits", TUFF_ARG_INT, 2, 8, 8), SWITCH("learn", 1) },
+      .arg = { { .name = "BITS", .place = true, .optional = true, .type = TUFF_ARG_INT,
+                 .min = 2, .max = 8, .standard = 8 },
+               SWITCH("learn", 1) },
       .params = fake_params, .forward = fake_forward },
     { .name = NULL }
 };
