@@ -674,8 +674,50 @@ def students_and_teachers():
     refused(*base, says="--out")
     refused("distill", "--teacher", teacher, "--student", "flatten | dense 12", *limits, *same,
             says="expected the same classes")
+    refused(*base, *same, "--match", "9=1", says="the teacher has no layer 9")
+    refused(*base, *same, "--match", "1", says="is no pair")
+    refused(*base, *same, "--match", "0=0", "--cache", path("c"), says="do not go together")
+    refused(*base, *same, "--cache", teacher, says="no cache of what teachers say")
+    refused(*base, *same, *same, says="one --out")
+    refused(*base, *same, "--student", NET, says="--mutual")
+    refused(*base, *same, "--mutual", says="no --teacher")
+    pair = ["distill", "--mutual", "--student", "flatten | dense 10", "--student",
+            "flatten | dense 20 | relu | dense 10", *limits, *same]
+    refused(*pair, says="an --out for each --student: 1 were given for 2")
+    refused(*pair, "--out", path("b"), "--cache", path("c"), says="no --cache")
     with open(student, "rb") as f:
         assert f.read() == whole, "the student's file was changed"
+
+
+def students_of_features_and_caches():
+    teacher, student = path("wide.safetensors"), path("narrow.safetensors")
+    cache, other = path("said.safetensors"), path("mutual.safetensors")
+    limits = ["--data", "fashion", "--limit", 640, "--limit-test", TESTS, "--epochs", 4]
+    measure = ["--runs", -1]
+    tuff("train", "--net", "flatten | dense 20 | relu | dense 10", *limits, "--out", teacher)
+    base = ["distill", "--teacher", teacher, "--student", "flatten | dense 8 | relu | dense 10",
+            *limits, *measure, "--out", student]
+    plain = tuff_json(*base)["after"]
+    matched = tuff_json(*base, "--match", "2=2:5")
+    assert matched["net"] == "flatten | dense 8 | relu | dense 10", matched
+    assert matched["after"]["test"]["loss"] != plain["test"]["loss"], (matched, plain)
+    first, second = (tuff_json(*base, "--cache", cache)["after"]["test"]["loss"]
+                     for _ in range(2))
+    assert first == second, (first, second)
+    assert abs(first - plain["test"]["loss"]) < 1e-3, (first, plain)
+    assert os.path.getsize(cache) > 640 * 10 * 4
+    refused("distill", "--teacher", student, *base[3:], "--cache", cache,
+            says="is of another teacher")
+    refused(*base, "--limit", 320, "--cache", cache, says="other training examples")
+
+    got = tuff_json("distill", "--mutual", "--student", student, "--student",
+                    "flatten | dense 10", *limits, *measure, "--out", student, "--out", other)
+    assert [row["model"] for row in got["students"]] == [student, other], got
+    for row, net in zip(got["students"], ("flatten | dense 8 | relu | dense 10",
+                                          "flatten | dense 10")):
+        again = tuff_json("test", row["model"], "--data", "fashion", "--limit-test", TESTS)
+        assert row["net"] == net and again["errors"] == row["after"]["errors"], row
+        assert row["after"]["accuracy"] > 0.5, row
 
 
 def training_refuses():
@@ -705,5 +747,5 @@ status = run([(compressed_models, FASHION)] + [(case, None) for case in (
     check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, smaller_nets,
-                 students_and_teachers, training_refuses)])
+                 students_and_teachers, students_of_features_and_caches, training_refuses)])
 sys.exit(status)

@@ -74,6 +74,11 @@ static void record(const tuff_dataset *d, uint64_t seed, int64_t start, int n, i
             order[k][i] = i < b.count ? (int)b.x[i * 3] / 3 : -1;
             EXPECT(i >= b.count || b.labels[i] == order[k][i] % 5);
         }
+        for (int i = 0; i < b.count; i++) {
+            float x[3];
+            EXPECT_OK(tuff_dataset_read(d, TUFF_TRAIN, b.example[i], 1, x, NULL, NULL));
+            EXPECT(memcmp(x, b.x + i * 3, sizeof x) == 0);
+        }
     }
     tuff_loader_destroy(&l);
 }

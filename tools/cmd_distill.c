@@ -1,5 +1,6 @@
 // tuff distill
 #include "compress_report.h"
+#include "distill_mutual.h"
 #include "finetune.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +9,11 @@
 enum { EPOCHS = 5 };
 
 typedef struct settings {
-    cli_list teachers;
-    const char *student, *data, *without, *out;
+    cli_list teachers, students, outs;
+    const char *student, *data, *without, *out, *match, *cache; // student, out: the first
     double temperature, alpha;
     int64_t limit_train, limit_test, runs;
+    bool mutual;
     finetune tune;
 } settings;
 
@@ -28,18 +30,55 @@ typedef struct missing {
 
 // ---- what is given -------------------------------------------------------------------------
 
-static int check_settings(const cli_command *self, const settings *s, const cli_list *words)
+static int check_mutual(const cli_command *self, const settings *s)
+{
+    if (s->teachers.count || s->match || s->cache || s->without)
+        return cli_wrong(self, "--mutual takes no --%s: the students teach each other",
+                         s->teachers.count ? "teacher"
+                         : s->match        ? "match"
+                         : s->cache        ? "cache"
+                                           : "without");
+    if (s->students.count < 2)
+        return cli_wrong(self, "--mutual needs two --student at least");
+    if (s->outs.count != s->students.count)
+        return cli_wrong(self, "--mutual needs an --out for each --student: %d were given for "
+                         "%d", s->outs.count, s->students.count);
+    return -1;
+}
+
+static int check_alone(const cli_command *self, const settings *s)
+{
+    if (!s->teachers.count) return cli_wrong(self, "--teacher is needed, or --mutual");
+    if (!s->students.count) return cli_wrong(self, "--student is needed");
+    if (s->students.count > 1)
+        return cli_wrong(self, "one --student learns from teachers; several, with --mutual, "
+                         "from each other");
+    if (!s->outs.count) return cli_wrong(self, "--out is needed");
+    if (s->outs.count > 1) return cli_wrong(self, "one --out was expected, not %d",
+                                            s->outs.count);
+    if (s->match && s->cache)
+        return cli_wrong(self, "--match and --cache do not go together: a cache has no "
+                         "features");
+    return -1;
+}
+
+static int check_settings(const cli_command *self, settings *s, const cli_list *words)
 {
     if (words->count) return cli_wrong(self, "'%s' is too much", words->item[0]);
-    if (!s->teachers.count) return cli_wrong(self, "--teacher is needed");
-    if (!s->student) return cli_wrong(self, "--student is needed");
+    const int status = s->mutual ? check_mutual(self, s) : check_alone(self, s);
+    if (status >= 0) return status;
     for (int i = 0; i < s->teachers.count; i++)
         if (!report_is_model(s->teachers.item[i]))
             return cli_wrong(self, "--teacher: %s is no model file", s->teachers.item[i]);
-    if (!report_is_model(s->student) && tuff_net_text(s->student, NULL, 0) != TUFF_OK)
-        return cli_error(self);
+    for (int i = 0; i < s->students.count; i++)
+        if (!report_is_model(s->students.item[i]) &&
+            tuff_net_text(s->students.item[i], NULL, 0) != TUFF_OK)
+            return cli_error(self);
+    s->student = s->students.item[0];
+    s->out = s->outs.item[0];
     if (!s->data) return cli_wrong(self, "--data is needed, for example --data fashion");
-    if (!s->out) return cli_wrong(self, "--out is needed");
+    if (!cli_given(s->temperature)) s->temperature = s->mutual ? 1 : 4;
+    if (!cli_given(s->alpha)) s->alpha = s->mutual ? 0.5 : 0.9;
     if (!(s->temperature > 0))
         return cli_wrong(self, "--temperature is a number larger than 0, not %g",
                          s->temperature);
@@ -51,13 +90,13 @@ static int check_settings(const cli_command *self, const settings *s, const cli_
     return -1;
 }
 
-static tuff_model *make_student(const cli_command *self, const settings *s,
-                                tuff_device *device, const tuff_dataset *data)
+tuff_model *distill_student(const cli_command *self, const char *student, int index,
+                            tuff_device *device, const tuff_dataset *data)
 {
-    const tuff_model_params p = { .net = s->student, .seed = (uint64_t)cli.seed,
+    const tuff_model_params p = { .net = student, .seed = (uint64_t)cli.seed + (uint64_t)index,
                                   .input = tuff_dataset_get_info(data)->sample };
     tuff_model *model = NULL;
-    if (report_is_model(s->student)) return report_load(self, device, s->student);
+    if (report_is_model(student)) return report_load(self, device, student);
     if (tuff_model_create(device, &p, &model) != TUFF_OK) (void)cli_error(self);
     return model;
 }
@@ -70,7 +109,7 @@ static bool open_nets(const cli_command *self, const settings *s, tuff_device *d
         if (!n->teacher[i]) return false;
     }
     n->trained = report_is_model(s->student);
-    n->student = make_student(self, s, device, data);
+    n->student = distill_student(self, s->student, 0, device, data);
     return n->student;
 }
 
@@ -197,7 +236,8 @@ static int distill(const cli_command *self, const settings *s, const tuff_train_
         const tuff_distill_params p = {
             .teach = { .teacher = n.teacher, .teachers = s->teachers.count,
                        .temperature = (float)s->temperature,
-                       .alpha = s->alpha == 0 ? TUFF_ZERO : (float)s->alpha },
+                       .alpha = s->alpha == 0 ? TUFF_ZERO : (float)s->alpha,
+                       .match = s->match, .cache = s->cache },
             .tune = tune,
         };
         const tuff_status done = tuff_distill(n.student, data, &p, &n.distilled);
@@ -208,18 +248,38 @@ static int distill(const cli_command *self, const settings *s, const tuff_train_
     return status;
 }
 
+static int mutual(const cli_command *self, const settings *s, const tuff_train_params *tune,
+                  tuff_device *device, tuff_dataset *data)
+{
+    const tuff_mutual_params p = {
+        .temperature = (float)s->temperature,
+        .alpha = s->alpha == 0 ? TUFF_ZERO : (float)s->alpha, .tune = tune,
+    };
+    return distill_mutual(self, &s->students, &s->outs, &p, (int)s->runs, device, data);
+}
+
 int cmd_distill(const cli_command *self, int argc, char **argv)
 {
-    settings s = { .temperature = 4, .alpha = 0.9, .tune = FINETUNE_DEFAULTS };
+    settings s = { .temperature = CLI_NOT_GIVEN, .alpha = CLI_NOT_GIVEN,
+                   .tune = FINETUNE_DEFAULTS };
     s.tune.epochs = EPOCHS;
     const cli_option options[] = {
         { "teacher", CLI_LIST, &s.teachers, "MODEL", "who teaches; several may be given" },
-        { "student", CLI_TEXT, &s.student, "NET|MODEL",
+        { "student", CLI_LIST, &s.students, "NET|MODEL",
           "who learns: a net as of tuff train, which starts anew, or a model file" },
+        { "mutual", CLI_FLAG, &s.mutual, NULL,
+          "without teachers: several students teach each other; each has an --out" },
         { "temperature", CLI_REAL, &s.temperature, "T",
-          "by which logits are divided before the softmax; 4" },
+          "by which logits are divided before the softmax; 4, with --mutual 1" },
         { "alpha", CLI_REAL, &s.alpha, "A",
-          "0 to 1: the part of the loss that is the teachers', the rest is the labels'; 0.9" },
+          "0 to 1: the part of the loss that is the teachers', the rest is the labels';\n"
+          "0.9, with --mutual 0.5" },
+        { "match", CLI_TEXT, &s.match, "TEXT",
+          "layers that are to become alike besides, by place (tuff info), the (first)\n"
+          "teacher's and the student's, perhaps with a weight: \"3=2 5=4:0.5\"" },
+        { "cache", CLI_TEXT, &s.cache, "FILE",
+          "of what the teachers say of all training examples: written where it is not\n"
+          "there, read where it is, so that they need not run again" },
         { "data", CLI_TEXT, &s.data, "SPEC", "what to train and to test on" },
         { "without", CLI_TEXT, &s.without, "CLASS[,CLASS]",
           "classes (numbers or names) whose training examples are left out; then it is shown\n"
@@ -229,7 +289,8 @@ int cmd_distill(const cli_command *self, int argc, char **argv)
         { "limit", CLI_INT, &s.limit_train, "N", "use N training examples only" },
         { "limit-test", CLI_INT, &s.limit_test, "N", "use N test examples only" },
         { "runs", CLI_INT, &s.runs, "N", "timed, of which the median counts; 15, -1: none" },
-        { "out", CLI_TEXT, &s.out, "MODEL", "where the student goes" },
+        { "out", CLI_LIST, &s.outs, "MODEL",
+          "where the student goes; with --mutual one for each, in their order" },
         CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
@@ -245,7 +306,9 @@ int cmd_distill(const cli_command *self, int argc, char **argv)
     const tuff_dataset_params dp = { .limit_train = s.limit_train, .limit_test = s.limit_test,
                                      .without = s.without };
     tuff_dataset *data = report_open_data(self, s.data, &dp);
-    status = data ? distill(self, &s, &tune, device, data) : EXIT_WRONG;
+    status = !data      ? EXIT_WRONG
+             : s.mutual ? mutual(self, &s, &tune, device, data)
+                        : distill(self, &s, &tune, device, data);
     tuff_dataset_destroy(&data);
     tuff_device_close(&device);
     return status;

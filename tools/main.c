@@ -94,8 +94,11 @@ static const cli_command commands[] = {
     { "distill", "--teacher MODEL --student NET|MODEL --data SPEC --out MODEL",
       "Trains a small net on what larger ones say of each example, beside its labels.",
       "The loss is alpha T^2 KL(teachers / T || student / T) + (1 - alpha) cross entropy with\n"
-      "the labels (Hinton et al. 2015); with several --teacher the mean of\n"
-      "what they say counts. docs/compress.md tells more.", cmd_distill },
+      "the labels (Hinton et al. 2015); with several --teacher the mean of what they say\n"
+      "counts. --match makes layers alike, too (FitNets); --cache keeps what teachers say on\n"
+      "the disk; --mutual has students teach each other, and each --student needs an --out:\n"
+      "tuff distill --mutual --student A --student B --data SPEC --out a.st --out b.st.\n"
+      "docs/compress.md tells more.", cmd_distill },
     { "sensitivity", "MODEL --data SPEC", "Measures how much each layer of a net can lose.",
       "One layer at a time is pruned, more and more, or rounded to fewer bits (--bits), the\n"
       "others stay as they are; the net is tested, and nothing is trained. --html FILE draws\n"

@@ -115,6 +115,7 @@ typedef struct tuff_batch {
     const float *x;         // [batch, sample]
     const int32_t *labels;  // [batch], or NULL
     const float *targets;   // [batch, T], or NULL
+    const uint32_t *example; // [count] which ones they are, as tuff_dataset_read counts
     int count;              // examples; fewer than `batch` at the end of an epoch (rows past
                             // them are 0, their labels -1, which the loss does not count);
                             // 0: the last epoch is over

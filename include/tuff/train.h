@@ -141,11 +141,24 @@ typedef bool (*tuff_epoch_fn)(void *user, const tuff_epoch *epoch);
 //
 // with y the student's logits and p the mean over the teachers of softmax(their logits / T).
 // They run as in use, in the program of the step, each on the batch normalised as it knows.
+//
+// `match` names layers whose outputs are to become alike besides (FitNets; Romero et al.,
+// 1412.6550): pairs of places of the first teacher and of the student, perhaps with a weight,
+// as in "3=2 5=4:0.5". To the loss is added weight * mean((P f - F)^2), f and F what the
+// student's and the teacher's layer give. They agree in all but the number of features; where
+// that differs P is a 1x1 convolution or a dense layer that is trained with the student and is
+// no part of it, else it is nothing.
+//
+// `cache` is a file of what the teachers say of every training example. Where it is not there
+// it is written first, and then the step runs no teacher: tuff_train only. One that is of other
+// teachers or of other examples is refused (TUFF_ERR_ARG), a damaged one too (TUFF_ERR_FORMAT).
 typedef struct tuff_teach {
     tuff_model *const *teacher; // [teachers], on the student's device; they stay as they are
     int teachers;
     float temperature; // T; 0 = 4
     float alpha;       // 0 = 0.9; TUFF_ZERO: labels alone
+    const char *match; // NULL: logits alone. Not with a cache
+    const char *cache; // NULL: none
 } tuff_teach;
 
 typedef struct tuff_train_params {

@@ -221,6 +221,8 @@ void tuff_file_close(tuff_file_in **in)
     *in = NULL;
 }
 
+bool tuff_file_exists(const char *path) { return access(path, F_OK) == 0; }
+
 bool tuff_file_find(const char *folder, const char *const *names, size_t n, char *path,
                     size_t size)
 {

@@ -27,6 +27,8 @@ TUFF_CHECK tuff_status tuff_file_open(const char *path, tuff_file_in **in);
 TUFF_CHECK tuff_status tuff_file_read_at(const tuff_file_in *in, uint64_t at, void *data,
                                          size_t size);
 void tuff_file_close(tuff_file_in **in);
+// Whether there is a file, or a folder, of that name.
+bool tuff_file_exists(const char *path);
 // The first of folder/names[i] that can be opened, written into path; false: none.
 bool tuff_file_find(const char *folder, const char *const *names, size_t n, char *path,
                     size_t size);

@@ -1,6 +1,7 @@
 // Examples in memory, which of them are in which part, and how they are normalised.
 #include "data/dataset.h"
 #include "base/alloc.h"
+#include "base/digest.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "base/text.h"
@@ -387,6 +388,18 @@ void tuff_dataset_example(const tuff_dataset *d, tuff_split split, uint32_t row,
     if (label) *label = ((const int32_t *)y->data)[row];
     if (target)
         memcpy(target, (const float *)y->data + row * targets, targets * sizeof *target);
+}
+
+uint64_t tuff_dataset_digest(const tuff_dataset *d, tuff_split split)
+{
+    const tuff_array *a = examples(d, split);
+    const size_t each = tuff_desc_bytes(&a->desc) / (size_t)a->desc.dim[0];
+    const int64_t shape[] = { (int64_t)a->desc.dtype, d->info.sample.dim[0],
+                              d->info.sample.rank > 1 ? d->info.sample.dim[1] : 0 };
+    uint64_t h = tuff_digest(TUFF_DIGEST_START, shape, sizeof shape);
+    for (int64_t i = 0; i < d->info.count[split]; i++)
+        h = tuff_digest(h, (const char *)a->data + d->rows[split][i] * each, each);
+    return h;
 }
 
 tuff_status tuff_dataset_read(const tuff_dataset *d, tuff_split split, int64_t first,

@@ -9,4 +9,7 @@ const uint32_t *tuff_dataset_rows(const tuff_dataset *dataset, tuff_split split)
 // target, whichever is there.
 void tuff_dataset_example(const tuff_dataset *dataset, tuff_split split, uint32_t row, float *x,
                           int32_t *label, float *target);
+// A digest of a part's examples in their order, without labels, as they are before they are
+// normalised.
+uint64_t tuff_dataset_digest(const tuff_dataset *dataset, tuff_split split);
 #endif

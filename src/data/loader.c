@@ -25,7 +25,8 @@ struct tuff_loader {
     float *x, *targets; // [slots][batch]
     int32_t *labels;
     tuff_batch *ring;    // [slots]
-    uint32_t *order;     // examples in the order of epoch `ordered`
+    uint32_t *example;   // [slots][batch]
+    uint32_t *order;     // examples of the part in the order of epoch `ordered`
     int64_t ordered;     // -1: of none
     pthread_t thread;
     pthread_mutex_t lock;
@@ -40,7 +41,7 @@ static void order_epoch(tuff_loader *l, int64_t epoch)
 {
     const int64_t n = l->info->count[l->p.split];
     if (l->ordered == epoch || (l->ordered >= 0 && !l->p.shuffle)) return;
-    memcpy(l->order, tuff_dataset_rows(l->dataset, l->p.split), (size_t)n * sizeof *l->order);
+    for (int64_t i = 0; i < n; i++) l->order[i] = (uint32_t)i;
     if (l->p.shuffle) {
         tuff_rng rng = { .seed = tuff_rng_fork(l->p.seed, (uint64_t)epoch) };
         tuff_rng_shuffle(&rng, l->order, (size_t)n);
@@ -56,14 +57,17 @@ static void make_batch(tuff_loader *l, int64_t number, tuff_batch *b)
     float *x = l->x + slot * l->sample;
     float *t = targets ? l->targets + slot * (size_t)targets : NULL;
     int32_t *labels = l->labels ? l->labels + slot : NULL;
-    *b = (tuff_batch){ .x = x, .labels = labels, .targets = t, .epoch = number / l->batches,
-                       .index = number % l->batches };
+    const uint32_t *rows = tuff_dataset_rows(l->dataset, l->p.split);
+    uint32_t *example = l->example + slot;
+    *b = (tuff_batch){ .x = x, .labels = labels, .targets = t, .example = example,
+                       .epoch = number / l->batches, .index = number % l->batches };
     if (l->p.epochs && b->epoch >= l->p.epochs) return; // count 0: the end
     order_epoch(l, b->epoch);
     const int64_t first = b->index * batch, left = l->info->count[l->p.split] - first;
     b->count = (int)(left < batch ? left : batch);
+    memcpy(example, l->order + first, (size_t)b->count * sizeof *example);
     for (int i = 0; i < b->count; i++)
-        tuff_dataset_example(l->dataset, l->p.split, l->order[first + i],
+        tuff_dataset_example(l->dataset, l->p.split, rows[example[i]],
                              x + (size_t)i * l->sample, labels ? labels + i : NULL,
                              t ? t + (size_t)i * (size_t)targets : NULL);
     const size_t rest = (size_t)(batch - b->count);
@@ -127,11 +131,12 @@ static tuff_status allocate(tuff_loader *l)
                          l->p.batch);
     l->x = tuff_alloc_aligned(bytes);
     l->ring = tuff_alloc((size_t)l->slots, sizeof *l->ring);
+    l->example = tuff_alloc(rows, sizeof *l->example);
     l->order = tuff_alloc((size_t)l->info->count[l->p.split], sizeof *l->order);
     if (l->info->targets)
         l->targets = tuff_alloc(rows, (size_t)l->info->targets * sizeof *l->targets);
     else l->labels = tuff_alloc(rows, sizeof *l->labels);
-    if (!l->x || !l->ring || !l->order || !(l->targets || l->labels)) return TUFF_ERR_MEMORY;
+    if (!l->x || !l->ring || !l->example || !l->order || !(l->targets || l->labels)) return TUFF_ERR_MEMORY;
     return TUFF_OK;
 }
 
@@ -184,6 +189,7 @@ void tuff_loader_destroy(tuff_loader **loader)
     tuff_free(l->targets);
     tuff_free(l->labels);
     tuff_free(l->ring);
+    tuff_free(l->example);
     tuff_free(l->order);
     tuff_free(l);
     *loader = NULL;

@@ -449,3 +449,10 @@ tuff_var tuff_model_forward_train(tuff_graph *g, const tuff_model *m, tuff_var x
     tuff_emit e = { .g = g, .training = true, .counter = counter };
     return forward_only(&e, m, x, params);
 }
+
+tuff_var tuff_model_forward_taught(tuff_graph *g, const tuff_model *m, tuff_var x,
+                                   tuff_var counter, tuff_var *params, tuff_var made[])
+{
+    tuff_emit e = { .g = g, .training = true, .counter = counter };
+    return forward(&e, m, x, params, made);
+}

@@ -63,6 +63,9 @@ tuff_status tuff_model_rewritten(const tuff_model *m, tuff_rewrite_fn rewrite, v
 // tuff_model_forward, and what each of the model's parts gives.
 tuff_var tuff_model_forward_parts(tuff_graph *g, const tuff_model *m, tuff_var x,
                                   tuff_var made[]);
+// tuff_model_forward_train, and what each of the model's parts gives.
+tuff_var tuff_model_forward_taught(tuff_graph *g, const tuff_model *m, tuff_var x,
+                                   tuff_var counter, tuff_var *params, tuff_var made[]);
 
 static inline bool tuff_is_buffer(tuff_role_of role) { return role >= TUFF_BUFFER_ZEROS; }
 

@@ -19,7 +19,8 @@ struct tuff_pass {
     int64_t count;
     tuff_pass_spec spec;
     tuff_program *program;
-    tuff_var x, labels, target, hyper, counter, y; // id 0: not in this program
+    tuff_var x, labels, target, hyper, counter, y, said; // id 0: not in this program
+    tuff_var *made; // while it is built: what each of the net's parts gives
     size_t x_bytes, target_bytes, y_bytes;
     tuff_tensor *sums, *loss_sum, *correct_sum; // one tensor and its two views
     float *one_hot; // targets made of classes
@@ -98,17 +99,28 @@ static tuff_status emit_loss(tuff_graph *g, tuff_pass *p, tuff_var *loss)
     }
     const tuff_var in[] = { p->y, mse ? p->target : p->labels };
     *loss = tuff_graph_op(g, mse ? "mse" : "cross_entropy", in, 2, NULL);
-    const tuff_teach *teach = p->spec.state ? p->spec.state->teach : NULL;
-    if (teach) TUFF_TRY(tuff_emit_taught(g, p->spec.model, teach, p->x, p->y, loss));
+    tuff_lesson *lesson = p->spec.state ? p->spec.state->lesson : NULL;
+    if (lesson && lesson->said)
+        p->said = tuff_graph_input(g, "said", batch_of(tuff_model_output(p->spec.model),
+                                                       p->count));
+    const tuff_student student = { p->spec.model, p->x, p->y, p->made, p->said };
+    if (lesson) TUFF_TRY(tuff_emit_taught(g, &student, lesson, loss));
     add_to(g, p->loss_sum, *loss);
     return tuff_graph_status(g);
 }
 
+// A net that the step trains: the pass's, or a projection of features.
+typedef struct learner {
+    const tuff_model *model;
+    const tuff_update_state *state;
+    const tuff_var *params;
+} learner;
+
 // The gradient of a batch norm's scale with its own penalty: dw + slim sign(w).
-static tuff_var slimmed(tuff_graph *g, const tuff_pass *p, int param, tuff_var dw, tuff_var w)
+static tuff_var slimmed(tuff_graph *g, const learner *l, int param, tuff_var dw, tuff_var w)
 {
-    const float slim = p->spec.state->slim;
-    if (!(slim > 0) || !dw.id || !tuff_model_is_scale(p->spec.model, param)) return dw;
+    const float slim = l->state->slim;
+    if (!(slim > 0) || !dw.id || !tuff_model_is_scale(l->model, param)) return dw;
     const tuff_var factor = tuff_graph_constant(g, TUFF_SHAPE(TUFF_F32, 1), &slim);
     const tuff_var sign = tuff_graph_op(g, "sign", &w, 1, NULL);
     const tuff_var pull = tuff_graph_op(g, "mul", (tuff_var[]){ sign, factor }, 2, NULL);
@@ -116,26 +128,25 @@ static tuff_var slimmed(tuff_graph *g, const tuff_pass *p, int param, tuff_var d
 }
 
 // The gradient of every parameter into its place in the flat tensor.
-static tuff_status emit_gradients(tuff_graph *g, tuff_pass *p, tuff_var loss,
-                                  const tuff_var *params)
+static tuff_status emit_gradients(tuff_graph *g, const learner *l, tuff_var loss)
 {
-    const int n = tuff_model_param_count(p->spec.model);
+    const int n = tuff_model_param_count(l->model);
     int trained = 0;
-    tuff_tensor **groups = p->spec.state->groups;
+    tuff_tensor **groups = l->state->groups;
     int *index = tuff_alloc((size_t)n, sizeof *index);
     tuff_var *grads = tuff_alloc((size_t)n, sizeof *grads);
     tuff_var *wrt = tuff_alloc((size_t)n, sizeof *wrt);
     for (int i = 0; index && grads && wrt && i < n; i++) {
-        if (!p->spec.state->grad_views[i]) continue; // a buffer
+        if (!l->state->grad_views[i]) continue; // a buffer
         index[trained] = i;
-        wrt[trained++] = params[i];
+        wrt[trained++] = l->params[i];
     }
     const bool whole = index && grads && wrt;
     if (whole) tuff_graph_backward(g, loss, wrt, trained, grads);
     for (int i = 0; whole && i < trained && tuff_graph_status(g) == TUFF_OK; i++) {
-        tuff_var dw = slimmed(g, p, index[i], grads[i], wrt[i]);
+        tuff_var dw = slimmed(g, l, index[i], grads[i], wrt[i]);
         if (groups) dw = tuff_emit_shared(g, groups[index[i]], dw);
-        if (dw.id) tuff_graph_store(g, dw, p->spec.state->grad_views[index[i]]);
+        if (dw.id) tuff_graph_store(g, dw, l->state->grad_views[index[i]]);
     }
     tuff_free(index);
     tuff_free(grads);
@@ -144,11 +155,11 @@ static tuff_status emit_gradients(tuff_graph *g, tuff_pass *p, tuff_var loss,
 }
 
 // One update of all weights at once.
-static void emit_update(tuff_graph *g, tuff_pass *p)
+static void emit_update(tuff_graph *g, const learner *l, tuff_var hyper)
 {
-    const tuff_update_state *s = p->spec.state;
+    const tuff_update_state *s = l->state;
     const tuff_optimizer *o = &s->optimizer;
-    tuff_tensor *weights = tuff_model_trained(p->spec.model);
+    tuff_tensor *weights = tuff_model_trained(l->model);
     tuff_var grads = tuff_graph_bind(g, "gradients", s->grads), mask = { 0 };
     if (s->mask) {
         // Weights that are masked have no part in lengths of gradients either.
@@ -164,8 +175,7 @@ static void emit_update(tuff_graph *g, tuff_pass *p)
         grads = clipped[0];
     }
     const tuff_update_params update = tuff_optimizer_update(o);
-    p->hyper = tuff_graph_input(g, "hyper", TUFF_SHAPE(TUFF_F32, 8));
-    tuff_var in[7] = { tuff_graph_bind(g, "weights", weights), grads, p->hyper }, out[4];
+    tuff_var in[7] = { tuff_graph_bind(g, "weights", weights), grads, hyper }, out[4];
     tuff_tensor *into[4] = { weights };
     int nin = 3, nout = 1;
     static const char *const names[] = { "m", "v", "x" };
@@ -193,6 +203,29 @@ static void emit_clips(tuff_graph *g, const tuff_model *m)
     }
 }
 
+// Gradients of all before anything is updated.
+static tuff_status emit_training(tuff_graph *g, tuff_pass *p, tuff_var loss,
+                                 const tuff_var *params)
+{
+    tuff_lesson *lesson = p->spec.state->lesson;
+    const int matches = lesson ? lesson->matches : 0;
+    const learner net = { p->spec.model, p->spec.state, params };
+    TUFF_TRY(emit_gradients(g, &net, loss));
+    for (int i = 0; i < matches; i++) {
+        const tuff_match *m = &lesson->match[i];
+        if (m->projection)
+            TUFF_TRY(emit_gradients(g, &(learner){ m->projection, &m->state, m->param }, loss));
+    }
+    p->hyper = tuff_graph_input(g, "hyper", TUFF_SHAPE(TUFF_F32, 8));
+    emit_update(g, &net, p->hyper);
+    for (int i = 0; i < matches; i++) {
+        const tuff_match *m = &lesson->match[i];
+        if (m->projection)
+            emit_update(g, &(learner){ m->projection, &m->state, m->param }, p->hyper);
+    }
+    return tuff_graph_status(g);
+}
+
 static tuff_status emit(tuff_graph *g, tuff_pass *p)
 {
     tuff_model *model = p->spec.model;
@@ -201,23 +234,29 @@ static tuff_status emit(tuff_graph *g, tuff_pass *p)
     p->x_bytes = tuff_desc_bytes(&in);
     p->y_bytes = tuff_desc_bytes(&out);
     tuff_var *params = tuff_alloc((size_t)tuff_model_param_count(model) + 1, sizeof *params);
-    if (!params) return TUFF_ERR_MEMORY;
+    p->made = tuff_alloc((size_t)model->parts, sizeof *p->made);
+    tuff_status status = params && p->made ? TUFF_OK : TUFF_ERR_MEMORY;
+    TUFF_GO(status);
     p->x = tuff_graph_input(g, "x", in);
     if (p->spec.state && tuff_model_random(model))
         p->counter = tuff_graph_input(g, "counter", TUFF_SHAPE(TUFF_I32, 2));
-    p->y = p->spec.state ? tuff_model_forward_train(g, model, p->x, p->counter, params)
-                         : tuff_model_forward(g, model, p->x, params);
-    tuff_status status = tuff_graph_status(g);
-    if (p->spec.loss != TUFF_LOSS_AUTO && status == TUFF_OK) {
+    p->y = p->spec.state
+               ? tuff_model_forward_taught(g, model, p->x, p->counter, params, p->made)
+               : tuff_model_forward(g, model, p->x, params);
+    TUFF_GO(tuff_graph_status(g));
+    if (p->spec.loss != TUFF_LOSS_AUTO) {
         tuff_var loss = { 0 };
-        status = emit_loss(g, p, &loss);
-        if (p->spec.state && status == TUFF_OK) status = emit_gradients(g, p, loss, params);
-        if (p->spec.state && status == TUFF_OK) emit_update(g, p);
-        if (p->spec.state && status == TUFF_OK) emit_clips(g, model);
+        TUFF_GO(emit_loss(g, p, &loss));
+        if (p->spec.state) TUFF_GO(emit_training(g, p, loss, params));
+        if (p->spec.state) emit_clips(g, model);
     }
     if (!p->spec.state) tuff_graph_output(g, "y", p->y);
+    status = tuff_graph_status(g);
+exit:
     tuff_free(params);
-    return status == TUFF_OK ? tuff_graph_status(g) : status;
+    tuff_free(p->made);
+    p->made = NULL;
+    return status;
 }
 
 static void pass_destroy(tuff_pass **pass)
@@ -370,6 +409,11 @@ tuff_status tuff_pass_run(tuff_pass *p, const float *x, const void *y, const flo
     TUFF_TRY(tuff_program_run(p->program));
     p->runs++;
     return TUFF_OK;
+}
+
+tuff_status tuff_pass_say(tuff_pass *p, const float *logits)
+{
+    return p->said.id ? tuff_program_write(p->program, p->said, logits, p->y_bytes) : TUFF_OK;
 }
 
 tuff_status tuff_pass_scores(tuff_pass *p, float *scores)

@@ -16,7 +16,7 @@ typedef struct tuff_update_state {
     tuff_tensor *starts;        // of the parameters in them, for lamb; else NULL
     tuff_tensor *mask;          // what the weights are multiplied by; else NULL
     float slim;                 // L1 penalty on the scales of batch norms
-    const tuff_teach *teach;    // with defaults filled in; else NULL
+    struct tuff_lesson *lesson; // of teachers (train/teach.h); else NULL
     tuff_tensor **groups;       // of parameters that share numbers (train/shared.c), else NULL;
                                 // one for each parameter, or NULL for all
     tuff_tensor **grad_views;   // of grads, one for each parameter of the model
@@ -55,6 +55,9 @@ int64_t tuff_passes_width(const tuff_passes *passes);
 // Copies, and returns before it is done.
 tuff_status tuff_pass_run(tuff_pass *pass, const float *x, const void *y, const float *hyper,
                           uint64_t counter);
+// Of a lesson whose teachers' logits come with the batch: those of the next run, f32 [count,
+// classes].
+tuff_status tuff_pass_say(tuff_pass *pass, const float *logits);
 // Waits for the last run and copies the outputs.
 tuff_status tuff_pass_scores(tuff_pass *pass, float *scores);
 tuff_program *tuff_pass_program(tuff_pass *pass);

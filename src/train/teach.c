@@ -4,6 +4,7 @@
 #include "train/teach.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "nn/model.h"
 #include "ops/op.h"
 #include <math.h>
 #include <string.h>
@@ -44,8 +45,8 @@ static tuff_status check_teacher(const tuff_model *student, const tuff_model *te
     return same_classes(student, teacher, k);
 }
 
-tuff_status tuff_teach_fill(const tuff_model *student, const tuff_train_params *p,
-                            tuff_teach *teach)
+static tuff_status fill(const tuff_model *student, const tuff_train_params *p,
+                        tuff_teach *teach)
 {
     *teach = *p->teach;
     teach->temperature = tuff_or_zero(tuff_number(teach->temperature, 4));
@@ -59,9 +60,26 @@ tuff_status tuff_teach_fill(const tuff_model *student, const tuff_train_params *
     TUFF_REQUIRE(p->loss == TUFF_LOSS_CROSS_ENTROPY, ARG,
                  "distill: the loss is %s, expected cross_entropy, of data with classes",
                  tuff_loss_name(p->loss));
+    TUFF_REQUIRE(!teach->match || !teach->cache, ARG,
+                 "distill: a cache holds logits, it has no features to match");
     for (int k = 0; k < teach->teachers; k++)
         TUFF_TRY(check_teacher(student, teach->teacher[k], k));
     return TUFF_OK;
+}
+
+tuff_status tuff_lesson_open(const tuff_model *student, const tuff_train_params *p,
+                             tuff_lesson *lesson)
+{
+    TUFF_TRY(fill(student, p, &lesson->teach));
+    lesson->said = lesson->teach.cache && lesson->teach.alpha > 0;
+    return tuff_match_open(student, p->seed, lesson);
+}
+
+void tuff_lesson_close(tuff_lesson *lesson)
+{
+    for (int i = 0; i < lesson->matches; i++)
+        tuff_model_destroy(&lesson->match[i].projection);
+    tuff_free(lesson->match);
 }
 
 // ---- the batch as a teacher knows it -------------------------------------------------------
@@ -113,8 +131,9 @@ static tuff_var scaled(tuff_graph *g, tuff_var x, double factor)
 
 // The teachers' logits; of several teachers those whose softened probabilities are the mean of
 // theirs: T log(mean softmax(logits / T)).
-static tuff_status emit_logits(tuff_graph *g, const tuff_model *student,
-                               const tuff_teach *teach, tuff_var x, tuff_var *logits)
+tuff_status tuff_emit_teachers(tuff_graph *g, const tuff_model *student,
+                               const tuff_teach *teach, tuff_var x, tuff_var *made,
+                               tuff_var *logits)
 {
     tuff_var sum = { 0 };
     const double heat = (double)teach->temperature;
@@ -122,7 +141,8 @@ static tuff_status emit_logits(tuff_graph *g, const tuff_model *student,
         const tuff_model *teacher = teach->teacher[k];
         tuff_var seen = x;
         TUFF_TRY(emit_seen(g, student, teacher, &seen));
-        *logits = tuff_model_forward(g, teacher, seen, NULL);
+        *logits = made && k == 0 ? tuff_model_forward_parts(g, teacher, seen, made)
+                                 : tuff_model_forward(g, teacher, seen, NULL);
         if (teach->teachers == 1) return tuff_graph_status(g);
         const tuff_var cool = scaled(g, *logits, 1 / heat);
         const tuff_var p = tuff_graph_op(g, "softmax", &cool, 1, NULL);
@@ -138,19 +158,35 @@ static tuff_status emit_logits(tuff_graph *g, const tuff_model *student,
     return tuff_graph_status(g);
 }
 
-tuff_status tuff_emit_taught(tuff_graph *g, const tuff_model *student, const tuff_teach *teach,
-                             tuff_var x, tuff_var y, tuff_var *loss)
+// Of the loss of labels the one of labels and logits.
+static tuff_var emit_softened(tuff_graph *g, const tuff_teach *teach, tuff_var y,
+                              tuff_var logits, tuff_var hard)
 {
-    tuff_var logits = { 0 };
-    if (teach->alpha == 0) return TUFF_OK; // the step is that of labels alone, bit by bit
-    TUFF_TRY(emit_logits(g, student, teach, x, &logits));
     const tuff_class_loss_params p = { .temperature = teach->temperature };
     const tuff_var kl = tuff_graph_op(g, "kl_div", (tuff_var[]){ y, logits }, 2, &p);
     const double alpha = (double)teach->alpha;
-    if (alpha == 1) *loss = kl;
-    else
-        *loss = tuff_graph_op(
-            g, "add", (tuff_var[]){ scaled(g, kl, alpha), scaled(g, *loss, 1 - alpha) }, 2,
-            NULL);
-    return tuff_graph_status(g);
+    if (alpha == 1) return kl;
+    const tuff_var sum[] = { scaled(g, kl, alpha), scaled(g, hard, 1 - alpha) };
+    return tuff_graph_op(g, "add", sum, 2, NULL);
+}
+
+tuff_status tuff_emit_taught(tuff_graph *g, const tuff_student *s, tuff_lesson *lesson,
+                             tuff_var *loss)
+{
+    const tuff_teach *teach = &lesson->teach;
+    tuff_var logits = s->said, *made = NULL;
+    // Without weight the step is that of labels alone, bit by bit.
+    if (teach->alpha == 0 && !lesson->matches) return TUFF_OK;
+    tuff_status status = TUFF_OK;
+    if (lesson->matches) {
+        made = tuff_alloc((size_t)teach->teacher[0]->parts, sizeof *made);
+        if (!made) return TUFF_ERR_MEMORY;
+    }
+    if (!logits.id) TUFF_GO(tuff_emit_teachers(g, s->model, teach, s->x, made, &logits));
+    if (teach->alpha > 0) *loss = emit_softened(g, teach, s->y, logits, *loss);
+    TUFF_GO(tuff_graph_status(g));
+    TUFF_GO(tuff_emit_matches(g, s, lesson, made, loss));
+exit:
+    tuff_free(made);
+    return status;
 }

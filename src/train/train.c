@@ -5,6 +5,7 @@
 #include "nn/model.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
+#include "train/said.h"
 #include <math.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ typedef struct run {
     tuff_train_params p; // t->p, with the caller's files and functions
     tuff_passes *tests;
     tuff_loader *loader;
+    tuff_said *said; // of teachers with a cache; else NULL
     tuff_place place;
     tuff_train_result *result;
     int64_t examples;    // of this epoch, done in this call
@@ -78,6 +80,7 @@ static tuff_status step(run *r)
     tuff_batch b;
     tuff_loader_next(r->loader, &b);
     const void *y = b.labels ? (const void *)b.labels : (const void *)b.targets;
+    if (r->said) TUFF_TRY(tuff_said_give(r->said, r->t, &b));
     TUFF_TRY(tuff_trainer_step(r->t, b.x, y, b.count));
     r->place.index++;
     r->examples += b.count;
@@ -194,6 +197,8 @@ static tuff_status open_run(run *r, const tuff_safetensors *file)
                                    sizeof(float));
         if (!r->place.best) return TUFF_ERR_MEMORY;
     }
+    if (r->t->lesson.said)
+        TUFF_TRY(tuff_said_open(r->model, &r->t->lesson.teach, r->data, r->p.batch, &r->said));
     if (file) TUFF_TRY(tuff_checkpoint_restore(file, r->t, &r->place));
     TUFF_TRY(make_programs(r));
     const tuff_pass_spec tests = { r->model, r->p.loss, info->classes, NULL };
@@ -259,6 +264,7 @@ tuff_status tuff_train(tuff_model *model, tuff_dataset *data, const tuff_train_p
     TUFF_GO(go(&r));
 exit:
     tuff_loader_destroy(&r.loader);
+    tuff_said_destroy(&r.said);
     tuff_passes_destroy(&r.tests);
     tuff_trainer_destroy(&r.t);
     tuff_free(r.place.best);

@@ -7,16 +7,15 @@
 #include "ops/update.h"
 #include "base/time.h"
 #include "train/settings.h"
-#include "train/teach.h"
 
 // Separates these numbers from others that are drawn from the same seed.
 enum { PURPOSE_STEP = 5 };
 
-// A tensor of zeros in the layout of the weights.
-static tuff_status flat_zeros(tuff_trainer *t, tuff_tensor **tensor)
+// A tensor of zeros in the layout of a model's weights.
+static tuff_status flat_zeros(tuff_trainer *t, const tuff_model *model, tuff_tensor **tensor)
 {
-    const tuff_desc desc = *tuff_tensor_desc(tuff_model_trained(t->model));
-    TUFF_TRY(tuff_tensor_create(tuff_model_device(t->model), desc, tensor));
+    const tuff_desc desc = *tuff_tensor_desc(tuff_model_trained(model));
+    TUFF_TRY(tuff_tensor_create(tuff_model_device(model), desc, tensor));
     float *zeros = tuff_alloc((size_t)desc.dim[0], sizeof *zeros);
     if (!zeros) return TUFF_ERR_MEMORY;
     const tuff_status status = tuff_tensor_write(t->stream, *tensor, zeros,
@@ -26,19 +25,19 @@ static tuff_status flat_zeros(tuff_trainer *t, tuff_tensor **tensor)
 }
 
 // Where the parameters begin in the flat tensor.
-static tuff_status make_starts(tuff_trainer *t, tuff_tensor **starts)
+static tuff_status make_starts(tuff_trainer *t, const tuff_model *model, tuff_tensor **starts)
 {
-    const int n = tuff_model_param_count(t->model);
+    const int n = tuff_model_param_count(model);
     if (n == 0) return TUFF_OK; // refused where the passes are made
     int count = 0; // in the order of the layers, which is that of the flat tensor
     int32_t *host = tuff_alloc((size_t)n, sizeof *host);
     if (!host) return TUFF_ERR_MEMORY;
     for (int i = 0; i < n; i++) {
         tuff_param_info info;
-        (void)tuff_model_param(t->model, i, &info);
+        (void)tuff_model_param(model, i, &info);
         if (!info.buffer) host[count++] = (int32_t)info.offset;
     }
-    tuff_status status = tuff_tensor_create(tuff_model_device(t->model),
+    tuff_status status = tuff_tensor_create(tuff_model_device(model),
                                             TUFF_SHAPE(TUFF_I32, count), starts);
     if (status == TUFF_OK)
         status = tuff_tensor_write(t->stream, *starts, host, (size_t)count * sizeof *host);
@@ -91,30 +90,61 @@ static tuff_status make_mask(tuff_trainer *t)
     return tuff_trainer_keep_zeros(t);
 }
 
-static tuff_status make_state(tuff_trainer *t)
+// What the optimizer keeps of a model that the steps train.
+static tuff_status make_state(tuff_trainer *t, const tuff_model *model, tuff_update_state *s)
 {
-    tuff_update_state *s = &t->state;
-    const int n = tuff_model_param_count(t->model);
+    const int n = tuff_model_param_count(model);
     const tuff_rule *rule = tuff_rule_of(tuff_optimizer_name(t->p.optimizer.kind));
     s->optimizer = t->p.optimizer;
-    s->slim = t->p.slim;
-    TUFF_TRY(make_mask(t));
-    TUFF_TRY(tuff_trainer_keep_shared(t));
-    TUFF_TRY(flat_zeros(t, &s->grads));
-    if (rule->m) TUFF_TRY(flat_zeros(t, &s->m));
-    if (rule->v) TUFF_TRY(flat_zeros(t, &s->v));
-    if (rule->x) TUFF_TRY(flat_zeros(t, &s->x));
-    if (rule->op == TUFF_UPDATE_LAMB) TUFF_TRY(make_starts(t, &s->starts));
+    TUFF_TRY(flat_zeros(t, model, &s->grads));
+    if (rule->m) TUFF_TRY(flat_zeros(t, model, &s->m));
+    if (rule->v) TUFF_TRY(flat_zeros(t, model, &s->v));
+    if (rule->x) TUFF_TRY(flat_zeros(t, model, &s->x));
+    if (rule->op == TUFF_UPDATE_LAMB) TUFF_TRY(make_starts(t, model, &s->starts));
     TUFF_TRY(tuff_stream_wait(t->stream));
     s->grad_views = tuff_alloc((size_t)n + 1, sizeof(tuff_tensor *));
     if (!s->grad_views) return TUFF_ERR_MEMORY;
     for (int i = 0; i < n; i++) {
         tuff_param_info info;
-        (void)tuff_model_param(t->model, i, &info);
+        (void)tuff_model_param(model, i, &info);
         if (info.buffer) continue;
         TUFF_TRY(tuff_tensor_view(s->grads, info.offset, info.desc, &s->grad_views[i]));
     }
     return TUFF_OK;
+}
+
+static void clear_state(const tuff_model *model, tuff_update_state *s)
+{
+    const int n = tuff_model_param_count(model);
+    for (int i = 0; s->grad_views && i < n; i++) tuff_tensor_destroy(&s->grad_views[i]);
+    tuff_free(s->grad_views);
+    tuff_tensor_destroy(&s->grads);
+    tuff_tensor_destroy(&s->m);
+    tuff_tensor_destroy(&s->v);
+    tuff_tensor_destroy(&s->x);
+    tuff_tensor_destroy(&s->starts);
+}
+
+static tuff_status make_states(tuff_trainer *t)
+{
+    t->state.slim = t->p.slim;
+    TUFF_TRY(make_mask(t));
+    TUFF_TRY(tuff_trainer_keep_shared(t));
+    TUFF_TRY(make_state(t, t->model, &t->state));
+    for (int i = 0; i < t->lesson.matches; i++) {
+        tuff_match *m = &t->lesson.match[i];
+        if (m->projection) TUFF_TRY(make_state(t, m->projection, &m->state));
+    }
+    return TUFF_OK;
+}
+
+static void clear_states(tuff_trainer *t)
+{
+    clear_state(t->model, &t->state);
+    for (int i = 0; i < t->lesson.matches; i++) {
+        tuff_match *m = &t->lesson.match[i];
+        if (m->projection) clear_state(m->projection, &m->state);
+    }
 }
 
 // Schedules count in steps of an epoch; without its length only a constant rate (after a
@@ -144,12 +174,12 @@ tuff_status tuff_trainer_create(tuff_model *model, const tuff_train_params *p, i
     t->p = p ? *p : defaults;
     TUFF_GO(tuff_train_fill(&t->p, classes > 0));
     if (t->p.teach) {
-        TUFF_GO(tuff_teach_fill(model, &t->p, &t->teach));
-        t->state.teach = &t->teach;
+        t->state.lesson = &t->lesson;
+        TUFF_GO(tuff_lesson_open(model, &t->p, &t->lesson));
     }
     TUFF_GO(count_steps(t, examples));
     TUFF_GO(tuff_stream_create(tuff_model_device(model), &t->stream));
-    TUFF_GO(make_state(t));
+    TUFF_GO(make_states(t));
     const tuff_pass_spec spec = { .model = model, .loss = t->p.loss, .classes = classes,
                                   .state = &t->state };
     TUFF_GO(tuff_passes_create(&spec, &t->passes));
@@ -166,15 +196,8 @@ void tuff_trainer_destroy(tuff_trainer **trainer)
     if (!trainer || !*trainer) return;
     tuff_trainer *t = *trainer;
     tuff_passes_destroy(&t->passes);
-    const int n = tuff_model_param_count(t->model);
-    for (int i = 0; t->state.grad_views && i < n; i++)
-        tuff_tensor_destroy(&t->state.grad_views[i]);
-    tuff_free(t->state.grad_views);
-    tuff_tensor_destroy(&t->state.grads);
-    tuff_tensor_destroy(&t->state.m);
-    tuff_tensor_destroy(&t->state.v);
-    tuff_tensor_destroy(&t->state.x);
-    tuff_tensor_destroy(&t->state.starts);
+    clear_states(t);
+    tuff_lesson_close(&t->lesson);
     tuff_tensor_destroy(&t->own_mask);
     tuff_trainer_free_shared(t);
     tuff_stream_destroy(&t->stream);
@@ -185,8 +208,11 @@ void tuff_trainer_destroy(tuff_trainer **trainer)
 tuff_status tuff_trainer_step(tuff_trainer *t, const float *x, const void *y, int64_t count)
 {
     TUFF_REQUIRE(count >= 1, ARG, "train: a batch of %lld examples", (long long)count);
+    TUFF_REQUIRE(!t->lesson.said || t->fed, ARG,
+                 "distill: a cache is of a dataset's examples, single steps run the teachers");
     tuff_pass *pass;
     float hyper[8];
+    t->fed = false;
     TUFF_TRY(tuff_passes_get(t->passes, count, &pass));
     t->lr = tuff_schedule_lr(&t->p.schedule, (double)t->p.optimizer.lr, t->step,
                              t->steps_per_epoch, t->steps);
@@ -197,6 +223,14 @@ tuff_status tuff_trainer_step(tuff_trainer *t, const float *x, const void *y, in
     TUFF_TRY(tuff_pass_run(pass, x, y, hyper, draw << 32));
     t->step++;
     return TUFF_OK;
+}
+
+tuff_status tuff_trainer_say(tuff_trainer *t, const float *logits, int64_t count)
+{
+    tuff_pass *pass;
+    TUFF_TRY(tuff_passes_get(t->passes, count, &pass));
+    t->fed = true;
+    return tuff_pass_say(pass, logits);
 }
 
 tuff_status tuff_trainer_read(tuff_trainer *t, tuff_metrics *m)

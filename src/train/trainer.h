@@ -1,7 +1,7 @@
 // A trainer inside the library: what tuff_train and checkpoints see of it.
 #ifndef TUFF_TRAIN_TRAINER_H
 #define TUFF_TRAIN_TRAINER_H
-#include "train/pass.h"
+#include "train/teach.h"
 
 struct tuff_trainer {
     tuff_model *model;
@@ -12,12 +12,15 @@ struct tuff_trainer {
     int64_t step;           // done so far
     double lr;              // of the last step
     tuff_update_state state;
-    tuff_teach teach;       // of p.teach, with defaults filled in
+    tuff_lesson lesson;     // of p.teach
+    bool fed;               // tuff_trainer_say was called for the next step
     tuff_passes *passes;
     tuff_tensor *own_mask;  // of keep_zeros; else NULL
     double began;           // seconds, when the last reading was
 };
 
+// Of a run with a cache: what the teachers say of the next step's batch, f32 [count, classes].
+tuff_status tuff_trainer_say(tuff_trainer *t, const float *logits, int64_t count);
 // With keep_zeros: takes the weights' zeros as they now are for those that stay.
 tuff_status tuff_trainer_keep_zeros(tuff_trainer *t);
 // With keep_shared: takes weights that are now equal for those that share a number.

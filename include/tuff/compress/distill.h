@@ -3,7 +3,7 @@
 #include <tuff/train.h>
 // Distillation: a small net learns from what large ones say of each example, not from its label
 // alone (Hinton, Vinyals & Dean, 1503.02531). The loss stands with tuff_teach in
-// <tuff/train.h>; docs/compress.md has a section on it.
+// <tuff/train.h>, as do features and the cache; docs/compress.md has a section on it.
 
 typedef struct tuff_distill_params {
     tuff_teach teach;              // who teaches, and how
@@ -20,4 +20,27 @@ typedef struct tuff_distill_params {
 TUFF_API TUFF_CHECK tuff_status tuff_distill(tuff_model *student, tuff_dataset *data,
                                              const tuff_distill_params *p,
                                              tuff_model **distilled);
+
+// Students that teach each other, without a teacher (mutual, or online, distillation; Zhang et
+// al., 1706.00384). The loss of each is that of a tuff_teach whose teachers are the others:
+// they take each batch in turns, and learn from the others as they are by then.
+typedef struct tuff_mutual_params {
+    float temperature; // 0 = 1
+    float alpha;       // 0 = 0.5: the paper's sum of both losses, halved
+    // The training; NULL: its defaults. on_epoch is called for each student, in their order.
+    // `teach`, `out`, `resume`, `mask` and `patience` must be zero.
+    const tuff_train_params *tune;
+} tuff_mutual_params;
+
+// Makes distilled[students], which the caller destroys: 2 to 16 students, trained together on
+// the training part of a dataset. They may be of different nets, and are best of different
+// starting weights; the ones that are given stay as they are. No loader of the dataset may
+// live. After a failure all of distilled[] is NULL. `p` may be NULL.
+// Fails: TUFF_ERR_ARG (their number, a param, students who know samples normalised in different
+// ways), TUFF_ERR_SHAPE (they take other samples or give other classes), TUFF_ERR_CHECK (a loss
+// is no longer a number), and as tuff_train.
+TUFF_API TUFF_CHECK tuff_status tuff_distill_mutual(tuff_model *const *student, int students,
+                                                    tuff_dataset *data,
+                                                    const tuff_mutual_params *p,
+                                                    tuff_model **distilled);
 #endif
