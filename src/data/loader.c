@@ -136,8 +136,8 @@ static tuff_status allocate(tuff_loader *l)
     if (l->info->targets)
         l->targets = tuff_alloc(rows, (size_t)l->info->targets * sizeof *l->targets);
     else l->labels = tuff_alloc(rows, sizeof *l->labels);
-    if (!l->x || !l->ring || !l->example || !l->order || !(l->targets || l->labels)) return TUFF_ERR_MEMORY;
-    return TUFF_OK;
+    const bool whole = l->x && l->ring && l->example && l->order && (l->targets || l->labels);
+    return whole ? TUFF_OK : TUFF_ERR_MEMORY;
 }
 
 tuff_status tuff_loader_create(const tuff_dataset *dataset, const tuff_loader_params *p,
