@@ -108,6 +108,26 @@ static void scaling_is_exact(void)
     free(a);
 }
 
+// Sums so large that their products with a factor are no doubles, and would round to a tie.
+static void far_sums_are_exact(void)
+{
+    // 47.5 2^49 - 1 and 44.5 2^49 + 1.
+    const int32_t bias[] = { 1619356391 - 1, 1523029185 - 1 };
+    const float factor[] = { 16512809 * 0x1p-49f, 16448321 * 0x1p-49f }, one = 1;
+    const int8_t ones[] = { 1, 1 }, none = 0;
+    int8_t got[2];
+    tuff_tensor *x = tensor(OF(I8, 1, 1, 1, 1), ones), *w = tensor(OF(I8, 2, 1, 1, 1), ones);
+    tuff_tensor *y = tensor(OF(I8, 1, 2, 1, 1), NULL), *b = tensor(OF(I32, 2), bias);
+    tuff_tensor *s = tensor(ONE(F32), &one), *f = tensor(OF(F32, 2), factor);
+    tuff_tensor *z = tensor(ONE(I8), &none);
+    const tuff_quantized qx = { x, s, z }, qw = { w, f, z }, qy = { y, s, z };
+    EXPECT_OK(tuff_qlinear_conv(stream, &qx, &qw, b, &qy, &(tuff_conv_params){ 0 }));
+    read(y, got);
+    EXPECT_EQ(got[0], 47);
+    EXPECT_EQ(got[1], 45);
+    DESTROY(&x, &w, &y, &b, &s, &f, &z);
+}
+
 static void zero_points_pad(void)
 {
     const uint8_t x[] = { 2, 3, 4, 5 }, w[] = { 1, 1, 1, 1 }, zero = 1, y_zero = 100;
@@ -415,6 +435,7 @@ int main(int argc, char **argv)
     EXPECT_OK(tuff_stream_create(dev, &stream));
     CASE(halves_go_to_even);
     CASE(scaling_is_exact);
+    CASE(far_sums_are_exact);
     CASE(zero_points_pad);
     CASE(sums_and_means_of_8_bits);
     CASE(the_point_is_chosen);

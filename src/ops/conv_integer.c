@@ -207,11 +207,50 @@ static void host_columns(const tuff_qhost *h, const tuff_ref *r, const void *ext
     }
 }
 
+// An image of one pixel is a row, and its weights are too: what a dense layer is.
+static bool is_row(const tuff_conv *v)
+{
+    const bool pixel = v->x[1] == 1 && v->x[2] == 1 && v->k[1] == 1 && v->k[2] == 1;
+    return pixel && v->y[1] == 1 && v->y[2] == 1 && v->group == 1 && !v->pad[1] && !v->pad[2];
+}
+
+static int64_t no_first_row(const tuff_qhost *h, int64_t z)
+{
+    (void)h;
+    return z;
+}
+
+static void weight_columns(const tuff_qhost *h, const tuff_ref *r, const void *extra, int64_t z,
+                           int64_t col, int64_t cols, int64_t k, int64_t depth,
+                           uint8_t to[][TUFF_PANEL])
+{
+    const uint8_t *w = (const uint8_t *)(const void *)r->in[h->right] + col * h->k + k;
+    (void)extra, (void)z;
+    for (int64_t j = 0; j < cols; j++)
+        for (int64_t i = 0; i < depth; i++) to[i][j] = w[j * h->k + i];
+}
+
+static void describe_rows(host *f, const inputs *in, bool relu)
+{
+    const tuff_conv *v = &f->v;
+    f->h = (tuff_qhost){
+        .m = v->n, .n = v->o, .k = v->c, .products = 1, .left_rows = v->n, .period = v->n,
+        .left = in->x, .left_zero = in->x_zero, .left_scale = in->x_scale, .right = in->w,
+        .right_zero = in->w_zero, .right_scale = in->w_scale, .y_scale = in->y_scale,
+        .y_zero = in->y_zero, .bias = in->bias, .relu = relu, .own = f,
+        .kept = TUFF_QKEPT_RIGHT, .column_bias = true, .first_row = no_first_row,
+        .columns = weight_columns };
+}
+
 static void describe_host(host *f, const tuff_call *c)
 {
     const inputs *in = inputs_of(c);
     const tuff_conv_params *p = c->params;
     const tuff_conv v = f->v = conv_of(c);
+    if (is_row(&v)) {
+        describe_rows(f, in, p->act == TUFF_ACT_RELU);
+        return;
+    }
     f->rows = (v.y[1] - 1) * v.stride[1] + (v.k[1] - 1) * v.dilation[1] + 1;
     f->cols = (v.y[2] - 1) * v.stride[2] + (v.k[2] - 1) * v.dilation[2] + 1;
     f->plane = f->rows * f->cols;
@@ -221,7 +260,7 @@ static void describe_host(host *f, const tuff_call *c)
         .left_zero = in->w_zero, .left_scale = in->w_scale, .right = in->x,
         .right_zero = in->x_zero, .right_scale = in->x_scale, .y_scale = in->y_scale,
         .y_zero = in->y_zero, .bias = in->bias, .relu = p->act == TUFF_ACT_RELU, .own = f,
-        .first_row = host_first_row, .columns = host_columns, .prepare = host_prepare,
+        .kept = TUFF_QKEPT_LEFT, .first_row = host_first_row, .columns = host_columns, .prepare = host_prepare,
         .items = v.n * v.c, .extra = (size_t)(v.n * v.c * f->plane) };
 }
 
@@ -319,10 +358,11 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
     .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
     .params_size = sizeof(tuff_conv_params), .params = { TUFF_CONV_FIELDS(2) }, \
     .infer = infer, .ref = ref, .units = units, .cost = cost,                   \
-    .variants = TUFF_QPRODUCT_VARIANTS, .hosts = TUFF_QHOSTS
+    .variants = TUFF_QPRODUCT_VARIANTS
 
 const tuff_op tuff_op_conv_integer = {
     .name = "conv_integer", .onnx = "ConvInteger", COMMON,
+    .hosts = TUFF_QHOSTS(1u << 1 | 1u << 3),
     .doc = "y = cross-correlation of x - x_zero_point with w - w_zero_point, sums in i32 that "
            "wrap round",
     .in = { { .name = "x", .dtypes = TUFF_BYTES },
@@ -338,6 +378,7 @@ const tuff_op tuff_op_conv_integer = {
 
 const tuff_op tuff_op_qlinear_conv = {
     .name = "qlinear_conv", .onnx = "QLinearConv", COMMON,
+    .hosts = TUFF_QHOSTS(1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6),
     .doc = "y = saturate(round(acc x_scale w_scale / y_scale) + y_zero_point), ties to even, "
            "acc = conv_integer(x, w) + bias; relu: y is y_zero_point or more",
     .in = { { .name = "x", .dtypes = TUFF_BYTES },
@@ -356,7 +397,9 @@ const tuff_op tuff_op_qlinear_conv = {
                         "1x7x8x9 1 1 i8:7x1x3x3 7 i8:7 1 u8:1 7 pad=1 group=7 act=relu",
                         "2x5x11x12 1 1 i8:9x5x3x3 9 i8:1 1 i8:1 pad=1 act=relu",
                         "1x37x9x10 [] [] 66x37x3x3 [] [] [] [] 66 pad=1 act=relu",
-                        "1x129x5x6 [] [] 35x129x3x3 [] [] [] [] 35 pad=1")
+                        "1x129x5x6 [] [] 35x129x3x3 [] [] [] [] 35 pad=1",
+                        "13x131x1x1 [] [] i8:35x131x1x1 35 i8:35 [] i8:[] 35 act=relu",
+                        "1x1500x1x1 1 1 17x1500x1x1 1 17 1 1")
 };
 
 // ---- public functions --------------------------------------------------------------------

@@ -134,52 +134,71 @@ static int32_t bias_of(const tuff_ref *r, int input)
     return r->call->in[input].dtype == TUFF_I8 ? 128 : 0;
 }
 
-// A factor as tuff_requant_ref takes it apart: mantissa 2^-shift.
-typedef struct factor {
-    int64_t mantissa;
-    int shift;
-} factor;
-
 static bool has_many(const tuff_ref *r, int input)
 {
     return tuff_desc_count(&r->call->in[input]) > 1;
 }
 
-static factor factor_of(const tuff_qhost *h, const tuff_ref *r, int64_t left, int64_t right)
+static double factor_of(const tuff_qhost *h, const tuff_ref *r, int64_t left, int64_t right)
 {
     const float a = r->in[h->left_scale][has_many(r, h->left_scale) ? left : 0];
     const float b = r->in[h->right_scale][has_many(r, h->right_scale) ? right : 0];
-    int e;
-    factor f;
-    const double m = tuff_qfactor(a, b, r->in[h->y_scale][0]);
-    f.mantissa = (int64_t)ldexp(frexp(m, &e), 24);
-    f.shift = 24 - e;
-    return f;
+    return tuff_qfactor(a, b, r->in[h->y_scale][0]);
 }
 
-// Behind the rows lie the factors of their scales, and then what is the op's.
-static factor *factors_of(const tuff_qhost *h, const tuff_ref *r)
+// ---- where things lie ----------------------------------------------------------------------
+//
+//   kept NONE, LEFT  the rows at the left, and their factors
+//   kept RIGHT       the panels at the right, and their columns' factors
+//   scratch          what is not kept of those, then what is the op's
+
+static int64_t panels_of(const tuff_qhost *h) { return (h->n + PANEL - 1) / PANEL; }
+
+static size_t rows_bytes(const tuff_qhost *h)
 {
-    return (factor *)(void *)((char *)r->scratch +
-                              (h->left_rows * even(h->k) * 2 + 63) / 64 * 64);
+    return (size_t)(h->left_rows * even(h->k) * 2 + 63) / 64 * 64;
+}
+
+static size_t panels_bytes(const tuff_qhost *h)
+{
+    return (size_t)(panels_of(h) * even(h->k) * PANEL) * sizeof(int16_t);
+}
+
+static size_t factors_bytes(const tuff_qhost *h)
+{
+    const int64_t n = h->kept == TUFF_QKEPT_RIGHT ? panels_of(h) * PANEL : h->period;
+    return ((size_t)n * sizeof(double) + 63) / 64 * 64;
+}
+
+static int16_t *rows_of(const tuff_qhost *h, const tuff_ref *r)
+{
+    return h->kept == TUFF_QKEPT_LEFT ? r->kept : r->scratch;
+}
+
+static double *factors_of(const tuff_qhost *h, const tuff_ref *r)
+{
+    char *first = h->kept == TUFF_QKEPT_NONE ? r->scratch : r->kept;
+    return (double *)(void *)(first + (h->kept == TUFF_QKEPT_RIGHT ? panels_bytes(h)
+                                                                    : rows_bytes(h)));
 }
 
 static void *extra_of(const tuff_qhost *h, const tuff_ref *r)
 {
-    return factors_of(h, r) + h->period;
+    return (char *)r->scratch + (h->kept == TUFF_QKEPT_LEFT ? 0 : rows_bytes(h)) +
+           (h->kept == TUFF_QKEPT_NONE ? factors_bytes(h) : 0);
 }
 
 static void pack_row(const tuff_qhost *h, const tuff_ref *r, int64_t row)
 {
     const uint8_t *from = (const uint8_t *)(const void *)r->in[h->left] + row * h->k;
-    int16_t *to = (int16_t *)r->scratch + row * even(h->k);
+    int16_t *to = rows_of(h, r) + row * even(h->k);
     const int32_t zero = tuff_qhost_zero(r, h->left_zero, row % h->period);
     const uint8_t flip = (uint8_t)bias_of(r, h->left);
     for (int64_t k = 0; k < h->k; k++)
         to[k] = (int16_t)((from[k] ^ flip) - flip - zero);
     if (h->k % 2) to[h->k] = 0;
-    if (row < h->period && h->y_zero >= 0 && !has_many(r, h->right_scale))
-        factors_of(h, r)[row] = factor_of(h, r, row, 0);
+    if (h->kept == TUFF_QKEPT_RIGHT || row >= h->period || h->y_zero < 0) return;
+    if (!has_many(r, h->right_scale)) factors_of(h, r)[row] = factor_of(h, r, row, 0);
 }
 
 // 16 numbers of a row of the right operand, less their zero points.
@@ -215,8 +234,10 @@ static void fill(const tuff_qhost *h, const tuff_ref *r, int64_t z, int64_t col,
     uint8_t rows[SOME + 1][PANEL] = { { 0 } };
     const uint8_t flip = (uint8_t)bias_of(r, h->right);
     vec zero;
+    const bool each = h->right_zero >= 0 && r->in[h->right_zero] && has_many(r, h->right_zero);
+    const int32_t first = flip + tuff_qhost_zero(r, h->right_zero, col);
     for (int j = 0; j < PANEL; j++)
-        zero[j] = flip + tuff_qhost_zero(r, h->right_zero, j < cols ? col + j : col);
+        zero[j] = each && j < cols ? flip + tuff_qhost_zero(r, h->right_zero, col + j) : first;
     weave_fn *best = weave_best();
     for (int64_t i = 0; i < depth; i += SOME) {
         const int64_t n = depth - i < SOME ? depth - i : SOME;
@@ -225,128 +246,220 @@ static void fill(const tuff_qhost *h, const tuff_ref *r, int64_t z, int64_t col,
     }
 }
 
+// A whole panel of those that are kept.
+static void pack_panel(const tuff_qhost *h, const tuff_ref *r, int64_t i)
+{
+    const int64_t col = i * PANEL, cols = h->n - col < PANEL ? h->n - col : PANEL;
+    fill(h, r, 0, col, cols, 0, h->k, (int16_t *)r->kept + col * even(h->k));
+    for (int64_t j = 0; h->y_zero >= 0 && j < PANEL; j++)
+        factors_of(h, r)[col + j] = j < cols ? factor_of(h, r, 0, col + j) : 1;
+}
+
 // ---- what becomes of the sums --------------------------------------------------------------
 
 // As tuff_requant_ref, without divisions.
-static int64_t requantized(int32_t acc, factor f)
+static int64_t requantized(int32_t acc, double m)
 {
-    const int64_t product = acc * f.mantissa, far = (int64_t)1 << 20;
-    if (f.shift > 62) return 0;
-    if (f.shift <= 0) return product < 0 ? -far : product > 0 ? far : 0;
-    const int64_t one = (int64_t)1 << f.shift, whole = product >> f.shift;
+    int e;
+    const int64_t product = acc * (int64_t)ldexp(frexp(m, &e), 24), far = (int64_t)1 << 20;
+    const int shift = 24 - e;
+    if (shift > 62) return 0;
+    if (shift <= 0) return product < 0 ? -far : product > 0 ? far : 0;
+    const int64_t one = (int64_t)1 << shift, whole = product >> shift;
     const int64_t rest = product & (one - 1), half = one / 2;
     const int64_t y = whole + (rest > half || (rest == half && (whole & 1)));
     return y < -far ? -far : y > far ? far : y;
 }
 
-// 16 numbers by one factor, whose shift is 1 to 62.
 typedef struct range {
-    int64_t zero, low, high;
+    int32_t zero, low, high;
 } range;
-TUFF_EACH_PROCESSOR void put_row(const uint32_t *sum, factor f, range to, uint8_t *y)
+
+// 16 numbers by their factors, of 24 bits: products of sums below 2^29 are exact in double.
+// What is beyond 2^20 has no other end than 2^20 has, and below it a double's last bit can be
+// made a whole. `far` says whether one of them was not.
+TUFF_EACH_PROCESSOR void put_row(const uint32_t *sum, const double *m, range to, uint8_t *y,
+                                 bool *far)
 {
-    const int64_t far = (int64_t)1 << 20, one = (int64_t)1 << f.shift, half = one / 2;
+    const double end = 1 << 20, whole = 6755399441055744.0; // 1.5 2^52
+    uint32_t above = 0;
+    for (int j = 0; j < PANEL; j++) above |= (sum[j] + (1u << 29)) >> 30;
     for (int j = 0; j < PANEL; j++) {
-        const int64_t product = (int32_t)sum[j] * f.mantissa, whole = product >> f.shift;
-        const int64_t rest = product & (one - 1);
-        int64_t v = whole + ((rest > half) | ((rest == half) & (whole & 1)));
-        v = v < -far ? -far : v > far ? far : v;
-        v += to.zero;
-        y[j] = (uint8_t)(v < to.low ? to.low : v > to.high ? to.high : v);
+        double v = (double)(int32_t)sum[j] * m[j];
+        v = v < -end ? -end : v;
+        v = v > end ? end : v;
+        const int32_t q = (int32_t)((v + whole) - whole) + to.zero;
+        const int32_t least = q < to.low ? to.low : q;
+        y[j] = (uint8_t)(least > to.high ? to.high : least);
     }
+    *far = above != 0;
 }
-TUFF_FOR_PROCESSORS(put_row, (const uint32_t *sum, factor f, range to, uint8_t *y),
-                    (sum, f, to, y))
+TUFF_FOR_PROCESSORS(put_row, (const uint32_t *sum, const double *m, range to, uint8_t *y,
+                              bool *far),
+                    (sum, m, to, y, far))
 
-// `columns`: their factors, where the left operand has one scale and the right one many.
-static void put_bytes(const tuff_qhost *h, const tuff_ref *r, const factor *columns,
-                      int64_t left, int64_t col, int64_t cols, const uint32_t *sum, uint8_t *y)
+// What is the same for all rows of an item.
+typedef struct target {
+    range to;
+    const double *columns; // their factors; NULL: rows have one each
+    const int32_t *bias;   // NULL: none
+    bool both;             // each row and column has one
+    put_row_fn *put;
+} target;
+
+static target target_of(const tuff_qhost *h, const tuff_ref *r)
 {
-    const tuff_dtype type = r->call->out[0].dtype;
-    range to = { tuff_qhost_zero(r, h->y_zero, 0), type == TUFF_I8 ? -128 : 0,
-                 type == TUFF_I8 ? 127 : 255 };
-    const bool each = has_many(r, h->right_scale), both = each && has_many(r, h->left_scale);
-    if (h->relu && to.zero > to.low) to.low = to.zero;
-    factor f = { 0 };
-    if (!each) f = factors_of(h, r)[left];
-    if (!each && f.shift > 0 && f.shift < 63) {
-        uint8_t row[PANEL];
-        put_row_best()(sum, f, to, row);
-        memcpy(y, row, (size_t)cols);
-        return;
-    }
-    for (int64_t j = 0; j < cols; j++) {
-        if (each) f = both ? factor_of(h, r, left, col + j) : columns[j];
-        const int64_t v = requantized((int32_t)sum[j], f) + to.zero;
-        y[j] = (uint8_t)(v < to.low ? to.low : v > to.high ? to.high : v);
+    target t = { .put = put_row_best() };
+    if (h->bias >= 0) t.bias = (const int32_t *)(const void *)r->in[h->bias];
+    if (h->y_zero < 0) return t;
+    const bool is_signed = r->call->out[0].dtype == TUFF_I8;
+    t.to = (range){ tuff_qhost_zero(r, h->y_zero, 0), is_signed ? -128 : 0,
+                    is_signed ? 127 : 255 };
+    if (h->relu && t.to.zero > t.to.low) t.to.low = t.to.zero;
+    t.both = has_many(r, h->left_scale) && has_many(r, h->right_scale);
+    return t;
+}
+
+static void put_bytes(const target *t, const uint32_t *sum, const double *m, int64_t cols,
+                      uint8_t *y)
+{
+    uint8_t row[PANEL];
+    bool far;
+    t->put(sum, m, t->to, row, &far);
+    if (cols == PANEL) memcpy(y, row, PANEL);
+    else memcpy(y, row, (size_t)cols);
+    for (int64_t j = 0; far && j < cols; j++) {
+        const int64_t v = requantized((int32_t)sum[j], m[j]) + t->to.zero;
+        y[j] = (uint8_t)(v < t->to.low ? t->to.low : v > t->to.high ? t->to.high : v);
     }
 }
 
-static void put(const tuff_qhost *h, const tuff_ref *r, const factor *columns, int64_t z,
+static void add_bias(const tuff_qhost *h, const target *t, int64_t left, int64_t col,
+                     int64_t cols, uint32_t *sum)
+{
+    if (!t->bias) return;
+    for (int64_t j = 0; j < cols; j++)
+        sum[j] += (uint32_t)t->bias[h->column_bias ? col + j : left];
+}
+
+static void put(const tuff_qhost *h, const tuff_ref *r, const target *t, int64_t z,
                 int64_t row, int64_t col, int64_t cols, uint32_t *sum)
 {
     const int64_t at = (z * h->m + row) * h->n + col;
     const int64_t left = (h->first_row(h, z) + row) % h->period;
-    if (h->bias >= 0 && r->in[h->bias]) {
-        const uint32_t bias = ((const uint32_t *)(const void *)r->in[h->bias])[left];
-        for (int64_t j = 0; j < cols; j++) sum[j] += bias;
-    }
-    if (h->y_zero < 0)
+    double m[PANEL];
+    add_bias(h, t, left, col, cols, sum);
+    if (h->y_zero < 0) {
         memcpy((uint32_t *)(void *)r->out[0] + at, sum, (size_t)cols * sizeof *sum);
-    else
-        put_bytes(h, r, columns, left, col, cols, sum, (uint8_t *)(void *)r->out[0] + at);
+        return;
+    }
+    const double one = t->columns || t->both ? 1 : factors_of(h, r)[left];
+    for (int j = 0; !t->columns && j < PANEL; j++)
+        m[j] = t->both && j < cols ? factor_of(h, r, left, col + j) : one;
+    put_bytes(t, sum, t->columns ? t->columns : m, cols, (uint8_t *)(void *)r->out[0] + at);
 }
 
 // ---- stages --------------------------------------------------------------------------------
 
-static void run_item(const tuff_qhost *h, const tuff_ref *r, int64_t i)
+// All rows of a block times 16 columns, panel by panel or with those that are kept.
+static void multiply(const tuff_qhost *h, const tuff_ref *r, const int16_t *a, int64_t z,
+                     int64_t col, int64_t cols, int64_t rows, sums *sum)
 {
     int16_t panel[PART * PANEL];
-    sums sum[BLOCK];
-    const int64_t panels = (h->n + PANEL - 1) / PANEL, blocks = (h->m + BLOCK - 1) / BLOCK;
-    const int64_t col = i % panels * PANEL, row = i / panels % blocks * BLOCK;
-    const int64_t z = i / panels / blocks, kp = even(h->k);
-    const int64_t rows = h->m - row < BLOCK ? h->m - row : BLOCK;
-    const int64_t cols = h->n - col < PANEL ? h->n - col : PANEL;
-    const int16_t *a = (const int16_t *)r->scratch + (h->first_row(h, z) + row) * kp;
+    const int64_t kp = even(h->k);
     memset(sum, 0, (size_t)rows * sizeof *sum);
     for (int64_t k = 0; k < h->k; k += PART) {
         const int64_t depth = h->k - k < PART ? h->k - k : PART;
-        fill(h, r, z, col, cols, k, depth, panel);
-        add_sums(a + k, kp, panel, (depth + 1) / 2, rows, sum);
+        const int16_t *b = panel;
+        if (h->kept == TUFF_QKEPT_RIGHT) b = (const int16_t *)r->kept + col * kp + k * PANEL;
+        else fill(h, r, z, col, cols, k, depth, panel);
+        add_sums(a + k, kp, b, (depth + 1) / 2, rows, sum);
     }
-    factor columns[PANEL] = { { 0, 0 } };
-    if (h->y_zero >= 0 && has_many(r, h->right_scale) && !has_many(r, h->left_scale))
-        for (int64_t j = 0; j < cols; j++) columns[j] = factor_of(h, r, 0, col + j);
-    for (int64_t j = 0; j < rows; j++) put(h, r, columns, z, row + j, col, cols, sum[j]);
 }
 
-static int64_t items_of(const tuff_qhost *h, int stage)
+static void run_item(const tuff_qhost *h, const tuff_ref *r, int64_t i)
 {
-    if (stage == 0) return h->left_rows + h->items;
-    return h->products * ((h->n + PANEL - 1) / PANEL) * ((h->m + BLOCK - 1) / BLOCK);
+    sums sum[BLOCK];
+    const int64_t panels = panels_of(h), blocks = (h->m + BLOCK - 1) / BLOCK;
+    const int64_t col = i % panels * PANEL, row = i / panels % blocks * BLOCK;
+    const int64_t z = i / panels / blocks;
+    const int64_t rows = h->m - row < BLOCK ? h->m - row : BLOCK;
+    const int64_t cols = h->n - col < PANEL ? h->n - col : PANEL;
+    multiply(h, r, rows_of(h, r) + (h->first_row(h, z) + row) * even(h->k), z, col, cols, rows,
+             sum);
+    target t = target_of(h, r);
+    double columns[PANEL];
+    if (h->y_zero >= 0 && h->kept == TUFF_QKEPT_RIGHT) {
+        t.columns = factors_of(h, r) + col;
+    } else if (h->y_zero >= 0 && has_many(r, h->right_scale) && !has_many(r, h->left_scale)) {
+        for (int64_t j = 0; j < PANEL; j++)
+            columns[j] = j < cols ? factor_of(h, r, 0, col + j) : 1;
+        t.columns = columns;
+    }
+    for (int64_t j = 0; j < rows; j++) put(h, r, &t, z, row + j, col, cols, sum[j]);
+}
+
+typedef enum work { PACK_ROWS, PACK_PANELS, PREPARE, MULTIPLY, NOTHING } work;
+
+// What is kept is made first, and alone.
+static work work_of(const tuff_qhost *h, int stage)
+{
+    static const work plain[] = { PACK_ROWS, MULTIPLY }, left[] = { PACK_ROWS, PREPARE, MULTIPLY },
+                      right[] = { PACK_PANELS, PACK_ROWS, MULTIPLY };
+    if (h->kept == TUFF_QKEPT_RIGHT) return stage < 3 ? right[stage] : NOTHING;
+    if (h->kept == TUFF_QKEPT_LEFT) return stage < 3 ? left[stage] : NOTHING;
+    return stage < 2 ? plain[stage] : NOTHING;
+}
+
+static int64_t items_of(const tuff_qhost *h, work w)
+{
+    switch (w) {
+    case PACK_ROWS: return h->left_rows;
+    case PACK_PANELS: return panels_of(h);
+    case PREPARE: return h->items;
+    case MULTIPLY: return h->products * panels_of(h) * ((h->m + BLOCK - 1) / BLOCK);
+    default: return 0;
+    }
+}
+
+static double steps_of(const tuff_qhost *h, work w)
+{
+    switch (w) {
+    case PACK_ROWS: return 4.0 * (double)(h->left_rows * h->k);
+    case PACK_PANELS: return 4.0 * (double)(h->n * h->k);
+    case PREPARE: return 4.0 * (double)h->extra;
+    default: return 2.0 * (double)(h->products * h->m * h->n) * (double)h->k;
+    }
 }
 
 size_t tuff_qhost_units(const tuff_qhost *h, int stage)
 {
-    const double work = stage ? 2.0 * (double)(h->products * h->m * h->n) * (double)h->k
-                              : 4.0 * ((double)(h->left_rows * h->k) + (double)h->extra);
-    return stage > 1 ? 0 : tuff_host_share(items_of(h, stage), work);
+    const work w = work_of(h, stage);
+    return w == NOTHING ? 0 : tuff_host_share(items_of(h, w), steps_of(h, w));
 }
 
 size_t tuff_qhost_scratch(const tuff_qhost *h)
 {
-    const size_t rows = (size_t)(h->left_rows * even(h->k)) * sizeof(int16_t);
-    return rows + 64 + (size_t)h->period * sizeof(factor) + h->extra + 64;
+    size_t all = h->extra + 64;
+    if (h->kept != TUFF_QKEPT_LEFT) all += rows_bytes(h);
+    return h->kept == TUFF_QKEPT_NONE ? all + factors_bytes(h) : all;
+}
+
+size_t tuff_qhost_keeps(const tuff_qhost *h)
+{
+    if (h->kept == TUFF_QKEPT_NONE) return 0;
+    return factors_bytes(h) + (h->kept == TUFF_QKEPT_RIGHT ? panels_bytes(h) : rows_bytes(h));
 }
 
 void tuff_qhost_run(const tuff_qhost *h, const tuff_ref *r)
 {
+    const work w = work_of(h, r->stage);
     const size_t units = tuff_qhost_units(h, r->stage);
-    const int64_t items = items_of(h, r->stage), end = tuff_host_item(items, units, r->end);
+    const int64_t items = items_of(h, w), end = tuff_host_item(items, units, r->end);
     for (int64_t i = tuff_host_item(items, units, r->begin); i < end; i++) {
-        if (r->stage == 1) run_item(h, r, i);
-        else if (i < h->left_rows) pack_row(h, r, i);
-        else h->prepare(h, r, i - h->left_rows, extra_of(h, r));
+        if (w == MULTIPLY) run_item(h, r, i);
+        else if (w == PACK_ROWS) pack_row(h, r, i);
+        else if (w == PACK_PANELS) pack_panel(h, r, i);
+        else h->prepare(h, r, i, extra_of(h, r));
     }
 }
