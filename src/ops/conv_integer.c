@@ -260,7 +260,8 @@ static void describe_host(host *f, const tuff_call *c)
         .left_zero = in->w_zero, .left_scale = in->w_scale, .right = in->x,
         .right_zero = in->x_zero, .right_scale = in->x_scale, .y_scale = in->y_scale,
         .y_zero = in->y_zero, .bias = in->bias, .relu = p->act == TUFF_ACT_RELU, .own = f,
-        .kept = TUFF_QKEPT_LEFT, .first_row = host_first_row, .columns = host_columns, .prepare = host_prepare,
+        .kept = TUFF_QKEPT_LEFT, .first_row = host_first_row, .columns = host_columns,
+        .prepare = host_prepare,
         .items = v.n * v.c, .extra = (size_t)(v.n * v.c * f->plane) };
 }
 

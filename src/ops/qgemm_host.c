@@ -404,8 +404,9 @@ typedef enum work { PACK_ROWS, PACK_PANELS, PREPARE, MULTIPLY, NOTHING } work;
 // What is kept is made first, and alone.
 static work work_of(const tuff_qhost *h, int stage)
 {
-    static const work plain[] = { PACK_ROWS, MULTIPLY }, left[] = { PACK_ROWS, PREPARE, MULTIPLY },
-                      right[] = { PACK_PANELS, PACK_ROWS, MULTIPLY };
+    static const work plain[] = { PACK_ROWS, MULTIPLY };
+    static const work left[] = { PACK_ROWS, PREPARE, MULTIPLY };
+    static const work right[] = { PACK_PANELS, PACK_ROWS, MULTIPLY };
     if (h->kept == TUFF_QKEPT_RIGHT) return stage < 3 ? right[stage] : NOTHING;
     if (h->kept == TUFF_QKEPT_LEFT) return stage < 3 ? left[stage] : NOTHING;
     return stage < 2 ? plain[stage] : NOTHING;
