@@ -6,6 +6,7 @@
 
 typedef struct settings {
     const char *net, *data, *optimizer, *schedule, *loss, *init, *out, *resume;
+    const char *gradients, *precision;
     double slim, lr, momentum, dampening, alpha, beta1, beta2, eps;
     double weight_decay, l1, clip_value, clip_norm, held_out;
     bool decoupled, keep_zeros;
@@ -47,6 +48,10 @@ static cJSON *epoch_json(const tuff_epoch *e)
         if (e->held.accuracy >= 0)
             cJSON_AddNumberToObject(o, "held_accuracy", e->held.accuracy);
     }
+    if (e->loss_scale > 0) {
+        cJSON_AddNumberToObject(o, "loss_scale", e->loss_scale);
+        cJSON_AddNumberToObject(o, "skipped", (double)e->skipped);
+    }
     cJSON_AddNumberToObject(o, "seconds", e->train.seconds);
     cJSON_AddNumberToObject(o, "images_per_second", e->train.images_per_second);
     return o;
@@ -66,6 +71,9 @@ static bool on_epoch(void *user, const tuff_epoch *e)
         cli_note("epoch %d/%d  loss %.4f  accuracy %.2f %%  %.1f s  %.0f images/s%s", e->epoch,
                  e->epochs, e->train.loss, e->train.accuracy * 100, e->train.seconds,
                  e->train.images_per_second, test);
+    if (e->loss_scale > 0 && e->skipped)
+        cli_note("%lld steps so far were skipped, as gradients overflowed; the loss scale is "
+                 "%g", (long long)e->skipped, e->loss_scale);
     return true;
 }
 
@@ -127,7 +135,9 @@ static int read_settings(const cli_command *self, const settings *s, tuff_train_
     o->clip_norm = (float)s->clip_norm;
     if (tuff_optimizer_parse(s->optimizer, &o->kind) != TUFF_OK ||
         tuff_schedule_parse(s->schedule, &p->schedule) != TUFF_OK ||
-        tuff_loss_parse(s->loss, &p->loss) != TUFF_OK)
+        tuff_loss_parse(s->loss, &p->loss) != TUFF_OK ||
+        tuff_gradients_parse(s->gradients, &p->gradients) != TUFF_OK ||
+        tuff_precision_parse(s->precision, &p->precision) != TUFF_OK)
         return cli_error(self);
     return -1;
 }
@@ -200,6 +210,7 @@ static int train(const cli_command *self, const settings *s, tuff_train_params *
 int cmd_train(const cli_command *self, int argc, char **argv)
 {
     settings s = { .optimizer = "adam", .schedule = "constant", .loss = "auto",
+                   .gradients = "full", .precision = "f32",
                    .init = "default", .lr = CLI_NOT_GIVEN, .momentum = CLI_NOT_GIVEN,
                    .alpha = CLI_NOT_GIVEN, .beta1 = CLI_NOT_GIVEN, .beta2 = CLI_NOT_GIVEN,
                    .eps = CLI_NOT_GIVEN,
@@ -234,6 +245,11 @@ int cmd_train(const cli_command *self, int argc, char **argv)
           "weights that are 0 at the start stay 0" },
         { "clip-value", CLI_REAL, &s.clip_value, "X", "clips each gradient to +-X" },
         { "clip-norm", CLI_REAL, &s.clip_norm, "X", "scales gradients to length X at most" },
+        { "gradients", CLI_TEXT, &s.gradients, "TEXT",
+          "full, or in few bits: minmax:8, dorefa:6 (docs/compress.md, training in few bits)" },
+        { "precision", CLI_TEXT, &s.precision, "TEXT",
+          "f32; half or bf16 with f32 master weights; or 16-bit fixed point, by chance:\n"
+          "fixed16:POINT,OUTPUT_POINT (14,10), or to the nearest: fixed16:14,10,nearest" },
         { "loss", CLI_TEXT, &s.loss, "NAME", "cross_entropy or mse; by the data if not given" },
         { "init", CLI_TEXT, &s.init, "TEXT",
           "default zeros constant=X uniform=A,B normal=M,S glorot_uniform glorot_normal\n"

@@ -2,6 +2,7 @@
 #define TUFF_TRAIN_H
 #include <tuff/data.h>
 #include <tuff/nn.h>
+#include <tuff/precision.h>
 // Training, testing, predicting, and the files that trained models live in.
 //
 //   tuff_dataset_open("fashion", NULL, &data);                        1. the data
@@ -120,6 +121,8 @@ typedef struct tuff_epoch {
     tuff_metrics train; // while the weights were changing
     tuff_metrics test;  // after the epoch; `examples` is 0 where the data has no such part
     tuff_metrics held;  // likewise
+    int64_t skipped;    // steps of the run so far that left the weights: gradients overflowed
+    double loss_scale;  // after it; 0 where the loss is not scaled
 } tuff_epoch;
 
 typedef struct tuff_progress {
@@ -186,6 +189,8 @@ typedef struct tuff_train_params {
     const tuff_teach *teach; // NULL, or who teaches beside the labels; the loss is then cross
                    // entropy, and tests count labels alone. A checkpoint does not keep them:
                    // who resumes gives them again
+    tuff_gradients gradients; // in few bits
+    tuff_precision precision; // what a step computes with; a checkpoint remembers both
     // Files.
     const char *out;    // model file, written after each epoch (with the optimizer's state)
     int64_t save_every; // also after this many steps; 0 = only after epochs

@@ -23,6 +23,14 @@ struct tuff_fake_pc {
     tuff_divide inner, scales; // element i has the scale i / inner % scales
 };
 
+struct tuff_levels_round_pc {
+    uint count;
+    float low, high;          // ends of the levels' numbers
+    uint seed_low, seed_high;
+    uint first_low, first_high; // place of the first random number
+    tuff_divide inner, scales; // as above
+};
+
 // FROM of dequantize.comp: the types of abi/cast.h.
 struct tuff_dequantize_pc {
     uint count;

@@ -12,6 +12,8 @@ typedef struct pass {
     tuff_graph *g;
     tuff_var *grad; // by root value
     bool *needed;   // by root value: some wrt lies upstream
+    tuff_slope_fn slope;
+    void *user;
 } pass;
 
 // Marks every value that depends on one of wrt[].
@@ -51,9 +53,11 @@ static void apply(pass *p, int s)
     bool any = false;
     for (int i = 0; i < step.nout; i++) {
         dy[i] = p->grad[step.out[i]];
+        if (p->slope && !tuff_var_null(dy[i]))
+            dy[i] = p->slope(p->user, g, (tuff_var){ step.out[i] }, dy[i]);
         any |= !tuff_var_null(dy[i]);
     }
-    if (!any) return;
+    if (!any || g->tape.status != TUFF_OK) return;
     if (!step.op->grad) {
         g->tape.status = tuff_fail(TUFF_ERR_UNSUPPORTED, "backward: %s has no gradient",
                                    step.op->name);
@@ -84,11 +88,17 @@ static bool check(tuff_graph *g, tuff_var loss, const tuff_var *wrt, int n)
 void tuff_graph_backward(tuff_graph *g, tuff_var loss, const tuff_var *wrt, int n,
                          tuff_var *grads)
 {
+    tuff_graph_backward_by(g, loss, wrt, n, grads, NULL, NULL);
+}
+
+void tuff_graph_backward_by(tuff_graph *g, tuff_var loss, const tuff_var *wrt, int n,
+                            tuff_var *grads, tuff_slope_fn slope, void *user)
+{
     memset(grads, 0, (size_t)n * sizeof *grads);
     if (!check(g, loss, wrt, n)) return;
     const int values = g->nvalues, steps = g->nsteps;
     pass p = { g, tuff_alloc((size_t)values, sizeof *p.grad),
-               tuff_alloc((size_t)values, sizeof *p.needed) };
+               tuff_alloc((size_t)values, sizeof *p.needed), slope, user };
     if (!p.grad || !p.needed) {
         g->tape.status = TUFF_ERR_MEMORY;
         goto exit;

@@ -68,6 +68,12 @@ static inline bool tuff_range_overlap(tuff_range a, tuff_range b)
     return a.buffer == b.buffer && a.offset < b.offset + b.size && b.offset < a.offset + a.size;
 }
 
+// tuff_graph_backward, where `slope` makes of the gradient by each step's result the one that
+// goes on into the step; NULL: it stays as it is. A value is named by its root.
+typedef tuff_var (*tuff_slope_fn)(void *user, tuff_graph *g, tuff_var value, tuff_var dy);
+void tuff_graph_backward_by(tuff_graph *g, tuff_var loss, const tuff_var *wrt, int n,
+                            tuff_var *grads, tuff_slope_fn slope, void *user);
+
 // fuse.c: works on a program's own copy of the graph.
 tuff_status tuff_graph_drop(tuff_graph *g); // steps that no output and no store needs
 int tuff_graph_fuse(tuff_graph *g);  // epilogues into their producers; how many went

@@ -382,7 +382,8 @@ const tuff_layer_kind tuff_join_add = { .name = "add", .usage = "", .doc = "",
                                         .params = add_params, .scales = true,
                                         .forward = add_forward };
 const tuff_layer_kind tuff_join_concat = { .name = "concat", .usage = "", .doc = "",
-                                           .scales = true, .forward = concat_forward };
+                                           .scales = true, .selects = true,
+                                           .forward = concat_forward };
 
 // ---- the records ---------------------------------------------------------------------------
 
@@ -420,7 +421,7 @@ const tuff_layer_kind tuff_layers_image[] = {
       .doc = "UNITS outputs, each a weighted sum of all inputs; after images it needs flatten.",
       .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("bias", 1), FAKE_ARGS },
       .params = dense_params, .forward = dense_forward, .zeros = tuff_integer_zeros },
-    { .name = "maxpool", .mixing = TUFF_MIX_NONE, .scales = true,
+    { .name = "maxpool", .mixing = TUFF_MIX_NONE, .scales = true, .selects = true,
       .usage = "maxpool KERNEL [stride=KERNEL] [pad=0]",
       .doc = "The largest value in each KERNEL x KERNEL window.",
       .arg = POOL_ARGS, .params = pool_params, .forward = maxpool_forward },
@@ -432,7 +433,7 @@ const tuff_layer_kind tuff_layers_image[] = {
       .usage = "gap",
       .doc = "Global average pooling: the mean of each channel, as one row.",
       .params = mean_params, .forward = gap_forward },
-    { .name = "gmp", .mixing = TUFF_MIX_NONE, .scales = true,
+    { .name = "gmp", .mixing = TUFF_MIX_NONE, .scales = true, .selects = true,
       .usage = "gmp",
       .doc = "Global maximum pooling: the largest value of each channel, as one row.",
       .params = pool_params, .forward = gmp_forward },
@@ -446,13 +447,13 @@ const tuff_layer_kind tuff_layers_image[] = {
       .doc = "Group norm: channels in GROUPS groups, each normalised in its image.",
       .arg = { PLACE("GROUPS", TUFF_ARG_INT, WIDEST), REAL("eps", 1e-12f, 1, 1e-5f) },
       .params = gn_params, .forward = gn_forward },
-    { .name = "channelpad", .mixing = TUFF_MIX_PAD, .scales = true,
+    { .name = "channelpad", .mixing = TUFF_MIX_PAD, .scales = true, .selects = true,
       .usage = "channelpad BEFORE BEHIND",
       .doc = "So many channels of zeros before and behind those of an image.",
       .arg = { { .name = "BEFORE", .place = true, .type = TUFF_ARG_INT, .max = WIDEST },
                { .name = "BEHIND", .place = true, .type = TUFF_ARG_INT, .max = WIDEST } },
       .params = channelpad_params, .forward = channelpad_forward },
-    { .name = "flatten", .mixing = TUFF_MIX_FLATTEN, .scales = true,
+    { .name = "flatten", .mixing = TUFF_MIX_FLATTEN, .scales = true, .selects = true,
       .usage = "flatten",
       .doc = "The same values as one row.",
       .forward = flatten_forward },

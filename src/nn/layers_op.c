@@ -100,7 +100,8 @@ static tuff_status softmax_params(const tuff_layer *l, const tuff_desc *x, tuff_
       .arg = { REAL_PLACE("ALPHA", 0, 1000, usual_, true) }, .forward = alpha_forward }
 
 const tuff_layer_kind tuff_layers_op[] = {
-    { .name = "relu", .mixing = TUFF_MIX_NONE, .scales = true, .usage = "relu",
+    { .name = "relu", .mixing = TUFF_MIX_NONE, .scales = true, .selects = true,
+      .usage = "relu",
       .doc = "max(x, 0).", .params = relu_params, .forward = relu_forward },
     { .name = "leaky_relu", .mixing = TUFF_MIX_NONE, .scales = true,
       .usage = "leaky_relu [ALPHA=0.01]", .doc = "x where x >= 0, else ALPHA x.",

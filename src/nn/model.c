@@ -383,7 +383,7 @@ static tuff_status check_batch(const tuff_model *m, const tuff_desc *x)
 
 // One item: its parameters are bound, and its op or ops emitted.
 static tuff_var emit_part(tuff_emit *e, const tuff_model *m, const tuff_var x[],
-                          tuff_var *params)
+                          tuff_var *params, const tuff_between *b)
 {
     const tuff_model_part *part = &m->part[e->index];
     tuff_var var[TUFF_LAYER_PARAMS] = { { 0 } };
@@ -393,6 +393,7 @@ static tuff_var emit_part(tuff_emit *e, const tuff_model *m, const tuff_var x[],
         tensor[k] = p->view;
         var[k] = tuff_graph_bind(e->g, p->name, p->view);
         if (params) params[part->param + k] = var[k];
+        if (b && b->param) var[k] = b->param(b->user, e->g, e->index, part->param + k, var[k]);
     }
     e->tensor = tensor;
     const tuff_var y = tuff_layer_emit(e, &part->item.layer, &part->input, x, part->item.nin,
@@ -403,7 +404,7 @@ static tuff_var emit_part(tuff_emit *e, const tuff_model *m, const tuff_var x[],
 }
 
 static tuff_var forward(tuff_emit *e, const tuff_model *m, tuff_var input, tuff_var *params,
-                        tuff_var *made)
+                        tuff_var *made, const tuff_between *b)
 {
     tuff_graph *g = e->g;
     tuff_var y = { 0 };
@@ -416,7 +417,11 @@ static tuff_var forward(tuff_emit *e, const tuff_model *m, tuff_var input, tuff_
         tuff_var x[TUFF_NET_BRANCHES];
         e->index = i;
         gather_inputs(&m->part[i].item, input, made, x);
-        y = made[i] = emit_part(e, m, x, params);
+        for (int k = 0; b && b->take && k < m->part[i].item.nin; k++)
+            x[k] = b->take(b->user, g, i, x[k]);
+        y = emit_part(e, m, x, params, b);
+        if (b && b->give) y = b->give(b->user, g, i, y);
+        made[i] = y;
     }
     return tuff_graph_status(g) == TUFF_OK ? y : (tuff_var){ 0 };
 }
@@ -425,7 +430,7 @@ static tuff_var forward_only(tuff_emit *e, const tuff_model *m, tuff_var x, tuff
 {
     tuff_var *made = tuff_alloc((size_t)m->parts, sizeof *made);
     if (!made && tuff_graph_status(e->g) == TUFF_OK) e->g->tape.status = TUFF_ERR_MEMORY;
-    const tuff_var y = made ? forward(e, m, x, params, made) : (tuff_var){ 0 };
+    const tuff_var y = made ? forward(e, m, x, params, made, NULL) : (tuff_var){ 0 };
     tuff_free(made);
     return y;
 }
@@ -440,7 +445,7 @@ tuff_var tuff_model_forward_parts(tuff_graph *g, const tuff_model *m, tuff_var x
                                   tuff_var made[])
 {
     tuff_emit e = { .g = g };
-    return forward(&e, m, x, NULL, made);
+    return forward(&e, m, x, NULL, made, NULL);
 }
 
 tuff_var tuff_model_forward_train(tuff_graph *g, const tuff_model *m, tuff_var x,
@@ -451,8 +456,9 @@ tuff_var tuff_model_forward_train(tuff_graph *g, const tuff_model *m, tuff_var x
 }
 
 tuff_var tuff_model_forward_taught(tuff_graph *g, const tuff_model *m, tuff_var x,
-                                   tuff_var counter, tuff_var *params, tuff_var made[])
+                                   tuff_var counter, tuff_var *params, tuff_var made[],
+                                   const tuff_between *between)
 {
     tuff_emit e = { .g = g, .training = true, .counter = counter };
-    return forward(&e, m, x, params, made);
+    return forward(&e, m, x, params, made, between);
 }

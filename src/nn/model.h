@@ -63,9 +63,19 @@ tuff_status tuff_model_rewritten(const tuff_model *m, tuff_rewrite_fn rewrite, v
 // tuff_model_forward, and what each of the model's parts gives.
 tuff_var tuff_model_forward_parts(tuff_graph *g, const tuff_model *m, tuff_var x,
                                   tuff_var made[]);
-// tuff_model_forward_train, and what each of the model's parts gives.
+// What is put between a net's layers: in place of a parameter that a part takes, of what it
+// takes, and of what it gives to others. NULL: nothing.
+typedef struct tuff_between {
+    void *user;
+    tuff_var (*param)(void *user, tuff_graph *g, int part, int param, tuff_var v);
+    tuff_var (*take)(void *user, tuff_graph *g, int part, tuff_var x);
+    tuff_var (*give)(void *user, tuff_graph *g, int part, tuff_var y);
+} tuff_between;
+// tuff_model_forward_train with that, and what each of the model's parts gives; `between` NULL:
+// nothing is put there.
 tuff_var tuff_model_forward_taught(tuff_graph *g, const tuff_model *m, tuff_var x,
-                                   tuff_var counter, tuff_var *params, tuff_var made[]);
+                                   tuff_var counter, tuff_var *params, tuff_var made[],
+                                   const tuff_between *between);
 
 static inline bool tuff_is_buffer(tuff_role_of role) { return role >= TUFF_BUFFER_ZEROS; }
 

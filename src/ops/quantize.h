@@ -70,4 +70,27 @@ bool tuff_quant_texel(const tuff_caps *k, const tuff_desc *d);
     {                                                                           \
         return plan_##name(c, k, p, false);                                     \
     }
+
+// ---- round_levels (round_levels.c, and round_levels_host.c of the CPU path) ----------------
+
+enum { TUFF_ROUND_X, TUFF_ROUND_SCALE, TUFF_ROUND_ZERO, TUFF_ROUND_COUNTER };
+tuff_quant_axis tuff_round_axis(const tuff_call *c);
+// The ends of the levels' numbers.
+static inline int tuff_round_bits(const tuff_round_levels_params *p)
+{
+    return p->bits ? p->bits : 8;
+}
+static inline float tuff_round_low(const tuff_round_levels_params *p)
+{
+    return p->is_signed ? -ldexpf(1, tuff_round_bits(p) - 1) : 0;
+}
+static inline float tuff_round_high(const tuff_round_levels_params *p)
+{
+    return ldexpf(1, tuff_round_bits(p) - p->is_signed) - 1;
+}
+// The place of element 0 in the seed's sequence.
+uint64_t tuff_round_first(const tuff_ref *r);
+// Whether a number counts as 0.
+static inline bool tuff_round_tiny(float x) { return !(fabsf(x) >= 0x1p-126f) && !isnan(x); }
+void tuff_round_levels_host(const tuff_ref *r);
 #endif

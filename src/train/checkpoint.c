@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "base/text.h"
 #include "train/model_file.h"
+#include "train/precision.h"
 #include "train/settings.h"
 #include <math.h>
 #include <stddef.h>
@@ -20,6 +21,8 @@ static const struct {
     NUMBER(clip_value), NUMBER(clip_norm),
 #undef NUMBER
 };
+static const char *const scaler_keys[] = { "train.loss_scale", "train.scale_tracker",
+                                           "train.scale_steps", "train.scale_product" };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 static float *number_of(tuff_optimizer *o, int i)
@@ -32,7 +35,7 @@ static float *number_of(tuff_optimizer *o, int i)
 static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
 {
     tuff_train_params p = t->p;
-    char schedule[96];
+    char schedule[96], text[64];
     tuff_schedule_print(&p.schedule, schedule, sizeof schedule);
     const char *optimizer = tuff_optimizer_name(p.optimizer.kind);
     TUFF_TRY(tuff_out_pair(out, "train.optimizer", "%s", optimizer));
@@ -49,7 +52,23 @@ static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
     TUFF_TRY(tuff_out_pair(out, "train.keep_zeros", "%d", p.keep_zeros || p.mask));
     TUFF_TRY(tuff_out_pair(out, "train.keep_shared", "%d", p.keep_shared));
     TUFF_TRY(tuff_out_pair(out, "train.slim", "%.9g", (double)p.slim));
+    TUFF_TRY(tuff_out_pair(out, "train.gradients", "%s",
+                           tuff_gradients_print(&p.gradients, text, sizeof text)));
+    TUFF_TRY(tuff_out_pair(out, "train.precision", "%s",
+                           tuff_precision_print(&p.precision, text, sizeof text)));
+    TUFF_TRY(tuff_out_pair(out, "train.growth_interval", "%d", p.precision.growth_interval));
     return tuff_out_pair(out, "train.patience", "%d", p.patience);
+}
+
+// The loss's scale, steps since it grew, steps made, and nadam's product.
+static tuff_status write_scaler(tuff_model_out *out, tuff_trainer *t)
+{
+    float s[4];
+    if (!t->state.scaler) return TUFF_OK;
+    TUFF_TRY(tuff_tensor_read(t->stream, t->state.scaler, s, sizeof s));
+    for (int i = 0; i < 4; i++)
+        TUFF_TRY(tuff_out_pair(out, scaler_keys[i], "%.9g", (double)s[i]));
+    return TUFF_OK;
 }
 
 static tuff_status write_place(tuff_model_out *out, const tuff_trainer *t,
@@ -93,6 +112,7 @@ tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_
         TUFF_GO(tuff_out_params(&out, t->model, "best.", place->best, true));
     TUFF_GO(tuff_out_model(&out, t->model));
     TUFF_GO(write_settings(&out, t));
+    TUFF_GO(write_scaler(&out, t));
     TUFF_GO(write_place(&out, t, place));
     TUFF_GO(tuff_out_write(&out, path));
 exit:
@@ -135,6 +155,23 @@ static tuff_status read_names(const tuff_safetensors *file, tuff_train_params *p
     return tuff_loss_parse(text, &p->loss);
 }
 
+static tuff_status read_precision(const tuff_safetensors *file, tuff_train_params *p)
+{
+    const char *text;
+    int64_t interval;
+    if (tuff_safetensors_meta(file, "train.gradients")) {
+        TUFF_TRY(tuff_in_text(file, "train.gradients", &text));
+        TUFF_TRY(tuff_gradients_parse(text, &p->gradients));
+    }
+    if (tuff_safetensors_meta(file, "train.precision")) {
+        TUFF_TRY(tuff_in_text(file, "train.precision", &text));
+        TUFF_TRY(tuff_precision_parse(text, &p->precision));
+        TUFF_TRY(tuff_in_int(file, "train.growth_interval", 1, 1 << 24, &interval));
+        p->precision.growth_interval = (int)interval;
+    }
+    return TUFF_OK;
+}
+
 // What older files have not.
 static tuff_status read_later(const tuff_safetensors *file, tuff_train_params *p)
 {
@@ -146,6 +183,7 @@ static tuff_status read_later(const tuff_safetensors *file, tuff_train_params *p
         TUFF_TRY(tuff_in_float(file, "train.slim", &slim));
     if (tuff_safetensors_meta(file, "train.keep_shared"))
         TUFF_TRY(tuff_in_int(file, "train.keep_shared", 0, 1, &shared));
+    TUFF_TRY(read_precision(file, p));
     p->keep_zeros = keep;
     p->keep_shared = shared;
     p->slim = (float)slim;
@@ -221,6 +259,18 @@ static tuff_status read_flat(const tuff_safetensors *file, tuff_trainer *t, cons
     return status;
 }
 
+static tuff_status read_scaler(const tuff_safetensors *file, tuff_trainer *t)
+{
+    float s[4];
+    if (!t->state.scaler) return TUFF_OK;
+    for (int i = 0; i < 4; i++) {
+        double value;
+        TUFF_TRY(tuff_in_float(file, scaler_keys[i], &value));
+        s[i] = (float)value;
+    }
+    return tuff_tensor_write(t->stream, t->state.scaler, s, sizeof s);
+}
+
 tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *t,
                                     tuff_place *place)
 {
@@ -231,6 +281,7 @@ tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *
     TUFF_TRY(read_flat(file, t, "optimizer.m.", t->state.m));
     TUFF_TRY(read_flat(file, t, "optimizer.v.", t->state.v));
     TUFF_TRY(read_flat(file, t, "optimizer.x.", t->state.x));
+    TUFF_TRY(read_scaler(file, t));
     TUFF_TRY(tuff_trainer_keep_zeros(t));
     TUFF_TRY(tuff_trainer_keep_shared(t));
     if (place->best && place->best_epoch)

@@ -1,4 +1,5 @@
 #include "train/pass.h"
+#include "train/precision.h"
 #include "train/settings.h"
 #include "train/teach.h"
 #include "base/alloc.h"
@@ -114,6 +115,7 @@ typedef struct learner {
     const tuff_model *model;
     const tuff_update_state *state;
     const tuff_var *params;
+    tuff_rounding *rounding; // plain for a projection, which is f32
 } learner;
 
 // The gradient of a batch norm's scale with its own penalty: dw + slim sign(w).
@@ -121,7 +123,8 @@ static tuff_var slimmed(tuff_graph *g, const learner *l, int param, tuff_var dw,
 {
     const float slim = l->state->slim;
     if (!(slim > 0) || !dw.id || !tuff_model_is_scale(l->model, param)) return dw;
-    const tuff_var factor = tuff_graph_constant(g, TUFF_SHAPE(TUFF_F32, 1), &slim);
+    tuff_var factor = tuff_graph_constant(g, TUFF_SHAPE(TUFF_F32, 1), &slim);
+    factor = tuff_rounded_scale(l->rounding, g, factor);
     const tuff_var sign = tuff_graph_op(g, "sign", &w, 1, NULL);
     const tuff_var pull = tuff_graph_op(g, "mul", (tuff_var[]){ sign, factor }, 2, NULL);
     return tuff_graph_op(g, "add", (tuff_var[]){ dw, pull }, 2, NULL);
@@ -142,9 +145,10 @@ static tuff_status emit_gradients(tuff_graph *g, const learner *l, tuff_var loss
         wrt[trained++] = l->params[i];
     }
     const bool whole = index && grads && wrt;
-    if (whole) tuff_graph_backward(g, loss, wrt, trained, grads);
+    if (whole) tuff_rounded_backward(l->rounding, g, loss, wrt, trained, grads);
     for (int i = 0; whole && i < trained && tuff_graph_status(g) == TUFF_OK; i++) {
         tuff_var dw = slimmed(g, l, index[i], grads[i], wrt[i]);
+        dw = tuff_rounded_slope(l->rounding, g, index[i], dw);
         if (groups) dw = tuff_emit_shared(g, groups[index[i]], dw);
         if (dw.id) tuff_graph_store(g, dw, l->state->grad_views[index[i]]);
     }
@@ -160,7 +164,8 @@ static void emit_update(tuff_graph *g, const learner *l, tuff_var hyper)
     const tuff_update_state *s = l->state;
     const tuff_optimizer *o = &s->optimizer;
     tuff_tensor *weights = tuff_model_trained(l->model);
-    tuff_var grads = tuff_graph_bind(g, "gradients", s->grads), mask = { 0 };
+    tuff_var grads = tuff_rounded_gradients(l->rounding, g, s->grads, &hyper, o);
+    tuff_var mask = { 0 };
     if (s->mask) {
         // Weights that are masked have no part in lengths of gradients either.
         mask = tuff_graph_bind(g, "mask", s->mask);
@@ -187,6 +192,8 @@ static void emit_update(tuff_graph *g, const learner *l, tuff_var hyper)
     }
     if (s->starts) in[nin++] = tuff_graph_bind(g, "starts", s->starts);
     tuff_graph_op_n(g, tuff_optimizer_name(o->kind), in, nin, &update, out, nout);
+    out[0] = tuff_rounded_update(l->rounding, g, out[0]);
+    if (s->m && !s->v) out[1] = tuff_rounded_update(l->rounding, g, out[1]);
     if (s->mask) out[0] = tuff_graph_op(g, "mul", (tuff_var[]){ out[0], mask }, 2, NULL);
     for (int i = 0; i < nout; i++) tuff_graph_store(g, out[i], into[i]);
 }
@@ -203,31 +210,58 @@ static void emit_clips(tuff_graph *g, const tuff_model *m)
     }
 }
 
+// What trains a projection of features.
+static learner projection_of(const tuff_match *m, tuff_rounding *plain)
+{
+    *plain = (tuff_rounding){ .model = m->projection };
+    return (learner){ m->projection, &m->state, m->param, plain };
+}
+
 // Gradients of all before anything is updated.
-static tuff_status emit_training(tuff_graph *g, tuff_pass *p, tuff_var loss,
+static tuff_status emit_training(tuff_graph *g, tuff_pass *p, tuff_rounding *r, tuff_var loss,
                                  const tuff_var *params)
 {
     tuff_lesson *lesson = p->spec.state->lesson;
     const int matches = lesson ? lesson->matches : 0;
-    const learner net = { p->spec.model, p->spec.state, params };
+    const learner net = { p->spec.model, p->spec.state, params, r };
+    tuff_rounding plain;
     TUFF_TRY(emit_gradients(g, &net, loss));
     for (int i = 0; i < matches; i++) {
-        const tuff_match *m = &lesson->match[i];
-        if (m->projection)
-            TUFF_TRY(emit_gradients(g, &(learner){ m->projection, &m->state, m->param }, loss));
+        if (!lesson->match[i].projection) continue;
+        const learner l = projection_of(&lesson->match[i], &plain);
+        TUFF_TRY(emit_gradients(g, &l, loss));
     }
     p->hyper = tuff_graph_input(g, "hyper", TUFF_SHAPE(TUFF_F32, 8));
     emit_update(g, &net, p->hyper);
     for (int i = 0; i < matches; i++) {
-        const tuff_match *m = &lesson->match[i];
-        if (m->projection)
-            emit_update(g, &(learner){ m->projection, &m->state, m->param }, p->hyper);
+        if (!lesson->match[i].projection) continue;
+        const learner l = projection_of(&lesson->match[i], &plain);
+        emit_update(g, &l, p->hyper);
     }
     return tuff_graph_status(g);
 }
 
+static tuff_rounding rounding_of(const tuff_pass *p)
+{
+    const tuff_update_state *s = p->spec.state;
+    tuff_rounding r = { .model = p->spec.model, .count = p->count, .counter = p->counter };
+    if (!s) return r;
+    r.gradients = s->gradients;
+    r.precision = s->precision;
+    r.scaler = s->scaler;
+    return r;
+}
+
+static bool draws(const tuff_pass *p)
+{
+    const tuff_update_state *s = p->spec.state;
+    return s && (tuff_model_random(p->spec.model) ||
+                 tuff_rounding_draws(&s->gradients, &s->precision));
+}
+
 static tuff_status emit(tuff_graph *g, tuff_pass *p)
 {
+    tuff_rounding r = { 0 };
     tuff_model *model = p->spec.model;
     const tuff_desc in = batch_of(tuff_model_input(model), p->count);
     const tuff_desc out = batch_of(tuff_model_output(model), p->count);
@@ -238,21 +272,23 @@ static tuff_status emit(tuff_graph *g, tuff_pass *p)
     tuff_status status = params && p->made ? TUFF_OK : TUFF_ERR_MEMORY;
     TUFF_GO(status);
     p->x = tuff_graph_input(g, "x", in);
-    if (p->spec.state && tuff_model_random(model))
+    if (draws(p))
         p->counter = tuff_graph_input(g, "counter", TUFF_SHAPE(TUFF_I32, 2));
+    r = rounding_of(p);
     p->y = p->spec.state
-               ? tuff_model_forward_taught(g, model, p->x, p->counter, params, p->made)
+               ? tuff_rounded_forward(&r, g, p->x, params, p->made)
                : tuff_model_forward(g, model, p->x, params);
     TUFF_GO(tuff_graph_status(g));
     if (p->spec.loss != TUFF_LOSS_AUTO) {
         tuff_var loss = { 0 };
         TUFF_GO(emit_loss(g, p, &loss));
-        if (p->spec.state) TUFF_GO(emit_training(g, p, loss, params));
+        if (p->spec.state) TUFF_GO(emit_training(g, p, &r, loss, params));
         if (p->spec.state) emit_clips(g, model);
     }
     if (!p->spec.state) tuff_graph_output(g, "y", p->y);
     status = tuff_graph_status(g);
 exit:
+    tuff_free(r.seen);
     tuff_free(params);
     tuff_free(p->made);
     p->made = NULL;

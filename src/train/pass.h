@@ -14,6 +14,9 @@ typedef struct tuff_update_state {
     tuff_optimizer optimizer;
     tuff_tensor *grads, *m, *v, *x; // m, v and x NULL when the optimizer keeps none
     tuff_tensor *starts;        // of the parameters in them, for lamb; else NULL
+    tuff_gradients gradients;   // in few bits, with defaults filled in
+    tuff_precision precision;
+    tuff_tensor *scaler;        // of the loss (tuff_loss_scale), where it is scaled; else NULL
     tuff_tensor *mask;          // what the weights are multiplied by; else NULL
     float slim;                 // L1 penalty on the scales of batch norms
     struct tuff_lesson *lesson; // of teachers (train/teach.h); else NULL

@@ -1,5 +1,6 @@
 // Optimizers, schedules and losses as names and numbers: everything here is pure.
 #include "train/settings.h"
+#include "train/precision.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "ops/update.h"
@@ -264,6 +265,7 @@ tuff_status tuff_train_fill(tuff_train_params *p, bool classes)
     TUFF_REQUIRE(p->patience >= 0, ARG, "train: patience is %d epochs, expected at least 0",
                  p->patience);
     TUFF_TRY(check("slim", p->slim, FROM_ZERO));
+    TUFF_TRY(tuff_rounding_fill(&p->gradients, &p->precision));
     TUFF_REQUIRE(p->save_every >= 0, ARG, "train: save_every is %lld, expected at least 0",
                  (long long)p->save_every);
     return TUFF_OK;

@@ -6,6 +6,7 @@
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
 #include "train/said.h"
+#include "abi/update.h"
 #include <math.h>
 #include <string.h>
 
@@ -119,6 +120,16 @@ static tuff_status judge(run *r, const tuff_epoch *e)
     return TUFF_OK;
 }
 
+static tuff_status tell_scale(run *r, tuff_epoch *e)
+{
+    float scaler[4];
+    if (!r->t->state.scaler) return TUFF_OK;
+    TUFF_TRY(tuff_tensor_read(r->t->stream, r->t->state.scaler, scaler, sizeof scaler));
+    e->loss_scale = (double)scaler[TUFF_SCALER_SCALE];
+    e->skipped = r->t->step - (int64_t)scaler[TUFF_SCALER_STEPS];
+    return TUFF_OK;
+}
+
 static tuff_status end_epoch(run *r)
 {
     tuff_epoch *e = &r->result->last;
@@ -127,6 +138,7 @@ static tuff_status end_epoch(run *r)
     *e = (tuff_epoch){ .epoch = r->place.epoch + 1, .epochs = r->p.epochs, .lr = r->t->lr };
     tuff_metrics_fill(&e->train, &r->place.sums, r->t->classes > 0, seconds);
     if (seconds > 0) e->train.images_per_second = (double)r->examples / seconds;
+    TUFF_TRY(tell_scale(r, e));
     TUFF_TRY(test_parts(r, e));
     TUFF_TRY(judge(r, e));
     r->place.sums = (tuff_sums){ 0 };

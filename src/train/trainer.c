@@ -1,5 +1,6 @@
 // A trainer: the flat tensors of gradients and of the optimizer, and the programs of a step.
 #include "train/trainer.h"
+#include "train/precision.h"
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "base/status.h"
@@ -125,9 +126,24 @@ static void clear_state(const tuff_model *model, tuff_update_state *s)
     tuff_tensor_destroy(&s->starts);
 }
 
+static tuff_status make_scaler(tuff_trainer *t)
+{
+    float start[4];
+    if (!tuff_precision_scales(&t->p.precision)) return TUFF_OK;
+    tuff_scaler_start(&t->p.precision, start);
+    TUFF_TRY(tuff_tensor_create(tuff_model_device(t->model), TUFF_SHAPE(TUFF_F32, 4),
+                                &t->state.scaler));
+    TUFF_TRY(tuff_tensor_write(t->stream, t->state.scaler, start, sizeof start));
+    return tuff_stream_wait(t->stream);
+}
+
 static tuff_status make_states(tuff_trainer *t)
 {
     t->state.slim = t->p.slim;
+    t->state.gradients = t->p.gradients;
+    t->state.precision = t->p.precision;
+    TUFF_TRY(make_scaler(t));
+    TUFF_TRY(tuff_round_start(t->stream, &t->p.precision, tuff_model_trained(t->model)));
     TUFF_TRY(make_mask(t));
     TUFF_TRY(tuff_trainer_keep_shared(t));
     TUFF_TRY(make_state(t, t->model, &t->state));
@@ -198,6 +214,7 @@ void tuff_trainer_destroy(tuff_trainer **trainer)
     tuff_passes_destroy(&t->passes);
     clear_states(t);
     tuff_lesson_close(&t->lesson);
+    tuff_tensor_destroy(&t->state.scaler);
     tuff_tensor_destroy(&t->own_mask);
     tuff_trainer_free_shared(t);
     tuff_stream_destroy(&t->stream);

@@ -165,6 +165,26 @@ TUFF_API TUFF_CHECK tuff_status tuff_quantize_stochastic(tuff_stream *s, const t
                                                          tuff_tensor *y, tuff_tensor *y_scale,
                                                          const tuff_stochastic_params *p);
 
+typedef struct tuff_round_levels_params {
+    int axis;        // along which scales lie when there are several
+    int bits;        // 2^bits levels, 1 to 16; 0 = 8
+    bool is_signed;  // their numbers are -2^(bits-1) to 2^(bits-1) - 1; else 0 to 2^bits - 1
+    bool stochastic; // else to the nearest level, ties to the even number
+    uint64_t seed, offset; // stochastic: as above
+} tuff_round_levels_params;
+// y = (saturate(round(x / scale + zero)) - zero) scale, f32: numbers of few bits, as f32. scale
+// is f32, above 0, [] or [1], or one a place along the axis; zero, of its shape, is the number
+// of the level 0, NULL (0), or a number between two where 0 is no level. Stochastic: up or down
+// with the odds that make x the mean (Gupta et al. 2015), by number (counter + offset) / 4 * 4
+// + i of a seed's sequence; counter is i32 [2], a low and a high half, or NULL. The quotient is
+// f32's. A NaN stays one; x and scale below 2^-126 count as 0, and with such a scale y is 0;
+// with one that is not finite y is NaN. The gradient by x is dy (straight through). y may be x.
+TUFF_API TUFF_CHECK tuff_status tuff_round_levels(tuff_stream *s, const tuff_tensor *x,
+                                                  const tuff_tensor *scale,
+                                                  const tuff_tensor *zero,
+                                                  const tuff_tensor *counter, tuff_tensor *y,
+                                                  const tuff_round_levels_params *p);
+
 // ---- signs ---------------------------------------------------------------------------------
 
 // y = -1 where x is below 0, else 1. Its gradient, which is not the derivative, is
