@@ -149,8 +149,8 @@ const tuff_op tuff_op_round_levels = {
     .cases = TUFF_CASES("1 1", "257 [] [] bits=4", "3x5x7 5 5 axis=1 is_signed=1 bits=5",
                         "13x11 13 13 2 axis=1 stochastic=1 seed=7",
                         "1031 [] - 2 bits=16 is_signed=1 stochastic=1 offset=17179869180",
-                        "5x6 6 - - bits=1 stochastic=1 seed=81985529216486895",
-                        "70001 1 1 - stochastic=1 bits=6")
+                        "5x6 6 bits=1 stochastic=1 seed=81985529216486895",
+                        "70001 1 1 stochastic=1 bits=6")
 };
 
 tuff_status tuff_round_levels(tuff_stream *s, const tuff_tensor *x, const tuff_tensor *scale,
