@@ -264,9 +264,9 @@ static tuff_dtype part_type(const tuff_rounding *r, int part)
 static tuff_var param(void *user, tuff_graph *g, int part, int param, tuff_var v)
 {
     const tuff_rounding *r = user;
-    const tuff_param *p = &r->model->param[param];
-    return p->desc.dtype == TUFF_F32 && !tuff_is_buffer(p->role) ? as(g, v, part_type(r, part))
-                                                                 : v;
+    const tuff_role_of role = r->model->param[param].role;
+    const bool narrow = role == TUFF_PARAM_WEIGHT || role == TUFF_PARAM_BIAS;
+    return narrow ? as(g, v, part_type(r, part)) : v;
 }
 
 static tuff_var take(void *user, tuff_graph *g, int part, tuff_var x)
