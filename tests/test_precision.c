@@ -267,6 +267,54 @@ static void rounding_by_chance_keeps_the_mean(void)
     tuff_stream_destroy(&s);
 }
 
+// ---- nets -----------------------------------------------------------------------------------
+
+// One step and its loss, of a net that takes f32 [4, 12] sequences or [1, 12, 12] images.
+static void step_of(const char *net, bool image, const char *gradients, const char *precision)
+{
+    static float x[8 * 144];
+    static const int32_t y[8] = { 1, 4, 0, 2, 3, 3, 1, 0 };
+    const tuff_model_params mp = { .net = net, .seed = 1,
+                                   .input = image ? TUFF_SHAPE(TUFF_F32, 1, 12, 12)
+                                                  : TUFF_SHAPE(TUFF_F32, 4, 12) };
+    const tuff_train_params p = params_of(gradients, precision);
+    tuff_model *model;
+    tuff_trainer *trainer = NULL;
+    tuff_metrics first = { 0 }, second = { 0 };
+    for (size_t i = 0; i < COUNT(x); i++) x[i] = sinf((float)(7 * i * i + 1));
+    if (!EXPECT_OK(tuff_model_create(device, &mp, &model))) return;
+    if (EXPECT_OK(tuff_trainer_create(model, &p, 5, 0, &trainer))) {
+        EXPECT_OK(tuff_trainer_step(trainer, x, y, 8));
+        EXPECT_OK(tuff_trainer_read(trainer, &first));
+        EXPECT_OK(tuff_trainer_step(trainer, x, y, 8));
+        EXPECT_OK(tuff_trainer_read(trainer, &second));
+        const bool fine = isfinite(second.loss) && first.loss != second.loss;
+        if (!EXPECT(fine)) printf("  %s: %g, then %g\n", net, first.loss, second.loss);
+    }
+    tuff_trainer_destroy(&trainer);
+    tuff_model_destroy(&model);
+}
+
+static void nets_of_all_kinds(void)
+{
+    static const struct {
+        const char *net;
+        bool image;
+    } nets[] = {
+        { "residual(attention 3 | dropout 0.1) | ln | gelu | flatten | dense 5", false },
+        { "lstm 6 | bn | dense 5", false },
+        { "residual(conv 1 3 pad=1 | prelu) | concat(conv 2 1 ; avgpool 3 stride=1 pad=1) | "
+          "gn 3 | dwconv 3 | maxpool 2 | flatten | dense 5", true },
+        { "conv 4 3 fake=4 | relu | fake_quantize 8 | flatten | bdense 8 | bn | sign | "
+          "dense 5", true },
+    };
+    for (size_t i = 0; i < COUNT(nets); i++) {
+        step_of(nets[i].net, nets[i].image, "full", "half");
+        step_of(nets[i].net, nets[i].image, "full", "fixed16");
+        step_of(nets[i].net, nets[i].image, "minmax:6", "bf16");
+    }
+}
+
 // ---- what is refused ------------------------------------------------------------------------
 
 static void settings_that_are_refused(void)
@@ -313,6 +361,7 @@ int main(int argc, char **argv)
     device = open_device();
     CASE(rounding_by_chance_keeps_the_mean);
     CASE(settings_that_are_refused);
+    CASE(nets_of_all_kinds);
     CASE(gradients_have_few_levels);
     CASE(fixed_weights_are_multiples);
     CASE(resumed_runs_are_the_same);
