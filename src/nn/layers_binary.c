@@ -344,13 +344,13 @@ static tuff_var conv_forward(const tuff_emit *e, const tuff_layer *l, const tuff
     "[levels=sign|xnor|ternary] [inputs=real|signs|scaled] [packed=no] [bias=yes]"
 
 const tuff_layer_kind tuff_layers_binary[] = {
-    { .name = "bdense",
+    { .name = "bdense", .wide = true,
       .usage = "bdense UNITS " FORMS_USAGE,
       .doc = "dense whose weights are signs (xnor: times their row's mean size), or -1, 0 and "
              "1 times a number; inputs too, as signs or (scaled) signs times their mean size.",
       .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), FORMS },
       .params = dense_params, .forward = dense_forward, .zeros = dense_zeros },
-    { .name = "bconv",
+    { .name = "bconv", .wide = true,
       .usage = "bconv CHANNELS KERNEL [stride=1] [pad=0] " FORMS_USAGE,
       .doc = "conv with such weights and inputs.",
       .arg = { PLACE("CHANNELS", TUFF_ARG_INT, WIDEST),

@@ -77,7 +77,7 @@ static tuff_var head_part(tuff_graph *g, tuff_var x, int i, int64_t heads)
                               .ends = { 0, 0, i < 2 ? (int)(width * (i + 1)) : 0 } };
     const tuff_transpose_params swap = { .perm = { 0, 2, 1, 3 } };
     tuff_var part = tuff_graph_op(g, "slice", &x, 1, &cut);
-    part = tuff_graph_reshape(g, part, TUFF_SHAPE(TUFF_F32, d.dim[0], d.dim[1], heads,
+    part = tuff_graph_reshape(g, part, TUFF_SHAPE(d.dtype, d.dim[0], d.dim[1], heads,
                                                   width / heads));
     return tuff_graph_op(g, "transpose", &part, 1, &swap);
 }
@@ -269,12 +269,12 @@ const tuff_layer_kind tuff_layers_row[] = {
       .doc = "Root mean square norm over the last dimension, with a weight a number.",
       .arg = { REAL("eps", 1e-12f, 1, 1e-5f) },
       .params = rms_params, .forward = norm_forward, .op = "rms_norm" },
-    { .name = "lstm",
+    { .name = "lstm", .wide = true,
       .usage = "lstm UNITS [sequences=no]",
       .doc = "An LSTM over T positions: its last state, or with sequences=yes every one.",
       .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("sequences", 0) },
       .params = lstm_params, .forward = cells_forward },
-    { .name = "gru",
+    { .name = "gru", .wide = true,
       .usage = "gru UNITS [sequences=no]",
       .doc = "A GRU over T positions: its last state, or with sequences=yes every one.",
       .arg = { PLACE("UNITS", TUFF_ARG_INT, WIDEST), SWITCH("sequences", 0) },

@@ -123,6 +123,7 @@ enum { TUFF_ARG_GROUP = 5 };
 struct tuff_layer_kind {
     const char *name, *usage, *doc;
     tuff_mixing mixing;
+    bool wide;    // computes in f32 alone, whatever others do
     bool selects; // gives numbers that it takes, and zeros
     bool scales; // f(c x) = c f(x) for c > 0: of layers without sizes of their own
     tuff_arg_spec arg[TUFF_NET_ARGS + 1]; // ended by a NULL name

@@ -254,19 +254,24 @@ static bool has_weights(const tuff_model *m, int part)
     return false;
 }
 
-// Norms and the like, which have parameters and none of them weights, are f32.
+// Norms, and what has scales beside its weights, are f32.
 static tuff_dtype part_type(const tuff_rounding *r, int part)
 {
-    const bool narrow = !r->model->part[part].params || has_weights(r->model, part);
-    return narrow ? type_of(r) : TUFF_F32;
+    const tuff_model_part *p = &r->model->part[part];
+    bool wide = p->item.layer.kind->wide;
+    for (int i = 0; i < p->params; i++) {
+        const tuff_role_of role = r->model->param[p->param + i].role;
+        wide |= role != TUFF_PARAM_WEIGHT && role != TUFF_PARAM_BIAS;
+    }
+    return wide ? TUFF_F32 : type_of(r);
 }
 
 static tuff_var param(void *user, tuff_graph *g, int part, int param, tuff_var v)
 {
     const tuff_rounding *r = user;
-    const tuff_role_of role = r->model->param[param].role;
-    const bool narrow = role == TUFF_PARAM_WEIGHT || role == TUFF_PARAM_BIAS;
-    return narrow ? as(g, v, part_type(r, part)) : v;
+    const tuff_dtype type = part_type(r, part);
+    (void)param;
+    return type == TUFF_F32 ? v : as(g, v, type);
 }
 
 static tuff_var take(void *user, tuff_graph *g, int part, tuff_var x)
