@@ -30,12 +30,19 @@ static inline bool tuff_processor_dots_bf16(void)
     return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
            __builtin_cpu_supports("avx512bf16");
 }
+// Counts of bits in registers of AVX-512.
+static inline bool tuff_processor_counts(void)
+{
+    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
+           __builtin_cpu_supports("avx512vpopcntdq");
+}
 #define TUFF_WIDE true
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))
 #define TUFF_TARGET_AVX512 __attribute__((target("avx512f,fma")))
 #else
 static inline bool tuff_processor_dots_i8(void) { return false; }
 static inline bool tuff_processor_dots_bf16(void) { return false; }
+static inline bool tuff_processor_counts(void) { return false; }
 #define TUFF_WIDE false
 #define TUFF_TARGET_AVX2
 #define TUFF_TARGET_AVX512

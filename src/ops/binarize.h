@@ -22,11 +22,18 @@ void tuff_bits_add(const tuff_caps *k, tuff_plan *p, tuff_axis a, int shader, bo
 // Whether a kernel on a CPU-like driver may read x as texels.
 bool tuff_texel_floats(const tuff_caps *k, const tuff_desc *x);
 
-// The CPU path's kernels (xnor_host.c).
+// The CPU path's kernels (xnor_host.c, binarize_host.c).
 size_t tuff_xnor_matmul_units(const tuff_call *c, int stage);
 void tuff_xnor_matmul_host(const tuff_ref *r);
 size_t tuff_xnor_conv_units(const tuff_call *c, int stage);
 void tuff_xnor_conv_host(const tuff_ref *r);
+bool tuff_xnor_wide_matmul_takes(const tuff_call *c);
+size_t tuff_xnor_wide_matmul_units(const tuff_call *c, int stage);
+void tuff_xnor_wide_matmul_host(const tuff_ref *r);
+bool tuff_xnor_wide_conv_takes(const tuff_call *c);
+size_t tuff_xnor_wide_conv_units(const tuff_call *c, int stage);
+void tuff_xnor_wide_conv_host(const tuff_ref *r);
+size_t tuff_xnor_wide_keeps(const tuff_call *c);
 bool tuff_xnor_pack_takes(const tuff_call *c);
 size_t tuff_xnor_pack_units(const tuff_call *c, int stage);
 void tuff_xnor_pack_host(const tuff_ref *r);

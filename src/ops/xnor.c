@@ -374,7 +374,10 @@ const tuff_op tuff_op_binary_matmul = {
     .infer = infer_matmul, .units = units, .ref = ref_matmul, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel_matmul), TUFF_GPU_KERNEL("tile", tile_matmul),
                   TUFF_KERNEL("plain", plain_matmul) },
-    .hosts = { { .name = "fast", .takes = host_takes, .run = tuff_xnor_matmul_host,
+    .hosts = { { .name = "wide", .takes = tuff_xnor_wide_matmul_takes,
+                 .run = tuff_xnor_wide_matmul_host, .units = tuff_xnor_wide_matmul_units,
+                 .keeps = tuff_xnor_wide_keeps, .made_of = 1u << B },
+               { .name = "fast", .takes = host_takes, .run = tuff_xnor_matmul_host,
                  .units = tuff_xnor_matmul_units } },
     .tol = { .f32 = 1.2e-7f }, // two products, each within half an ulp
     .prepare = prepare_matmul, .sample = { -1, 1 },
@@ -398,7 +401,10 @@ const tuff_op tuff_op_binary_conv2d = {
                 TUFF_POSITIVES(tuff_binary_conv2d_params, dilation, "dilations") },
     .infer = infer_conv, .units = units, .ref = ref_conv, .cost = cost,
     .variants = { TUFF_KERNEL("texel", texel_conv), TUFF_KERNEL("plain", plain_conv) },
-    .hosts = { { .name = "fast", .takes = host_takes, .run = tuff_xnor_conv_host,
+    .hosts = { { .name = "wide", .takes = tuff_xnor_wide_conv_takes,
+                 .run = tuff_xnor_wide_conv_host, .units = tuff_xnor_wide_conv_units,
+                 .keeps = tuff_xnor_wide_keeps, .made_of = 1u << B },
+               { .name = "fast", .takes = host_takes, .run = tuff_xnor_conv_host,
                  .units = tuff_xnor_conv_units } },
     .tol = { .f32 = 1e-6f }, // some tens of scales are added before the two products
     .prepare = prepare_conv, .sample = { 0.5f, 1 },

@@ -1,13 +1,29 @@
-// Products of signs on the CPU path: 64 of them are one xor and one count of bits. Four rows of
-// the left operand meet two of the right one in registers, so that six words are read for eight
-// counts; one row alone meets four.
+// Products of signs on the CPU path: an xor and a count of bits for 64 of them (`fast`), or where
+// the processor counts in wide registers for 512 (`wide`).
+//
+// fast: four rows of the left operand meet two of the right one in registers, so that six words
+// are read for eight counts; one row alone meets four.
+//
+// wide: 16 rows of the right operand lie side by side in a panel, word by word, and eight rows
+// of the left one meet it. Panels of constant weights are made once.
+//
+//           16 rows of the right operand
+//          +--+--+--+-- .. --+
+//   word 0 |  |  |  |        |     A word of a left row is spread, and its bits that differ
+//        1 |  |  |  |        |     are added to 16 sums.
+//       .. +--+--+--+-- .. --+
 #include "base/processor.h"
 #include "ops/binarize.h"
 #include "ops/product_host.h"
 #include <string.h>
 
 enum { A, B, A_SCALE, B_SCALE }; // binary_conv2d: x, w
-enum { ROWS = 4, COLS = 2, FEW_COLS = 4, SPAN = 64 }; // SPAN: columns of an item
+enum {
+    ROWS = 4, COLS = 2, FEW_COLS = 4, // of fast
+    SPAN = 64,                        // columns of an item
+    MOST = 8,                         // rows of wide
+    PANEL = TUFF_PANEL
+};
 
 static inline uint64_t word(const uint32_t *x)
 {
@@ -183,52 +199,73 @@ static double mean_scale(const tuff_ref *r, const window *v, int64_t col, int64_
     return sum / (double)(v->kh * v->kw);
 }
 
-// Pixels j .. j + count of a row, whose windows have taps v0 .. v1 of each row inside.
-static void conv_pixels(const tuff_ref *r, const window *v, int64_t j, int64_t count,
-                        int64_t v0, int64_t v1)
+// Pixels j .. j + a.count of a row, whose windows have the same taps inside: v0 .. of each row.
+typedef struct group {
+    int64_t j, v0, signs; // signs: products in a sum
+    rows_of a;
+    runs t;
+    double scale[MOST];
+} group;
+
+static void group_of(const tuff_ref *r, const window *v, int64_t j, int64_t count, int64_t v0,
+                     int64_t v1, group *g)
 {
     const tuff_binary_conv2d_params *p = r->call->params;
-    const int64_t out = r->call->in[B].dim[0], plane = r->call->out[0].dim[2] * v->to_w;
-    const int64_t col = j * v->sx - v->pad, taps = v->kh * v->kw;
+    const int64_t col = j * v->sx - v->pad;
     const bool whole = v->dx == 1; // taps of a row lie side by side
-    const runs t = { .words = whole ? (v1 - v0) * v->words : v->words, .outer = v->u1 - v->u0,
-                     .inner = whole ? 1 : v1 - v0, .a_outer = v->dy * v->w * v->words,
-                     .a_inner = v->dx * v->words, .b_outer = v->kw * v->words,
-                     .b_inner = v->words };
-    const int64_t signs = (v->u1 - v->u0) * (v1 - v0) * p->channels;
     const int64_t at = (v->n * v->h + v->from_row + v->u0 * v->dy) * v->w + col + v0 * v->dx;
-    const bool any = signs > 0;
-    const rows_of a = { (const uint32_t *)(const void *)r->in[A] + (any ? at : 0) * v->words,
-                        v->sx * v->words, count };
-    const int cols = columns(count);
-    double scale[ROWS];
-    int64_t sum[ROWS * COLS];
+    *g = (group){ .j = j, .v0 = v0, .signs = (v->u1 - v->u0) * (v1 - v0) * p->channels,
+                  .t = { .words = whole ? (v1 - v0) * v->words : v->words,
+                         .outer = v->u1 - v->u0, .inner = whole ? 1 : v1 - v0,
+                         .a_outer = v->dy * v->w * v->words, .a_inner = v->dx * v->words,
+                         .b_outer = v->kw * v->words, .b_inner = v->words } };
+    if (!g->signs) g->t.outer = 0;
+    g->a = (rows_of){ (const uint32_t *)(const void *)r->in[A] + (g->signs ? at * v->words : 0),
+                      v->sx * v->words, count };
     for (int64_t i = 0; i < count; i++)
-        scale[i] = r->in[A_SCALE] ? mean_scale(r, v, col + i * v->sx, v0, v1) : 1;
+        g->scale[i] = r->in[A_SCALE] ? mean_scale(r, v, col + i * v->sx, v0, v1) : 1;
+}
+
+// The first word of output o's that a group's sums take.
+static int64_t first_word(const window *v, const group *g)
+{
+    return g->signs ? (v->u0 * v->kw + g->v0) * v->words : 0;
+}
+
+static void conv_fast(const tuff_ref *r, const window *v, const group *g)
+{
+    const int64_t out = r->call->in[B].dim[0], plane = r->call->out[0].dim[2] * v->to_w;
+    const int64_t step = v->kh * v->kw * v->words;
+    const int cols = columns(g->a.count);
+    int64_t sum[ROWS * COLS];
     for (int64_t o = 0; o < out; o += cols) {
-        const rows_of b = { (const uint32_t *)(const void *)r->in[B] +
-                                (o * taps + v->u0 * v->kw + v0) * v->words * any,
-                            taps * v->words, least(out - o, cols) };
-        tiles_best()(&a, &b, &t, sum);
-        for (int64_t i = 0; i < count; i++)
+        const rows_of b = { (const uint32_t *)(const void *)r->in[B] + o * step +
+                                first_word(v, g), step, least(out - o, cols) };
+        tiles_best()(&g->a, &b, &g->t, sum);
+        for (int64_t i = 0; i < g->a.count; i++)
             for (int64_t k = 0; k < b.count; k++) {
-                double y = (double)(signs - 2 * sum[i * cols + k]) * scale[i];
+                double y = (double)(g->signs - 2 * sum[i * cols + k]) * g->scale[i];
                 if (r->in[B_SCALE]) y *= (double)r->in[B_SCALE][o + k];
-                r->out[0][(v->n * out + o + k) * plane + v->row * v->to_w + j + i] = (float)y;
+                r->out[0][(v->n * out + o + k) * plane + v->row * v->to_w + g->j + i] =
+                    (float)y;
             }
     }
 }
 
-static void conv_row(const tuff_ref *r, const window *v)
+// Calls `each` with groups of up to `most` pixels of a row.
+static void conv_row(const tuff_ref *r, const window *v, int64_t most,
+                     void (*each)(const tuff_ref *, const window *, const group *))
 {
     for (int64_t j = 0, count; j < v->to_w; j += count) {
         int64_t v0, v1, w0, w1;
+        group g;
         inside(j * v->sx - v->pad, v->dx, v->kw, v->w, &v0, &v1);
-        for (count = 1; count < ROWS && j + count < v->to_w; count++) {
+        for (count = 1; count < most && j + count < v->to_w; count++) {
             inside((j + count) * v->sx - v->pad, v->dx, v->kw, v->w, &w0, &w1);
             if (w0 != v0 || w1 != v1) break;
         }
-        conv_pixels(r, v, j, count, v0, v1);
+        group_of(r, v, j, count, v0, v1, &g);
+        each(r, v, &g);
     }
 }
 
@@ -247,115 +284,192 @@ void tuff_xnor_conv_host(const tuff_ref *r)
     const int64_t last = tuff_host_item(items, units, r->end);
     for (int64_t i = tuff_host_item(items, units, r->begin); i < last; i++) {
         const window v = window_of(r->call, i);
-        conv_row(r, &v);
+        conv_row(r, &v, ROWS, conv_fast);
     }
 }
 
-// ---- packing ------------------------------------------------------------------------------
+// ---- wide ---------------------------------------------------------------------------------
 
-enum { LANES = 16 };
-typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
-typedef int32_t ints __attribute__((vector_size(LANES * sizeof(int32_t))));
-typedef double wide __attribute__((vector_size(LANES * sizeof(double))));
-
-#define SIZE_OF(x) ((vec)((ints)(x) & 0x7fffffff)) // |x|
-
-// A row: its words, and the sum of |x|.
-TUFF_EACH_PROCESSOR void pack_row(const float *x, int64_t cols, uint32_t *y, double *sum)
+// A left row by itself is not worth making panels for, unless they are kept.
+static bool worth_panels(const tuff_call *c, int64_t rows)
 {
-    const ints bit = { 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384,
-                       32768 };
-    wide sums = { 0 };
-    for (int64_t at = 0; at < cols; at += 2 * LANES) {
-        float part[2 * LANES];
-        const int64_t n = least(cols - at, 2 * LANES);
-        for (int64_t i = 0; i < 2 * LANES; i++) part[i] = -0.0f;
-        memcpy(part, x + at, (size_t)n * sizeof *part);
-        vec low, high;
-        memcpy(&low, part, sizeof low);
-        memcpy(&high, part + LANES, sizeof high);
-        const ints set = (~(low < 0) & bit) | ((~(high < 0) & bit) << LANES);
-        uint32_t w = 0;
-        for (int i = 0; i < LANES; i++) w |= (uint32_t)set[i];
-        y[at / 32] = n < 32 ? w & ((1u << n) - 1) : w;
-        sums += __builtin_convertvector(SIZE_OF(low) + SIZE_OF(high), wide);
+    return tuff_processor_counts() && (tuff_call_constant(c, B) || rows >= 2 * MOST);
+}
+
+bool tuff_xnor_wide_matmul_takes(const tuff_call *c) { return worth_panels(c, matmul_rows(c)); }
+
+bool tuff_xnor_wide_conv_takes(const tuff_call *c)
+{
+    const int64_t *y = c->out[0].dim;
+    return worth_panels(c, y[0] * y[2] * y[3]);
+}
+
+static int64_t panels(const tuff_call *c) { return parts(c->in[B].dim[0], PANEL); }
+
+// Words of one row of the right operand.
+static int64_t row_words(const tuff_call *c)
+{
+    return tuff_desc_count(&c->in[B]) / c->in[B].dim[0];
+}
+
+size_t tuff_xnor_wide_keeps(const tuff_call *c)
+{
+    return (size_t)(panels(c) * row_words(c)) * PANEL * sizeof(uint32_t);
+}
+
+// Panel by panel: [words][16 rows].
+static void make_panels(const tuff_ref *r)
+{
+    const int64_t words = row_words(r->call), rows = r->call->in[B].dim[0];
+    uint32_t *to = r->kept;
+    for (int64_t i = (int64_t)r->begin * PANEL; i < (int64_t)r->end * PANEL; i++) {
+        const uint32_t *from = (const uint32_t *)(const void *)r->in[B] + i * words;
+        uint32_t *at = to + i / PANEL * words * PANEL + i % PANEL;
+        for (int64_t k = 0; k < words; k++) at[k * PANEL] = i < rows ? from[k] : 0;
     }
-    *sum = 0;
-    for (int i = 0; i < LANES; i++) *sum += sums[i];
 }
 
-// 16 rows side by side, `step` numbers from one column to the next.
-TUFF_EACH_PROCESSOR void pack_lanes(const float *x, int64_t step, int64_t rows, int64_t cols,
-                                    uint32_t *y, double *sum)
+typedef int32_t sums[PANEL];
+
+#if defined __x86_64__
+#include <immintrin.h>
+#define TARGET_COUNTS __attribute__((target("avx512f,avx512vpopcntdq")))
+
+TARGET_COUNTS static inline __attribute__((always_inline)) void
+wide_tile(const rows_of *a, const runs *t, const uint32_t *panel, const int rows, sums *sum)
 {
-    const int64_t words = parts(cols, 32);
-    wide sums = { 0 };
-    ints set = { 0 };
-    for (int64_t c = 0; c < cols; c++) {
-        float part[LANES] = { 0 };
-        vec v;
-        memcpy(part, x + c * step, (size_t)rows * sizeof *part);
-        memcpy(&v, part, sizeof v);
-        set |= ~(v < 0) & (int32_t)(1u << c % 32);
-        sums += __builtin_convertvector(SIZE_OF(v), wide);
-        if (c % 32 != 31 && c + 1 < cols) continue;
-        for (int64_t i = 0; i < rows; i++) y[i * words + c / 32] = (uint32_t)set[i];
-        set = (ints){ 0 };
+    __m512i s[MOST];
+    for (int r = 0; r < rows; r++) s[r] = _mm512_setzero_si512();
+    for (int64_t u = 0; u < t->outer; u++)
+        for (int64_t v = 0; v < t->inner; v++) {
+            const uint32_t *x = a->first + u * t->a_outer + v * t->a_inner;
+            const uint32_t *w = panel + (u * t->b_outer + v * t->b_inner) * PANEL;
+            for (int64_t i = 0; i < t->words; i++) {
+                const __m512i b = _mm512_loadu_si512(w + i * PANEL);
+                for (int r = 0; r < rows; r++) {
+                    const __m512i spread = _mm512_set1_epi32((int)x[r * a->step + i]);
+                    const __m512i apart = _mm512_xor_si512(spread, b);
+                    s[r] = _mm512_add_epi32(s[r], _mm512_popcnt_epi32(apart));
+                }
+            }
+        }
+    for (int r = 0; r < rows; r++) _mm512_storeu_si512(sum[r], s[r]);
+}
+
+// The bits in which up to eight rows of a and the 16 of a panel differ.
+TARGET_COUNTS static void wide_sums(const rows_of *a, const runs *t, const uint32_t *panel,
+                                    sums *sum)
+{
+    rows_of rest = *a;
+    if (a->count == MOST) {
+        wide_tile(a, t, panel, MOST, sum);
+        return;
     }
-    for (int64_t i = 0; i < rows; i++) sum[i] = sums[i];
+    for (; rest.count >= 4; rest.count -= 4, rest.first += 4 * rest.step, sum += 4)
+        wide_tile(&rest, t, panel, 4, sum);
+    for (; rest.count > 0; rest.count--, rest.first += rest.step, sum++)
+        wide_tile(&rest, t, panel, 1, sum);
+}
+#else
+static void wide_sums(const rows_of *a, const runs *t, const uint32_t *panel, sums *sum)
+{
+    (void)a, (void)t, (void)panel, (void)sum; // worth_panels says no
+}
+#endif
+
+// y of 16 columns, `cols` of which there are, of one row.
+static void finish(const int32_t *sum, int64_t signs, float scale, const float *scales,
+                   int64_t cols, float *y)
+{
+    for (int64_t k = 0; k < cols; k++) y[k] = (float)(signs - 2 * sum[k]) * scale;
+    for (int64_t k = 0; scales && k < cols; k++) y[k] *= scales[k];
 }
 
-// Up to 16 rows that lie side by side.
-TUFF_EACH_PROCESSOR void pack(const float *x, int64_t step, int64_t rows, int64_t cols,
-                              uint32_t *y, double *sum)
+static int64_t wide_matmul_items(const tuff_call *c)
 {
-    if (step > 1) pack_lanes(x, step, rows, cols, y, sum);
-    else
-        for (int64_t i = 0; i < rows; i++)
-            pack_row(x + i * cols, cols, y + i * parts(cols, 32), &sum[i]);
-}
-TUFF_FOR_PROCESSORS(pack, (const float *x, int64_t step, int64_t rows, int64_t cols,
-                           uint32_t *y, double *sum), (x, step, rows, cols, y, sum))
-
-static tuff_axis packed_axis(const tuff_call *c)
-{
-    const tuff_binarize_params *p = c->params;
-    return tuff_axis_of(&c->in[0], p->axis);
+    return parts(matmul_rows(c), MOST) * parts(c->in[B].dim[0], SPAN);
 }
 
-// Rows with neighbours: `step` of them lie side by side.
-static int64_t pack_items(const tuff_axis *a)
+// A count of 512 takes about what 12 products of floats do.
+static size_t wide_share(const tuff_call *c, int64_t items)
 {
-    const int64_t rows = (int64_t)a->rows, step = (int64_t)a->step;
-    return step > 1 ? rows / step * parts(step, LANES) : parts(rows, LANES);
+    return tuff_host_share(items, (double)tuff_desc_count(&c->out[0]) * (double)row_words(c));
 }
 
-bool tuff_xnor_pack_takes(const tuff_call *c)
+size_t tuff_xnor_wide_matmul_units(const tuff_call *c, int stage)
 {
-    const tuff_binarize_params *p = c->params;
-    return p->keep == 0;
+    if (stage == 0) return (size_t)panels(c);
+    return stage == 1 ? wide_share(c, wide_matmul_items(c)) : 0;
 }
 
-size_t tuff_xnor_pack_units(const tuff_call *c, int stage)
+static void wide_matmul_item(const tuff_ref *r, int64_t row, int64_t col)
 {
-    const tuff_axis a = packed_axis(c);
-    return stage ? 0 : tuff_host_share(pack_items(&a), (double)a.rows * (double)a.cols * 8);
+    const tuff_binary_matmul_params *p = r->call->params;
+    const int64_t n = r->call->in[B].dim[0], words = r->call->in[B].dim[1];
+    const int64_t end = least(col + SPAN, n);
+    const runs t = { .words = words, .outer = 1, .inner = 1 };
+    const rows_of a = { (const uint32_t *)(const void *)r->in[A] + row * words, words,
+                        least(matmul_rows(r->call) - row, MOST) };
+    sums sum[MOST];
+    for (int64_t j = col; j < end; j += PANEL) {
+        wide_sums(&a, &t, (const uint32_t *)r->kept + j * words, sum);
+        for (int64_t i = 0; i < a.count; i++)
+            finish(sum[i], p->k, r->in[A_SCALE] ? r->in[A_SCALE][row + i] : 1,
+                   r->in[B_SCALE] ? r->in[B_SCALE] + j : NULL, least(end - j, PANEL),
+                   r->out[0] + (row + i) * n + j);
+    }
 }
 
-void tuff_xnor_pack_host(const tuff_ref *r)
+void tuff_xnor_wide_matmul_host(const tuff_ref *r)
 {
-    const tuff_axis a = packed_axis(r->call);
-    const int64_t items = pack_items(&a), step = (int64_t)a.step, cols = (int64_t)a.cols;
-    const int64_t side = step > 1 ? step : (int64_t)a.rows, each = parts(side, LANES);
-    const size_t units = tuff_xnor_pack_units(r->call, 0);
+    const int64_t wide = parts(r->call->in[B].dim[0], SPAN);
+    const int64_t items = wide_matmul_items(r->call);
+    const size_t units = tuff_xnor_wide_matmul_units(r->call, 1);
+    if (r->stage == 0) {
+        make_panels(r);
+        return;
+    }
+    const int64_t last = tuff_host_item(items, units, r->end);
+    for (int64_t i = tuff_host_item(items, units, r->begin); i < last; i++)
+        wide_matmul_item(r, i / wide * MOST, i % wide * SPAN);
+}
+
+size_t tuff_xnor_wide_conv_units(const tuff_call *c, int stage)
+{
+    if (stage == 0) return (size_t)panels(c);
+    return stage == 1 ? wide_share(c, conv_items(c)) : 0;
+}
+
+static void conv_wide(const tuff_ref *r, const window *v, const group *g)
+{
+    const int64_t out = r->call->in[B].dim[0], plane = r->call->out[0].dim[2] * v->to_w;
+    const int64_t words = row_words(r->call);
+    sums sum[MOST];
+    float y[MOST][PANEL];
+    for (int64_t o = 0; o < out; o += PANEL) {
+        const int64_t cols = least(out - o, PANEL);
+        float *to = r->out[0] + (v->n * out + o) * plane + v->row * v->to_w + g->j;
+        wide_sums(&g->a, &g->t,
+                  (const uint32_t *)r->kept + o * words + first_word(v, g) * PANEL, sum);
+        for (int64_t i = 0; i < g->a.count; i++)
+            finish(sum[i], g->signs, (float)g->scale[i],
+                   r->in[B_SCALE] ? r->in[B_SCALE] + o : NULL, cols, y[i]);
+        for (int64_t k = 0; k < cols; k++)
+            for (int64_t i = 0; i < g->a.count; i++) to[k * plane + i] = y[i][k];
+    }
+}
+
+void tuff_xnor_wide_conv_host(const tuff_ref *r)
+{
+    const int64_t items = conv_items(r->call);
+    const size_t units = tuff_xnor_wide_conv_units(r->call, 1);
+    if (r->stage == 0) {
+        make_panels(r);
+        return;
+    }
     const int64_t last = tuff_host_item(items, units, r->end);
     for (int64_t i = tuff_host_item(items, units, r->begin); i < last; i++) {
-        const int64_t row = i / each * side + i % each * LANES;
-        const int64_t rows = least(side - i % each * LANES, LANES);
-        double sum[LANES];
-        pack_best()(r->in[0] + tuff_axis_base(a, (size_t)row), step, rows, cols,
-                    (uint32_t *)(void *)r->out[0] + row * parts(cols, 32), sum);
-        for (int64_t k = 0; k < rows; k++)
-            r->out[1][row + k] = (float)(sum[k] / (double)cols);
+        const window v = window_of(r->call, i);
+        conv_row(r, &v, MOST, conv_wide);
     }
 }
