@@ -4,6 +4,7 @@
 #include "abi/levels.h"
 #include "ops/binarize.h"
 #include "ops/gemm.h"
+#include "ops/levels.h"
 #include "ops/quantize.h"
 #include <math.h>
 
@@ -274,6 +275,12 @@ const tuff_op tuff_op_ternarize = {
     .cases = TUFF_CASES("5 []", "7x33 7", "2x3x64 2x3", "3x4099 3")
 };
 
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
 #define PRODUCT                                                                 \
     .out = { { .name = "y" } },                                                 \
     .infer = infer_product, .ref = ref_product, .units = units, .cost = cost,   \
@@ -290,6 +297,8 @@ const tuff_op tuff_op_ternary_matmul = {
             { .name = "w", .dtypes = TUFF_U32, .high = INT32_MAX },
             { .name = "scale", .dtypes = TUFF_F32, .optional = true } },
     PRODUCT, .prepare = prepare_codes,
+    .hosts = { { .name = "fast", .takes = host_takes, .run = tuff_ternary_host,
+                 .units = tuff_ternary_host_units } },
     .cases = TUFF_CASES("1x1 1x2x1", "3x33 5x2x2 5", "65 33x2x3 33", "2x3x128 35x2x4 1",
                         "9x219 67x2x7 67", "2x70001 3x2x2188 3", "1x262147 2x2x8193 2")
 };
