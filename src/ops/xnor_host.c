@@ -1,5 +1,5 @@
-// Products of signs on the CPU path: an xor and a count of bits for 64 of them (`fast`), or where
-// the processor counts in wide registers for 512 (`wide`).
+// Products of signs on the CPU path: an xor and a count of bits for 64 of them (`fast`), or
+// where the processor counts in wide registers for 512 (`wide`).
 //
 // fast: four rows of the left operand meet two of the right one in registers, so that six words
 // are read for eight counts; one row alone meets four.
