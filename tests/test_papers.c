@@ -1,5 +1,5 @@
-// Tables of distillation and pruning in short, on real images: part of them, and few epochs. The
-// programs in bench/papers are the whole.
+// Tables of distillation and pruning in short, on real images: part of them, and few epochs.
+// The programs in bench/papers are the whole.
 #include "harness.h"
 #include <stdio.h>
 #include <sys/stat.h>
