@@ -508,6 +508,28 @@ def train_and_use():
     refused("test", path("cut.safetensors"), "--data", "fashion", says="cut.safetensors")
 
 
+def binary_models():
+    model, packed = path("signs.safetensors"), path("bits.safetensors")
+    tuff("train", "--net", "flatten | bdense 64 bias=no | bn | sign | bdense 10 bias=no | bn",
+         *data(), "--out", model)
+    some = ("--data", "fashion", "--limit-test", str(TESTS))
+    got = tuff_json("quantize", model, "--scheme", "binary", *some, "--out", packed)
+    assert got["before"]["errors"] == got["quantized"]["errors"]
+    assert got["quantized"]["disk_kb"] * 1000 == os.path.getsize(packed)
+    assert got["quantized"]["disk_kb"] * 15 < got["before"]["disk_kb"]
+    assert got["quantized"]["parameters"] == got["before"]["parameters"]
+    shown, _ = tuff("info", packed)
+    assert "bdense 10 inputs=signs packed=yes" in shown
+    tested = tuff_json("test", packed, *some)
+    assert tested["accuracy"] == got["quantized"]["accuracy"]
+    whole = open(packed, "rb").read()
+    for wrong, says in ((("--scheme", "unary"), "'unary'"),
+                        (("--scheme", "affine", "--keep-ends"), "--keep-ends"),
+                        (("--scheme", "binary"), "packed already")):
+        refused("quantize", packed, *some, *wrong, "--out", packed, says=says)
+    assert open(packed, "rb").read() == whole, "a refused call touched the file"
+
+
 def compressed_models():
     model, packed = path("dense.tuff"), path("dense.tuffz")
     tuff("train", "--net", "flatten | dense 30 | relu | dense 10", *data(), "--out", model)
@@ -747,5 +769,6 @@ status = run([(compressed_models, FASHION)] + [(case, None) for case in (
     check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, smaller_nets,
-                 students_and_teachers, students_of_features_and_caches, training_refuses)])
+                 students_and_teachers, students_of_features_and_caches, binary_models,
+                 training_refuses)])
 sys.exit(status)
