@@ -216,8 +216,9 @@ static void the_point_is_chosen(void)
         EXPECT(saturated >= 1);
     }
     int point;
-    EXPECT_STATUS(tuff_fixed_choose((float[]){ 1 }, 1, 12, &point), TUFF_ERR_ARG);
-    EXPECT_HAS(tuff_last_error(), "expected 8, 16 or 32");
+    EXPECT_STATUS(tuff_fixed_choose((float[]){ 1 }, 1, 33, &point), TUFF_ERR_ARG);
+    EXPECT_STATUS(tuff_fixed_choose((float[]){ 1 }, 1, 0, &point), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "expected 1 to 32");
 }
 
 static void the_point_is_chosen_for_a_tensor(void)
@@ -233,6 +234,7 @@ static void the_point_is_chosen_for_a_tensor(void)
     EXPECT_OK(tuff_fixed_choose_for(stream, narrow, 0, &point));
     EXPECT_EQ(point, 5); // 3 2^5 = 96
     EXPECT_STATUS(tuff_fixed_choose_for(stream, wide, 12, &point), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "expected 8, 16 or 32");
     EXPECT_STATUS(tuff_fixed_choose_for(stream, NULL, 8, &point), TUFF_ERR_ARG);
     EXPECT_STATUS(tuff_fixed_choose_for(stream, whole, 8, &point), TUFF_ERR_DTYPE);
     EXPECT_HAS(tuff_last_error(), "x is i32");

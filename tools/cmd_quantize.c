@@ -1,20 +1,28 @@
 // tuff quantize
 #include "compress_report.h"
 #include "finetune.h"
+#include "quantize_weights.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct settings {
     const char *model, *data, *out, *scheme, *per, *method, *layer_bits;
-    int64_t bits, examples, limit_train, limit;
+    int64_t bits, bias_bits, point; // or NOT_GIVEN
+    int64_t examples, limit_train, limit;
     double percentile;
     bool aware;
     finetune tune;
     tuff_ptq_params p;
     bool levels; // one bit, or three levels, instead
     tuff_levels_params few;
+    bool only_weights; // in another form, instead
+    tuff_weights_params weights;
+    weights_list told;
 } settings;
+enum { NOT_GIVEN = INT32_MIN };
+
+static int or_zero(int64_t v) { return v == NOT_GIVEN ? 0 : (int)v; }
 
 static bool one_of(const char *word, const char *a, const char *b, bool *second)
 {
@@ -22,21 +30,69 @@ static bool one_of(const char *word, const char *a, const char *b, bool *second)
     return *second || strcmp(word, a) == 0;
 }
 
+static int unknown_scheme(const cli_command *self, const char *scheme)
+{
+    char list[400];
+    return cli_wrong(self, "--scheme is '%s', expected one of %s, binary, ternary", scheme,
+                     weights_schemes(list, sizeof list));
+}
+
+// What only one of the kinds of nets takes that this makes: of integers, of one bit or three
+// levels, or with weights in another form.
+static int check_kind(const cli_command *self, const settings *s)
+{
+    const bool integer = !s->levels && !s->only_weights;
+    if (!integer && (s->layer_bits || s->p.equalize || s->p.correct_bias || s->aware ||
+                     strcmp(s->method, "minmax") != 0))
+        return cli_wrong(self, "--layer-bits, --method, --equalize, --correct-bias and --aware "
+                         "are of nets of integers");
+    if (integer && s->bits == 1)
+        return cli_wrong(self, "--bits is 1, expected 2 to 8, or 1 to 16 with --weights-only");
+    if (!s->levels && s->few.keep_ends)
+        return cli_wrong(self, "--keep-ends is for the schemes binary and ternary");
+    if (s->levels && (s->only_weights || s->p.gptq))
+        return cli_wrong(self, "--bits, --bits-bias, --weights-only and --gptq are not for %s",
+                         s->scheme);
+    if (s->aware && s->p.gptq)
+        return cli_wrong(self, "--gptq is not for --aware, which trains what rounding loses");
+    return EXIT_OK;
+}
+
+// Which kind of net is made.
+static int read_scheme(const cli_command *self, settings *s)
+{
+    bool bits = false;
+    const bool integer = one_of(s->scheme, "symmetric", "affine", &s->p.affine);
+    const bool given = s->bits != NOT_GIVEN, biases = s->bias_bits != NOT_GIVEN;
+    s->levels = one_of(s->scheme, "binary", "ternary", &s->few.ternary);
+    if (!s->levels && !weights_is_scheme(s->scheme, &bits))
+        return unknown_scheme(self, s->scheme);
+    if (given && (s->bits < 1 || s->bits > 16))
+        return cli_wrong(self, "--bits is %lld, expected 1 to 16", (long long)s->bits);
+    if (given && !bits)
+        return cli_wrong(self, "--bits is %lld, but %s has no bits to choose",
+                         (long long)s->bits, s->scheme);
+    if (biases && (s->bias_bits < 1 || s->bias_bits > 16))
+        return cli_wrong(self, "--bits-bias is %lld, expected 1 to 16",
+                         (long long)s->bias_bits);
+    if (s->point != NOT_GIVEN && strcmp(s->scheme, "fixed") != 0)
+        return cli_wrong(self, "--point is of --scheme fixed, not of %s", s->scheme);
+    if (s->point != NOT_GIVEN && (s->point < -126 || s->point > 126))
+        return cli_wrong(self, "--point is %lld, expected -126 to 126", (long long)s->point);
+    s->only_weights |= (!integer && !s->levels) || s->bits > 8 || biases;
+    return check_kind(self, s);
+}
+
 static int read_settings(const cli_command *self, settings *s)
 {
     bool tensor;
-    if (!s->data) return cli_wrong(self, "--data is needed, for example --data fashion");
+    const int wrong = read_scheme(self, s);
+    if (wrong != EXIT_OK) return wrong;
+    if (!s->data && (!s->only_weights || s->p.gptq))
+        return cli_wrong(self, "--data is needed, for example --data fashion");
     if (!s->out) return cli_wrong(self, "--out is needed: the file of the quantized model");
-    s->levels = one_of(s->scheme, "binary", "ternary", &s->few.ternary);
-    if (!s->levels && !one_of(s->scheme, "symmetric", "affine", &s->p.affine))
-        return cli_wrong(self, "--scheme is '%s', expected symmetric, affine, binary or "
-                         "ternary", s->scheme);
-    if (!s->levels && s->few.keep_ends)
-        return cli_wrong(self, "--keep-ends is for the schemes binary and ternary");
     if (!one_of(s->per, "channel", "tensor", &tensor))
         return cli_wrong(self, "--per is '%s', expected channel or tensor", s->per);
-    if (s->bits < 2 || s->bits > 8)
-        return cli_wrong(self, "--bits is %lld, expected 2 to 8", (long long)s->bits);
     if (s->examples < 1) return cli_wrong(self, "--calibrate is at least 1");
     if (s->tune.batch < 1 || s->tune.batch > INT32_MAX)
         return cli_wrong(self, "--batch is at least 1");
@@ -48,23 +104,33 @@ static int read_settings(const cli_command *self, settings *s)
         return cli_wrong(self, "--correct-bias is not for --aware, which trains biases");
     if (tuff_calibration_parse(s->method, &s->p.method) != TUFF_OK) return cli_error(self);
     s->p.per_tensor = tensor;
-    s->p.bits = (int)s->bits;
+    s->p.bits = or_zero(s->bits);
     s->p.examples = s->examples;
     s->p.batch = (int)s->tune.batch;
     s->p.percentile = s->percentile;
     s->p.seed = (uint64_t)cli.seed;
+    s->weights = (tuff_weights_params){
+        .scheme = s->scheme, .bits = s->p.bits, .bias_bits = or_zero(s->bias_bits),
+        .per_tensor = tensor, .forced = s->point != NOT_GIVEN, .point = or_zero(s->point),
+        .mse = s->p.mse_weights, .gptq = s->p.gptq, .examples = s->examples,
+        .seed = s->p.seed };
     return EXIT_OK;
 }
 
-static int finish(const cli_command *self, const settings *s, tuff_dataset *data,
+static int finish(const cli_command *self, settings *s, tuff_dataset *data,
                   tuff_model *before, tuff_model *after)
 {
     compress_row rows[2] = { { .name = "before" }, { .name = "quantized" } };
     const tuff_measure_params p = { .batch = (int)s->tune.batch };
     if (compress_measure(self, data, before, s->model, after, s->out, &p, rows) != EXIT_OK)
         return EXIT_WRONG;
-    if (cli.json) return cli_print_json(compress_json(rows, 2), EXIT_OK);
+    if (cli.json) {
+        cJSON *json = compress_json(rows, 2);
+        if (s->only_weights) cJSON_AddItemToObject(json, "weights", weights_json(&s->told));
+        return cli_print_json(json, EXIT_OK);
+    }
     compress_print(rows, 2);
+    weights_print(&s->told);
     printf("model: %s\n", s->out);
     return EXIT_OK;
 }
@@ -74,6 +140,7 @@ static tuff_status quantize(settings *s, const tuff_train_params *train, tuff_mo
 {
     tuff_status status = TUFF_OK;
     if (s->levels) return tuff_quantize_levels(model, &s->few, quantized);
+    if (s->only_weights) return weights_store(model, data, &s->weights, &s->told, quantized);
     int *bits = calloc((size_t)tuff_model_layer_count(model), sizeof *bits);
     if (!bits) return TUFF_ERR_MEMORY;
     if (s->layer_bits) status = tuff_layer_bits_parse(model, s->layer_bits, bits);
@@ -88,18 +155,32 @@ static tuff_status quantize(settings *s, const tuff_train_params *train, tuff_mo
 
 int cmd_quantize(const cli_command *self, int argc, char **argv)
 {
-    settings s = { .scheme = "symmetric", .per = "channel", .method = "minmax", .bits = 8,
+    settings s = { .scheme = "symmetric", .per = "channel", .method = "minmax",
+                   .bits = NOT_GIVEN, .bias_bits = NOT_GIVEN, .point = NOT_GIVEN,
                    .examples = 512, .tune = FINETUNE_DEFAULTS };
     s.tune.batch = 64;
     const cli_option options[] = {
-        { "data", CLI_TEXT, &s.data, "SPEC", "training part to calibrate on, and test part" },
+        { "data", CLI_TEXT, &s.data, "SPEC",
+          "training part to calibrate on, and test part; weights alone can do without" },
         { "out", CLI_TEXT, &s.out, "MODEL", "the file of the quantized model" },
-        { "bits", CLI_INT, &s.bits, "N", "of a weight, 2 to 8; 8" },
+        { "bits", CLI_INT, &s.bits, "N",
+          "of a weight, 2 to 8 of integers, else 1 to 16; 8" },
+        { "weights-only", CLI_FLAG, &s.only_weights, NULL,
+          "weights in another form also where symmetric or affine; so it is with more\n"
+          "than 8 bits, and with --bits-bias" },
+        { "bits-bias", CLI_INT, &s.bias_bits, "N", "of a bias, 1 to 16; without it is f32" },
+        { "point", CLI_INT, &s.point, "P",
+          "of fixed: weights are round(w 2^P), and saturate; without nothing overflows" },
+        { "gptq", CLI_FLAG, &s.p.gptq, NULL,
+          "what rounding a weight loses the others of its row make up for" },
         { "layer-bits", CLI_TEXT, &s.layer_bits, "TEXT",
           "of single layers: \"0=8 3=4 5=2\", by place (tuff info)" },
         { "scheme", CLI_TEXT, &s.scheme, "NAME",
-          "of weights: symmetric round 0, or affine with a zero point; binary: signs and\n"
-          "ternary: -1, 0 and 1, packed in bits, of nets trained so (bdense, bconv) or not" },
+          "of weights: symmetric round 0, or affine with a zero point, in a net of 8-bit\n"
+          "integers; binary: signs and ternary: -1, 0 and 1, packed in bits, of nets\n"
+          "trained so (bdense, bconv) or not; or in another form while what flows through\n"
+          "the net stays f32: fixed (point), half, q4_0, q4_1, q5_0, q5_1, q8_0,\n"
+          "q2_k .. q6_k, iq4_nl, nf4, nf4_f16" },
         { "keep-ends", CLI_FLAG, &s.few.keep_ends, NULL,
           "binary, ternary: the first and the last layer of a float net stay" },
         { "per", CLI_TEXT, &s.per, "WHAT", "channel or tensor: what weights share a scale" },
@@ -135,10 +216,11 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
     if (!device) return EXIT_WRONG;
     tuff_model *model = report_load(self, device, s.model), *quantized = NULL;
     const tuff_dataset_params dp = { .limit_train = s.limit_train, .limit_test = s.limit };
-    tuff_dataset *data = model ? report_open_data(self, s.data, &dp) : NULL;
-    if (!data) status = EXIT_WRONG;
+    tuff_dataset *data = model && s.data ? report_open_data(self, s.data, &dp) : NULL;
+    if (!model || (s.data && !data)) status = EXIT_WRONG;
     else if (quantize(&s, &train, model, data, &quantized) != TUFF_OK) status = cli_error(self);
     else status = finish(self, &s, data, model, quantized);
+    weights_free(&s.told);
     tuff_model_destroy(&quantized);
     tuff_dataset_destroy(&data);
     tuff_model_destroy(&model);

@@ -28,7 +28,10 @@ static const cli_command commands[] = {
     { "info", "MODEL|NET", "Layers, shapes, parameters and bytes of a model file or a net.",
       NULL, cmd_info },
     { "quantize", "MODEL --data SPEC --out MODEL",
-      "Makes a net of 8-bit numbers, which runs on integer kernels, of a trained one.",
+      "Makes a net of 8-bit numbers, or with weights in fewer bits, of a trained one.",
+      "With --scheme symmetric or affine (and at most 8 bits) the net runs on integer kernels\n"
+      "from end to end; else its weights are stored in the form named, what flows through it\n"
+      "stays f32, and what is left can be trained.\n"
       "Prints what it was and what it is: accuracy, and three columns of size and time. KB on\n"
       "disk is the file, MB in memory what the device holds to predict one sample.\n"
       "With --aware the net is trained on, rounded as it will be, before it is converted.",

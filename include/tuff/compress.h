@@ -11,4 +11,5 @@
 #include <tuff/compress/quantize.h>
 #include <tuff/compress/sensitivity.h>
 #include <tuff/compress/sparsify.h>
+#include <tuff/compress/weights.h>
 #endif

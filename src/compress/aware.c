@@ -104,7 +104,7 @@ static void fill_product(const job *j, int part, int to)
     float *scale = at(j, to, "weight_scale");
     int32_t *zero = at(j, to, "weight_zero_point");
     for (int64_t i = 0; i < sets; i++) {
-        const tuff_weight_steps s = tuff_best_steps(w + i * n, n, &best);
+        const tuff_steps s = tuff_best_steps(w + i * n, n, &best);
         scale[i] = (float)s.scale;
         zero[i] = s.zero;
     }
@@ -208,7 +208,7 @@ static tuff_status read_fakes(const tuff_rewrite *w, tuff_grid8 *grid)
 }
 
 bool tuff_fake_weight_steps(const tuff_rewrite *w, int part, int64_t output,
-                            tuff_weight_steps *s)
+                            tuff_steps *s)
 {
     const tuff_param *p = tuff_part_param(w->from, part, "weight_scale");
     if (!p) return false;
@@ -218,14 +218,14 @@ bool tuff_fake_weight_steps(const tuff_rewrite *w, int part, int64_t output,
     const float *gain = floats(w, part, "weight_log_gain");
     const int32_t *zero = (const int32_t *)(const void *)floats(w, part, "weight_zero_point");
     const float scale = (float)(floats(w, part, "weight_scale")[i] * exp((double)gain[i]));
-    *s = (tuff_weight_steps){ scale, zero[i], -half, half - 1 };
+    *s = (tuff_steps){ .scale = scale, .zero = zero[i], .low = -half, .high = half - 1 };
     return true;
 }
 
 static tuff_status check_weights(const tuff_rewrite *w)
 {
     const tuff_model *m = w->from;
-    tuff_weight_steps s;
+    tuff_steps s;
     for (int i = 0; i < m->parts; i++) {
         if (!tuff_part_is_product(m, i)) continue;
         const tuff_param *weight = tuff_part_param(m, i, "weight");
@@ -257,7 +257,7 @@ tuff_status tuff_aware_convert(tuff_model *aware, tuff_model **quantized)
     TUFF_GO(tuff_integer_plan_make(aware, NULL, grid, &j.plan));
     for (int i = 0; i < aware->parts; i++)
         if (tuff_part_is_product(aware, i)) set_product(&j, i, 0);
-    TUFF_GO(tuff_quantize_rewrite(&j.w, &j.plan, NULL, &none, NULL, quantized));
+    TUFF_GO(tuff_quantize_rewrite(&j.w, &j.plan, NULL, &none, NULL, NULL, quantized));
 exit:
     if (j.w) (void)tuff_rewrite_close(&j.w, NULL);
     tuff_integer_plan_clear(&j.plan);

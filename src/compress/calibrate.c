@@ -242,8 +242,9 @@ static tuff_status look(run *r, int i, const float *v, int64_t count)
     return look_range(r, i, v, n);
 }
 
-static tuff_status look_batch(run *r, const float *x, int64_t count)
+static tuff_status look_batch(void *user, const float *x, int64_t count)
 {
+    run *r = user;
     const size_t in = (size_t)(count * tuff_desc_count(&r->model->input)) * sizeof *x;
     TUFF_TRY(make_program(r, count));
     TUFF_TRY(tuff_program_write(r->program, r->x, x, in));
@@ -255,32 +256,38 @@ static tuff_status look_batch(run *r, const float *x, int64_t count)
         TUFF_TRY(look(r, i, r->value, count));
     }
     r->batches++;
+    r->examples += count;
     return TUFF_OK;
 }
 
-// All examples once; the same ones in the same order each time.
-static tuff_status go_through(run *r, const tuff_dataset *data)
+tuff_status tuff_each_batch(const tuff_dataset *data, const tuff_examples *e, tuff_batch_fn fn,
+                            void *user)
 {
     const int64_t all = tuff_dataset_get_info(data)->count[TUFF_TRAIN];
-    const int64_t wanted = r->p->examples ? r->p->examples : 512;
-    const int64_t most = wanted < all ? wanted : all;
-    const int batch = r->p->batch ? r->p->batch : 64;
-    const tuff_loader_params lp = { .split = TUFF_TRAIN, .batch = batch, .epochs = 1,
-                                    .shuffle = true, .seed = r->p->seed };
+    const int64_t most = e->count < all ? e->count : all;
+    const tuff_loader_params lp = { .split = TUFF_TRAIN, .batch = e->batch, .epochs = 1,
+                                    .shuffle = true, .seed = e->seed };
     tuff_loader *loader;
     tuff_batch b;
     tuff_status status = TUFF_OK;
+    int64_t done = 0;
     TUFF_TRY(tuff_loader_create(data, &lp, &loader));
-    r->examples = r->batches = 0;
-    for (tuff_loader_next(loader, &b); b.count && r->examples < most;
-         tuff_loader_next(loader, &b)) {
-        const int64_t n = b.count < most - r->examples ? b.count : most - r->examples;
-        TUFF_GO(look_batch(r, b.x, n));
-        r->examples += n;
+    for (tuff_loader_next(loader, &b); b.count && done < most; tuff_loader_next(loader, &b)) {
+        const int64_t n = b.count < most - done ? b.count : most - done;
+        TUFF_GO(fn(user, b.x, n));
+        done += n;
     }
 exit:
     tuff_loader_destroy(&loader);
     return status;
+}
+
+static tuff_status go_through(run *r, const tuff_dataset *data)
+{
+    const tuff_examples e = { .count = r->p->examples ? r->p->examples : 512,
+                              .batch = r->p->batch ? r->p->batch : 64, .seed = r->p->seed };
+    r->examples = r->batches = 0;
+    return tuff_each_batch(data, &e, look_batch, r);
 }
 
 static tuff_status open_run(run *r)

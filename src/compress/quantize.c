@@ -2,6 +2,7 @@
 #include "compress/quantize.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "compress/hessian.h"
 #include "compress/places.h"
 #include <math.h>
 #include <stdio.h>
@@ -9,67 +10,19 @@
 
 // ---- weights ------------------------------------------------------------------------------
 
-typedef tuff_weight_steps steps;
-
-static int quantized(const steps *s, double w)
+tuff_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
 {
-    const double q = rint(w / s->scale) + s->zero;
-    return (int)fmax(s->low, fmin(s->high, q));
-}
-
-// Steps for a part of the range of n weights.
-static steps steps_of(const float *w, int64_t n, const tuff_ptq_params *p, double part)
-{
-    const int bits = p->bits ? p->bits : 8, most = (1 << (bits - 1)) - 1;
-    double low = 0, high = 0;
-    for (int64_t i = 0; i < n; i++) {
-        low = fmin(low, w[i]);
-        high = fmax(high, w[i]);
-    }
-    steps s = { .scale = fmax(-low, high) * part / most, .low = -most, .high = most };
-    if (p->affine) {
-        s.low = -most - 1;
-        s.scale = (high - low) * part / (2 * most + 1);
-        const double zero = s.scale > 0 ? rint(s.low - low * part / s.scale) : 0;
-        s.zero = (int)fmax(s.low, fmin(s.high, zero));
-    }
-    s.scale = (float)s.scale;
-    if (!(s.scale > 1e-30)) s = (steps){ .scale = 1, .low = s.low, .high = s.high };
-    return s;
-}
-
-static double error_of(const float *w, int64_t n, const steps *s)
-{
-    double error = 0;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = w[i] - (quantized(s, w[i]) - s->zero) * s->scale;
-        error += d * d;
-    }
-    return error;
-}
-
-tuff_weight_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
-{
-    steps best = steps_of(w, n, p, 1);
-    double least = error_of(w, n, &best);
-    for (int i = 99; p->mse_weights && i >= 30; i--) {
-        const steps tried = steps_of(w, n, p, i / 100.0);
-        const double error = error_of(w, n, &tried);
-        if (error >= least) continue;
-        least = error;
-        best = tried;
-    }
-    return best;
+    return tuff_steps_of(w, n, p->bits ? p->bits : 8, p->affine, p->mse_weights);
 }
 
 void tuff_round_weights(float *w, int64_t out, int64_t row, const tuff_ptq_params *p)
 {
-    const steps all = tuff_best_steps(w, out * row, p);
+    const tuff_steps all = tuff_best_steps(w, out * row, p);
     for (int64_t o = 0; o < out; o++) {
         float *wo = w + o * row;
-        const steps s = p->per_tensor ? all : tuff_best_steps(wo, row, p);
+        const tuff_steps s = p->per_tensor ? all : tuff_best_steps(wo, row, p);
         for (int64_t i = 0; i < row; i++)
-            wo[i] = (float)((quantized(&s, wo[i]) - s.zero) * s.scale);
+            wo[i] = (float)tuff_steps_value(&s, tuff_steps_round(&s, wo[i]));
     }
 }
 
@@ -114,6 +67,7 @@ typedef struct job {
     const tuff_ptq_params *p;
     const int *bits; // of each part of the folded net; 0: as p says
     const tuff_observed *observed;
+    const tuff_hessian *hessian; // NULL: weights are rounded one by one
     const tuff_integer_plan *plan;
 } job;
 
@@ -132,8 +86,8 @@ static void put_grid(const job *j, int to, const char *scale, const char *zero, 
 }
 
 // What the mean of output o loses when its weights are rounded, by the means of what it takes.
-static double mean_lost(const job *j, int part, int64_t o, const float *w, const int8_t *q,
-                        const steps *s)
+static double mean_lost(const job *j, int part, int64_t o, const float *w, const int32_t *q,
+                        const tuff_steps *s)
 {
     const tuff_model *m = j->w->from;
     const tuff_param *weight = tuff_part_param(m, part, "weight");
@@ -145,41 +99,60 @@ static double mean_lost(const job *j, int part, int64_t o, const float *w, const
     for (int64_t c = 0; c < in; c++)
         for (int64_t t = 0; t < taps; t++) {
             const int64_t i = c * taps + t;
-            lost += x->mean[o / rows * in + c] * (w[i] - (q[i] - s->zero) * s->scale);
+            lost += x->mean[o / rows * in + c] * (w[i] - tuff_steps_value(s, q[i]));
         }
     return lost;
 }
 
-static void quantize_product(const job *j, int part, int to)
+// What is rounded, row by row, goes into the layer.
+static void put_product(const job *j, int part, int to, const tuff_steps *steps,
+                        const int32_t *q)
 {
-    const tuff_model *m = j->w->from;
-    const tuff_param *weight = tuff_part_param(m, part, "weight");
-    const tuff_param *had = tuff_part_param(m, part, "bias");
+    const tuff_param *weight = tuff_part_param(j->w->from, part, "weight");
+    const tuff_param *had = tuff_part_param(j->w->from, part, "bias");
     const float *w = tuff_param_at(j->w->from_flat, weight);
     const float *bias = had ? tuff_param_at(j->w->from_flat, had) : NULL;
     const tuff_grid8 in = tuff_grid_in(j->plan, part, 0);
-    int8_t *q = at(j, to, "weight"), *zero = at(j, to, "weight_zero_point");
+    int8_t *bytes = at(j, to, "weight"), *zero = at(j, to, "weight_zero_point");
     float *scale = at(j, to, "weight_scale");
     int32_t *b = at(j, to, "bias");
     const int64_t out = weight->desc.dim[0], row = weight->count / out;
-    tuff_ptq_params p = *j->p;
-    if (j->bits && j->bits[part]) p.bits = j->bits[part];
-    const steps all = tuff_best_steps(w, weight->count, &p);
     for (int64_t o = 0; o < out; o++) {
-        const float *wo = w + o * row;
-        steps s;
-        if (!tuff_fake_weight_steps(j->w, part, o, &s))
-            s = p.per_tensor ? all : tuff_best_steps(wo, row, &p);
-        for (int64_t i = 0; i < row; i++) q[o * row + i] = (int8_t)quantized(&s, wo[i]);
-        scale[o] = (float)s.scale;
-        zero[o] = (int8_t)s.zero;
+        const tuff_steps *s = &steps[o];
+        for (int64_t i = o * row; i < (o + 1) * row; i++) bytes[i] = (int8_t)q[i];
+        scale[o] = (float)s->scale;
+        zero[o] = (int8_t)s->zero;
         double of = bias ? bias[o] : 0;
-        if (p.correct_bias) of += mean_lost(j, part, o, wo, q + o * row, &s);
-        const double whole = rint(of / ((double)in.scale * s.scale));
+        if (j->p->correct_bias) of += mean_lost(j, part, o, w + o * row, q + o * row, s);
+        const double whole = rint(of / ((double)in.scale * s->scale));
         if (b) b[o] = (int32_t)fmax(INT32_MIN, fmin(INT32_MAX, whole));
     }
     put_grid(j, to, "input_scale", "input_zero_point", in);
     put_grid(j, to, "output_scale", "output_zero_point", tuff_grid_out(j->plan, part));
+}
+
+static tuff_status quantize_product(const job *j, int part, int to)
+{
+    const tuff_param *weight = tuff_part_param(j->w->from, part, "weight");
+    const float *w = tuff_param_at(j->w->from_flat, weight);
+    const int64_t out = weight->desc.dim[0], row = weight->count / out;
+    tuff_status status = TUFF_OK;
+    tuff_steps *steps = tuff_alloc((size_t)out, sizeof *steps);
+    int32_t *q = tuff_alloc((size_t)weight->count, sizeof *q);
+    if (!steps || !q) TUFF_GO(TUFF_ERR_MEMORY);
+    tuff_ptq_params p = *j->p;
+    if (j->bits && j->bits[part]) p.bits = j->bits[part];
+    const tuff_steps all = tuff_best_steps(w, weight->count, &p);
+    for (int64_t o = 0; o < out; o++)
+        if (!tuff_fake_weight_steps(j->w, part, o, &steps[o]))
+            steps[o] = p.per_tensor ? all : tuff_best_steps(w + o * row, row, &p);
+    const tuff_hessian *h = j->hessian ? &j->hessian[part] : NULL;
+    TUFF_GO(tuff_round_whole(h, out, row, w, steps, out, q));
+    put_product(j, part, to, steps, q);
+exit:
+    tuff_free(steps);
+    tuff_free(q);
+    return status;
 }
 
 // ---- the net ------------------------------------------------------------------------------
@@ -198,13 +171,13 @@ static void write_texts(const job *j)
     }
 }
 
-static void fill_layer(const job *j, int part, int to)
+static tuff_status fill_layer(const job *j, int part, int to)
 {
     const tuff_integer_plan *p = j->plan;
     const tuff_model *m = j->w->from;
     const tuff_grid8 in = tuff_grid_in(p, part, 0), out = tuff_grid_out(p, part);
     if (tuff_part_is_product(m, part)) {
-        quantize_product(j, part, to);
+        return quantize_product(j, part, to);
     } else if (tuff_part_is(m, part, "add")) {
         put_grid(j, to, "left_scale", "left_zero_point", in);
         put_grid(j, to, "right_scale", "right_zero_point", tuff_grid_in(p, part, 1));
@@ -215,9 +188,10 @@ static void fill_layer(const job *j, int part, int to)
         put_grid(j, to, "output_scale", "output_zero_point", out);
         put_grid(j, to, "scale", "zero_point", in);
     }
+    return TUFF_OK;
 }
 
-static void fill(const job *j)
+static tuff_status fill(const job *j)
 {
     const tuff_integer_plan *p = j->plan;
     for (int i = 0; i < j->w->from->parts; i++) {
@@ -225,36 +199,39 @@ static void fill(const job *j)
         if (p->quantize[i] || p->dequantize[i])
             put_grid(j, to++, "scale", "zero_point", tuff_grid_in(p, i, 0));
         if (p->gone[i]) {}
-        else if (p->integer[i]) fill_layer(j, i, to++);
+        else if (p->integer[i]) TUFF_TRY(fill_layer(j, i, to++));
         else tuff_rewrite_copy(j->w, i, to++);
         if (p->quantize_behind[i])
             put_grid(j, to, "scale", "zero_point", tuff_grid_behind(p, i));
         if (p->dequantize_behind[i])
             put_grid(j, to, "scale", "zero_point", tuff_grid_out(p, i));
     }
+    return TUFF_OK;
 }
 
 tuff_status tuff_quantize_rewrite(tuff_rewrite **w, const tuff_integer_plan *plan,
                                   const tuff_observed *observed, const tuff_ptq_params *p,
-                                  const int *bits, tuff_model **quantized)
+                                  const int *bits, const tuff_hessian *hessian,
+                                  tuff_model **quantized)
 {
-    const job j = { .w = *w, .p = p, .bits = bits, .observed = observed, .plan = plan };
+    const job j = { .w = *w, .p = p, .bits = bits, .observed = observed, .plan = plan,
+                    .hessian = hessian };
     write_texts(&j);
     TUFF_TRY(tuff_rewrite_build(j.w));
-    fill(&j);
+    TUFF_TRY(fill(&j));
     return tuff_rewrite_close(w, quantized);
 }
 
 static tuff_status rewrite(tuff_model *model, const tuff_observed *observed,
                            const tuff_ptq_params *p, const int *bits,
-                           tuff_model **quantized)
+                           const tuff_hessian *hessian, tuff_model **quantized)
 {
     tuff_status status = TUFF_OK;
     tuff_integer_plan plan = { 0 };
     tuff_rewrite *w = NULL;
     TUFF_GO(tuff_integer_plan_make(model, observed, NULL, &plan));
     TUFF_GO(tuff_rewrite_open(model, &w));
-    TUFF_GO(tuff_quantize_rewrite(&w, &plan, observed, p, bits, quantized));
+    TUFF_GO(tuff_quantize_rewrite(&w, &plan, observed, p, bits, hessian, quantized));
 exit:
     if (w) (void)tuff_rewrite_close(&w, NULL);
     tuff_integer_plan_clear(&plan);
@@ -305,6 +282,7 @@ tuff_status tuff_quantize(tuff_model *model, tuff_dataset *data, const tuff_ptq_
     TUFF_TRY(tuff_quantize_check(model, data, p));
     tuff_model *folded = NULL;
     tuff_observed *observed = NULL;
+    tuff_hessian *hessian = NULL;
     tuff_status status = TUFF_OK;
     int *place = tuff_alloc((size_t)model->parts, sizeof *place);
     int *bits = tuff_alloc((size_t)model->parts, sizeof *bits);
@@ -313,9 +291,13 @@ tuff_status tuff_quantize(tuff_model *model, tuff_dataset *data, const tuff_ptq_
     tuff_place_bits(model, p, place, bits);
     if (p->equalize) TUFF_GO(tuff_equalize(folded));
     TUFF_GO(tuff_calibrate(folded, data, p, &observed));
-    TUFF_GO(rewrite(folded, observed, p, bits, quantized));
+    const tuff_hessian_params h = { .examples = p->examples, .batch = p->batch,
+                                    .seed = p->seed };
+    if (p->gptq) TUFF_GO(tuff_hessians_make(folded, data, &h, &hessian));
+    TUFF_GO(rewrite(folded, observed, p, bits, hessian, quantized));
 exit:
     if (folded) tuff_observed_free(&observed, folded);
+    if (folded) tuff_hessians_free(&hessian, folded);
     tuff_model_destroy(&folded);
     tuff_free(place);
     tuff_free(bits);

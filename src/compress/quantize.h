@@ -9,7 +9,9 @@
 #ifndef TUFF_COMPRESS_QUANTIZE_INTERNAL_H
 #define TUFF_COMPRESS_QUANTIZE_INTERNAL_H
 #include "compress/calibrate.h"
+#include "compress/hessian.h"
 #include "compress/rewrite.h"
+#include "compress/steps.h"
 
 // What 8-bit numbers of a tensor stand for: (q - zero) scale.
 typedef struct tuff_grid8 {
@@ -51,16 +53,11 @@ int tuff_grid_set(const tuff_integer_plan *p, tuff_grid_of which, int part);
 // Whether a part gives numbers that it takes, on their grid.
 bool tuff_keeps_grid(const tuff_model *m, int part);
 
-// Of some weights: q = clamp(round(w / scale) + zero, low, high).
-typedef struct tuff_weight_steps {
-    double scale;
-    int zero, low, high;
-} tuff_weight_steps;
 // Those that the params ask for, of n weights.
-tuff_weight_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p);
+tuff_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p);
 // Those of one output of a product with fake=BITS; false: it has none.
 bool tuff_fake_weight_steps(const tuff_rewrite *w, int part, int64_t output,
-                            tuff_weight_steps *s);
+                            tuff_steps *s);
 
 // p->layer_bits of a model as bits of the parts of the folded one, of which place[] says where
 // those of the model went (tuff_fold).
@@ -70,10 +67,12 @@ void tuff_place_bits(const tuff_model *model, const tuff_ptq_params *p, const in
 tuff_status tuff_quantize_check(const tuff_model *model, const tuff_dataset *data,
                                 const tuff_ptq_params *p);
 // Writes the net of integers by a plan into a rewrite that was opened, and closes it.
-// `observed` is for correct_bias alone; bits are of each part, 0 or NULL: as p says.
+// `observed` is for correct_bias alone; bits are of each part, 0 or NULL: as p says; with
+// `hessian` of each part weights make up for each other's rounding.
 tuff_status tuff_quantize_rewrite(tuff_rewrite **w, const tuff_integer_plan *plan,
                                   const tuff_observed *observed, const tuff_ptq_params *p,
-                                  const int *bits, tuff_model **quantized);
+                                  const int *bits, const tuff_hessian *hessian,
+                                  tuff_model **quantized);
 
 // tuff_fold_batch_norms; place[i] is where part i of the model is in the folded one, -1 where
 // it is gone.

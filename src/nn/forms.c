@@ -13,7 +13,7 @@ int tuff_form_bits(const tuff_storage *s) { return s->bits ? s->bits : tuff_form
 
 int64_t tuff_form_scales(const tuff_storage *s, const tuff_desc *w)
 {
-    return s->per_tensor || w->rank < 2 ? 1 : w->dim[0];
+    return s->per_tensor || !tuff_form_of(s)->per || w->rank < 2 ? 1 : w->dim[0];
 }
 
 // A name with something behind it, kept in the list itself.
@@ -201,8 +201,8 @@ static void block_read(const tuff_storage *s, const tuff_desc *w, const void *co
 
 // ---- the table -----------------------------------------------------------------------------
 
-#define WHOLE(name_, zero_, doc_)                                               \
-    { .name = name_, .doc = doc_, .bits = 8, .per = true, .zero = zero_,        \
+#define WHOLE(name_, zero_, per_, doc_)                                         \
+    { .name = name_, .doc = doc_, .bits = 8, .per = per_, .zero = zero_,        \
       .params = whole_params, .decode = whole_decode, .product = whole_product, \
       .read = whole_read }
 #define BLOCKS(name_, format, doc_)                                             \
@@ -211,9 +211,9 @@ static void block_read(const tuff_storage *s, const tuff_desc *w, const void *co
 
 static const tuff_form forms[] = {
     { .name = "f32", .doc = "as they are trained" },
-    WHOLE("affine", true, "(q - zero_point) scale"),
-    WHOLE("symmetric", false, "q scale"),
-    WHOLE("fixed", false, "q 2^-p, one p for a tensor"),
+    WHOLE("affine", true, true, "(q - zero_point) scale"),
+    WHOLE("symmetric", false, true, "q scale"),
+    WHOLE("fixed", false, false, "q 2^-p, one p for a tensor"),
     { .name = "half", .doc = "16-bit floats", .all = true, .params = half_params,
       .decode = half_decode, .read = half_read },
     BLOCKS("q4_0", TUFF_BLOCK_Q4_0, "blocks of 32 numbers of 4 bits"),
@@ -282,8 +282,7 @@ tuff_status tuff_layer_stored(const tuff_layer *l, const tuff_desc *x, tuff_laye
     return TUFF_OK;
 }
 
-// How many tensors a parameter becomes.
-static int tensors_of(const tuff_storage *s, const tuff_desc *w)
+int tuff_form_tensors(const tuff_storage *s, const tuff_desc *w)
 {
     tuff_layer_params p = { 0 };
     if (!s->form) return 1;
@@ -304,7 +303,7 @@ tuff_var tuff_layer_emit(const tuff_emit *e, const tuff_layer *l, const tuff_des
         whole[i] = s.form ? tuff_form_of(&s)->decode(e, &s, &plain.desc[i], param + at)
                           : param[at];
         if (!s.form && e->tensor) tensor[i] = e->tensor[at];
-        at += tensors_of(&s, &plain.desc[i]);
+        at += tuff_form_tensors(&s, &plain.desc[i]);
     }
     tuff_emit as = *e;
     as.tensor = e->tensor ? tensor : NULL;
@@ -337,7 +336,7 @@ int64_t tuff_layer_zeros(const tuff_layer *l, const tuff_desc *x, const tuff_des
         for (int64_t k = 0; w && k < count; k++) zeros += w[k] == 0;
         if (w) zeros += plain.stands[i] - count;
         tuff_free(w);
-        at += tensors_of(&s, &plain.desc[i]);
+        at += tuff_form_tensors(&s, &plain.desc[i]);
     }
     return zeros;
 }

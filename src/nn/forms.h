@@ -48,6 +48,8 @@ static inline const tuff_form *tuff_form_of(const tuff_storage *s)
 // How many scales a parameter has.
 int64_t tuff_form_scales(const tuff_storage *s, const tuff_desc *w);
 int tuff_form_bits(const tuff_storage *s);
+// How many tensors a parameter becomes.
+int tuff_form_tensors(const tuff_storage *s, const tuff_desc *w);
 // In how many bytes, or words, its whole numbers lie: those of 8 bits are i8, or u8 with zero
 // points, others packed (<tuff/ops/block.h>).
 static inline bool tuff_form_in_bytes(const tuff_storage *s) { return tuff_form_bits(s) == 8; }

@@ -160,14 +160,23 @@ tuff_status tuff_dequantize_fixed(tuff_stream *s, const tuff_tensor *x, tuff_ten
     return tuff_run(s, &tuff_op_dequantize_fixed, TUFF_RUN_IN(x), TUFF_RUN_OUT(y), p);
 }
 
+// On the host a number has 1 to 32 bits; one of 1 bit is -1 or 1.
+static tuff_status check_host(int bits, int point)
+{
+    TUFF_REQUIRE(bits >= 1 && bits <= 32, ARG, "bits is %d, expected 1 to 32", bits);
+    return check(32, point);
+}
+
+static double largest(int bits) { return bits > 1 ? ldexp(1, bits - 1) - 1 : 1; }
+
 tuff_status tuff_fixed_choose(const float *w, size_t n, int bits, int *point)
 {
     double most = 0;
     TUFF_REQUIRE((w || !n) && point, ARG, "fixed_choose: w or point is NULL");
-    TUFF_TRY(check(bits, 0));
+    TUFF_TRY(check_host(bits, 0));
     for (size_t i = 0; i < n; i++)
         if (isfinite(w[i])) most = fmax(most, fabs((double)w[i]));
-    const double high = ldexp(1, bits - 1) - 1;
+    const double high = largest(bits);
     int p = POINT_MOST;
     while (p >= -POINT_MOST && ldexp(most, p) > high) p--;
     TUFF_REQUIRE(p >= -POINT_MOST, ARG, "fixed_choose: %g does not fit %d bits with any point",
@@ -183,6 +192,7 @@ tuff_status tuff_fixed_choose_for(tuff_stream *s, const tuff_tensor *x, int bits
     const tuff_desc *d = tuff_tensor_desc(x);
     TUFF_REQUIRE(d->dtype & TUFF_FLOATS, DTYPE, "fixed_choose_for: x is %s, expected f32, f16 "
                  "or bf16", tuff_dtype_name(d->dtype));
+    TUFF_TRY(check(bits ? bits : 8, 0));
     const size_t n = (size_t)tuff_desc_count(d);
     float *wide = NULL;
     void *given = tuff_alloc(n, tuff_dtype_size(d->dtype));
@@ -200,12 +210,12 @@ tuff_status tuff_fixed_saturated(const float *w, size_t n, int bits, int point,
                                  size_t *saturated)
 {
     TUFF_REQUIRE((w || !n) && saturated, ARG, "fixed_saturated: w or saturated is NULL");
-    TUFF_TRY(check(bits, point));
-    const double high = ldexp(1, bits - 1) - 1;
+    TUFF_TRY(check_host(bits, point));
+    const double high = largest(bits), low = bits > 1 ? -high - 1 : -1;
     *saturated = 0;
     for (size_t i = 0; i < n; i++) {
         const double v = rint(ldexp((double)w[i], point));
-        if (v > high || v < -high - 1) ++*saturated;
+        if (v > high || v < low) ++*saturated;
     }
     return TUFF_OK;
 }

@@ -42,6 +42,8 @@ typedef struct tuff_ptq_params {
     bool correct_bias;  // add to biases what rounding the weights took from the outputs' mean
                         // (likewise)
     bool mse_weights;   // weights' scales with the smallest squared error, not the whole range
+    bool gptq;          // what rounding a weight loses the others of its row make up for, on
+                        // the same examples (Frantar et al. 2022, 2210.17323)
 } tuff_ptq_params;
 
 // Reads "0=8 3=4 5=2", bits of layers by their places, into bits[tuff_model_layer_count], for

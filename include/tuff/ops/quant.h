@@ -137,7 +137,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_dequantize_fixed(tuff_stream *s, const tuff
                                                       tuff_tensor *y,
                                                       const tuff_fixed_params *p);
 // The largest p with which none of n numbers overflows: max |w| 2^p <= 2^(bits-1) - 1, at most
-// 126 (and 126 when all are 0). Numbers that are not finite are passed over. On the host.
+// 126 (and 126 when all are 0). bits is 1 to 32; a number of 1 bit is -1 or 1, and
+// max |w| 2^p <= 1. Numbers that are not finite are passed over. On the host.
 // Fails: TUFF_ERR_ARG (bits; numbers so large that p would be below -126).
 TUFF_API TUFF_CHECK tuff_status tuff_fixed_choose(const float *w, size_t n, int bits,
                                                   int *point);
@@ -146,7 +147,7 @@ TUFF_API TUFF_CHECK tuff_status tuff_fixed_choose(const float *w, size_t n, int 
 // Fails: as above, TUFF_ERR_DTYPE, TUFF_ERR_MEMORY, TUFF_ERR_LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_fixed_choose_for(tuff_stream *s, const tuff_tensor *x,
                                                       int bits, int *point);
-// How many of n numbers quantize_fixed saturates with a given p. On the host.
+// How many of n numbers saturate with a given p, of 1 to 32 bits. On the host.
 // Fails: TUFF_ERR_ARG (bits, p).
 TUFF_API TUFF_CHECK tuff_status tuff_fixed_saturated(const float *w, size_t n, int bits,
                                                      int point, size_t *saturated);
