@@ -288,7 +288,7 @@ static void layers_have_bits_of_their_own(void)
     tuff_model_destroy(&q);
     static const struct {
         const char *text, *says;
-    } wrong[] = { { "4=9", "bits in '4=9' is 9" }, { "4", "'4' is no number of bits" },
+    } wrong[] = { { "4=17", "in '4=17' bits are 17" }, { "4", "'4' is no number of bits" },
                   { "5=4", "at the place '5'" }, { "4=2.5", "whole number" } };
     for (size_t i = 0; i < COUNT(wrong); i++) {
         EXPECT_STATUS(tuff_layer_bits_parse(m, wrong[i].text, bits), TUFF_ERR_ARG);

@@ -4,6 +4,8 @@
 #include "compress/knapsack.h"
 #include "tiny.h"
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 static tuff_device *device;
 static tuff_dataset *data;
@@ -29,9 +31,9 @@ static bool keep_point(void *user, const tuff_sensitivity_point *point)
 
 static void weights_are_rounded(tuff_model *model)
 {
-    static const double bits[] = { 8, 2 }, wrong[] = { 1 };
+    static const double bits[] = { 8, 2 }, wrong[] = { 17 };
     points got = { .most = 16 };
-    tuff_sensitivity_params p = { .round = &(tuff_ptq_params){ .per_tensor = true },
+    tuff_sensitivity_params p = { .round = &(tuff_weights_params){ .per_tensor = true },
                                   .value = bits, .values = 2, .on_point = keep_point,
                                   .user = &got };
     EXPECT_OK(tuff_sensitivity(model, data, &p));
@@ -47,7 +49,7 @@ static void weights_are_rounded(tuff_model *model)
     EXPECT(near > 0 && near < far / 4);
     p.value = wrong, p.values = 1;
     EXPECT_STATUS(tuff_sensitivity_check(&p), TUFF_ERR_ARG);
-    EXPECT_HAS(tuff_last_error(), "bits are 1");
+    EXPECT_HAS(tuff_last_error(), "bits are 17");
 }
 
 static void each_layer_by_itself(void)
@@ -140,6 +142,113 @@ static void budgets_are_kept(void)
     EXPECT_STATUS(tuff_knapsack(ITEMS, CHOICES, cost, weight, -1, chosen), TUFF_ERR_LIMIT);
 }
 
+// ---- bits under a budget ------------------------------------------------------------------
+
+static int64_t bytes_of(tuff_model *m)
+{
+    int64_t bytes = 0;
+    tuff_param_info p;
+    for (int i = 0; tuff_model_param(m, i, &p); i++) bytes += (int64_t)tuff_desc_bytes(&p.desc);
+    return bytes;
+}
+
+static double loss_of(tuff_model *m, tuff_dataset *d)
+{
+    tuff_metrics got = { 0 };
+    EXPECT_OK(tuff_test(m, d, &(tuff_test_params){ .held = true }, &got));
+    return got.loss;
+}
+
+// The net with these bits; its loss on the held-out part.
+static double loss_with(tuff_model *m, tuff_dataset *d, const tuff_weights_params *p,
+                        int64_t *bytes)
+{
+    tuff_model *stored;
+    double loss = NAN;
+    if (!EXPECT_OK(tuff_store_weights(m, NULL, p, &stored))) return loss;
+    *bytes = bytes_of(stored);
+    loss = loss_of(stored, d);
+    tuff_model_destroy(&stored);
+    return loss;
+}
+
+// What one kind of bits everywhere takes is a budget: mixed bits keep it, and lose less.
+static int beats_uniform(tuff_model *m, tuff_dataset *d, const tuff_mixed *mixed, int uniform)
+{
+    int bits[64], differ = 0;
+    int64_t budget, bytes;
+    const double plain = loss_with(m, d, &(tuff_weights_params){ .bits = uniform }, &budget);
+    EXPECT_OK(tuff_mixed_assign(mixed, &(tuff_mixed_budget){ .bytes = budget }, bits));
+    const double best = loss_with(m, d, &(tuff_weights_params){ .layer_bits = bits }, &bytes);
+    if (!(bytes <= budget && best <= plain))
+        FAIL("%d bits take %lld bytes and lose %.4f, mixed %lld and %.4f", uniform,
+             (long long)budget, plain, (long long)bytes, best);
+    for (int i = 0; i < tuff_model_layer_count(m); i++)
+        differ += bits[i] > 0 && bits[i] != uniform;
+    return differ;
+}
+
+static void count_point(void *user, const tuff_mixed_point *point)
+{
+    *(int *)user += point->bits > 0;
+}
+
+static void bits_are_assigned(void)
+{
+    tuff_dataset *d = tiny_data(&(tiny_params){ .train = 400, .test = 16, .held = 0.2f });
+    tuff_model *m = tiny_model(device, d, "conv 4 3 | bn | relu | maxpool 2 | flatten | "
+                                          "dense 32 | relu | dense 5");
+    static const int few[] = { 6, 3, 2 }, wrong[] = { 4, 4 };
+    int points = 0, bits[16];
+    tuff_mixed *mixed = NULL;
+    tuff_mixed_point point;
+    tuff_mixed_params p = { .bits = few, .choices = 3, .held = true, .timed = true,
+                            .on_point = count_point, .user = &points };
+    EXPECT_OK(tuff_train(m, d, &(tuff_train_params){ .epochs = 3 }, NULL));
+    EXPECT_OK(tuff_mixed_measure(m, d, &p, &mixed));
+    EXPECT_EQ(points, 9);
+    EXPECT(tuff_mixed_at(mixed, 0, &point) && point.layer == 0 && point.bits == 0);
+    EXPECT(tuff_mixed_at(mixed, 11, &point) && point.layer == 7 && point.bits == 2);
+    EXPECT(point.bytes < 0 && !tuff_mixed_at(mixed, 12, &point));
+    (void)beats_uniform(m, d, mixed, 3);
+    // All fits: what loses nothing. Nothing fits.
+    EXPECT_OK(tuff_mixed_assign(mixed, &(tuff_mixed_budget){ .ms = 1e6 }, bits));
+    EXPECT(bits[0] == TUFF_BITS_F32 && bits[5] == TUFF_BITS_F32 && bits[1] == 0);
+    const tuff_mixed_budget little[] = { { .bytes = 100 }, { .ms = 1e-6 } }, none = { 0 };
+    for (int i = 0; i < 2; i++) {
+        EXPECT_STATUS(tuff_mixed_assign(mixed, &little[i], bits), TUFF_ERR_LIMIT);
+        EXPECT_HAS(tuff_last_error(), "the budget is");
+    }
+    EXPECT_STATUS(tuff_mixed_assign(mixed, &none, bits), TUFF_ERR_ARG);
+    tuff_mixed_destroy(&mixed);
+    p = (tuff_mixed_params){ .bits = wrong, .choices = 2 };
+    EXPECT_STATUS(tuff_mixed_measure(m, d, &p, &mixed), TUFF_ERR_ARG);
+    EXPECT(mixed == NULL);
+    tuff_mixed_destroy(&mixed);
+    tuff_model_destroy(&m);
+    tuff_dataset_destroy(&d);
+}
+
+// LeNet-5 on real images, on the CPU path alone: elsewhere the bits of weights are the same.
+static void lenet5_has_mixed_bits(void)
+{
+    tuff_dataset *d = NULL;
+    tuff_model *m = NULL;
+    tuff_mixed *mixed = NULL;
+    const tuff_dataset_params dp = { .limit_train = 8000, .limit_test = 16, .held_out = 0.125f };
+    if (strcmp(tuff_device_get_info(device)->id, "cpu") != 0) SKIP("the CPU path runs this");
+    if (tuff_dataset_open("fashion", &dp, &d) != TUFF_OK) SKIP("%s", tuff_last_error());
+    m = tiny_model(device, d, "lenet5");
+    EXPECT_OK(tuff_train(m, d, &(tuff_train_params){ .epochs = 2 }, NULL));
+    EXPECT_OK(tuff_mixed_measure(m, d, &(tuff_mixed_params){ .held = true }, &mixed));
+    int differ = 0;
+    for (int uniform = 2; uniform <= 4; uniform++) differ += beats_uniform(m, d, mixed, uniform);
+    EXPECT(differ > 2);
+    tuff_mixed_destroy(&mixed);
+    tuff_model_destroy(&m);
+    tuff_dataset_destroy(&d);
+}
+
 int main(int argc, char **argv)
 {
     harness_init(argc, argv, NULL, 0);
@@ -147,6 +256,8 @@ int main(int argc, char **argv)
     data = tiny_data(&(tiny_params){ .train = 320, .test = 64 });
     CASE(each_layer_by_itself);
     CASE(budgets_are_kept);
+    CASE(bits_are_assigned);
+    CASE(lenet5_has_mixed_bits);
     tuff_dataset_destroy(&data);
     tuff_device_close(&device);
     return report();

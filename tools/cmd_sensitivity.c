@@ -154,7 +154,7 @@ static int read_values(const cli_command *self, const char *name, const char *te
 static int read_settings(const cli_command *self, const settings *s, double value[],
                          tuff_sensitivity_params *p)
 {
-    static const tuff_ptq_params round;
+    static const tuff_weights_params round;
     const bool bits = s->bits;
     p->prune = (tuff_prune_params){ .seed = (uint64_t)cli.seed, .examples = (int)s->examples };
     if (tuff_prune_method_parse(s->method, &p->prune.method) != TUFF_OK ||

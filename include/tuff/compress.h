@@ -7,6 +7,7 @@
 #include <tuff/compress/deep.h>
 #include <tuff/compress/distill.h>
 #include <tuff/compress/measure.h>
+#include <tuff/compress/mixed.h>
 #include <tuff/compress/prune.h>
 #include <tuff/compress/quantize.h>
 #include <tuff/compress/sensitivity.h>

@@ -15,17 +15,6 @@ tuff_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p)
     return tuff_steps_of(w, n, p->bits ? p->bits : 8, p->affine, p->mse_weights);
 }
 
-void tuff_round_weights(float *w, int64_t out, int64_t row, const tuff_ptq_params *p)
-{
-    const tuff_steps all = tuff_best_steps(w, out * row, p);
-    for (int64_t o = 0; o < out; o++) {
-        float *wo = w + o * row;
-        const tuff_steps s = p->per_tensor ? all : tuff_best_steps(wo, row, p);
-        for (int64_t i = 0; i < row; i++)
-            wo[i] = (float)tuff_steps_value(&s, tuff_steps_round(&s, wo[i]));
-    }
-}
-
 // ---- bits of single layers ----------------------------------------------------------------
 
 static tuff_status check_bits(const char *where, int bits)
@@ -39,9 +28,8 @@ static tuff_status take_bits(void *user, int part, double value, const char *wor
 {
     TUFF_REQUIRE(value == floor(value) && fabs(value) < 1e6, ARG,
                  "quantize: in '%.*s' expected a whole number of bits", length, word);
-    char where[TUFF_LAYER_NAME + 16];
-    snprintf(where, sizeof where, " in '%.*s'", length, word);
-    TUFF_TRY(check_bits(where, (int)value));
+    TUFF_REQUIRE(value >= 1 && value <= 16, ARG,
+                 "quantize: in '%.*s' bits are %g, expected 1 to 16", length, word, value);
     ((int *)user)[part] = (int)value;
     return TUFF_OK;
 }

@@ -79,6 +79,4 @@ tuff_status tuff_quantize_rewrite(tuff_rewrite **w, const tuff_integer_plan *pla
 tuff_status tuff_fold(tuff_model *model, tuff_model **folded, int place[]);
 // Changes a float model's weights in place.
 tuff_status tuff_equalize(tuff_model *model);
-// Weights w[out][row] become what their p->bits bits stand for, in place.
-void tuff_round_weights(float *w, int64_t out, int64_t row, const tuff_ptq_params *p);
 #endif

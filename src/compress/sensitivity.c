@@ -1,11 +1,10 @@
 // What each layer can bear; declared in <tuff/compress/sensitivity.h>.
-#include "compress/quantize.h"
+#include <tuff/compress.h>
 #include "base/alloc.h"
 #include "base/status.h"
-#include "train/model_file.h"
+#include "nn/model.h"
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 static const double parts[] = { 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95 };
 static const double bits[] = { 8, 6, 5, 4, 3, 2 };
@@ -17,9 +16,7 @@ typedef struct walk {
     const double *value;
     int values;
     bool stopped;
-    tuff_model *folded; // to be rounded: without batch norms
-    int *place;         // in it, of each layer
-    float *flat;        // its weights
+    int *layer_bits; // for one layer alone
 } walk;
 
 // Makes the net with one layer changed.
@@ -104,8 +101,8 @@ tuff_status tuff_sensitivity_check(const tuff_sensitivity_params *p)
     TUFF_REQUIRE(!p->value || p->values > 0, ARG, "sensitivity: there are no values");
     if (!p->round) return check_prune(p);
     for (int i = 0; p->value && i < p->values; i++)
-        TUFF_REQUIRE(p->value[i] == floor(p->value[i]) && p->value[i] >= 2 && p->value[i] <= 8,
-                     ARG, "sensitivity: bits are %g, expected 2 to 8", p->value[i]);
+        TUFF_REQUIRE(p->value[i] == floor(p->value[i]) && p->value[i] >= 1 && p->value[i] <= 16,
+                     ARG, "sensitivity: bits are %g, expected 1 to 16", p->value[i]);
     return TUFF_OK;
 }
 
@@ -113,36 +110,12 @@ tuff_status tuff_sensitivity_check(const tuff_sensitivity_params *p)
 
 static tuff_status round_layer(const walk *w, int layer, double value, tuff_model **changed)
 {
-    tuff_model *copy;
-    tuff_ptq_params p = *w->p->round;
-    const tuff_param *weight = tuff_part_param(w->folded, w->place[layer], "weight");
-    const int64_t out = weight->desc.dim[0];
-    float *flat = tuff_alloc((size_t)w->folded->flat, sizeof *flat);
-    if (!flat) return TUFF_ERR_MEMORY;
-    memcpy(flat, w->flat, (size_t)w->folded->flat * sizeof *flat);
-    p.bits = (int)value;
-    tuff_round_weights(tuff_param_at(flat, weight), out, weight->count / out, &p);
-    tuff_status status = tuff_model_copy(w->folded, w->folded->device, &copy);
-    if (status == TUFF_OK) status = tuff_move_weights(copy, flat, false);
-    tuff_free(flat);
-    if (status == TUFF_OK) *changed = copy;
-    else tuff_model_destroy(&copy);
-    return status;
-}
-
-static bool can_round(const tuff_model *m, int part)
-{
-    return tuff_part_is_product(m, part) &&
-           tuff_part_param(m, part, "weight")->desc.dtype == TUFF_F32;
-}
-
-static tuff_status fold(walk *w)
-{
-    w->place = tuff_alloc((size_t)w->model->parts, sizeof *w->place);
-    if (!w->place) return TUFF_ERR_MEMORY;
-    TUFF_TRY(tuff_fold(w->model, &w->folded, w->place));
-    w->flat = tuff_alloc((size_t)w->folded->flat, sizeof *w->flat);
-    return w->flat ? tuff_move_weights(w->folded, w->flat, true) : TUFF_ERR_MEMORY;
+    tuff_weights_params p = *w->p->round;
+    for (int i = 0; i < w->model->parts; i++) w->layer_bits[i] = TUFF_BITS_F32;
+    w->layer_bits[layer] = (int)value;
+    p.layer_bits = w->layer_bits;
+    p.bits = 0;
+    return tuff_store_weights(w->model, w->data, &p, changed);
 }
 
 // ---- the whole -----------------------------------------------------------------------------
@@ -150,11 +123,11 @@ static tuff_status fold(walk *w)
 static tuff_status walk_layers(walk *w)
 {
     const bool rounds = w->p->round;
-    if (rounds) TUFF_TRY(fold(w));
     TUFF_TRY(test(w, w->model, -1, 0));
     for (int i = 0; i < w->model->parts && !w->stopped; i++) {
-        const bool takes = rounds ? can_round(w->model, i) : takes_part(w, i);
-        if (takes) TUFF_TRY(walk_layer(w, i, rounds ? round_layer : prune_layer));
+        const tuff_model_part *part = &w->model->part[i];
+        if (rounds ? has_weights(w->model, part, false) : takes_part(w, i))
+            TUFF_TRY(walk_layer(w, i, rounds ? round_layer : prune_layer));
     }
     return TUFF_OK;
 }
@@ -170,9 +143,8 @@ tuff_status tuff_sensitivity(tuff_model *model, tuff_dataset *data,
         w.value = p->round ? bits : parts;
         w.values = (int)(p->round ? sizeof bits / sizeof *bits : sizeof parts / sizeof *parts);
     }
-    const tuff_status status = walk_layers(&w);
-    tuff_model_destroy(&w.folded);
-    tuff_free(w.place);
-    tuff_free(w.flat);
+    w.layer_bits = tuff_alloc((size_t)model->parts, sizeof *w.layer_bits);
+    const tuff_status status = w.layer_bits ? walk_layers(&w) : TUFF_ERR_MEMORY;
+    tuff_free(w.layer_bits);
     return status;
 }

@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "compress/block_codes.h"
 #include "compress/hessian.h"
-#include "compress/rewrite.h"
+#include "compress/quantize.h"
 #include "nn/forms.h"
 #include <math.h>
 #include <string.h>
@@ -223,6 +223,8 @@ static tuff_storage wanted(const tuff_model *m, int part, const tuff_weights_par
                               .per_tensor = f->per && p->per_tensor,
                               .bias_bits = p->bias_bits };
     if (f->bits && !l.store.bits) l.store.bits = f->bits;
+    if (p->layer_bits && p->layer_bits[part] == TUFF_BITS_F32) return (tuff_storage){ 0 };
+    if (p->layer_bits && p->layer_bits[part]) l.store.bits = p->layer_bits[part];
     for (int k = 0; k < m->part[part].params; k++) {
         const tuff_role_of role = m->param[m->part[part].param + k].role;
         any |= tuff_storage_of(&l, role).form != 0;
@@ -318,7 +320,18 @@ static tuff_status check_net(const tuff_model *m, const tuff_weights_params *p)
                      part->item.name, part->text);
         TUFF_REQUIRE(!tuff_part_is(m, i, "fake_quantize"), ARG,
                      "weights: the net has fake quantizers, it is one to convert");
-        any |= wanted(m, i, p).form != 0;
+        const int bits = p->layer_bits ? p->layer_bits[i] : 0;
+        TUFF_REQUIRE(bits >= TUFF_BITS_F32 && bits <= TUFF_FORM_BITS, ARG,
+                     "weights: bits of layer %s are %d, expected 1 to %d", part->item.name,
+                     bits, TUFF_FORM_BITS);
+        const bool has = tuff_form_at(tuff_form_find(p->scheme))->bits != 0;
+        TUFF_REQUIRE(bits <= 0 || has, ARG, "weights: bits of layer %s are %d, but %s has no "
+                     "bits to choose", part->item.name, bits, p->scheme);
+        const bool wants = wanted(m, i, p).form != 0;
+        TUFF_REQUIRE(bits <= 0 || wants, ARG,
+                     "weights: layer %s (%s) has bits of its own, but no weights",
+                     part->item.name, part->text);
+        any |= wants;
     }
     TUFF_REQUIRE(any, ARG, "weights: the net has none");
     return TUFF_OK;
@@ -340,12 +353,20 @@ tuff_status tuff_store_weights(tuff_model *model, tuff_dataset *data,
     const tuff_hessian_params hp = { .examples = p.examples, .batch = p.batch, .seed = p.seed,
                                      .damping = p.damping,
                                      .in_order = !form->bits };
-    TUFF_GO(tuff_fold_batch_norms(model, &folded));
+    int *place = tuff_alloc((size_t)model->parts, sizeof *place);
+    int *bits = tuff_alloc((size_t)model->parts, sizeof *bits);
+    if (!place || !bits) TUFF_GO(TUFF_ERR_MEMORY);
+    TUFF_GO(tuff_fold(model, &folded, place));
+    for (int i = 0; p.layer_bits && i < model->parts; i++)
+        if (place[i] >= 0) bits[place[i]] = p.layer_bits[i];
+    if (p.layer_bits) p.layer_bits = bits;
     if (p.gptq) TUFF_GO(tuff_hessians_make(folded, data, &hp, &h));
     TUFF_GO(rewrite(folded, &p, h, stored));
 exit:
     if (folded) tuff_hessians_free(&h, folded);
     tuff_model_destroy(&folded);
+    tuff_free(place);
+    tuff_free(bits);
     return status;
 }
 

@@ -46,8 +46,8 @@ typedef struct tuff_ptq_params {
                         // the same examples (Frantar et al. 2022, 2210.17323)
 } tuff_ptq_params;
 
-// Reads "0=8 3=4 5=2", bits of layers by their places, into bits[tuff_model_layer_count], for
-// `layer_bits`; 0 for layers that are not named.
+// Reads "0=8 3=4 5=2", 1 to 16 bits of layers by their places, into
+// bits[tuff_model_layer_count], for `layer_bits`; 0 for layers that are not named.
 // Fails: TUFF_ERR_ARG (a word that is none, a place without weights, bits out of their range).
 TUFF_API TUFF_CHECK tuff_status tuff_layer_bits_parse(const tuff_model *model, const char *text,
                                                       int bits[]);

@@ -19,9 +19,13 @@ typedef struct tuff_stored_weights {
     double output_error;      // with gptq, of a product: the same of its outputs (no bias)
 } tuff_stored_weights;
 
+enum { TUFF_BITS_F32 = -1 };
+
 typedef struct tuff_weights_params {
     const char *scheme; // a form's name; NULL: affine
     int bits;           // 1 to 16, of forms that have bits (affine, symmetric, fixed); 0 = 8
+    const int *layer_bits; // of each layer of the model (tuff_model_layer) where it is not 0;
+                           // TUFF_BITS_F32: the layer stays as it is. NULL: `bits` for all
     int bias_bits;      // 1 to 16: biases are whole numbers, too; 0: f32 (of half: half)
     bool per_tensor;    // one scale for a tensor, not for each output
     bool forced;        // of fixed: `point` is p, and weights that overflow saturate
