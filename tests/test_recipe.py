@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Recipes of `tuff optimize`: steps in their order, one table, and one sentence for a mistake
-before anything is done."""
+before anything is done; and bits under a budget."""
 import os
 import sys
 
@@ -70,4 +70,32 @@ def recipes_chain_steps():
     tuff("optimize", os.path.join(SOURCE, "examples/lenet5.recipe"), "--check")
 
 
-sys.exit(run([(recipes_chain_steps, FASHION)]))
+def bits_under_a_budget():
+    model, mixed = path("whole.safetensors"), path("mixed.safetensors")
+    tuff("train", "--net", NET, *data(), "--out", model)
+    base = ["quantize", model, "--mixed", "--data", "fashion", "--limit-test", TESTS]
+    got = tuff_json(*base, "--budget", "5KB", "--out", mixed)
+    assert os.path.getsize(mixed) <= 5000 and got["quantized"]["disk_kb"] <= 5, got
+    assert [layer["place"] for layer in got["mixed"]] == ["0", "4"], got
+    assert all(2 <= layer["bits"] <= 8 for layer in got["mixed"]), got
+    assert got["drop"] < 0.2, got
+    text = tuff("info", mixed)[0]
+    assert all(f"bits={layer['bits']}" in text for layer in got["mixed"]), text
+    assert "loss +" in tuff(*base, "--budget", "20%", "--out", mixed)[0]
+    assert os.path.getsize(mixed) <= os.path.getsize(model) * 0.2
+    with open(mixed, "rb") as f:
+        whole = f.read()
+    same = ["--out", mixed]
+    refused(*base, "--budget", "1KB", *same, says="the budget is")
+    refused(*base, "--budget", "0.000001ms", *same, says="the fastest bits")
+    for wrong in ("40", "x", "0KB", "-3ms"):
+        refused(*base, "--budget=" + wrong, *same, says="--budget like 40KB")
+    refused(*base, *same, says="--budget like 40KB")
+    refused(*base, "--budget", "5KB", "--bits", 4, *same, says="--mixed chooses bits")
+    refused(*base, "--budget", "5KB", "--scheme", "half", *same, says="--scheme with bits")
+    with open(mixed, "rb") as f:
+        assert f.read() == whole, "the model's file was changed"
+    assert not [name for name in os.listdir(path(".")) if "tried" in name]
+
+
+sys.exit(run([(bits_under_a_budget, FASHION), (recipes_chain_steps, FASHION)]))

@@ -1,6 +1,7 @@
 // tuff quantize
 #include "compress_report.h"
 #include "finetune.h"
+#include "mixed_search.h"
 #include "quantize_weights.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,10 @@ typedef struct settings {
     bool only_weights; // in another form, instead
     tuff_weights_params weights;
     weights_list told;
+    bool mixed; // with a budget, in bytes or time; what came of it
+    const char *budget_text;
+    mixed_budget budget;
+    mixed_search search;
 } settings;
 enum { NOT_GIVEN = INT32_MIN };
 
@@ -42,10 +47,12 @@ static int unknown_scheme(const cli_command *self, const char *scheme)
 static int check_kind(const cli_command *self, const settings *s)
 {
     const bool integer = !s->levels && !s->only_weights;
-    if (!integer && (s->layer_bits || s->p.equalize || s->p.correct_bias || s->aware ||
+    if (!integer && (s->p.equalize || s->p.correct_bias || s->aware ||
                      strcmp(s->method, "minmax") != 0))
-        return cli_wrong(self, "--layer-bits, --method, --equalize, --correct-bias and --aware "
-                         "are of nets of integers");
+        return cli_wrong(self, "--method, --equalize, --correct-bias and --aware are of nets of "
+                         "integers");
+    if (s->levels && s->layer_bits)
+        return cli_wrong(self, "--layer-bits is not for %s", s->scheme);
     if (integer && s->bits == 1)
         return cli_wrong(self, "--bits is 1, expected 2 to 8, or 1 to 16 with --weights-only");
     if (!s->levels && s->few.keep_ends)
@@ -58,12 +65,29 @@ static int check_kind(const cli_command *self, const settings *s)
     return EXIT_OK;
 }
 
+// Bits that are chosen by measurement.
+static int read_mixed(const cli_command *self, settings *s)
+{
+    bool bits;
+    if (!s->mixed && s->budget_text) return cli_wrong(self, "--budget is of --mixed");
+    if (!s->mixed) return EXIT_OK;
+    if (s->bits != NOT_GIVEN || s->layer_bits)
+        return cli_wrong(self, "--mixed chooses bits itself: --bits and --layer-bits do not go "
+                         "with it");
+    if (!weights_is_scheme(s->scheme, &bits) || !bits)
+        return cli_wrong(self, "--mixed needs a --scheme with bits: affine, symmetric, fixed");
+    if (!s->data) return cli_wrong(self, "--data is needed, for example --data fashion");
+    s->only_weights = true;
+    return mixed_read_budget(self, s->budget_text, &s->budget) < 0 ? EXIT_OK : EXIT_WRONG;
+}
+
 // Which kind of net is made.
 static int read_scheme(const cli_command *self, settings *s)
 {
     bool bits = false;
     const bool integer = one_of(s->scheme, "symmetric", "affine", &s->p.affine);
     const bool given = s->bits != NOT_GIVEN, biases = s->bias_bits != NOT_GIVEN;
+    if (read_mixed(self, s) != EXIT_OK) return EXIT_WRONG;
     s->levels = one_of(s->scheme, "binary", "ternary", &s->few.ternary);
     if (!s->levels && !weights_is_scheme(s->scheme, &bits))
         return unknown_scheme(self, s->scheme);
@@ -127,8 +151,10 @@ static int finish(const cli_command *self, settings *s, tuff_dataset *data,
     if (cli.json) {
         cJSON *json = compress_json(rows, 2);
         if (s->only_weights) cJSON_AddItemToObject(json, "weights", weights_json(&s->told));
+        if (s->mixed) cJSON_AddItemToObject(json, "mixed", mixed_json(&s->search, before));
         return cli_print_json(json, EXIT_OK);
     }
+    if (s->mixed) mixed_print(&s->search, before);
     compress_print(rows, 2);
     weights_print(&s->told);
     printf("model: %s\n", s->out);
@@ -140,12 +166,14 @@ static tuff_status quantize(settings *s, const tuff_train_params *train, tuff_mo
 {
     tuff_status status = TUFF_OK;
     if (s->levels) return tuff_quantize_levels(model, &s->few, quantized);
-    if (s->only_weights) return weights_store(model, data, &s->weights, &s->told, quantized);
     int *bits = calloc((size_t)tuff_model_layer_count(model), sizeof *bits);
     if (!bits) return TUFF_ERR_MEMORY;
     if (s->layer_bits) status = tuff_layer_bits_parse(model, s->layer_bits, bits);
     s->p.layer_bits = bits;
-    if (status == TUFF_OK && s->aware)
+    s->weights.layer_bits = s->mixed ? s->search.layer_bits : s->layer_bits ? bits : NULL;
+    if (status == TUFF_OK && s->only_weights)
+        status = weights_store(model, data, &s->weights, &s->told, quantized);
+    else if (status == TUFF_OK && s->aware)
         status = tuff_quantize_aware(model, data, &s->p, train, quantized);
     else if (status == TUFF_OK) status = tuff_quantize(model, data, &s->p, quantized);
     cli_bar_end();
@@ -183,6 +211,10 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
           "q2_k .. q6_k, iq4_nl, nf4, nf4_f16" },
         { "keep-ends", CLI_FLAG, &s.few.keep_ends, NULL,
           "binary, ternary: the first and the last layer of a float net stay" },
+        { "mixed", CLI_FLAG, &s.mixed, NULL,
+          "weights only: bits of each layer by what they cost, measured, under a --budget" },
+        { "budget", CLI_TEXT, &s.budget_text, "SIZE|TIME",
+          "of --mixed: of the file, 40KB or 25% of MODEL, or of one sample, 0.5ms" },
         { "per", CLI_TEXT, &s.per, "WHAT", "channel or tensor: what weights share a scale" },
         { "method", CLI_TEXT, &s.method, "NAME",
           "minmax, average, percentile, entropy or mse: how the range of what flows\n"
@@ -215,12 +247,17 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;
     tuff_model *model = report_load(self, device, s.model), *quantized = NULL;
-    const tuff_dataset_params dp = { .limit_train = s.limit_train, .limit_test = s.limit };
+    const tuff_dataset_params dp = { .limit_train = s.limit_train, .limit_test = s.limit,
+                                     .held_out = s.mixed ? MIXED_HELD_OUT : 0 };
     tuff_dataset *data = model && s.data ? report_open_data(self, s.data, &dp) : NULL;
     if (!model || (s.data && !data)) status = EXIT_WRONG;
+    else if (s.mixed && mixed_run(self, &s.budget, s.model, s.out, model, data, &s.weights,
+                                  &s.search) != EXIT_OK)
+        status = EXIT_WRONG;
     else if (quantize(&s, &train, model, data, &quantized) != TUFF_OK) status = cli_error(self);
     else status = finish(self, &s, data, model, quantized);
     weights_free(&s.told);
+    mixed_clear(&s.search);
     tuff_model_destroy(&quantized);
     tuff_dataset_destroy(&data);
     tuff_model_destroy(&model);
