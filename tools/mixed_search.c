@@ -39,9 +39,19 @@ static void on_point(void *user, const tuff_mixed_point *point)
                 info.name, info.text, point->bits);
 }
 
-// How many bytes the model's file has with the bits that are chosen.
+static int64_t parameter_bytes(const tuff_model *model)
+{
+    tuff_param_info p;
+    int64_t bytes = 0;
+    for (int i = 0; tuff_model_param(model, i, &p); i++)
+        bytes += (int64_t)tuff_desc_bytes(&p.desc);
+    return bytes;
+}
+
+// How many bytes the model's file has with the bits that are chosen, and beside parameters.
 static tuff_status try_file(tuff_model *model, tuff_dataset *data, const char *out,
-                            const tuff_weights_params *weights, int64_t *bytes)
+                            const tuff_weights_params *weights, int64_t *bytes,
+                            int64_t *header)
 {
     char tried[PATH];
     const char *dot = strrchr(out, '.');
@@ -50,27 +60,28 @@ static tuff_status try_file(tuff_model *model, tuff_dataset *data, const char *o
              dot && strcmp(dot, ".tuffz") == 0 ? dot : ".safetensors");
     tuff_status status = tuff_store_weights(model, data, weights, &stored);
     if (status == TUFF_OK) status = tuff_model_save(stored, tried);
-    tuff_model_destroy(&stored);
     *bytes = report_file_bytes(tried);
+    *header = *bytes - (stored ? parameter_bytes(stored) : 0);
+    tuff_model_destroy(&stored);
     (void)unlink(tried);
     return status;
 }
 
 // A file has a header beside its parameters, whose size is known when there is one.
 static tuff_status fit_file(tuff_model *model, tuff_dataset *data, const char *out, int64_t most,
-                            tuff_weights_params *weights, mixed_search *s)
+                            tuff_weights_params *weights, mixed_search *s, int64_t *header)
 {
     tuff_mixed_budget b = { .bytes = most };
     weights->layer_bits = s->layer_bits;
     for (int i = 0; i < ROUNDS; i++) {
         int64_t bytes;
         tuff_status status = tuff_mixed_assign(s->mixed, &b, s->layer_bits);
-        if (status == TUFF_OK) status = try_file(model, data, out, weights, &bytes);
+        if (status == TUFF_OK) status = try_file(model, data, out, weights, &bytes, header);
         if (status != TUFF_OK || bytes <= most) return status;
-        b.bytes -= bytes - most;
+        b.bytes = b.bytes - 1 < most - *header ? b.bytes - 1 : most - *header;
         if (b.bytes < 1) b.bytes = 1;
     }
-    b.bytes = 1; // too little for anything: the sentence says what the least is
+    b.bytes = 1; // never within it: the sentence says what the least is
     return tuff_mixed_assign(s->mixed, &b, s->layer_bits);
 }
 
@@ -80,6 +91,7 @@ int mixed_run(const cli_command *self, const mixed_budget *b, const char *path, 
 {
     tuff_weights_params w = *weights;
     tuff_measure is;
+    int64_t header = 0;
     const tuff_measure_params file = { .path = path, .runs = -1 };
     w.gptq = false; // what is measured is rounded; it is what is chosen that takes its time
     w.on_weights = NULL;
@@ -96,10 +108,14 @@ int mixed_run(const cli_command *self, const mixed_budget *b, const char *path, 
     else if (status == TUFF_OK)
         status = tuff_model_measure(model, NULL, &file, &is);
     if (status == TUFF_OK && !(b->ms > 0)) {
-        const int64_t most = b->part > 0 ? (int64_t)(b->part * (double)is.file_bytes) : b->bytes;
-        status = fit_file(model, data, out, most, &w, s);
+        const double part = b->part * (double)is.file_bytes;
+        const int64_t most = b->part > 0 ? (int64_t)part : b->bytes;
+        status = fit_file(model, data, out, most, &w, s, &header);
     }
-    return status == TUFF_OK ? EXIT_OK : cli_error(self);
+    if (status == TUFF_OK) return EXIT_OK;
+    if (!header) return cli_error(self);
+    return cli_wrong(self, "%s, beside a file's header of %lld", tuff_last_error(),
+                     (long long)header);
 }
 
 // ---- what was chosen -----------------------------------------------------------------------

@@ -19,12 +19,13 @@ typedef struct tuff_mixed_point {
     int bits;      // 0: f32, which only a budget of time has to choose from
     double loss;   // of the net, less that of the net as it is
     int64_t bytes; // that the net's parameters take, less those in f32: below 0
-    double ms;     // likewise of one sample's prediction on the model's device; 0: not timed
+    double ms;     // likewise of one sample's prediction on its device; 0: not timed
 } tuff_mixed_point;
 
 typedef struct tuff_mixed_params {
     const tuff_weights_params *weights; // the form, which has bits (affine, symmetric, fixed),
-                                        // and how it rounds; NULL: affine. Its bits do not count
+                                        // and how it rounds; NULL: affine. Its own bits do not
+                                        // count
     const int *bits;  // to choose from, 1 to 16, falling; NULL: 8 6 5 4 3 2
     int choices;
     bool timed;       // for a budget of time
