@@ -68,8 +68,9 @@ static tuff_status try_file(tuff_model *model, tuff_dataset *data, const char *o
 }
 
 // A file has a header beside its parameters, whose size is known when there is one.
-static tuff_status fit_file(tuff_model *model, tuff_dataset *data, const char *out, int64_t most,
-                            tuff_weights_params *weights, mixed_search *s, int64_t *header)
+static tuff_status fit_file(tuff_model *model, tuff_dataset *data, const char *out,
+                            int64_t most, tuff_weights_params *weights, mixed_search *s,
+                            int64_t *header)
 {
     tuff_mixed_budget b = { .bytes = most };
     weights->layer_bits = s->layer_bits;
