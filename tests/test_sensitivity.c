@@ -235,14 +235,16 @@ static void lenet5_has_mixed_bits(void)
     tuff_dataset *d = NULL;
     tuff_model *m = NULL;
     tuff_mixed *mixed = NULL;
-    const tuff_dataset_params dp = { .limit_train = 8000, .limit_test = 16, .held_out = 0.125f };
+    const tuff_dataset_params dp = { .limit_train = 8000, .limit_test = 16,
+                                     .held_out = 0.125f };
     if (strcmp(tuff_device_get_info(device)->id, "cpu") != 0) SKIP("the CPU path runs this");
     if (tuff_dataset_open("fashion", &dp, &d) != TUFF_OK) SKIP("%s", tuff_last_error());
     m = tiny_model(device, d, "lenet5");
     EXPECT_OK(tuff_train(m, d, &(tuff_train_params){ .epochs = 2 }, NULL));
     EXPECT_OK(tuff_mixed_measure(m, d, &(tuff_mixed_params){ .held = true }, &mixed));
     int differ = 0;
-    for (int uniform = 2; uniform <= 4; uniform++) differ += beats_uniform(m, d, mixed, uniform);
+    for (int uniform = 2; uniform <= 4; uniform++)
+        differ += beats_uniform(m, d, mixed, uniform);
     EXPECT(differ > 2);
     tuff_mixed_destroy(&mixed);
     tuff_model_destroy(&m);

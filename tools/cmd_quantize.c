@@ -49,8 +49,8 @@ static int check_kind(const cli_command *self, const settings *s)
     const bool integer = !s->levels && !s->only_weights;
     if (!integer && (s->p.equalize || s->p.correct_bias || s->aware ||
                      strcmp(s->method, "minmax") != 0))
-        return cli_wrong(self, "--method, --equalize, --correct-bias and --aware are of nets of "
-                         "integers");
+        return cli_wrong(self, "--method, --equalize, --correct-bias and --aware are of nets "
+                         "of integers");
     if (s->levels && s->layer_bits)
         return cli_wrong(self, "--layer-bits is not for %s", s->scheme);
     if (integer && s->bits == 1)

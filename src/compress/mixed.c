@@ -185,8 +185,8 @@ static tuff_status too_little(const tuff_mixed_budget *b, int64_t least)
     if (b->ms > 0)
         return tuff_fail(TUFF_ERR_LIMIT, "mixed: the budget is %g ms, the fastest bits of each "
                          "layer take %g ms", b->ms, (double)least / NANO);
-    return tuff_fail(TUFF_ERR_LIMIT, "mixed: the budget is %lld bytes, the fewest bits take %lld",
-                     (long long)b->bytes, (long long)least);
+    return tuff_fail(TUFF_ERR_LIMIT, "mixed: the budget is %lld bytes, the fewest bits take "
+                     "%lld", (long long)b->bytes, (long long)least);
 }
 
 static tuff_status choose(const tuff_mixed *m, const tuff_mixed_budget *b, double *cost,
