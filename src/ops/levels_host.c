@@ -81,6 +81,50 @@ TUFF_EACH_PROCESSOR void few(const product *p, int64_t j, float *sum)
 }
 TUFF_FOR_PROCESSORS(few, (const product *p, int64_t j, float *sum), (p, j, sum))
 
+// With masks the bits choose which numbers of x are added and which subtracted, as they are.
+#if defined __x86_64__
+#include <immintrin.h>
+
+// Numbers of a half word that there are in a row.
+static inline uint32_t in_row(const product *p, int64_t at)
+{
+    return p->k - at >= PANEL ? 0xffff : p->k > at ? (1u << (p->k - at)) - 1 : 0;
+}
+
+TUFF_TARGET_AVX512 static void few_masked(const product *p, int64_t j, float *sum)
+{
+    const uint32_t *there = p->w + 2 * j * p->words, *above = there + p->words;
+    const __m512 zero = _mm512_setzero_ps();
+    for (int64_t r = 0; r < p->m; r++) {
+        const float *x = p->x + r * p->k;
+        __m512 plus[2] = { zero, zero }, minus[2] = { zero, zero }, none = zero;
+        for (int64_t w = 0; w < p->words; w++)
+            for (int half = 0; half < 2; half++) {
+                const uint32_t row = in_row(p, 32 * w + PANEL * half);
+                const uint32_t all = there[w] >> PANEL * half & row;
+                const uint32_t up = above[w] >> PANEL * half & all;
+                const __m512 v = _mm512_maskz_loadu_ps((__mmask16)row,
+                                                       x + 32 * w + PANEL * half);
+                plus[half] = _mm512_mask_add_ps(plus[half], (__mmask16)up, plus[half], v);
+                minus[half] = _mm512_mask_add_ps(minus[half], (__mmask16)(all & ~up),
+                                                 minus[half], v);
+                // A weight of 0 times a NaN is one.
+                if (all != row) none = _mm512_fmadd_ps(v, zero, none);
+            }
+        none = _mm512_add_ps(none, _mm512_add_ps(plus[0], plus[1]));
+        sum[r] = _mm512_reduce_add_ps(
+            _mm512_sub_ps(none, _mm512_add_ps(minus[0], minus[1])));
+    }
+}
+
+static few_fn *few_of_this(void)
+{
+    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 ? few_masked : few_best();
+}
+#else
+static few_fn *few_of_this(void) { return few_best(); }
+#endif
+
 static float scale_of(const product *p, int64_t j)
 {
     return p->scale ? p->scale[p->one_scale ? 0 : j] : 1;
@@ -88,9 +132,10 @@ static float scale_of(const product *p, int64_t j)
 
 static void run_few(const product *p, int64_t first)
 {
+    few_fn *const best = few_of_this();
     float sum[FEW];
     for (int64_t j = first; j < least(first + COLUMNS, p->n); j++) {
-        few_best()(p, j, sum);
+        best(p, j, sum);
         for (int64_t r = 0; r < p->m; r++) p->y[r * p->n + j] = sum[r] * scale_of(p, j);
     }
 }
