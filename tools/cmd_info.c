@@ -90,13 +90,17 @@ static void print_layers(const tuff_model *model, cJSON *layers)
 {
     tuff_layer_info l;
     char in[96], out[96];
+    int wide = 28;
+    for (int i = 0; tuff_model_layer(model, i, &l); i++)
+        if ((int)strlen(l.text) > wide && strlen(l.text) <= 60) wide = (int)strlen(l.text);
     if (!cli.json)
-        printf("%-3s %-28s %-22s %-22s %10s\n", "", "layer", "input", "output", "parameters");
+        printf("%-3s %-*s %-22s %-22s %10s\n", "", wide, "layer", "input", "output",
+               "parameters");
     for (int i = 0; tuff_model_layer(model, i, &l); i++) {
         tuff_desc_print(&l.input, in, sizeof in);
         tuff_desc_print(&l.output, out, sizeof out);
         if (!cli.json)
-            printf("%-3d %-28s %-22s %-22s %10lld\n", i, l.text, in, out,
+            printf("%-3d %-*s %-22s %-22s %10lld\n", i, wide, l.text, in, out,
                    (long long)l.parameters);
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "layer", l.text);
