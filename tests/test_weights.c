@@ -287,6 +287,8 @@ static void files_are_smaller_and_tell_all(void)
     EXPECT_HAS(tuff_last_error(), "in another form already");
     EXPECT_STATUS(tuff_quantize(q, data, NULL, &again), TUFF_ERR_ARG);
     EXPECT_HAS(tuff_last_error(), "in another form already");
+    EXPECT_STATUS(tuff_quantize_levels(q, NULL, &again), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "in another form already");
     tuff_model_destroy(&back);
     tuff_model_destroy(&q);
     tuff_model_destroy(&m);

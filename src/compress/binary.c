@@ -229,6 +229,7 @@ tuff_status tuff_quantize_levels(tuff_model *model, const tuff_levels_params *p,
     job j = { .p = p ? p : &defaults };
     *packed = NULL;
     TUFF_TRY(check(model, &j.trained));
+    TUFF_TRY(tuff_want_floats(model, "quantize"));
     TUFF_GO(tuff_rewrite_open(model, &j.w));
     if (packed_count(&j) == 0)
         TUFF_GO(tuff_fail(TUFF_ERR_ARG, "quantize: the net has no product between its first "

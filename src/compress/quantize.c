@@ -249,9 +249,6 @@ tuff_status tuff_quantize_check(const tuff_model *model, const tuff_dataset *dat
                          "quantize: layer %s (%s) has bits of its own, but no weights that "
                          "are quantized", model->part[i].item.name, model->part[i].text);
         }
-        TUFF_REQUIRE(!model->part[i].item.layer.store.form, ARG,
-                     "quantize: layer %s (%s) has its weights in another form already",
-                     model->part[i].item.name, model->part[i].text);
         TUFF_REQUIRE(!tuff_part_is(model, i, "fake_quantize"), ARG,
                      "quantize: the net has fake quantizers, it is one to convert");
         any |= tuff_part_is_product(model, i);

@@ -177,11 +177,15 @@ bool tuff_part_is(const tuff_model *m, int part, const char *kind)
 
 tuff_status tuff_want_floats(const tuff_model *m, const char *what)
 {
-    for (int i = 0; i < m->parts; i++)
-        TUFF_REQUIRE(m->part[i].output.dtype == TUFF_F32, ARG,
+    for (int i = 0; i < m->parts; i++) {
+        const tuff_model_part *part = &m->part[i];
+        TUFF_REQUIRE(part->output.dtype == TUFF_F32, ARG,
                      "%s: layer %s (%s) gives %s: the net is quantized already", what,
-                     m->part[i].item.name, m->part[i].text,
-                     tuff_dtype_name(m->part[i].output.dtype));
+                     part->item.name, part->text, tuff_dtype_name(part->output.dtype));
+        TUFF_REQUIRE(!part->item.layer.store.form, ARG,
+                     "%s: layer %s (%s) has its weights in another form already", what,
+                     part->item.name, part->text);
+    }
     return TUFF_OK;
 }
 

@@ -42,7 +42,8 @@ const tuff_param *tuff_part_param(const tuff_model *m, int part, const char *nam
 static inline void *tuff_param_at(float *flat, const tuff_param *p) { return flat + p->offset; }
 // Whether a part is of this kind.
 bool tuff_part_is(const tuff_model *m, int part, const char *kind);
-// Whether all that flows through a net is f32. Fails: TUFF_ERR_ARG, of `what` ("prune").
+// Whether all that flows through a net is f32, and no weights are stored in another form.
+// Fails: TUFF_ERR_ARG, of `what` ("prune").
 tuff_status tuff_want_floats(const tuff_model *m, const char *what);
 // A convolution, depthwise too, or a dense layer, whose weights are not stored in another form.
 bool tuff_part_is_product(const tuff_model *m, int part);

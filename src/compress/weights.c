@@ -310,14 +310,9 @@ static tuff_status check_scheme(const tuff_weights_params *p, const tuff_dataset
 static tuff_status check_net(const tuff_model *m, const tuff_weights_params *p)
 {
     bool any = false;
+    TUFF_TRY(tuff_want_floats(m, "weights"));
     for (int i = 0; i < m->parts; i++) {
         const tuff_model_part *part = &m->part[i];
-        TUFF_REQUIRE(part->output.dtype == TUFF_F32 && part->input.dtype == TUFF_F32, ARG,
-                     "weights: layer %s (%s) is of whole numbers: the net is quantized already",
-                     part->item.name, part->text);
-        TUFF_REQUIRE(!part->item.layer.store.form, ARG,
-                     "weights: layer %s (%s) has its weights in another form already",
-                     part->item.name, part->text);
         TUFF_REQUIRE(!tuff_part_is(m, i, "fake_quantize"), ARG,
                      "weights: the net has fake quantizers, it is one to convert");
         const int bits = p->layer_bits ? p->layer_bits[i] : 0;
