@@ -2,7 +2,9 @@
 // shader is shaders/pool.comp, or for plain images pool2d.comp; gradients: pool_grad.c.
 #include "ops/pool.h"
 #include "ops/compose.h"
+#include "ops/divide.h"
 #include "ops/qlinear.h"
+#include "ops/quantize.h"
 #include <math.h>
 
 static bool is_adaptive(const tuff_op *op)
@@ -222,6 +224,34 @@ static bool plan_sums(const tuff_call *c, bool texel, const tuff_caps *k, tuff_p
     return tuff_windows_add(&g, &w, k, p);
 }
 
+// Plain images of bytes as they are; longer windows than a loop may be go as i32.
+static bool max_bytes(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    const tuff_pool g = good(c);
+    const tuff_desc *x = &c->in[0], *y = &c->out[0];
+    tuff_pool2d i;
+    if (!(x->dtype & TUFF_BYTES) || c->nout > 1 || !tuff_pool_as_image(&g, false, &i))
+        return false;
+    if (4 * (uint64_t)i.kernel[0] * (uint64_t)i.kernel[1] > k->max_loop) return false;
+    const uint32_t wg = tuff_group_size_flat(k), count = (uint32_t)tuff_desc_count(y);
+    const uint32_t sign = x->dtype == TUFF_I8 ? 0x80 : 0;
+    tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_pool_bytes);
+    tuff_spec(d, wg);
+    tuff_spec(d, (uint32_t)i.kernel[0]);
+    tuff_spec(d, (uint32_t)i.kernel[1]);
+    tuff_spec(d, (uint32_t)i.stride[0]);
+    tuff_spec(d, (uint32_t)i.stride[1]);
+    tuff_bind_in(d, 0);
+    tuff_bind_out(d, 0);
+    tuff_grid(d, ((uint64_t)count + 4 * wg - 1) / (4 * wg), k);
+    TUFF_PUSH(d, (struct tuff_qpool_pc){
+        .count = count, .h = (uint32_t)i.h, .w = (uint32_t)i.w, .oh = (uint32_t)i.oh,
+        .ow = (uint32_t)i.ow, .pad_top = (uint32_t)i.top, .pad_left = (uint32_t)i.left,
+        .rows = tuff_divide_by((size_t)i.oh), .cols = tuff_divide_by((size_t)i.ow),
+        .x_sign = sign, .low = -(int)sign });
+    return true;
+}
+
 static bool max_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
 {
     return plan_max(c, true, k, p);
@@ -328,11 +358,13 @@ static tuff_cost cost(const tuff_call *c)
     .hosts = { { .name = "fast", .takes = host_takes, .run = host },            \
                { .name = "bytes", .takes = byte_takes, .run = byte_host,        \
                  .types = TUFF_I8 | TUFF_U8 } }
-#define MAX(numbers)                                                            \
+// With the variants that come before these, each with a comma behind it.
+#define MAX(numbers, ...)                                                       \
     COMMON(numbers), .infer = infer_max, .ref = ref_max, .grad = max_grad,      \
     .out = { { .name = "y", .dtypes = (numbers) },                              \
              { .name = "indices", .dtypes = TUFF_INDEX, .optional = true } },   \
-    .variants = { TUFF_KERNEL("texel", max_texel), TUFF_KERNEL("plain", max_plain) }, \
+    .variants = { __VA_ARGS__                                                   \
+                  TUFF_KERNEL("texel", max_texel), TUFF_KERNEL("plain", max_plain) }, \
     .tol = { .f32 = 0 }, /* a choice among elements: the same bits */           \
     .sample = { -8, 8 }, .special = TUFF_SPECIAL_EACH
 // Few numbers added in f32: 1e-7 of their magnitudes each; sums of hundreds are cut into rows.
@@ -343,14 +375,16 @@ static tuff_cost cost(const tuff_call *c)
     .tol = { .f32 = 2e-6f }, .sample = { -4, 8 }
 
 const tuff_op tuff_op_max_pool = {
-    .name = "max_pool", .onnx = "MaxPool", MAX(TUFF_FLOATS | TUFF_I8 | TUFF_U8),
+    .name = "max_pool", .onnx = "MaxPool", 
+    MAX(TUFF_FLOATS | TUFF_I8 | TUFF_U8,
+        { .name = "bytes", .plan = max_bytes, .types = TUFF_BYTES }, ),
     .doc = "y = the maximum over each window of x's last 1, 2 or 3 dims; indices: where it is",
     .params = { TUFF_POOL_FIELDS, INDICES_FIELDS },
     .cases = TUFF_CASES("1x1x2", "2x3x13x17 kernel=3,2 stride=2,1 pad=1,1,0,0 dilation=2,3",
                         "2x3x9x10 kernel=3 stride=2 ceil_mode=1 indices=1",
                         "3x2x5x7x6 kernel=3,2,2 stride=2,1,3 pad=1,0,1,0,1,0 indices=1 "
                         "storage_order=1",
-                        "1x5x11x8 kernel=3 stride=2 auto_pad=SAME_UPPER",
+                        "1x5x11x8 kernel=3 stride=2 auto_pad=SAME_UPPER", "3x5x9x11 kernel=2 stride=2",
                         "2x3x37 kernel=5 stride=3 dilation=2 auto_pad=SAME_LOWER indices=1",
                         "1x1x31x41x67 kernel=31,41,67"),
 };
@@ -383,7 +417,7 @@ const tuff_op tuff_op_lp_pool = {
 };
 
 const tuff_op tuff_op_adaptive_max_pool = {
-    .name = "adaptive_max_pool", MAX(TUFF_FLOATS),
+    .name = "adaptive_max_pool", MAX(TUFF_FLOATS, ),
     .doc = "y = the maximum over output_size windows of nearly equal size along each of x's "
            "last 1, 2 or 3 dims; indices: where it lies",
     .params = { TUFF_POSITIVES(tuff_pool_params, output_size, NULL), INDICES_FIELDS },
