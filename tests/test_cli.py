@@ -753,6 +753,9 @@ def training_refuses():
         refused(*base, "--net", NET, f"--{option}", 0, says=f"--{option}")
     refused(*base, says="--net")
     refused("train", "--net", NET, says="--data")
+    refused(*base, "--net", NET, "--gradients", "foo", says="'foo' does not fit")
+    refused(*base, "--net", NET, "--gradients", "dorefa:17", says="17 bits, expected 1 to 16")
+    refused(*base, "--net", NET, "--precision", "fixed16:0", says="expected 1 to 15")
     refused("train", "--net", NET, "--data", "idx:" + path("nowhere"), says="nowhere")
     refused("train", "--net", NET, "--data", "nonesuch", says="nonesuch")
     refused(*base, "--net", NET, "--epochs", 1, "--out", path("no/such/folder/m"),
