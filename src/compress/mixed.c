@@ -182,6 +182,9 @@ static void weigh(const tuff_mixed *m, bool time, double cost[], int64_t weight[
 
 static tuff_status too_little(const tuff_mixed_budget *b, int64_t least)
 {
+    if (b->ms > 0 && least <= 0)
+        return tuff_fail(TUFF_ERR_LIMIT, "mixed: the budget is %g ms, but times were too noisy:"
+                         " by them layers would save more than the net takes", b->ms);
     if (b->ms > 0)
         return tuff_fail(TUFF_ERR_LIMIT, "mixed: the budget is %g ms, the fastest bits of each "
                          "layer take %g ms", b->ms, (double)least / NANO);
@@ -196,7 +199,7 @@ static tuff_status choose(const tuff_mixed *m, const tuff_mixed_budget *b, doubl
     const int64_t all = time ? (int64_t)(b->ms * NANO) : b->bytes;
     int64_t least = time ? (int64_t)ceil(m->ms * NANO) : m->bytes;
     weigh(m, time, cost, weight, &least);
-    if (least > all) return too_little(b, least);
+    if (least > all || (time && least <= 0)) return too_little(b, least);
     const tuff_status status = tuff_knapsack(m->items, m->choices, cost, weight, all - least,
                                              chosen);
     return status == TUFF_ERR_LIMIT ? too_little(b, least) : status;
