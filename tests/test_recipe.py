@@ -87,7 +87,7 @@ def bits_under_a_budget():
         whole = f.read()
     same = ["--out", mixed]
     refused(*base, "--budget", "1KB", *same, says="the budget is")
-    refused(*base, "--budget", "0.000001ms", *same, says="the fastest bits")
+    refused(*base, "--budget", "0.000001ms", *same, says="the budget is")
     for wrong in ("40", "x", "0KB", "-3ms"):
         refused(*base, "--budget=" + wrong, *same, says="--budget like 40KB")
     refused(*base, *same, says="--budget like 40KB")
