@@ -69,7 +69,8 @@ void main()
         if (EXCLUDE && TAPS == 4) w = inside_only(w, a, q);
         float here = 0.0;
         for (uint k = 0; k < TAPS; k++) here += tap_of(a, q, k) == c ? w[k] : 0.0;
-        sum_add(sum, here * DY((outer * pc.outs + o) * pc.inner.by + lane));
+        // Not 0 times an infinity, which is no number.
+        if (here != 0.0) sum_add(sum, here * DY((outer * pc.outs + o) * pc.inner.by + lane));
         rest += pc.step_r;
         q += pc.step_q;
         if (rest >= a.den.by) {

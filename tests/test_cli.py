@@ -508,20 +508,36 @@ def train_and_use():
     refused("test", path("cut.safetensors"), "--data", "fashion", says="cut.safetensors")
 
 
+def aware_models():
+    model, few = path("floats.safetensors"), path("few.safetensors")
+    tuff("train", "--net", NET, *data(), "--out", model)
+    got = tuff_json("quantize", model, "--aware", "--bits", 2, *data(), "--out", few)
+    assert got["after"]["errors"] < 600, got
+    assert tuff_json("test", few, "--data", "fashion", "--limit-test", TESTS)["errors"] == \
+        got["after"]["errors"]
+    assert "quantize | conv 4 5" in tuff("info", few)[0]
+    whole = open(few, "rb").read()
+    for wrong, says in ((("--aware", "--bits", 9), "2 to 8 bits"), (("--epochs", 1), "--aware"),
+                        (("--aware", "--scheme", "half"), "--aware")):
+        refused("quantize", model, "--data", "fashion", *wrong, "--out", few, says=says)
+    refused("quantize", few, "--aware", *data(), "--out", few, says="quantized")
+    assert open(few, "rb").read() == whole, "a refused call touched the file"
+
+
 def binary_models():
     model, packed = path("signs.safetensors"), path("bits.safetensors")
     tuff("train", "--net", "flatten | bdense 64 bias=no | bn | sign | bdense 10 bias=no | bn",
          *data(), "--out", model)
     some = ("--data", "fashion", "--limit-test", str(TESTS))
     got = tuff_json("quantize", model, "--scheme", "binary", *some, "--out", packed)
-    assert got["before"]["errors"] == got["quantized"]["errors"]
-    assert got["quantized"]["disk_kb"] * 1000 == os.path.getsize(packed)
-    assert got["quantized"]["disk_kb"] * 15 < got["before"]["disk_kb"]
-    assert got["quantized"]["parameters"] == got["before"]["parameters"]
+    assert got["before"]["errors"] == got["after"]["errors"]
+    assert got["after"]["disk_kb"] * 1000 == os.path.getsize(packed)
+    assert got["after"]["disk_kb"] * 15 < got["before"]["disk_kb"]
+    assert got["after"]["parameters"] == got["before"]["parameters"]
     shown, _ = tuff("info", packed)
     assert "bdense 10 inputs=signs packed=yes" in shown
     tested = tuff_json("test", packed, *some)
-    assert tested["accuracy"] == got["quantized"]["accuracy"]
+    assert tested["accuracy"] == got["after"]["accuracy"]
     whole = open(packed, "rb").read()
     for wrong, says in ((("--scheme", "unary"), "'unary'"),
                         (("--scheme", "affine", "--keep-ends"), "--keep-ends"),
@@ -772,6 +788,7 @@ status = run([(compressed_models, FASHION)] + [(case, None) for case in (
     check_takes_turns, tables_and_arrays)] +
              [(case, FASHION) for case in (
                  train_and_use, every_optimizer, resumed_run_is_the_same, smaller_nets,
-                 students_and_teachers, students_of_features_and_caches, binary_models,
+                 students_and_teachers, students_of_features_and_caches, aware_models,
+                 binary_models,
                  training_refuses)])
 sys.exit(status)

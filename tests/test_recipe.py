@@ -2,9 +2,13 @@
 """Recipes of `tuff optimize`: steps in their order, one table, and one sentence for a mistake
 before anything is done; and bits under a budget."""
 import os
+import signal
+import subprocess
 import sys
+import time
 
-from cases import FASHION, NET, SOURCE, TESTS, data, path, refused, run, tuff, tuff_json
+from cases import (FASHION, NET, RUN, SOURCE, TESTS, TUFF, data, path, refused, run, tuff,
+                   tuff_json)
 
 
 def recipe(*lines):
@@ -70,12 +74,29 @@ def recipes_chain_steps():
     tuff("optimize", os.path.join(SOURCE, "examples/lenet5.recipe"), "--check")
 
 
+def nothing_is_left_when_interrupted():
+    temp, out = path("temp"), path("never.safetensors")
+    os.mkdir(temp)
+    file = recipe("data fashion", f"out {out}", f'train --net "{NET}" --epochs 100')
+    running = subprocess.Popen(RUN + [TUFF, "optimize", file], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                               env=dict(os.environ, TMPDIR=temp))
+    for _ in range(600):  # seconds / 10
+        if os.listdir(temp) and os.listdir(os.path.join(temp, os.listdir(temp)[0])):
+            break
+        time.sleep(0.1)
+    assert os.listdir(temp), "no folder for models was made"
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == -signal.SIGINT, running.returncode
+    assert os.listdir(temp) == [] and not os.path.exists(out), os.listdir(temp)
+
+
 def bits_under_a_budget():
     model, mixed = path("whole.safetensors"), path("mixed.safetensors")
     tuff("train", "--net", NET, *data(), "--out", model)
     base = ["quantize", model, "--mixed", "--data", "fashion", "--limit-test", TESTS]
     got = tuff_json(*base, "--budget", "5KB", "--out", mixed)
-    assert os.path.getsize(mixed) <= 5000 and got["quantized"]["disk_kb"] <= 5, got
+    assert os.path.getsize(mixed) <= 5000 and got["after"]["disk_kb"] <= 5, got
     assert [layer["place"] for layer in got["mixed"]] == ["0", "4"], got
     assert all(2 <= layer["bits"] <= 8 for layer in got["mixed"]), got
     assert got["drop"] < 0.2, got
@@ -98,4 +119,5 @@ def bits_under_a_budget():
     assert not [name for name in os.listdir(path(".")) if "tried" in name]
 
 
-sys.exit(run([(bits_under_a_budget, FASHION), (recipes_chain_steps, FASHION)]))
+sys.exit(run([(bits_under_a_budget, FASHION), (recipes_chain_steps, FASHION),
+              (nothing_is_left_when_interrupted, FASHION)]))

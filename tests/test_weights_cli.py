@@ -31,13 +31,13 @@ def weights_in_other_forms():
     few = ["--data", "fashion", "--limit-test", TESTS]
     for scheme, kb in (("half", 15), ("q8_0", 10), ("fixed", 9.5), ("nf4", 7.5)):
         got = tuff_json(*base, *few, "--scheme", scheme)
-        assert got["quantized"]["disk_kb"] == os.path.getsize(out) / 1000 < kb, got
-        assert got["drop"] < 0.02 and got["quantized"]["parameters"] == 5874, got
+        assert got["after"]["disk_kb"] == os.path.getsize(out) / 1000 < kb, got
+        assert got["drop"] < 0.02 and got["after"]["parameters"] == 5874, got
     got = tuff_json(*base, *few, "--scheme", "affine", "--bits", 3, "--weights-only", "--gptq",
                     "--calibrate", 128)
     assert got["drop"] < 0.05 and got["weights"][0]["output_error"] < 0.3, got
     again = tuff_json("test", out, "--data", "fashion", "--limit-test", TESTS)
-    assert again["errors"] == got["quantized"]["errors"]
+    assert again["errors"] == got["after"]["errors"]
     assert "dense 10 weights=affine bits=3" in tuff("info", out)[0]
     net = tuff_json("info", out)["net"].split(" on ")[0]
     tuff("train", "--net", net, *data(), "--init", f"file={out}", "--out", path("on.st"))

@@ -1,6 +1,7 @@
 // tuff optimize: a recipe's steps, each a subcommand that is given the model of the one before.
 #include "compress_report.h"
 #include "recipe.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -349,15 +350,37 @@ static int make_folder(job *j)
     return cli_wrong(j->self, "%s could not be written", j->placeholder);
 }
 
-static void clear(job *j)
+static void remove_folder(const job *j)
 {
-    for (int i = 0; i < j->steps; i++) {
+    for (int i = 0; i < j->steps; i++)
         if (j->step[i].out[0]) (void)unlink(j->step[i].out);
-        cJSON_Delete(j->step[i].object);
-    }
     if (j->placeholder[0]) (void)unlink(j->placeholder);
     if (j->folder[0]) (void)rmdir(j->folder);
+}
+
+static void clear(job *j)
+{
+    for (int i = 0; i < j->steps; i++) cJSON_Delete(j->step[i].object);
+    remove_folder(j);
     recipe_clear(&j->recipe);
+}
+
+// Who is interrupted leaves no models behind; the signal then ends the program as ever.
+static const job *running;
+
+static void interrupted(int signal)
+{
+    remove_folder(running);
+    (void)raise(signal);
+}
+
+static void watch_signals(const job *j)
+{
+    static const int ends[] = { SIGHUP, SIGINT, SIGTERM };
+    const struct sigaction once = { .sa_handler = interrupted, .sa_flags = (int)SA_RESETHAND };
+    running = j;
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        (void)sigaction(ends[i], &once, NULL);
 }
 
 static int optimize(job *j, tuff_device *device, tuff_dataset *data)
@@ -402,6 +425,7 @@ int cmd_optimize(const cli_command *self, int argc, char **argv)
     tuff_dataset *data = NULL;
     tuff_device *device = NULL;
     j.self = self;
+    watch_signals(&j);
     status = read_lines(&j, words.item[0]);
     if (status == EXIT_OK) status = make_folder(&j);
     if (status == EXIT_OK) status = check_steps(&j);

@@ -50,7 +50,7 @@ static int check_kind(const cli_command *self, const settings *s)
     if (!integer && (s->p.equalize || s->p.correct_bias || s->aware ||
                      strcmp(s->method, "minmax") != 0))
         return cli_wrong(self, "--method, --equalize, --correct-bias and --aware are of nets "
-                         "of integers");
+                         "of integers, with schemes affine and symmetric and 2 to 8 bits");
     if (s->levels && s->layer_bits)
         return cli_wrong(self, "--layer-bits is not for %s", s->scheme);
     if (integer && s->bits == 1)
@@ -144,7 +144,7 @@ static int read_settings(const cli_command *self, settings *s)
 static int finish(const cli_command *self, settings *s, tuff_dataset *data,
                   tuff_model *before, tuff_model *after)
 {
-    compress_row rows[2] = { { .name = "before" }, { .name = "quantized" } };
+    compress_row rows[2] = { { .name = "before" }, { .name = "after" } };
     const tuff_measure_params p = { .batch = (int)s->tune.batch };
     if (compress_measure(self, data, before, s->model, after, s->out, &p, rows) != EXIT_OK)
         return EXIT_WRONG;

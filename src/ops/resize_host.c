@@ -93,6 +93,20 @@ static int taps_of(const tuff_resize_params *p, const tuff_resize_dim *d, int64_
     return count;
 }
 
+// Of a gradient: each element once, and not at all where its weights sum to nothing, so that an
+// infinity in dy reaches only what made that element of y.
+static int readers_of(int64_t at[4], double weight[4], int count)
+{
+    int n = 0;
+    for (int k = 0; k < count; k++) {
+        if (n && at[n - 1] == at[k]) weight[n - 1] += weight[k];
+        else at[n] = at[k], weight[n++] = weight[k];
+        const bool last = k + 1 == count || at[k + 1] != at[k];
+        if (last && weight[n - 1] == 0) n--;
+    }
+    return n;
+}
+
 static void fill(const tuff_resize_params *p, const tuff_resize_dim *d, bool grad,
                  const table *t)
 {
@@ -101,18 +115,22 @@ static void fill(const tuff_resize_params *p, const tuff_resize_dim *d, bool gra
     double weight[4];
     memset(t->start, 0, (places + 1) * sizeof *t->start);
     for (int64_t o = 0; o < d->out; o++) {
-        const int n = taps_of(p, d, o, at, weight);
+        int n = taps_of(p, d, o, at, weight);
+        if (grad) n = readers_of(at, weight, n);
         for (int k = 0; k < n; k++) t->start[grad ? at[k] : o]++;
     }
     // Ends, which become beginnings as elements are put down from the last one on.
     uint32_t sum = 0;
     for (size_t i = 0; i <= places; i++) t->start[i] = sum += t->start[i];
-    for (int64_t o = d->out - 1; o >= 0; o--)
-        for (int k = taps_of(p, d, o, at, weight) - 1; k >= 0; k--) {
+    for (int64_t o = d->out - 1; o >= 0; o--) {
+        int n = taps_of(p, d, o, at, weight);
+        if (grad) n = readers_of(at, weight, n);
+        for (int k = n - 1; k >= 0; k--) {
             const uint32_t place = --t->start[grad ? at[k] : o];
             t->from[place] = (uint32_t)(grad ? o : at[k]);
             t->weight[place] = (float)weight[k];
         }
+    }
 }
 
 // ---- rows -----------------------------------------------------------------------------------
