@@ -8,26 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 48, SIDE = TINY_SIDE * TINY_SIDE };
+enum { SAMPLES = 48 };
 
 static tuff_device *device;
 static tuff_dataset *data;
-
-static float *outputs(tuff_model *m)
-{
-    static float x[SAMPLES * SIDE];
-    float *y = malloc((size_t)(SAMPLES * tuff_desc_count(tuff_model_output(m))) * sizeof *y);
-    EXPECT_OK(tuff_dataset_read(data, TUFF_TEST, 0, SAMPLES, x, NULL, NULL));
-    EXPECT_OK(tuff_predict(m, x, SAMPLES, y));
-    return y;
-}
 
 // The largest distance of two models' outputs, in the steps of the last `dequantize` of b, and
 // how many samples have another class.
 static double steps_apart(tuff_model *a, tuff_model *b, int *others)
 {
     const int64_t width = tuff_desc_count(tuff_model_output(a));
-    float *ya = outputs(a), *yb = outputs(b), step = 1;
+    float *ya = tiny_outputs(a, data, SAMPLES), *yb = tiny_outputs(b, data, SAMPLES);
+    float step = 1;
     for (int i = b->parts - 1; i >= 0; i--)
         if (tuff_part_is(b, i, "dequantize")) {
             EXPECT_OK(tuff_model_get(b, tuff_part_param(b, i, "scale")->name, &step, 1));

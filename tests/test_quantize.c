@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 24, SIDE = TINY_SIDE * TINY_SIDE };
+enum { SAMPLES = 24 };
 
 static tuff_device *device;
 static tuff_dataset *data;
@@ -32,21 +32,10 @@ static void stir(tuff_model *m)
     }
 }
 
-// Outputs for the first test samples; freed with free.
-static float *outputs(tuff_model *m)
-{
-    static float x[SAMPLES * SIDE];
-    const int64_t width = tuff_desc_count(tuff_model_output(m));
-    float *y = malloc((size_t)(SAMPLES * width) * sizeof *y);
-    EXPECT_OK(tuff_dataset_read(data, TUFF_TEST, 0, SAMPLES, x, NULL, NULL));
-    EXPECT_OK(tuff_predict(m, x, SAMPLES, y));
-    return y;
-}
-
 // The root of the mean square of a - b, by that of a.
 static double distance(tuff_model *a, tuff_model *b)
 {
-    float *ya = outputs(a), *yb = outputs(b);
+    float *ya = tiny_outputs(a, data, SAMPLES), *yb = tiny_outputs(b, data, SAMPLES);
     const int64_t n = SAMPLES * tuff_desc_count(tuff_model_output(a));
     double apart = 0, all = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -60,7 +49,7 @@ static double distance(tuff_model *a, tuff_model *b)
 
 static bool same_outputs(tuff_model *a, tuff_model *b)
 {
-    float *ya = outputs(a), *yb = outputs(b);
+    float *ya = tiny_outputs(a, data, SAMPLES), *yb = tiny_outputs(b, data, SAMPLES);
     const int64_t n = SAMPLES * tuff_desc_count(tuff_model_output(a));
     const bool same = memcmp(ya, yb, (size_t)n * sizeof *ya) == 0;
     free(ya);

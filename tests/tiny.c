@@ -88,6 +88,17 @@ float *tiny_weights(tuff_model *model, size_t *count)
     return all;
 }
 
+float *tiny_outputs(tuff_model *model, tuff_dataset *data, int64_t examples)
+{
+    const size_t in = (size_t)(examples * tuff_desc_count(tuff_model_input(model)));
+    const size_t out = (size_t)(examples * tuff_desc_count(tuff_model_output(model)));
+    float *x = malloc(in * sizeof *x), *y = malloc(out * sizeof *y);
+    must(tuff_dataset_read(data, TUFF_TEST, 0, examples, x, NULL, NULL), "examples");
+    must(tuff_predict(model, x, examples, y), "outputs");
+    free(x);
+    return y;
+}
+
 bool tiny_same(tuff_model *a, tuff_model *b)
 {
     size_t na, nb;

@@ -20,6 +20,8 @@ tuff_dataset *tiny_data(const tiny_params *p);
 tuff_model *tiny_model(tuff_device *device, const tuff_dataset *data, const char *net);
 // The flat tensor of a model in host memory (*count floats); freed with free.
 float *tiny_weights(tuff_model *model, size_t *count);
+// What a model gives for the first test examples: [examples, outputs]; freed with free.
+float *tiny_outputs(tuff_model *model, tuff_dataset *data, int64_t examples);
 // Whether two models have the same bits.
 bool tiny_same(tuff_model *a, tuff_model *b);
 #endif

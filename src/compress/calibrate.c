@@ -1,6 +1,7 @@
 #include "compress/calibrate.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "compress/probe.h"
 #include "train/evaluate.h"
 #include <math.h>
 #include <string.h>
@@ -149,9 +150,7 @@ typedef struct run {
     int64_t *place;          // of a part's in it
     int64_t examples;
     int batches;
-    tuff_program *program;
-    int64_t count;           // of samples in a run of it
-    tuff_var x, *made;
+    tuff_probe probe;
     float *value;            // of the largest output
 } run;
 
@@ -162,28 +161,12 @@ static const tuff_desc *sample_of(const run *r, int i)
     return i ? &r->model->part[i - 1].output : &r->model->input;
 }
 
-static tuff_status make_program(run *r, int64_t count)
+// Of a part: what it gives.
+static tuff_var output_of(void *user, tuff_graph *g, int part, tuff_var x,
+                          const tuff_var made[])
 {
-    tuff_graph *g = NULL;
-    tuff_status status = TUFF_OK;
-    if (r->count == count) return TUFF_OK;
-    tuff_program_destroy(&r->program);
-    r->count = 0;
-    tuff_desc d = r->model->input;
-    memmove(d.dim + 1, d.dim, (size_t)d.rank * sizeof *d.dim);
-    d.dim[0] = count;
-    d.rank++;
-    TUFF_GO(tuff_graph_create(&g));
-    r->x = tuff_graph_input(g, "x", d);
-    (void)tuff_model_forward_parts(g, r->model, r->x, r->made);
-    for (int i = 0; i < r->model->parts && tuff_graph_status(g) == TUFF_OK; i++)
-        tuff_graph_output(g, r->model->part[i].item.name, r->made[i]);
-    TUFF_GO(tuff_graph_status(g));
-    TUFF_GO(tuff_program_create(r->model->device, g, NULL, &r->program));
-    r->count = count;
-exit:
-    tuff_graph_destroy(&g);
-    return status;
+    (void)user, (void)g, (void)x;
+    return made[part];
 }
 
 // ---- looking ------------------------------------------------------------------------------
@@ -245,41 +228,16 @@ static tuff_status look(run *r, int i, const float *v, int64_t count)
 static tuff_status look_batch(void *user, const float *x, int64_t count)
 {
     run *r = user;
-    const size_t in = (size_t)(count * tuff_desc_count(&r->model->input)) * sizeof *x;
-    TUFF_TRY(make_program(r, count));
-    TUFF_TRY(tuff_program_write(r->program, r->x, x, in));
-    TUFF_TRY(tuff_program_run(r->program));
+    TUFF_TRY(tuff_probe_run(&r->probe, x, count));
     TUFF_TRY(look(r, 0, x, count));
     for (int i = 1; i < tensors(r); i++) {
-        const size_t n = (size_t)(count * tuff_desc_count(sample_of(r, i)));
-        TUFF_TRY(tuff_program_read(r->program, r->made[i - 1], r->value, n * sizeof *x));
+        const int64_t n = count * tuff_desc_count(sample_of(r, i));
+        TUFF_TRY(tuff_probe_read(&r->probe, i - 1, r->value, n));
         TUFF_TRY(look(r, i, r->value, count));
     }
     r->batches++;
     r->examples += count;
     return TUFF_OK;
-}
-
-tuff_status tuff_each_batch(const tuff_dataset *data, const tuff_examples *e, tuff_batch_fn fn,
-                            void *user)
-{
-    const int64_t all = tuff_dataset_get_info(data)->count[TUFF_TRAIN];
-    const int64_t most = e->count < all ? e->count : all;
-    const tuff_loader_params lp = { .split = TUFF_TRAIN, .batch = e->batch, .epochs = 1,
-                                    .shuffle = true, .seed = e->seed };
-    tuff_loader *loader;
-    tuff_batch b;
-    tuff_status status = TUFF_OK;
-    int64_t done = 0;
-    TUFF_TRY(tuff_loader_create(data, &lp, &loader));
-    for (tuff_loader_next(loader, &b); b.count && done < most; tuff_loader_next(loader, &b)) {
-        const int64_t n = b.count < most - done ? b.count : most - done;
-        TUFF_GO(fn(user, b.x, n));
-        done += n;
-    }
-exit:
-    tuff_loader_destroy(&loader);
-    return status;
 }
 
 static tuff_status go_through(run *r, const tuff_dataset *data)
@@ -296,8 +254,7 @@ static tuff_status open_run(run *r)
     int64_t largest = 1, channels = 0;
     r->o = tuff_alloc((size_t)n, sizeof *r->o);
     r->place = tuff_alloc((size_t)n, sizeof *r->place);
-    r->made = tuff_alloc((size_t)n, sizeof *r->made);
-    if (!r->o || !r->place || !r->made) return TUFF_ERR_MEMORY;
+    if (!r->o || !r->place) return TUFF_ERR_MEMORY;
     for (int i = 0; i < n; i++) {
         const int64_t size = tuff_desc_count(sample_of(r, i));
         largest = size > largest ? size : largest;
@@ -326,7 +283,7 @@ static tuff_status cut_ranges(run *r, const tuff_dataset *data)
 tuff_status tuff_calibrate(tuff_model *model, tuff_dataset *data, const tuff_ptq_params *p,
                            tuff_observed **observed)
 {
-    run r = { .model = model, .p = p };
+    run r = { .model = model, .p = p, .probe = { .model = model, .look = output_of } };
     tuff_status status = TUFF_OK;
     *observed = NULL;
     TUFF_GO(tuff_agree(model, data, true));
@@ -339,10 +296,9 @@ tuff_status tuff_calibrate(tuff_model *model, tuff_dataset *data, const tuff_ptq
     *observed = r.o;
     r.o = NULL;
 exit:
-    tuff_program_destroy(&r.program);
+    tuff_probe_close(&r.probe);
     tuff_observed_free(&r.o, model);
     tuff_free(r.place);
-    tuff_free(r.made);
     tuff_free(r.sum);
     tuff_free(r.value);
     tuff_free(r.bin);

@@ -22,14 +22,4 @@ void tuff_observed_free(tuff_observed **observed, const tuff_model *model);
 // Pure. `method` is PERCENTILE, ENTROPY or MSE.
 void tuff_range_cut(const double bin[TUFF_BINS], const tuff_ptq_params *p, float *low,
                     float *high);
-
-// Training examples, at most `count`, each once: the same ones in the same order each time.
-typedef struct tuff_examples {
-    int64_t count;
-    int batch;
-    uint64_t seed;
-} tuff_examples;
-typedef tuff_status (*tuff_batch_fn)(void *user, const float *x, int64_t count);
-tuff_status tuff_each_batch(const tuff_dataset *data, const tuff_examples *e, tuff_batch_fn fn,
-                            void *user);
 #endif

@@ -1,7 +1,7 @@
 #include "compress/hessian.h"
 #include "base/alloc.h"
 #include "base/status.h"
-#include "compress/calibrate.h"
+#include "compress/probe.h"
 #include "compress/rewrite.h"
 #include "graph/graph.h"
 #include "train/evaluate.h"
@@ -14,10 +14,8 @@
 typedef struct run {
     tuff_model *model;
     tuff_hessian *h;
-    tuff_program *program;
-    int64_t count;       // of samples in a run of it
-    tuff_var x, *made, *gram;
-    float *value;
+    tuff_probe probe;
+    float *value; // of the largest of them
 } run;
 
 // [groups, inputs, inputs] of a convolution's windows, or of rows.
@@ -51,47 +49,24 @@ static tuff_var gram_of(tuff_graph *g, const tuff_model_part *part, const tuff_h
     return tuff_graph_op(g, "reduce_sum", &c, 1, &over);
 }
 
-static tuff_status make_program(run *r, int64_t count)
+static tuff_var look(void *user, tuff_graph *g, int part, tuff_var x, const tuff_var made[])
 {
-    tuff_graph *g = NULL;
-    tuff_status status = TUFF_OK;
-    if (r->count == count) return TUFF_OK;
-    tuff_program_destroy(&r->program);
-    r->count = 0;
-    tuff_desc d = r->model->input;
-    memmove(d.dim + 1, d.dim, (size_t)d.rank * sizeof *d.dim);
-    d.dim[0] = count;
-    d.rank++;
-    TUFF_GO(tuff_graph_create(&g));
-    r->x = tuff_graph_input(g, "x", d);
-    (void)tuff_model_forward_parts(g, r->model, r->x, r->made);
-    for (int i = 0; i < r->model->parts && tuff_graph_status(g) == TUFF_OK; i++) {
-        const tuff_model_part *part = &r->model->part[i];
-        const int from = part->item.in[0];
-        if (!r->h[i].sum) continue;
-        r->gram[i] = gram_of(g, part, &r->h[i], from < 0 ? r->x : r->made[from]);
-        tuff_graph_output(g, part->item.name, r->gram[i]);
-    }
-    TUFF_GO(tuff_graph_status(g));
-    TUFF_GO(tuff_program_create(r->model->device, g, NULL, &r->program));
-    r->count = count;
-exit:
-    tuff_graph_destroy(&g);
-    return status;
+    const run *r = user;
+    const tuff_model_part *p = &r->model->part[part];
+    const int from = p->item.in[0];
+    if (!r->h[part].sum) return (tuff_var){ 0 };
+    return gram_of(g, p, &r->h[part], from < 0 ? x : made[from]);
 }
 
 static tuff_status add_batch(void *user, const float *x, int64_t count)
 {
     run *r = user;
-    const size_t in = (size_t)(count * tuff_desc_count(&r->model->input)) * sizeof *x;
-    TUFF_TRY(make_program(r, count));
-    TUFF_TRY(tuff_program_write(r->program, r->x, x, in));
-    TUFF_TRY(tuff_program_run(r->program));
+    TUFF_TRY(tuff_probe_run(&r->probe, x, count));
     for (int i = 0; i < r->model->parts; i++) {
         const tuff_hessian *h = &r->h[i];
         const int64_t n = h->groups * h->inputs * h->inputs;
         if (!h->sum) continue;
-        TUFF_TRY(tuff_program_read(r->program, r->gram[i], r->value, (size_t)n * sizeof *x));
+        TUFF_TRY(tuff_probe_read(&r->probe, i, r->value, n));
         for (int64_t k = 0; k < n; k++) {
             TUFF_REQUIRE(isfinite(r->value[k]), CHECK, "calibrate: layer %s is given numbers "
                          "whose squares add up to %g", r->model->part[i].item.name,
@@ -107,9 +82,7 @@ static tuff_status open_run(run *r)
     const size_t parts = (size_t)r->model->parts;
     int64_t largest = 1;
     r->h = tuff_alloc(parts, sizeof *r->h);
-    r->made = tuff_alloc(parts, sizeof *r->made);
-    r->gram = tuff_alloc(parts, sizeof *r->gram);
-    if (!r->h || !r->made || !r->gram) return TUFF_ERR_MEMORY;
+    if (!r->h) return TUFF_ERR_MEMORY;
     for (int i = 0; i < r->model->parts; i++) {
         tuff_hessian *h = &r->h[i];
         const tuff_param *w = tuff_part_param(r->model, i, "weight");
@@ -224,6 +197,7 @@ tuff_status tuff_hessians_make(tuff_model *model, tuff_dataset *data,
                                const tuff_hessian_params *p, tuff_hessian **hessian)
 {
     run r = { .model = model };
+    r.probe = (tuff_probe){ .model = model, .look = look, .user = &r };
     const tuff_examples e = { .count = p->examples ? p->examples : 256,
                               .batch = p->batch ? p->batch : 32, .seed = p->seed };
     tuff_status status = TUFF_OK;
@@ -235,10 +209,8 @@ tuff_status tuff_hessians_make(tuff_model *model, tuff_dataset *data,
     *hessian = r.h;
     r.h = NULL;
 exit:
-    tuff_program_destroy(&r.program);
+    tuff_probe_close(&r.probe);
     tuff_hessians_free(&r.h, model);
-    tuff_free(r.made);
-    tuff_free(r.gram);
     tuff_free(r.value);
     return status;
 }

@@ -2,7 +2,9 @@
 //
 //   fold.c       batch norms into weights
 //   equalize.c   neighbouring layers' channels to like ranges
+//   probe.c      a net that is run on examples by who looks into it
 //   calibrate.c  the range of each layer's outputs
+//   hessian.c    how each layer's inputs go together, and weights rounded by it (GPTQ)
 //   integer.c    which layers become integers, and what scale each tensor has
 //   quantize.c   weights and biases; the whole
 //   aware.c      fake quantizers into a net that is trained, and integers out of it
