@@ -50,7 +50,7 @@ def recipes_chain_steps():
     for line, says in (
             ("prun --sparsity 0.5", ":6: 'prun' is unknown"),
             ("prune --sparsty 0.5", ":6: prune: there is no option --sparsty"),
-            ("prune --sparsity 1.0", ":6: prune: prune: the sparsity is 1"),
+            ("prune --sparsity 1.0", ":6: prune: the sparsity is 1"),
             ("prune", "neither a sparsity"), ("quantize --bits 0", "--bits is 0"),
             ("prune --sparsity 0.5 --out x", "--out is no option of a step"),
             ("distill --teacher nowhere.st", "nowhere.st is no model file"),

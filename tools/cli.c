@@ -52,7 +52,15 @@ int cli_wrong(const cli_command *self, const char *format, ...)
     return put_json(json, EXIT_WRONG);
 }
 
-int cli_error(const cli_command *self) { return cli_wrong(self, "%s", tuff_last_error()); }
+// The library names the step, which is often the subcommand's name: once is enough.
+int cli_error(const cli_command *self)
+{
+    const char *text = tuff_last_error();
+    const size_t n = self ? strlen(self->name) : 0;
+    const bool twice = n && strncmp(text, self->name, n) == 0 &&
+                       strncmp(text + n, ": ", 2) == 0;
+    return cli_wrong(self, "%s", twice ? text + n + 2 : text);
+}
 
 void cli_note(const char *format, ...)
 {

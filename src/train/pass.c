@@ -53,10 +53,15 @@ static tuff_status check_spec(const tuff_pass_spec *s)
                      "layer %d (softmax): cross entropy takes logits, leave the last softmax "
                      "out of the net",
                      last);
-    bool trains = false;
+    bool trains = false, stored = false;
     tuff_param_info p;
-    for (int i = 0; tuff_model_param(s->model, i, &p); i++) trains |= !p.buffer;
-    TUFF_REQUIRE(!s->state || trains, ARG, "the net has no parameters to train");
+    for (int i = 0; tuff_model_param(s->model, i, &p); i++) {
+        trains |= !p.buffer;
+        stored |= p.buffer;
+    }
+    TUFF_REQUIRE(!s->state || trains, ARG, "the net has no parameters to train%s",
+                 stored ? ": its weights lie in a form that is run, train the net that it was "
+                          "made of" : "");
     return TUFF_OK;
 }
 
