@@ -22,6 +22,7 @@
 #include "math.glsl"
 #include "quotient.glsl"
 #include "sum.glsl"
+#include "two.glsl"
 #include "abi/reduce.h"
 
 layout(local_size_x_id = 0) in;
@@ -43,8 +44,8 @@ const uint ROWS = 1;
 #endif
 layout(binding = 1) writeonly buffer Y { uint y[]; };
 
-// So far: ints in `i`; floats in s, to which a sum adds e. Of LSE s is the largest and e the
-// sum of exp(x - s).
+// So far: ints in `i`; floats in s, to which e is to be added: what rounding took from a sum or
+// a product. Of LSE s is the largest and e the sum of exp(x - s).
 struct Acc {
     float s, e;
     int i;
@@ -95,7 +96,9 @@ void take_float(inout Acc a, float v)
         a.s = sum.s;
         a.e = sum.e;
     } else if (OP == TUFF_REDUCE_PROD) {
-        a.s *= v;
+        const vec2 p = two_product(a.s, v);
+        a.e = a.e * v + p.y;
+        a.s = p.x;
     } else if (OP == TUFF_REDUCE_LSE) {
         const float part = v == a.s ? 1.0 : exp_f32(-abs(v - a.s));
         const bool larger = v > a.s || is_nan(v);
@@ -118,7 +121,7 @@ void take(inout Acc a, uint bits)
     }
 }
 
-// What no longer needs two numbers, unless it is LSE's.
+// What no longer needs two numbers, unless it is LSE's or a product.
 Acc settled(Acc a)
 {
     if (OP == TUFF_REDUCE_SUM) a = Acc(sum_value(Sum(a.s, a.e)), 0.0, a.i);
@@ -132,8 +135,11 @@ Acc join(Acc a, Acc b)
         const vec2 r = lse_join(vec2(a.s, a.e), vec2(b.s, b.e));
         return Acc(r.x, r.y, a.i);
     }
-    a.s = OP == TUFF_REDUCE_SUM ? a.s + b.s : OP == TUFF_REDUCE_PROD ? a.s * b.s
-                                                                     : better(a.s, b.s);
+    if (OP == TUFF_REDUCE_PROD) {
+        const vec2 p = two_product(a.s, b.s);
+        return Acc(p.x, p.y + (a.s * b.e + a.e * b.s), a.i);
+    }
+    a.s = OP == TUFF_REDUCE_SUM ? a.s + b.s : better(a.s, b.s);
     return a;
 }
 
@@ -142,6 +148,8 @@ void write(uint piece, Acc a)
     float r = OP == TUFF_REDUCE_LSE ? a.s + log_f32(a.e) : a.s;
     // Of infinite elements the sum of exponentials says nothing.
     if (OP == TUFF_REDUCE_LSE && (a.s == POS_INF || a.s == NEG_INF)) r = a.s;
+    // A zero keeps its sign.
+    if (OP == TUFF_REDUCE_PROD && a.e != 0.0) r = sum_value(Sum(a.s, a.e));
     if (FINISH == TUFF_REDUCE_ROOT) r = sqrt(r);
     if (FINISH == TUFF_REDUCE_LOG) r = log_f32(r);
     y[piece] = INT ? uint(a.i) : floatBitsToUint(r * pc.scale);
