@@ -28,6 +28,7 @@ static tuff_train_params run_params(tuff_optimizer_kind kind)
         .optimizer = { .kind = kind, .weight_decay = 0.01f, .clip_norm = 1 },
         .schedule = { .kind = TUFF_COSINE, .warmup = 4, .min = 1e-5f },
         .epochs = EPOCHS, .batch = BATCH, .seed = 99,
+        .augment = { .shift = 1, .flip = true },
     };
 }
 
@@ -108,6 +109,13 @@ static void stopped_after_an_epoch(void)
     EXPECT_OK(tuff_train(model, data, &p, NULL));
     resume(path, data, want, EPOCHS);
     resume(path, data, want, EPOCHS); // nothing is left to do
+    // What the images were augmented by had a part in it.
+    tuff_model *plain = tiny_model(device, data, NULL);
+    p = run_params(TUFF_ADAM);
+    p.augment = (tuff_augment){ .shift = 0 };
+    EXPECT_OK(tuff_train(plain, data, &p, NULL));
+    EXPECT(!tiny_same(plain, want));
+    tuff_model_destroy(&plain);
     tuff_model_destroy(&model);
     tuff_model_destroy(&want);
     tuff_dataset_destroy(&data);

@@ -716,6 +716,8 @@ def students_and_teachers():
     refused(*base, *same, "--match", "1", says="is no pair")
     refused(*base, *same, "--match", "0=0", "--cache", path("c"), says="do not go together")
     refused(*base, *same, "--cache", teacher, says="no cache of what teachers say")
+    refused(*base, *same, "--cache", path("c"), "--augment", "flip", says="not augmented")
+    refused(*base, *same, "--precision", "f31", says="'f31'")
     refused(*base, *same, *same, says="one --out")
     refused(*base, *same, "--student", NET, says="--mutual")
     refused(*base, *same, "--mutual", says="no --teacher")
@@ -772,6 +774,8 @@ def training_refuses():
     refused(*base, "--net", NET, "--gradients", "foo", says="'foo' does not fit")
     refused(*base, "--net", NET, "--gradients", "dorefa:17", says="17 bits, expected 1 to 16")
     refused(*base, "--net", NET, "--precision", "fixed16:0", says="expected 1 to 15")
+    refused(*base, "--net", NET, "--augment", "turn", says="'turn' does not fit")
+    refused(*base, "--net", NET, "--augment", "shift=28", says="28 x 28")
     refused("train", "--net", NET, "--data", "idx:" + path("nowhere"), says="nowhere")
     refused("train", "--net", NET, "--data", "nonesuch", says="nonesuch")
     refused(*base, "--net", NET, "--epochs", 1, "--out", path("no/such/folder/m"),

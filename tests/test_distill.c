@@ -468,7 +468,8 @@ static void students_teach_each_other(void)
     tuff_model *made[2], *again[2], *hand[2];
     heard h = { 0 };
     const tuff_train_params tune = { .epochs = TOGETHER, .seed = 3, .on_epoch = count_epoch,
-                                     .on_step = count_step, .user = &h };
+                                     .augment = { .flip = true }, .on_step = count_step,
+                                     .user = &h };
     const tuff_mutual_params p = { .tune = &tune };
     EXPECT_OK(tuff_distill_mutual(student, 2, data, &p, made));
     EXPECT_EQ(h.epochs, 2 * TOGETHER);
@@ -492,8 +493,8 @@ static void students_teach_each_other(void)
     }
     tuff_loader *loader;
     tuff_batch b;
-    EXPECT_OK(tuff_loader_create(data, &(tuff_loader_params){ .shuffle = true, .seed = 3 },
-                                 &loader));
+    const tuff_loader_params lp = { .shuffle = true, .seed = 3, .augment = tune.augment };
+    EXPECT_OK(tuff_loader_create(data, &lp, &loader));
     for (int step = 0; step < 10 * TOGETHER; step++) {
         tuff_loader_next(loader, &b);
         for (int i = 0; i < 2; i++)

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/file.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -173,6 +174,134 @@ static void loader_targets(void)
     tuff_dataset_destroy(&d);
 }
 
+// ---- augmented images -----------------------------------------------------------------------
+
+enum { IMAGES = 23, TALL = 4, WIDE = 6, SIDE = 7, SHIFT = 2, MOVES = 2 * SHIFT + 1, FLIPS = 2 };
+
+// Images [1, TALL, WIDE] of numbers 1, 2, ... laid into SIDE x SIDE, twice; padding is -3 in the
+// first channel and 5 in the second.
+static tuff_dataset *numbered_images(void)
+{
+    static const float scale[] = { 1, 2 }, shift[] = { -3, 5 };
+    float x[IMAGES * TALL * WIDE];
+    int32_t y[IMAGES];
+    for (int i = 0; i < IMAGES * TALL * WIDE; i++) x[i] = (float)(i + 1);
+    for (int i = 0; i < IMAGES; i++) y[i] = i % 3;
+    const tuff_array ax = { TUFF_SHAPE(TUFF_F32, IMAGES, 1, TALL, WIDE), x };
+    const tuff_array ay = { TUFF_SHAPE(TUFF_I32, IMAGES), y };
+    tuff_dataset *d;
+    EXPECT_OK(tuff_dataset_from_arrays(&ax, &ay, &ax, &ay, &(tuff_dataset_params){
+        .pad_to = SIDE, .channels = 2 }, &d));
+    EXPECT_OK(tuff_dataset_set_norm(d, scale, shift, 2));
+    return d;
+}
+
+// Whether `got` is `image`, perhaps flipped, then moved.
+static bool is_moved(const float *got, const float *image, bool flip, int down, int right)
+{
+    for (int i = 0; i < 2 * SIDE * SIDE; i++) {
+        const int c = i / (SIDE * SIDE), y = i / SIDE % SIDE - down, x = i % SIDE - right;
+        const bool in = y >= 0 && y < SIDE && x >= 0 && x < SIDE;
+        const float padding = c ? 5 : -3;
+        const int at = (c * SIDE + y) * SIDE + (flip ? SIDE - 1 - x : x);
+        if (got[i] != (in ? image[at] : padding)) return false;
+    }
+    return true;
+}
+
+// The number of the change that was made, or -1.
+static int change_of(const float *got, const float *image, const tuff_augment *a)
+{
+    for (int i = 0; i < FLIPS * MOVES * MOVES; i++) {
+        const int down = i / MOVES % MOVES - SHIFT, right = i % MOVES - SHIFT;
+        const bool flip = i / (MOVES * MOVES);
+        if (is_moved(got, image, flip, down, right))
+            return abs(down) <= a->shift && abs(right) <= a->shift && (a->flip || !flip) ? i
+                                                                                         : -1;
+    }
+    return -1;
+}
+
+// changes[epoch * IMAGES + example], from example `start` of the order on.
+static void record_changes(const tuff_dataset *d, const tuff_augment *a, int batch, int start,
+                           int epochs, int *changes)
+{
+    enum { NUMBERS = 2 * SIDE * SIDE };
+    tuff_loader *l;
+    tuff_batch b;
+    float image[NUMBERS];
+    const tuff_loader_params p = { .batch = batch, .shuffle = true, .seed = 4, .start = start,
+                                   .epochs = epochs, .augment = *a };
+    if (!EXPECT_OK(tuff_loader_create(d, &p, &l))) return;
+    for (tuff_loader_next(l, &b); b.count; tuff_loader_next(l, &b))
+        for (int i = 0; i < b.count; i++) {
+            const int example = (int)b.example[i];
+            EXPECT_OK(tuff_dataset_read(d, TUFF_TRAIN, example, 1, image, NULL, NULL));
+            EXPECT_EQ(b.labels[i], example % 3);
+            changes[b.epoch * IMAGES + example] = change_of(b.x + i * NUMBERS, image, a);
+        }
+    tuff_loader_destroy(&l);
+}
+
+static void count_changes(const int *changes, int n, int want)
+{
+    int seen[FLIPS * MOVES * MOVES] = { 0 }, kinds = 0;
+    for (int i = 0; i < n; i++)
+        if (EXPECT(changes[i] >= 0)) kinds += seen[changes[i]]++ == 0;
+    EXPECT_EQ(kinds, want);
+    for (int i = 0; i < FLIPS * MOVES * MOVES; i++) EXPECT(seen[i] < 3 * n / want);
+}
+
+static void images_are_augmented(void)
+{
+    enum { EPOCHS = 40, ALL = EPOCHS * IMAGES };
+    static int changes[ALL], again[ALL];
+    static const struct {
+        tuff_augment a;
+        int kinds;
+    } table[] = { { { .shift = 2 }, 25 }, { { .flip = true }, 2 },
+                  { { .shift = 2, .flip = true }, 50 }, { { .shift = 1 }, 9 }, { { 0 }, 1 } };
+    tuff_dataset *d = numbered_images();
+    for (size_t i = 0; i < COUNT(table); i++) {
+        record_changes(d, &table[i].a, 5, 0, EPOCHS, changes);
+        count_changes(changes, ALL, table[i].kinds);
+        // What becomes of an example is the same in other batches, and from any batch on.
+        record_changes(d, &table[i].a, 8, 0, EPOCHS, again);
+        EXPECT(memcmp(changes, again, sizeof changes) == 0);
+        memcpy(again, changes, sizeof changes / 2);
+        record_changes(d, &table[i].a, 1, ALL / 2, EPOCHS, again);
+        EXPECT(memcmp(changes, again, sizeof changes) == 0);
+    }
+    tuff_dataset_destroy(&d);
+}
+
+static void augmenting_refuses(void)
+{
+    static const char *const wrong[] = { "", "shift", "shift=", "shift=0", "shift=-1", "flop",
+                                         "shift=1.5", "flip,", "flip,flip", "shift=1,shift=2",
+                                         "flip shift=1", "none,flip", "shift=99999" };
+    tuff_augment a = { .shift = 7 };
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        EXPECT_STATUS(tuff_augment_parse(wrong[i], &a), TUFF_ERR_FORMAT);
+        EXPECT_HAS(tuff_last_error(), "expected none, or shift=PIXELS and flip");
+        EXPECT(a.shift == 7 && !a.flip);
+    }
+    EXPECT_OK(tuff_augment_parse("flip,shift=4", &a));
+    EXPECT(a.shift == 4 && a.flip);
+    EXPECT_OK(tuff_augment_parse("none", &a));
+    EXPECT(a.shift == 0 && !a.flip);
+    tuff_dataset *numbers = counted(9, 3, TUFF_F32, NULL), *images = numbered_images();
+    tuff_loader *l;
+    tuff_loader_params p = { .augment = { .flip = true } };
+    EXPECT_STATUS(tuff_loader_create(numbers, &p, &l), TUFF_ERR_SHAPE);
+    EXPECT_HAS(tuff_last_error(), "are for images, the data's samples are f32 [3]");
+    p.augment.shift = SIDE;
+    EXPECT_STATUS(tuff_loader_create(images, &p, &l), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "shift is 7, expected fewer pixels");
+    tuff_dataset_destroy(&numbers);
+    tuff_dataset_destroy(&images);
+}
+
 // In steady state no memory is allocated, whichever epoch begins.
 static void loader_allocates_nothing(void)
 {
@@ -220,6 +349,8 @@ int main(int argc, char **argv)
     CASE(loader_shuffles);
     CASE(loader_ends);
     CASE(loader_targets);
+    CASE(images_are_augmented);
+    CASE(augmenting_refuses);
     CASE(loader_allocates_nothing);
     CASE(memory_runs_out);
     return report();

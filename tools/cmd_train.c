@@ -6,7 +6,7 @@
 
 typedef struct settings {
     const char *net, *data, *optimizer, *schedule, *loss, *init, *out, *resume;
-    const char *gradients, *precision;
+    const char *gradients, *precision, *augment;
     double slim, lr, momentum, dampening, alpha, beta1, beta2, eps;
     double weight_decay, l1, clip_value, clip_norm, held_out;
     bool decoupled, keep_zeros;
@@ -137,7 +137,8 @@ static int read_settings(const cli_command *self, const settings *s, tuff_train_
         tuff_schedule_parse(s->schedule, &p->schedule) != TUFF_OK ||
         tuff_loss_parse(s->loss, &p->loss) != TUFF_OK ||
         tuff_gradients_parse(s->gradients, &p->gradients) != TUFF_OK ||
-        tuff_precision_parse(s->precision, &p->precision) != TUFF_OK)
+        tuff_precision_parse(s->precision, &p->precision) != TUFF_OK ||
+        tuff_augment_parse(s->augment, &p->augment) != TUFF_OK)
         return cli_error(self);
     return -1;
 }
@@ -210,7 +211,7 @@ static int train(const cli_command *self, const settings *s, tuff_train_params *
 int cmd_train(const cli_command *self, int argc, char **argv)
 {
     settings s = { .optimizer = "adam", .schedule = "constant", .loss = "auto",
-                   .gradients = "full", .precision = "f32",
+                   .gradients = "full", .precision = "f32", .augment = "none",
                    .init = "default", .lr = CLI_NOT_GIVEN, .momentum = CLI_NOT_GIVEN,
                    .alpha = CLI_NOT_GIVEN, .beta1 = CLI_NOT_GIVEN, .beta2 = CLI_NOT_GIVEN,
                    .eps = CLI_NOT_GIVEN,
@@ -250,6 +251,9 @@ int cmd_train(const cli_command *self, int argc, char **argv)
         { "precision", CLI_TEXT, &s.precision, "TEXT",
           "f32; half or bf16 with f32 master weights; or 16-bit fixed point, by chance:\n"
           "fixed16:POINT,OUTPUT_POINT (14,10), or to the nearest: fixed16:14,10,nearest" },
+        { "augment", CLI_TEXT, &s.augment, "TEXT",
+          "random changes of training images: shift=PIXELS (zeros come in), flip (left to\n"
+          "right), shift=2,flip; none" },
         { "loss", CLI_TEXT, &s.loss, "NAME", "cross_entropy or mse; by the data if not given" },
         { "init", CLI_TEXT, &s.init, "TEXT",
           "default zeros constant=X uniform=A,B normal=M,S glorot_uniform glorot_normal\n"

@@ -36,7 +36,10 @@ int finetune_read(const cli_command *self, const finetune *f, tuff_train_params 
     p->optimizer.weight_decay = (float)f->weight_decay;
     p->optimizer.l1 = (float)f->l1;
     if (tuff_optimizer_parse(f->optimizer, &p->optimizer.kind) != TUFF_OK ||
-        tuff_schedule_parse(f->schedule, &p->schedule) != TUFF_OK)
+        tuff_schedule_parse(f->schedule, &p->schedule) != TUFF_OK ||
+        tuff_augment_parse(f->augment, &p->augment) != TUFF_OK ||
+        tuff_gradients_parse(f->gradients, &p->gradients) != TUFF_OK ||
+        tuff_precision_parse(f->precision, &p->precision) != TUFF_OK)
         return cli_error(self);
     return -1;
 }

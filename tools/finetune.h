@@ -5,11 +5,13 @@
 
 typedef struct finetune {
     int64_t epochs, batch;
-    const char *optimizer, *schedule;
+    const char *optimizer, *schedule, *augment, *gradients, *precision;
     double lr, weight_decay, l1, slim;
 } finetune;
 
-#define FINETUNE_DEFAULTS { .optimizer = "adam", .schedule = "constant", .lr = CLI_NOT_GIVEN }
+#define FINETUNE_DEFAULTS                                                       \
+    { .optimizer = "adam", .schedule = "constant", .lr = CLI_NOT_GIVEN,         \
+      .augment = "none", .gradients = "full", .precision = "f32" }
 // Rows of an option table; f is the name of a finetune.
 #define FINETUNE_OPTIONS(f)                                                     \
     { "finetune", CLI_INT, &(f).epochs, "EPOCHS", "then trains for so many; 0" }, \
@@ -19,6 +21,9 @@ typedef struct finetune {
     { "optimizer", CLI_TEXT, &(f).optimizer, "NAME", "as of tuff train; adam" }, \
     { "lr", CLI_REAL, &(f).lr, "X", "its learning rate; by the optimizer" },    \
     { "lr-schedule", CLI_TEXT, &(f).schedule, "TEXT", "--schedule of tuff train" }, \
+    { "augment", CLI_TEXT, &(f).augment, "TEXT", "likewise; none" },            \
+    { "gradients", CLI_TEXT, &(f).gradients, "TEXT", "likewise; full" },        \
+    { "precision", CLI_TEXT, &(f).precision, "TEXT", "likewise; f32" },         \
     { "batch", CLI_INT, &(f).batch, "N", "examples in a step; 64" },            \
     { "weight-decay", CLI_REAL, &(f).weight_decay, "X", "L2 penalty" },         \
     { "l1", CLI_REAL, &(f).l1, "X", "L1 penalty" },                             \

@@ -98,6 +98,16 @@ TUFF_API TUFF_CHECK tuff_status tuff_dataset_read(const tuff_dataset *dataset,
 
 // ---- loaders --------------------------------------------------------------------------------
 
+// Random changes of images (samples [C, H, W]), drawn anew for each example in each epoch.
+typedef struct tuff_augment {
+    int shift; // each image is moved by up to so many pixels, up or down and to a side, every
+               // place equally likely; padding (v = 0) comes in. As torchvision's RandomCrop
+               // with that padding
+    bool flip; // half of them are mirrored, left to right (RandomHorizontalFlip)
+} tuff_augment;
+// "none", "shift=2", "flip", "shift=4,flip". Fails: TUFF_ERR_FORMAT.
+TUFF_API TUFF_CHECK tuff_status tuff_augment_parse(const char *text, tuff_augment *augment);
+
 typedef struct tuff_loader tuff_loader;
 
 typedef struct tuff_loader_params {
@@ -109,6 +119,8 @@ typedef struct tuff_loader_params {
                       // resumed at batch n sees what an unbroken one sees from n on
     int64_t epochs;   // ends after that many, counted from epoch 0 on; 0 = goes on for ever
     int ahead;        // batches made ahead by a thread; 0 = 2
+    tuff_augment augment; // a function of (seed, epoch, example) alone, whatever the batch is;
+                          // zeros: images as they are
 } tuff_loader_params;
 
 typedef struct tuff_batch {
@@ -124,7 +136,8 @@ typedef struct tuff_batch {
 
 // Starts a thread that makes batches ahead. The dataset must outlive the loader. No memory is
 // allocated after this call.
-// Fails: TUFF_ERR_ARG (a negative number, no examples), TUFF_ERR_MEMORY.
+// Fails: TUFF_ERR_ARG (a negative number, no examples, a shift as large as the images),
+// TUFF_ERR_SHAPE (samples are to be augmented and are no images), TUFF_ERR_MEMORY.
 TUFF_API TUFF_CHECK tuff_status tuff_loader_create(const tuff_dataset *dataset,
                                                    const tuff_loader_params *p,
                                                    tuff_loader **loader);

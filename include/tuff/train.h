@@ -155,6 +155,7 @@ typedef bool (*tuff_epoch_fn)(void *user, const tuff_epoch *epoch);
 // `cache` is a file of what the teachers say of every training example. Where it is not there
 // it is written first, and then the step runs no teacher: tuff_train only. One that is of other
 // teachers or of other examples is refused (TUFF_ERR_ARG), a damaged one too (TUFF_ERR_FORMAT).
+// It says nothing of augmented images, which are others in each epoch: these are refused with it.
 typedef struct tuff_teach {
     tuff_model *const *teacher; // [teachers], on the student's device; they stay as they are
     int teachers;
@@ -170,7 +171,9 @@ typedef struct tuff_train_params {
     tuff_loss loss;
     int epochs;    // in all, also counting those before `resume`; 0 = 5
     int batch;     // examples in a step; 0 = 64
-    uint64_t seed; // of the order of the examples
+    uint64_t seed; // of the order of the examples, and of how they are augmented
+    tuff_augment augment; // of training images alone: tests see them as they are. A checkpoint
+                          // remembers it. Who steps a trainer brings batches as they are to be
     int patience;  // early stop: end when the loss of the held-out part of the data has not
                    // become smaller for that many epochs, and give the model its best
                    // weights back; 0 = never

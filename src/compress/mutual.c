@@ -97,7 +97,7 @@ static tuff_status open_school(school *r, const tuff_mutual_params *p)
                  "train: the data has no training examples");
     for (int i = 0; i < r->students; i++) TUFF_TRY(sit_down(r, p, i));
     const tuff_loader_params loader = { .split = TUFF_TRAIN, .batch = r->batch, .shuffle = true,
-                                        .seed = r->tune.seed };
+                                        .seed = r->tune.seed, .augment = r->tune.augment };
     return tuff_loader_create(r->data, &loader, &r->loader);
 }
 

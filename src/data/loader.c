@@ -9,11 +9,14 @@
 #include "base/alloc.h"
 #include "base/rng.h"
 #include "base/status.h"
+#include "data/augment.h"
 #include "data/dataset.h"
 #include <pthread.h>
 #include <string.h>
 
 enum { MOST_AHEAD = 64 };
+// Numbers of the seed that say how examples are augmented; those of orders are the epochs'.
+static const uint64_t FORK_AUGMENT = (uint64_t)1 << 63;
 
 struct tuff_loader {
     const tuff_dataset *dataset;
@@ -49,6 +52,16 @@ static void order_epoch(tuff_loader *l, int64_t epoch)
     l->ordered = epoch;
 }
 
+static void augment(const tuff_loader *l, const tuff_batch *b, float *x)
+{
+    if (!tuff_augments(&l->p.augment)) return;
+    const uint64_t seed = tuff_rng_fork(tuff_rng_fork(l->p.seed, FORK_AUGMENT),
+                                        (uint64_t)b->epoch);
+    for (int i = 0; i < b->count; i++, x += l->sample)
+        tuff_augment_image(&l->p.augment, &l->info->sample, l->info->shift,
+                           tuff_rng_fork(seed, b->example[i]), x);
+}
+
 // Makes batch `number`, counted from epoch 0 on, in a slot.
 static void make_batch(tuff_loader *l, int64_t number, tuff_batch *b)
 {
@@ -70,6 +83,7 @@ static void make_batch(tuff_loader *l, int64_t number, tuff_batch *b)
         tuff_dataset_example(l->dataset, l->p.split, rows[example[i]],
                              x + (size_t)i * l->sample, labels ? labels + i : NULL,
                              t ? t + (size_t)i * (size_t)targets : NULL);
+    augment(l, b, x);
     const size_t rest = (size_t)(batch - b->count);
     memset(x + (size_t)b->count * l->sample, 0, rest * l->sample * sizeof *x);
     if (labels) memset(labels + b->count, -1, rest * sizeof *labels); // all bits: -1
@@ -119,7 +133,7 @@ static tuff_status check_params(const tuff_loader_params *p, const tuff_dataset_
                      p->ahead <= MOST_AHEAD,
                  ARG, "batch, start and epochs must be 0 or more, ahead 0 to %d", MOST_AHEAD);
     TUFF_REQUIRE(info->count[p->split] > 0, ARG, "this part of the dataset has no examples");
-    return TUFF_OK;
+    return tuff_augment_check(&p->augment, &info->sample);
 }
 
 static tuff_status allocate(tuff_loader *l)

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "data/augment.h"
 #include "train/model_file.h"
 #include "train/precision.h"
 #include "train/settings.h"
@@ -57,6 +58,8 @@ static tuff_status write_settings(tuff_model_out *out, tuff_trainer *t)
     TUFF_TRY(tuff_out_pair(out, "train.precision", "%s",
                            tuff_precision_print(&p.precision, text, sizeof text)));
     TUFF_TRY(tuff_out_pair(out, "train.growth_interval", "%d", p.precision.growth_interval));
+    TUFF_TRY(tuff_out_pair(out, "train.augment", "%s",
+                           tuff_augment_print(&p.augment, text, sizeof text)));
     return tuff_out_pair(out, "train.patience", "%d", p.patience);
 }
 
@@ -183,6 +186,8 @@ static tuff_status read_later(const tuff_safetensors *file, tuff_train_params *p
         TUFF_TRY(tuff_in_float(file, "train.slim", &slim));
     if (tuff_safetensors_meta(file, "train.keep_shared"))
         TUFF_TRY(tuff_in_int(file, "train.keep_shared", 0, 1, &shared));
+    const char *augment = tuff_safetensors_meta(file, "train.augment");
+    if (augment) TUFF_TRY(tuff_augment_parse(augment, &p->augment));
     TUFF_TRY(read_precision(file, p));
     p->keep_zeros = keep;
     p->keep_shared = shared;

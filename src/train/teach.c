@@ -4,6 +4,7 @@
 #include "train/teach.h"
 #include "base/alloc.h"
 #include "base/status.h"
+#include "data/augment.h"
 #include "nn/model.h"
 #include "ops/op.h"
 #include <math.h>
@@ -62,6 +63,9 @@ static tuff_status fill(const tuff_model *student, const tuff_train_params *p,
                  tuff_loss_name(p->loss));
     TUFF_REQUIRE(!teach->match || !teach->cache, ARG,
                  "distill: a cache holds logits, it has no features to match");
+    TUFF_REQUIRE(!teach->cache || !tuff_augments(&p->augment), ARG,
+                 "distill: a cache holds what is said of images as they are, not augmented: "
+                 "leave out the one or the other");
     for (int k = 0; k < teach->teachers; k++)
         TUFF_TRY(check_teacher(student, teach->teacher[k], k));
     return TUFF_OK;

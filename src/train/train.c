@@ -221,7 +221,8 @@ static tuff_status open_loader(run *r)
 {
     const int64_t start = r->place.epoch * r->t->steps_per_epoch + r->place.index;
     const tuff_loader_params p = { .split = TUFF_TRAIN, .batch = r->p.batch, .shuffle = true,
-                                   .seed = r->p.seed, .start = start };
+                                   .seed = r->p.seed, .start = start,
+                                   .augment = r->p.augment };
     return tuff_loader_create(r->data, &p, &r->loader);
 }
 
