@@ -178,8 +178,8 @@ static void loader_targets(void)
 
 enum { IMAGES = 23, TALL = 4, WIDE = 6, SIDE = 7, SHIFT = 2, MOVES = 2 * SHIFT + 1, FLIPS = 2 };
 
-// Images [1, TALL, WIDE] of numbers 1, 2, ... laid into SIDE x SIDE, twice; padding is -3 in the
-// first channel and 5 in the second.
+// Images [1, TALL, WIDE] of numbers 1, 2, ... laid into SIDE x SIDE, twice; padding is -3 in
+// the first channel and 5 in the second.
 static tuff_dataset *numbered_images(void)
 {
     static const float scale[] = { 1, 2 }, shift[] = { -3, 5 };

@@ -155,7 +155,8 @@ typedef bool (*tuff_epoch_fn)(void *user, const tuff_epoch *epoch);
 // `cache` is a file of what the teachers say of every training example. Where it is not there
 // it is written first, and then the step runs no teacher: tuff_train only. One that is of other
 // teachers or of other examples is refused (TUFF_ERR_ARG), a damaged one too (TUFF_ERR_FORMAT).
-// It says nothing of augmented images, which are others in each epoch: these are refused with it.
+// It says nothing of augmented images, which are others in each epoch: they are refused with
+// it.
 typedef struct tuff_teach {
     tuff_model *const *teacher; // [teachers], on the student's device; they stay as they are
     int teachers;

@@ -55,8 +55,8 @@ tuff_status tuff_augment_check(const tuff_augment *a, const tuff_desc *sample)
                  "augment: shift and flip are for images, the data's samples are %s",
                  tuff_desc_print(sample, text, sizeof text));
     TUFF_REQUIRE(a->shift >= 0 && a->shift < sample->dim[1] && a->shift < sample->dim[2], ARG,
-                 "augment: shift is %d, expected fewer pixels than the images have, %lld x %lld",
-                 a->shift, (long long)sample->dim[1], (long long)sample->dim[2]);
+                 "augment: shift is %d, expected fewer pixels than the images have, %lld x "
+                 "%lld", a->shift, (long long)sample->dim[1], (long long)sample->dim[2]);
     return TUFF_OK;
 }
 
@@ -76,8 +76,8 @@ static void fill(float *x, int64_t n, float v)
     for (int64_t i = 0; i < n; i++) x[i] = v;
 }
 
-// Row y becomes what row y - down was, moved to the right by `right`. Rows are taken in the order
-// in which none is written before it is read.
+// Row y becomes what row y - down was, moved to the right by `right`. Rows are taken in the
+// order in which none is written before it is read.
 static void move(float *x, int64_t height, int64_t width, int64_t down, int64_t right, float v)
 {
     const int64_t left = right < 0 ? -right : 0, in = right > 0 ? right : 0;
