@@ -1,5 +1,5 @@
 // conv_integer and qlinear_conv: records and references. Kernels: qgemm.c.
-#include "ops/conv.h"
+#include "ops/conv_integer.h"
 #include "ops/divide.h"
 #include "ops/gemm.h"
 #include "ops/qgemm_host.h"
@@ -8,24 +8,21 @@
 #include <string.h>
 #include <tuff/ops/conv.h>
 
-// Where the inputs of either op lie; -1: it has none.
-typedef struct inputs {
-    int x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias;
-} inputs;
+typedef tuff_qconv_inputs inputs;
 
 static const inputs integer = { .x = 0, .w = 1, .x_zero = 2, .w_zero = 3, .x_scale = -1,
                                 .w_scale = -1, .y_scale = -1, .y_zero = -1, .bias = -1 };
 static const inputs qlinear = { .x = 0, .x_scale = 1, .x_zero = 2, .w = 3, .w_scale = 4,
                                 .w_zero = 5, .y_scale = 6, .y_zero = 7, .bias = 8 };
 
-static const inputs *inputs_of(const tuff_call *c)
+const inputs *tuff_qconv_inputs_of(const tuff_call *c)
 {
     return c->op->in[1].dtypes & TUFF_F32 ? &qlinear : &integer;
 }
 
-static tuff_conv conv_of(const tuff_call *c)
+tuff_conv tuff_qconv_of(const tuff_call *c)
 {
-    const inputs *in = inputs_of(c);
+    const inputs *in = tuff_qconv_inputs_of(c);
     tuff_conv v;
     tuff_conv_good(c, in->x, in->w, -1, &v);
     return v;
@@ -35,7 +32,7 @@ static tuff_conv conv_of(const tuff_call *c)
 
 static tuff_status infer(const tuff_call *c, tuff_desc out[])
 {
-    const inputs *in = inputs_of(c);
+    const inputs *in = tuff_qconv_inputs_of(c);
     const tuff_conv_params *p = c->params;
     tuff_conv v;
     TUFF_TRY(tuff_conv_of(c, in->x, in->w, -1, &v));
@@ -72,7 +69,7 @@ static int64_t number_at(const tuff_ref *r, int input, int64_t i)
 // The sum of element i of y. What lies outside of x is x's zero point: it adds nothing.
 static int64_t sum_of(const tuff_ref *r, const tuff_conv *v, int64_t i)
 {
-    const inputs *in = inputs_of(r->call);
+    const inputs *in = tuff_qconv_inputs_of(r->call);
     const tuff_dtype tx = r->call->in[in->x].dtype, tw = r->call->in[in->w].dtype;
     const int64_t col = i % v->y[2], row = i / v->y[2] % v->y[1];
     const int64_t o = i / v->y[2] / v->y[1] % v->o, n = i / v->y[2] / v->y[1] / v->o;
@@ -102,9 +99,9 @@ static size_t units(const tuff_call *c)
 
 static void ref(const tuff_ref *r)
 {
-    const inputs *in = inputs_of(r->call);
+    const inputs *in = tuff_qconv_inputs_of(r->call);
     const tuff_conv_params *p = r->call->params;
-    const tuff_conv v = conv_of(r->call);
+    const tuff_conv v = tuff_qconv_of(r->call);
     const tuff_desc *y = &r->call->out[0];
     const size_t count = (size_t)tuff_desc_count(y);
     for (size_t i = 4 * r->begin; i < 4 * r->end && i < count; i++) {
@@ -125,7 +122,7 @@ static void ref(const tuff_ref *r)
 
 static tuff_cost cost(const tuff_call *c)
 {
-    const tuff_conv v = conv_of(c);
+    const tuff_conv v = tuff_qconv_of(c);
     return tuff_conv_cost(c, &v);
 }
 
@@ -207,8 +204,7 @@ static void host_columns(const tuff_qhost *h, const tuff_ref *r, const void *ext
     }
 }
 
-// An image of one pixel is a row, and its weights are too: what a dense layer is.
-static bool is_row(const tuff_conv *v)
+bool tuff_qconv_is_row(const tuff_conv *v)
 {
     const bool pixel = v->x[1] == 1 && v->x[2] == 1 && v->k[1] == 1 && v->k[2] == 1;
     return pixel && v->y[1] == 1 && v->y[2] == 1 && v->group == 1 && !v->pad[1] && !v->pad[2];
@@ -244,10 +240,10 @@ static void describe_rows(host *f, const inputs *in, bool relu)
 
 static void describe_host(host *f, const tuff_call *c)
 {
-    const inputs *in = inputs_of(c);
+    const inputs *in = tuff_qconv_inputs_of(c);
     const tuff_conv_params *p = c->params;
-    const tuff_conv v = f->v = conv_of(c);
-    if (is_row(&v)) {
+    const tuff_conv v = f->v = tuff_qconv_of(c);
+    if (tuff_qconv_is_row(&v)) {
         describe_rows(f, in, p->act == TUFF_ACT_RELU);
         return;
     }
@@ -314,8 +310,8 @@ static void describe_requant(product *f, const tuff_call *c, const inputs *in,
 
 static void describe(product *f, const tuff_call *c)
 {
-    const inputs *in = inputs_of(c);
-    const tuff_conv v = conv_of(c);
+    const inputs *in = tuff_qconv_inputs_of(c);
+    const tuff_conv v = tuff_qconv_of(c);
     const uint32_t plane = (uint32_t)(v.y[1] * v.y[2]), taps = (uint32_t)(v.k[1] * v.k[2]);
     const tuff_divide one = tuff_divide_by(1);
     memset(f, 0, sizeof *f);
@@ -346,14 +342,23 @@ TUFF_QPRODUCT_PLANS
 // A y_scale with which most of y neither saturates nor is the zero point.
 static void make_scales_fit(const tuff_call *c, void *const in[])
 {
-    const inputs *at = inputs_of(c);
+    const inputs *at = tuff_qconv_inputs_of(c);
     const float *x = in[at->x_scale], *w = in[at->w_scale];
-    const tuff_conv v = conv_of(c);
+    const tuff_conv v = tuff_qconv_of(c);
     ((float *)in[at->y_scale])[0] *=
         x[0] * w[0] * 300 * sqrtf((float)(v.cg * v.k[1] * v.k[2]));
 }
 
 // ---- records -----------------------------------------------------------------------------
+
+// made_of: the inputs that what is kept of weights depends on.
+#define DOTS(name_, kind, made_of_)                                             \
+    { .name = (name_), .takes = tuff_##kind##_dots_takes,                       \
+      .run = tuff_##kind##_dots_run, .units = tuff_##kind##_dots_units,         \
+      .scratch = tuff_##kind##_dots_scratch, .keeps = tuff_##kind##_dots_keeps, \
+      .made_of = (made_of_) }
+#define HOSTS(made_of)                                                          \
+    { DOTS("row_dots", row, made_of), DOTS("dots", conv, made_of), TUFF_QHOST_FAST(made_of) }
 
 #define COMMON                                                                  \
     .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
@@ -363,7 +368,7 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
 
 const tuff_op tuff_op_conv_integer = {
     .name = "conv_integer", .onnx = "ConvInteger", COMMON,
-    .hosts = TUFF_QHOSTS(1u << 1 | 1u << 3),
+    .hosts = HOSTS(1u << 1 | 1u << 3),
     .doc = "y = cross-correlation of x - x_zero_point with w - w_zero_point, sums in i32 that "
            "wrap round",
     .in = { { .name = "x", .dtypes = TUFF_BYTES },
@@ -379,7 +384,7 @@ const tuff_op tuff_op_conv_integer = {
 
 const tuff_op tuff_op_qlinear_conv = {
     .name = "qlinear_conv", .onnx = "QLinearConv", COMMON,
-    .hosts = TUFF_QHOSTS(1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6),
+    .hosts = HOSTS(1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6),
     .doc = "y = saturate(round(acc x_scale w_scale / y_scale) + y_zero_point), ties to even, "
            "acc = conv_integer(x, w) + bias; relu: y is y_zero_point or more",
     .in = { { .name = "x", .dtypes = TUFF_BYTES },

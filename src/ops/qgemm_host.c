@@ -257,8 +257,7 @@ static void pack_panel(const tuff_qhost *h, const tuff_ref *r, int64_t i)
 
 // ---- what becomes of the sums --------------------------------------------------------------
 
-// As tuff_requant_ref, without divisions.
-static int64_t requantized(int32_t acc, double m)
+int64_t tuff_requantized(int32_t acc, double m)
 {
     int e;
     const int64_t product = acc * (int64_t)ldexp(frexp(m, &e), 24), far = (int64_t)1 << 20;
@@ -329,7 +328,7 @@ static void put_bytes(const target *t, const uint32_t *sum, const double *m, int
     if (cols == PANEL) memcpy(y, row, PANEL);
     else memcpy(y, row, (size_t)cols);
     for (int64_t j = 0; far && j < cols; j++) {
-        const int64_t v = requantized((int32_t)sum[j], m[j]) + t->to.zero;
+        const int64_t v = tuff_requantized((int32_t)sum[j], m[j]) + t->to.zero;
         y[j] = (uint8_t)(v < t->to.low ? t->to.low : v > t->to.high ? t->to.high : v);
     }
 }

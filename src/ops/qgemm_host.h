@@ -43,6 +43,9 @@ void tuff_qhost_run(const tuff_qhost *h, const tuff_ref *r);
 // The zero point at place i of an input, as a number.
 int32_t tuff_qhost_zero(const tuff_ref *r, int input, int64_t i);
 
+// acc m to the nearest whole number, as tuff_requant_ref has it, without divisions.
+int64_t tuff_requantized(int32_t acc, double m);
+
 // The tuff_host of an op, made of the file's own type `host`, whose member h is a tuff_qhost,
 // and describe_host(host *, const tuff_call *).
 #define TUFF_QHOST                                                              \
@@ -76,7 +79,7 @@ int32_t tuff_qhost_zero(const tuff_ref *r, int input, int64_t i);
         tuff_qhost_run(&f.h, r);                                                \
     }
 // made_of: the inputs that what is kept depends on.
-#define TUFF_QHOSTS(made_of_)                                                   \
-    { { .name = "fast", .takes = host_takes, .run = host_run, .units = host_units, \
-        .scratch = host_scratch, .keeps = host_keeps, .made_of = (made_of_) } }
+#define TUFF_QHOST_FAST(made_of_)                                               \
+    { .name = "fast", .takes = host_takes, .run = host_run, .units = host_units, \
+      .scratch = host_scratch, .keeps = host_keeps, .made_of = (made_of_) }
 #endif

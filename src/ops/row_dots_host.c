@@ -1,0 +1,248 @@
+// Dense layers of bytes on the CPU path: convolutions of images of one pixel, with dot products
+// of four bytes (dots_host.h). 16 outputs side by side read four numbers of a row of x at a
+// time; weights lie as [n / 16][k / 4][16][4].
+#include "ops/dots_host.h"
+
+enum { LANES = TUFF_DOTS_LANES, ROWS = 4, PANELS = 4, MOST_ROWS = 64 };
+
+typedef struct dots {
+    tuff_conv v;
+    const tuff_qconv_inputs *in;
+    int64_t m, n, k, quads, panels;
+} dots;
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static void describe(dots *f, const tuff_call *c)
+{
+    f->v = tuff_qconv_of(c);
+    f->in = tuff_qconv_inputs_of(c);
+    f->m = f->v.n;
+    f->n = f->v.o;
+    f->k = f->v.c;
+    f->quads = (f->k + 3) / 4;
+    f->panels = (f->n + LANES - 1) / LANES;
+}
+
+// ---- what is kept: panels, and what is known of their outputs -------------------------------
+
+static int8_t *panel_of(const dots *f, const tuff_ref *r, int64_t panel)
+{
+    return (int8_t *)r->kept + panel * f->quads * LANES * 4;
+}
+
+static tuff_dots_row *known_of(const dots *f, const tuff_ref *r)
+{
+    return (tuff_dots_row *)(void *)panel_of(f, r, f->panels);
+}
+
+static void pack_panel(const dots *f, const tuff_ref *r, int64_t panel)
+{
+    const uint8_t *w = (const uint8_t *)(const void *)r->in[f->in->w];
+    const uint8_t flip = tuff_dots_flip_w(r);
+    uint8_t *to = (uint8_t *)panel_of(f, r, panel);
+    memset(to, 0, (size_t)(f->quads * LANES * 4));
+    for (int64_t j = 0; j < LANES; j++) {
+        const int64_t o = panel * LANES + j;
+        tuff_dots_row *row = known_of(f, r) + o;
+        *row = (tuff_dots_row){ 0 };
+        if (o >= f->n) continue;
+        *row = tuff_dots_row_of(r, &f->v, o);
+        for (int64_t i = 0; i < f->k; i++)
+            to[(i / 4 * LANES + j) * 4 + i % 4] = w[o * f->k + i] ^ flip;
+    }
+}
+
+#if defined __x86_64__
+// ---- sums ----------------------------------------------------------------------------------
+
+typedef int32_t sums[PANELS * LANES];
+
+// The last quad of a row, which may not be whole; the first of a row that has no whole one.
+static int32_t last_quad(const dots *f, const uint8_t *row)
+{
+    int32_t quad = 0;
+    const int64_t at = 4 * (f->quads - 1);
+    memcpy(&quad, row + at, (size_t)(f->k - at));
+    return quad;
+}
+
+// `rows` rows of x times `panels` panels; both constants where this is inlined.
+TUFF_TARGET_DOTS static inline __attribute__((always_inline)) void
+add_tile(const dots *f, const uint8_t *x, int32_t flip, const int8_t *w, const int rows,
+         const int panels, sums *to)
+{
+    __m512i s[ROWS][PANELS];
+    const int64_t step = f->quads * LANES * 4;
+    const __m512i turn = _mm512_set1_epi32(flip);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < panels; j++) s[i][j] = _mm512_setzero_si512();
+    for (int64_t q = 0; q < f->quads; q++) {
+        __m512i b[PANELS];
+        for (int j = 0; j < panels; j++)
+            b[j] = _mm512_loadu_si512(w + j * step + q * LANES * 4);
+        for (int i = 0; i < rows; i++) {
+            int32_t quad;
+            if (q + 1 < f->quads) memcpy(&quad, x + i * f->k + 4 * q, sizeof quad);
+            else quad = last_quad(f, x + i * f->k);
+            const __m512i a = _mm512_xor_si512(_mm512_set1_epi32(quad), turn);
+            for (int j = 0; j < panels; j++) s[i][j] = _mm512_dpbusd_epi32(s[i][j], a, b[j]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < panels; j++) _mm512_storeu_si512(to[i] + j * LANES, s[i][j]);
+}
+
+TUFF_TARGET_DOTS static void add_sums(const dots *f, const uint8_t *x, int32_t flip,
+                                      const int8_t *w, int64_t rows, int64_t panels, sums *to)
+{
+    const bool all = panels == PANELS;
+    if (rows == ROWS && all) add_tile(f, x, flip, w, ROWS, PANELS, to);
+    else if (rows == ROWS) add_tile(f, x, flip, w, ROWS, 1, to);
+    else if (all) add_tile(f, x, flip, w, 1, PANELS, to);
+    else add_tile(f, x, flip, w, 1, 1, to);
+}
+
+// ---- what becomes of them ------------------------------------------------------------------
+
+// 16 outputs.
+typedef struct target {
+    double factor[LANES];
+    int32_t plus[LANES], zero[LANES];
+    int64_t count;
+    bool any, far; // a zero point of weights; sums too large for doubles
+} target;
+
+static void target_of(const dots *f, const tuff_ref *r, int64_t panel, target *t)
+{
+    t->any = t->far = false;
+    t->count = least(LANES, f->n - panel * LANES);
+    for (int64_t j = 0; j < LANES; j++) {
+        const int64_t o = panel * LANES + j;
+        const tuff_dots_end end =
+            tuff_dots_end_of(r, &f->v, known_of(f, r) + o, j < t->count ? o : 0);
+        t->factor[j] = end.factor;
+        t->plus[j] = end.plus;
+        t->zero[j] = end.zero;
+        t->any |= end.zero != 0;
+        t->far |= end.far;
+    }
+}
+
+static int32_t sum_of_x(const dots *f, const uint8_t *x, uint8_t flip)
+{
+    int32_t sum = 0;
+    for (int64_t i = 0; i < f->k; i++) sum += x[i] ^ flip;
+    return sum;
+}
+
+// 16 sums of a row of x, `at` elements into y.
+TUFF_TARGET_DOTS static void put(const dots *f, const tuff_ref *r, const target *t,
+                                 const tuff_dots_range *range, const int32_t *sum, int32_t of_x,
+                                 int64_t at)
+{
+    uint8_t *y = (uint8_t *)(void *)r->out[0];
+    const __mmask16 some = (__mmask16)((1u << t->count) - 1);
+    __m512i s = _mm512_add_epi32(_mm512_loadu_si512(sum), _mm512_loadu_si512(t->plus));
+    if (t->any)
+        s = _mm512_sub_epi32(s, _mm512_mullo_epi32(_mm512_loadu_si512(t->zero),
+                                                   _mm512_set1_epi32(of_x)));
+    if (f->in->y_zero < 0) {
+        _mm512_mask_storeu_epi32(y + 4 * at, some, s);
+    } else if (!t->far) {
+        const __m128i bytes = tuff_dots_bytes(s, _mm512_loadu_pd(t->factor),
+                                              _mm512_loadu_pd(t->factor + 8), range);
+        _mm_mask_storeu_epi8(y + at, some, bytes);
+    } else {
+        int32_t each[LANES];
+        _mm512_storeu_si512(each, s);
+        tuff_dots_far(each, t->factor, false, range, t->count, y + at);
+    }
+}
+
+static void run_item(const dots *f, const tuff_ref *r, int64_t item)
+{
+    const int64_t across = (f->panels + PANELS - 1) / PANELS;
+    const int64_t first = item % across * PANELS, panels = least(PANELS, f->panels - first);
+    const int64_t begin = item / across * MOST_ROWS, end = least(begin + MOST_ROWS, f->m);
+    const uint8_t *x = (const uint8_t *)(const void *)r->in[f->in->x];
+    const uint8_t flip = tuff_dots_flip_x(r);
+    target t[PANELS];
+    tuff_dots_range range = { 0 };
+    if (f->in->y_zero >= 0) range = tuff_dots_range_of(r);
+    for (int64_t j = 0; j < panels; j++) target_of(f, r, first + j, &t[j]);
+    const bool all = panels == PANELS;
+    for (int64_t row = begin, n; row < end; row += n) {
+        sums sum[ROWS];
+        n = end - row >= ROWS ? ROWS : 1;
+        const int32_t turn = (int32_t)(0x1010101u * flip);
+        for (int64_t j = 0; j < panels; j += all ? PANELS : 1) {
+            add_sums(f, x + row * f->k, turn, panel_of(f, r, first + j), n, all ? PANELS : 1,
+                     sum);
+            for (int64_t i = 0; i < n; i++)
+                for (int64_t k = j; k < (all ? PANELS : j + 1); k++)
+                    put(f, r, &t[k], &range, sum[i] + (k - j) * LANES,
+                        t[k].any ? sum_of_x(f, x + (row + i) * f->k, flip) : 0,
+                        (row + i) * f->n + (first + k) * LANES);
+        }
+    }
+}
+#else
+static void run_item(const dots *f, const tuff_ref *r, int64_t item)
+{
+    (void)f, (void)r, (void)item;
+}
+#endif
+
+// ---- stages --------------------------------------------------------------------------------
+
+static int64_t items_of(const dots *f, int stage)
+{
+    if (stage == 0) return f->panels;
+    return (f->panels + PANELS - 1) / PANELS * ((f->m + MOST_ROWS - 1) / MOST_ROWS);
+}
+
+static size_t units_of(const dots *f, int stage)
+{
+    const double bytes = 64.0 * (double)f->quads * (double)f->panels;
+    return tuff_host_share(items_of(f, stage), stage ? bytes * (double)f->m / 2 : 4 * bytes);
+}
+
+bool tuff_row_dots_takes(const tuff_call *c)
+{
+    const tuff_conv v = tuff_qconv_of(c);
+    return tuff_dots_takes() && tuff_qconv_is_row(&v);
+}
+
+size_t tuff_row_dots_units(const tuff_call *c, int stage)
+{
+    dots f;
+    if (stage > 1) return 0;
+    describe(&f, c);
+    return units_of(&f, stage);
+}
+
+size_t tuff_row_dots_scratch(const tuff_call *c)
+{
+    (void)c;
+    return 0;
+}
+
+size_t tuff_row_dots_keeps(const tuff_call *c)
+{
+    dots f;
+    describe(&f, c);
+    return (size_t)(f.panels * LANES) * ((size_t)f.quads * 4 + sizeof(tuff_dots_row));
+}
+
+void tuff_row_dots_run(const tuff_ref *r)
+{
+    dots f;
+    describe(&f, r->call);
+    const size_t units = units_of(&f, r->stage);
+    const int64_t items = items_of(&f, r->stage);
+    const int64_t end = tuff_host_item(items, units, r->end);
+    for (int64_t i = tuff_host_item(items, units, r->begin); i < end; i++)
+        if (r->stage) run_item(&f, r, i);
+        else pack_panel(&f, r, i);
+}
