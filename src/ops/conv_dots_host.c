@@ -244,6 +244,10 @@ static void put_phases(const quads *q, const uint8_t *const x[4], int64_t row, u
         if (!f->taps || k == 0) put_line(q, x[k], row, at);
         line[k] = at + (f->taps ? k * f->v.dilation[2] : 0);
     }
+    if (step == 1) {
+        zip(line, f->wide, 0, to);
+        return;
+    }
     for (int64_t phase = 0; phase < f->phases[1]; phase++, to += f->high * f->wide)
         for (int64_t i = 0; i < f->wide; i++) {
             const int64_t at = i * step + phase;
@@ -417,10 +421,11 @@ static void run_block(const dots *f, const tuff_ref *r, const room *m, int64_t i
     tile t = { .places = places_of(r), .x = m->planes, .quads = f->quads,
                .length = (rows - 1) * f->wide + v->y[2], .step = row_bytes(f),
                .words = f->in->y_zero < 0, .y = m->rows };
+    const tuff_dots_call call = tuff_dots_call_of(r, v);
     bool any = false;
     for (int64_t i = begin; i < end; i++) {
         const int64_t o = group * v->og + i;
-        ends[i - begin] = tuff_dots_end_of(r, v, known_of(f, r) + o, o);
+        ends[i - begin] = tuff_dots_end_of(&call, known_of(f, r) + o, o);
         any |= ends[i - begin].zero != 0;
     }
     if (any) add_ones(f, r, t, group, m->ones);

@@ -379,7 +379,9 @@ const tuff_op tuff_op_conv_integer = {
                         "2x6x9x9 4x3x3x3 1 pad=1 dilation=2 group=2",
                         "1x7x8x9 i8:7x1x3x3 1 i8:7 pad=1 group=7",
                         "2x5x11x13 i8:9x5x3x3 1 i8:9 pad=1",
-                        "1x37x9x10 66x37x3x3 [] [] pad=1", "1x24x33x33 17x24x1x1 1")
+                        "1x37x9x10 66x37x3x3 [] [] pad=1", "1x24x33x33 17x24x1x1 1",
+                        "2x9x13x21 4x9x3x3 1 4 pad=1 stride=2,3",
+                        "1x2x43x67 i8:3x2x1x7 [] i8:3 pad=0,9 dilation=1,3 stride=1,2")
 };
 
 const tuff_op tuff_op_qlinear_conv = {
@@ -404,8 +406,10 @@ const tuff_op tuff_op_qlinear_conv = {
                         "2x5x11x12 1 1 i8:9x5x3x3 9 i8:1 1 i8:1 pad=1 act=relu",
                         "1x37x9x10 [] [] 66x37x3x3 [] [] [] [] 66 pad=1 act=relu",
                         "1x129x5x6 [] [] 35x129x3x3 [] [] [] [] 35 pad=1",
+                        "1x1x29x61 1 1 i8:131x1x5x5 1 i8:[] 1 1 131 pad=2",
                         "13x131x1x1 [] [] i8:35x131x1x1 35 i8:35 [] i8:[] 35 act=relu",
-                        "1x1500x1x1 1 1 17x1500x1x1 1 17 1 1")
+                        "1x1500x1x1 1 1 17x1500x1x1 1 17 1 1",
+                        "1x20011x1x1 1 1 i8:3x20011x1x1 1 i8:1 1 1")
 };
 
 // ---- public functions --------------------------------------------------------------------

@@ -60,14 +60,11 @@ tuff_dots_row tuff_dots_row_of(const tuff_ref *r, const tuff_conv *v, int64_t o)
     return (tuff_dots_row){ factor_of(r, in, o), 255 * reach, (int32_t)sum, zero };
 }
 
-tuff_dots_end tuff_dots_end_of(const tuff_ref *r, const tuff_conv *v, const tuff_dots_row *row,
-                               int64_t o)
+tuff_dots_call tuff_dots_call_of(const tuff_ref *r, const tuff_conv *v)
 {
-    const int64_t bias = number_at(r, tuff_qconv_inputs_of(r->call)->bias, o);
-    const int64_t zero = tuff_dots_zero_x(r), k = v->cg * v->k[1] * v->k[2];
-    const int64_t plus = bias + zero * (k * row->zero - row->sum);
-    return (tuff_dots_end){ row->factor, (int32_t)(uint32_t)plus, row->zero,
-                            row->reach + llabs(bias) >= (int64_t)1 << 29 };
+    const tuff_qconv_inputs *in = tuff_qconv_inputs_of(r->call);
+    const int32_t *bias = in->bias < 0 ? NULL : (const int32_t *)(const void *)r->in[in->bias];
+    return (tuff_dots_call){ bias, tuff_dots_zero_x(r), (int32_t)(v->cg * v->k[1] * v->k[2]) };
 }
 
 tuff_dots_range tuff_dots_range_of(const tuff_ref *r)

@@ -37,10 +37,28 @@ typedef struct tuff_dots_range {
     int32_t zero, low, high;
 } tuff_dots_range;
 
-// The row of output o, whose weights are k bytes.
+// What is the same for all outputs of a call.
+typedef struct tuff_dots_call {
+    const int32_t *bias; // NULL: none
+    int32_t zero, k;     // of x, turned over; bytes of a sum
+} tuff_dots_call;
+
+// The row of output o.
 tuff_dots_row tuff_dots_row_of(const tuff_ref *r, const tuff_conv *v, int64_t o);
-tuff_dots_end tuff_dots_end_of(const tuff_ref *r, const tuff_conv *v, const tuff_dots_row *row,
-                               int64_t o);
+tuff_dots_call tuff_dots_call_of(const tuff_ref *r, const tuff_conv *v);
+
+enum { TUFF_DOTS_FAR = 1 << 28 }; // half of what doubles take
+
+static inline tuff_dots_end tuff_dots_end_of(const tuff_dots_call *c, const tuff_dots_row *row,
+                                             int64_t o)
+{
+    const int32_t bias = c->bias ? c->bias[o] : 0;
+    const uint32_t zeros = (uint32_t)c->k * (uint32_t)row->zero - (uint32_t)row->sum;
+    const bool far = bias >= TUFF_DOTS_FAR || bias <= -TUFF_DOTS_FAR;
+    return (tuff_dots_end){ row->factor, (int32_t)((uint32_t)bias + (uint32_t)c->zero * zeros),
+                            row->zero, far || row->reach >= TUFF_DOTS_FAR };
+}
+
 tuff_dots_range tuff_dots_range_of(const tuff_ref *r);
 // What turns the bytes of an input over, so that x is unsigned and w signed.
 uint8_t tuff_dots_flip_x(const tuff_ref *r);

@@ -385,7 +385,7 @@ const tuff_op tuff_op_max_pool = {
                         "3x2x5x7x6 kernel=3,2,2 stride=2,1,3 pad=1,0,1,0,1,0 indices=1 "
                         "storage_order=1",
                         "1x5x11x8 kernel=3 stride=2 auto_pad=SAME_UPPER",
-                        "3x5x9x11 kernel=2 stride=2",
+                        "3x5x9x43 kernel=2 stride=2",
                         "2x3x37 kernel=5 stride=3 dilation=2 auto_pad=SAME_LOWER indices=1",
                         "1x1x31x41x67 kernel=31,41,67"),
 };

@@ -125,11 +125,72 @@ static void row_of(const tuff_pool2d *g, const uint8_t *x, int64_t i, int64_t be
     }
 }
 
+// Windows of 2 x 2 side by side, none of which has a pad.
+static bool is_pairs(const tuff_pool2d *g)
+{
+    return g->kernel[0] == 2 && g->kernel[1] == 2 && g->stride[1] == 2 && !g->top && !g->left &&
+           (g->oh - 1) * g->stride[0] + 2 <= g->h && 2 * g->ow <= g->w;
+}
+
+enum { PAIRS = 16 }; // at a time
+
+// The largest of each pair of two rows: bytes as the halves of 16-bit numbers.
+TUFF_EACH_PROCESSOR void most_of_pairs(const uint8_t *a, const uint8_t *b, uint8_t flip,
+                                       uint8_t *y)
+{
+    typedef uint16_t pairs __attribute__((vector_size(2 * PAIRS)));
+    typedef uint8_t half __attribute__((vector_size(PAIRS)));
+    pairs u, v;
+    memcpy(&u, a, sizeof u);
+    memcpy(&v, b, sizeof v);
+    u ^= (uint16_t)(flip * 0x101u);
+    v ^= (uint16_t)(flip * 0x101u);
+    const pairs of[4] = { u & 0xff, u >> 8, v & 0xff, v >> 8 };
+    pairs most = of[0];
+    for (int i = 1; i < 4; i++) {
+        const pairs more = (pairs)(of[i] > most);
+        most = (of[i] & more) | (most & ~more);
+    }
+    const half out = __builtin_convertvector(most, half) ^ flip;
+    memcpy(y, &out, sizeof out);
+}
+TUFF_FOR_PROCESSORS(most_of_pairs,
+                    (const uint8_t *a, const uint8_t *b, uint8_t flip, uint8_t *y),
+                    (a, b, flip, y))
+
+// What is read and written too much is x's and y's own, and y's is written over by the next
+// rows; near the ends it is copied.
+static void pool_pairs(const tuff_ref *r, const tuff_pool2d *g, uint8_t flip)
+{
+    most_of_pairs_fn *most = most_of_pairs_best();
+    const int64_t step = g->h * g->w, plane = g->oh * g->ow;
+    const uint8_t *x = (const uint8_t *)(const void *)r->in[0];
+    const uint8_t *x_end = x + tuff_desc_count(&r->call->in[0]);
+    uint8_t *y = (uint8_t *)(void *)r->out[0] + (int64_t)r->begin * plane;
+    uint8_t *const y_end = (uint8_t *)(void *)r->out[0] + (int64_t)r->end * plane;
+    for (size_t p = r->begin; p < r->end; p++)
+        for (int64_t i = 0; i < g->oh; i++, y += g->ow)
+            for (int64_t j = 0; j < g->ow; j += PAIRS) {
+                const uint8_t *a = x + (int64_t)p * step + i * g->stride[0] * g->w + 2 * j;
+                const int64_t n = g->ow - j < PAIRS ? g->ow - j : PAIRS;
+                uint8_t rows[2][2 * PAIRS] = { { 0 } }, out[PAIRS];
+                const bool in = x_end - a >= g->w + 2 * PAIRS, fits = y_end - y >= j + PAIRS;
+                for (int k = 0; !in && k < 2; k++)
+                    memcpy(rows[k], a + k * g->w, (size_t)(2 * n));
+                most(in ? a : rows[0], in ? a + g->w : rows[1], flip, fits ? y + j : out);
+                if (!fits) memcpy(y + j, out, (size_t)n);
+            }
+}
+
 void tuff_byte_pool_host(const tuff_ref *r, const tuff_pool2d *g)
 {
     const uint8_t flip = r->call->in[0].dtype == TUFF_I8 ? 0x80 : 0;
     const uint8_t *x = (const uint8_t *)(const void *)r->in[0];
     uint8_t most[COLUMNS];
+    if (is_pairs(g)) {
+        pool_pairs(r, g, flip);
+        return;
+    }
     for (size_t plane = r->begin; plane < r->end; plane++)
         for (int64_t i = 0; i < g->oh; i++)
             for (int64_t j = 0; j < g->ow; j += COLUMNS) {

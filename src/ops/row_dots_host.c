@@ -26,14 +26,22 @@ static void describe(dots *f, const tuff_call *c)
 
 // ---- what is kept: panels, and what is known of their outputs -------------------------------
 
+// tuff_dots_row of 16 outputs.
+typedef struct known {
+    double factor[LANES];
+    int32_t sum[LANES], zero[LANES];
+    int32_t any, far; // a zero point that is not 0; sums that may be too large for doubles
+    int64_t unused[7]; // up to a whole line
+} known;
+
 static int8_t *panel_of(const dots *f, const tuff_ref *r, int64_t panel)
 {
     return (int8_t *)r->kept + panel * f->quads * LANES * 4;
 }
 
-static tuff_dots_row *known_of(const dots *f, const tuff_ref *r)
+static known *known_of(const dots *f, const tuff_ref *r, int64_t panel)
 {
-    return (tuff_dots_row *)(void *)panel_of(f, r, f->panels);
+    return (known *)(void *)panel_of(f, r, f->panels) + panel;
 }
 
 static void pack_panel(const dots *f, const tuff_ref *r, int64_t panel)
@@ -41,13 +49,17 @@ static void pack_panel(const dots *f, const tuff_ref *r, int64_t panel)
     const uint8_t *w = (const uint8_t *)(const void *)r->in[f->in->w];
     const uint8_t flip = tuff_dots_flip_w(r);
     uint8_t *to = (uint8_t *)panel_of(f, r, panel);
+    known *of = known_of(f, r, panel);
     memset(to, 0, (size_t)(f->quads * LANES * 4));
-    for (int64_t j = 0; j < LANES; j++) {
+    *of = (known){ 0 };
+    for (int64_t j = 0; j < LANES && panel * LANES + j < f->n; j++) {
         const int64_t o = panel * LANES + j;
-        tuff_dots_row *row = known_of(f, r) + o;
-        *row = (tuff_dots_row){ 0 };
-        if (o >= f->n) continue;
-        *row = tuff_dots_row_of(r, &f->v, o);
+        const tuff_dots_row row = tuff_dots_row_of(r, &f->v, o);
+        of->factor[j] = row.factor;
+        of->sum[j] = row.sum;
+        of->zero[j] = row.zero;
+        of->any |= row.zero != 0;
+        of->far |= row.reach >= TUFF_DOTS_FAR;
         for (int64_t i = 0; i < f->k; i++)
             to[(i / 4 * LANES + j) * 4 + i % 4] = w[o * f->k + i] ^ flip;
     }
@@ -58,13 +70,16 @@ static void pack_panel(const dots *f, const tuff_ref *r, int64_t panel)
 
 typedef int32_t sums[PANELS * LANES];
 
-// The last quad of a row, which may not be whole; the first of a row that has no whole one.
-static int32_t last_quad(const dots *f, const uint8_t *row)
+// Adds a quad of each row times that of each panel.
+TUFF_TARGET_DOTS static inline __attribute__((always_inline)) void
+add_quads(const int32_t quad[ROWS], __m512i turn, const int8_t *w, int64_t step,
+          const int rows, const int panels, __m512i s[ROWS][PANELS])
 {
-    int32_t quad = 0;
-    const int64_t at = 4 * (f->quads - 1);
-    memcpy(&quad, row + at, (size_t)(f->k - at));
-    return quad;
+    for (int i = 0; i < rows; i++) {
+        const __m512i a = _mm512_xor_si512(_mm512_set1_epi32(quad[i]), turn);
+        for (int j = 0; j < panels; j++)
+            s[i][j] = _mm512_dpbusd_epi32(s[i][j], a, _mm512_loadu_si512(w + j * step));
+    }
 }
 
 // `rows` rows of x times `panels` panels; both constants where this is inlined.
@@ -73,22 +88,20 @@ add_tile(const dots *f, const uint8_t *x, int32_t flip, const int8_t *w, const i
          const int panels, sums *to)
 {
     __m512i s[ROWS][PANELS];
-    const int64_t step = f->quads * LANES * 4;
+    const int64_t step = f->quads * LANES * 4, whole = f->k / 4;
     const __m512i turn = _mm512_set1_epi32(flip);
+    int32_t quad[ROWS] = { 0 };
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < panels; j++) s[i][j] = _mm512_setzero_si512();
-    for (int64_t q = 0; q < f->quads; q++) {
-        __m512i b[PANELS];
-        for (int j = 0; j < panels; j++)
-            b[j] = _mm512_loadu_si512(w + j * step + q * LANES * 4);
-        for (int i = 0; i < rows; i++) {
-            int32_t quad;
-            if (q + 1 < f->quads) memcpy(&quad, x + i * f->k + 4 * q, sizeof quad);
-            else quad = last_quad(f, x + i * f->k);
-            const __m512i a = _mm512_xor_si512(_mm512_set1_epi32(quad), turn);
-            for (int j = 0; j < panels; j++) s[i][j] = _mm512_dpbusd_epi32(s[i][j], a, b[j]);
-        }
+    for (int64_t q = 0; q < whole; q++) {
+        for (int i = 0; i < rows; i++) memcpy(&quad[i], x + i * f->k + 4 * q, sizeof *quad);
+        add_quads(quad, turn, w + q * LANES * 4, step, rows, panels, s);
     }
+    // A last one that is not whole.
+    for (int i = 0; whole < f->quads && i < rows; i++)
+        memcpy(&quad[i], x + i * f->k + 4 * whole, (size_t)(f->k % 4));
+    if (whole < f->quads)
+        add_quads(quad, turn, w + whole * LANES * 4, step, rows, panels, s);
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < panels; j++) _mm512_storeu_si512(to[i] + j * LANES, s[i][j]);
 }
@@ -107,25 +120,25 @@ TUFF_TARGET_DOTS static void add_sums(const dots *f, const uint8_t *x, int32_t f
 
 // 16 outputs.
 typedef struct target {
-    double factor[LANES];
-    int32_t plus[LANES], zero[LANES];
+    const known *of;
+    int32_t plus[LANES];
     int64_t count;
-    bool any, far; // a zero point of weights; sums too large for doubles
+    bool far;
 } target;
 
-static void target_of(const dots *f, const tuff_ref *r, int64_t panel, target *t)
+static void target_of(const dots *f, const tuff_ref *r, const tuff_dots_call *c, int64_t panel,
+                      target *t)
 {
-    t->any = t->far = false;
+    const known *of = t->of = known_of(f, r, panel);
+    t->far = of->far != 0;
     t->count = least(LANES, f->n - panel * LANES);
-    for (int64_t j = 0; j < LANES; j++) {
-        const int64_t o = panel * LANES + j;
-        const tuff_dots_end end =
-            tuff_dots_end_of(r, &f->v, known_of(f, r) + o, j < t->count ? o : 0);
-        t->factor[j] = end.factor;
-        t->plus[j] = end.plus;
-        t->zero[j] = end.zero;
-        t->any |= end.zero != 0;
-        t->far |= end.far;
+    for (int64_t j = 0; j < LANES; j++)
+        t->plus[j] = (int32_t)((uint32_t)c->zero * ((uint32_t)c->k * (uint32_t)of->zero[j] -
+                                                    (uint32_t)of->sum[j]));
+    for (int64_t j = 0; c->bias && j < t->count; j++) {
+        const int32_t bias = c->bias[panel * LANES + j];
+        t->plus[j] = (int32_t)((uint32_t)t->plus[j] + (uint32_t)bias);
+        t->far |= bias >= TUFF_DOTS_FAR || bias <= -TUFF_DOTS_FAR;
     }
 }
 
@@ -144,19 +157,19 @@ TUFF_TARGET_DOTS static void put(const dots *f, const tuff_ref *r, const target 
     uint8_t *y = (uint8_t *)(void *)r->out[0];
     const __mmask16 some = (__mmask16)((1u << t->count) - 1);
     __m512i s = _mm512_add_epi32(_mm512_loadu_si512(sum), _mm512_loadu_si512(t->plus));
-    if (t->any)
-        s = _mm512_sub_epi32(s, _mm512_mullo_epi32(_mm512_loadu_si512(t->zero),
+    if (t->of->any)
+        s = _mm512_sub_epi32(s, _mm512_mullo_epi32(_mm512_loadu_si512(t->of->zero),
                                                    _mm512_set1_epi32(of_x)));
     if (f->in->y_zero < 0) {
         _mm512_mask_storeu_epi32(y + 4 * at, some, s);
     } else if (!t->far) {
-        const __m128i bytes = tuff_dots_bytes(s, _mm512_loadu_pd(t->factor),
-                                              _mm512_loadu_pd(t->factor + 8), range);
+        const __m128i bytes = tuff_dots_bytes(s, _mm512_loadu_pd(t->of->factor),
+                                              _mm512_loadu_pd(t->of->factor + 8), range);
         _mm_mask_storeu_epi8(y + at, some, bytes);
     } else {
         int32_t each[LANES];
         _mm512_storeu_si512(each, s);
-        tuff_dots_far(each, t->factor, false, range, t->count, y + at);
+        tuff_dots_far(each, t->of->factor, false, range, t->count, y + at);
     }
 }
 
@@ -170,7 +183,8 @@ static void run_item(const dots *f, const tuff_ref *r, int64_t item)
     target t[PANELS];
     tuff_dots_range range = { 0 };
     if (f->in->y_zero >= 0) range = tuff_dots_range_of(r);
-    for (int64_t j = 0; j < panels; j++) target_of(f, r, first + j, &t[j]);
+    const tuff_dots_call call = tuff_dots_call_of(r, &f->v);
+    for (int64_t j = 0; j < panels; j++) target_of(f, r, &call, first + j, &t[j]);
     const bool all = panels == PANELS;
     for (int64_t row = begin, n; row < end; row += n) {
         sums sum[ROWS];
@@ -182,7 +196,7 @@ static void run_item(const dots *f, const tuff_ref *r, int64_t item)
             for (int64_t i = 0; i < n; i++)
                 for (int64_t k = j; k < (all ? PANELS : j + 1); k++)
                     put(f, r, &t[k], &range, sum[i] + (k - j) * LANES,
-                        t[k].any ? sum_of_x(f, x + (row + i) * f->k, flip) : 0,
+                        t[k].of->any ? sum_of_x(f, x + (row + i) * f->k, flip) : 0,
                         (row + i) * f->n + (first + k) * LANES);
         }
     }
@@ -232,7 +246,7 @@ size_t tuff_row_dots_keeps(const tuff_call *c)
 {
     dots f;
     describe(&f, c);
-    return (size_t)(f.panels * LANES) * ((size_t)f.quads * 4 + sizeof(tuff_dots_row));
+    return (size_t)f.panels * ((size_t)f.quads * LANES * 4 + sizeof(known));
 }
 
 void tuff_row_dots_run(const tuff_ref *r)

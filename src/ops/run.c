@@ -113,7 +113,7 @@ double tuff_call_work(const tuff_call *c)
 
 // ---- the CPU path ------------------------------------------------------------------------
 
-enum { PARAMS_MAX = 512 };
+enum { PARAMS_MAX = 512, MOST_STAGES = 4 };
 
 // A call as a list keeps it: its own copy of the params, so that the caller's may go.
 typedef struct host_call {
@@ -125,6 +125,7 @@ typedef struct host_call {
     bool small; // not worth waking threads for
     uint64_t stages;
     size_t units; // of its one stage; 0: its kernel says how many at each
+    size_t of_stage[MOST_STAGES]; // what it says, where it was asked ahead; else 0
     const tuff_host *host;
 } host_call;
 
@@ -154,6 +155,12 @@ size_t tuff_host_units(const tuff_host *host, const tuff_call *c, int stage)
     return c->op->units ? c->op->units(c) : 1;
 }
 
+static size_t units_of(const host_call *h, const tuff_call *c, int stage)
+{
+    if (!h->of_stage[0]) return tuff_host_units(h->host, c, stage);
+    return stage < MOST_STAGES ? h->of_stage[stage] : 0;
+}
+
 // What is ready to run: a call whose tensors need no cast, or what was made of it.
 static void run_stages(const host_call *h, host_work *w)
 {
@@ -163,7 +170,7 @@ static void run_stages(const host_call *h, host_work *w)
         w->run(r);
         return;
     }
-    for (size_t units; (units = tuff_host_units(h->host, r->call, r->stage)); r->stage++) {
+    for (size_t units; (units = units_of(h, r->call, r->stage)); r->stage++) {
         if (!(h->stages >> r->stage & 1)) continue;
         if (h->small) run_units(w, 0, units);
         else tuff_parallel_for(units, run_units, w);
@@ -209,6 +216,14 @@ static bool is_small(const tuff_call *c, const tuff_host *host)
     return tuff_call_work(c) < (host ? SHARED_STEPS : SHARED_REF_STEPS);
 }
 
+// To ask a kernel for its units takes about as long as a small stage does.
+static void ask_ahead(host_call *h)
+{
+    if (h->units || h->lowered || tuff_host_units(h->host, &h->call, MOST_STAGES)) return;
+    for (int i = 0; i < MOST_STAGES; i++)
+        h->of_stage[i] = tuff_host_units(h->host, &h->call, i);
+}
+
 static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_plan *plan,
                                const tuff_range in[], const tuff_range out[],
                                const tuff_range scratch[])
@@ -220,6 +235,7 @@ static tuff_status record_host(tuff_cmd *cmd, const tuff_call *c, const tuff_pla
                     .small = is_small(c, plan->host) };
     if (!(plan->host && plan->host->units)) h.units = tuff_host_units(plan->host, c, 0);
     memcpy(h.params, c->params, c->op->params_size);
+    ask_ahead(&h);
     tuff_binding b[TUFF_OP_IN + TUFF_OP_OUT + 3];
     int n = 0;
     for (int i = 0; i < c->nin; i++) {
