@@ -1,5 +1,6 @@
-// Convolutions of bytes on the CPU path, with dot products of four bytes (dots_host.h). A group's
-// planes of x become planes of quads, of which an output's window reads one after the other:
+// Convolutions of bytes on the CPU path, with dot products of four bytes (dots_host.h). A
+// group's planes of x become planes of quads, of which an output's window reads one after the
+// other:
 //
 //   few taps, many channels   x[4c .. 4c + 3, p]       a quad is of four channels
 //   many taps, few channels   x[c, p .. p + 3]         or of four taps of a row
