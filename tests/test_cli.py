@@ -574,6 +574,25 @@ def compressed_models():
                       "100", "--sparsity", "0", "--epochs", "0", "--runs", "-1", "--out",
                       path("again.tuffz"))
     assert again["after"]["nonzeros"] == after["nonzeros"] and "pruned" not in again
+    few = ["--data", "fashion", "--limit", 500, "--limit-test", 100]
+    on, there = path("on.safetensors"), path("there.tuffz")
+
+    def lines_of(*command):
+        tuff(*command, *few, "--out", there)
+        return {line["name"]: line for line in tuff_json("info", there)["packed"]}
+
+    # Trained on, weights still share 31 numbers, where 255 would be taken.
+    tuff("train", "--net", packed, *few, "--epochs", 1, "--keep-shared", "--out", on)
+    trained = lines_of("compress", on, "--sparsity", 0, "--bits-dense", 8, "--epochs", 0,
+                       "--runs", -1)["1.weight"]
+    assert trained["weight_bits"] == 5 and trained["nonzeros"] == first["nonzeros"], trained
+    # Zeros among numbers that no codebook holds; codes, whose zeros are not known.
+    pruned = lines_of("prune", model, "--sparsity", 0.5, "--runs", -1)["1.weight"]
+    assert pruned["coding"] == "zlib" and pruned["nonzeros"] == 11760, pruned
+    assert "nonzeros" not in lines_of("quantize", model)["the file"]
+    assert tuff("info", there)[0].splitlines()[-1].split()[3] == "-"
+    refused("compress", there, *few, "--sparsity", 0, "--out", packed,
+            says="take the net that it was made of")
     whole = open(packed, "rb").read()
     refused("compress", model, "--out", packed, says="--data is needed")
     refused("compress", model, "--data", "fashion", "--out", model, says="ends in .tuffz")

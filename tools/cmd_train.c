@@ -9,7 +9,7 @@ typedef struct settings {
     const char *gradients, *precision, *augment;
     double slim, lr, momentum, dampening, alpha, beta1, beta2, eps;
     double weight_decay, l1, clip_value, clip_norm, held_out;
-    bool decoupled, keep_zeros;
+    bool decoupled, keep_zeros, keep_shared;
     int64_t epochs, batch, patience, save_every, limit_train, limit_test;
 } settings;
 
@@ -131,6 +131,7 @@ static int read_settings(const cli_command *self, const settings *s, tuff_train_
     o->l1 = (float)s->l1;
     p->slim = (float)s->slim;
     p->keep_zeros = s->keep_zeros;
+    p->keep_shared = s->keep_shared;
     o->clip_value = (float)s->clip_value;
     o->clip_norm = (float)s->clip_norm;
     if (tuff_optimizer_parse(s->optimizer, &o->kind) != TUFF_OK ||
@@ -244,6 +245,8 @@ int cmd_train(const cli_command *self, int argc, char **argv)
           "L1 penalty on the scales of batch norms alone (network slimming)" },
         { "keep-zeros", CLI_FLAG, &s.keep_zeros, NULL,
           "weights that are 0 at the start stay 0" },
+        { "keep-shared", CLI_FLAG, &s.keep_shared, NULL,
+          "likewise, and weights of a layer that are equal stay equal (tuff compress)" },
         { "clip-value", CLI_REAL, &s.clip_value, "X", "clips each gradient to +-X" },
         { "clip-norm", CLI_REAL, &s.clip_norm, "X", "scales gradients to length X at most" },
         { "gradients", CLI_TEXT, &s.gradients, "TEXT",

@@ -1,11 +1,12 @@
 #include "packed_report.h"
 #include <stdio.h>
+#include <string.h>
 
 // A tensor, or the sum of all.
 typedef struct line {
     const char *name, *coding;
     double numbers, plain; // elements, and their bytes unpacked
-    double kept;           // elements that are not zero
+    double kept;           // elements that are not zero; below 0: they are codes, not known
     double index_bits, gap_bits;   // of an entry, before Huffman's code
     double index_coded, gap_coded; // after it
     double quantized;      // bytes before Huffman's code
@@ -13,6 +14,34 @@ typedef struct line {
 } line;
 
 static const char *const codings[] = { "raw", "zlib", "codebook" };
+
+// What of a tensor of floats is not zero, a piece at a time.
+typedef struct counting {
+    size_t width; // bytes of an element
+    int64_t nonzeros;
+} counting;
+
+static tuff_status count_piece(void *user, size_t at, const void *data, size_t size)
+{
+    counting *c = user;
+    (void)at;
+    for (size_t i = 0; i < size; i += c->width) {
+        uint32_t bits = 0; // on top, so that the sign goes with the shift
+        memcpy((char *)&bits + (sizeof bits - c->width), (const char *)data + i, c->width);
+        c->nonzeros += bits << 1 != 0;
+    }
+    return TUFF_OK;
+}
+
+static tuff_status count_nonzeros(const tuff_tuffz *file, int i, tuff_dtype type, line *l)
+{
+    l->kept = -1;
+    if (type != TUFF_F32 && type != TUFF_F16 && type != TUFF_BF16) return TUFF_OK;
+    counting c = { .width = tuff_dtype_size(type) };
+    const tuff_status status = tuff_tuffz_read(file, i, count_piece, &c, NULL);
+    l->kept = (double)c.nonzeros;
+    return status;
+}
 
 static tuff_status measure(const tuff_tuffz *file, int i, line *l)
 {
@@ -23,10 +52,9 @@ static tuff_status measure(const tuff_tuffz *file, int i, line *l)
     const double elements = (double)tuff_desc_count(&t.desc), entries = (double)t.entries;
     const double width = 8 * (double)tuff_dtype_size(t.desc.dtype);
     *l = (line){ .name = t.name, .coding = codings[t.coding], .numbers = elements,
-                 .plain = (double)tuff_desc_bytes(&t.desc), .kept = elements,
-                 .index_bits = width, .index_coded = width, .bytes = (double)t.bytes };
+                 .plain = (double)tuff_desc_bytes(&t.desc), .index_bits = width, .index_coded = width, .bytes = (double)t.bytes };
     l->quantized = l->plain;
-    if (t.coding != TUFF_TUFFZ_CODEBOOK) return TUFF_OK;
+    if (t.coding != TUFF_TUFFZ_CODEBOOK) return count_nonzeros(file, i, t.desc.dtype, l);
     l->kept = (double)bits.nonzeros;
     l->index_bits = t.index_bits;
     l->gap_bits = t.gap_bits;
@@ -38,8 +66,9 @@ static tuff_status measure(const tuff_tuffz *file, int i, line *l)
 
 static void print_line(const line *l)
 {
-    printf("%-24s %10.0f %6.1f %%", l->name, l->numbers,
-           l->numbers > 0 ? 100 * l->kept / l->numbers : 100.0);
+    printf("%-24s %10.0f", l->name, l->numbers);
+    if (l->kept < 0) printf(" %8s", "-");
+    else printf(" %6.1f %%", l->numbers > 0 ? 100 * l->kept / l->numbers : 100.0);
     if (l->index_bits > 0)
         printf(" %6.0f %6.1f %6.0f %6.1f", l->index_bits, l->index_coded, l->gap_bits,
                l->gap_coded);
@@ -55,7 +84,7 @@ static void add_line(cJSON *array, const line *l)
     cJSON_AddStringToObject(o, "name", l->name);
     if (*l->coding) cJSON_AddStringToObject(o, "coding", l->coding);
     cJSON_AddNumberToObject(o, "elements", l->numbers);
-    cJSON_AddNumberToObject(o, "nonzeros", l->kept);
+    if (l->kept >= 0) cJSON_AddNumberToObject(o, "nonzeros", l->kept);
     if (l->index_bits > 0) {
         cJSON_AddNumberToObject(o, "weight_bits", l->index_bits);
         cJSON_AddNumberToObject(o, "weight_bits_coded", l->index_coded);
@@ -89,7 +118,7 @@ static tuff_status show_all(const tuff_tuffz *file, cJSON *array, double file_by
         if (status != TUFF_OK) return status;
         total.numbers += l.numbers;
         total.plain += l.plain;
-        total.kept += l.kept;
+        total.kept = total.kept < 0 || l.kept < 0 ? -1 : total.kept + l.kept;
         total.quantized += l.quantized;
         show(array, &l);
     }

@@ -53,9 +53,10 @@ static tuff_status list_spans(sparse_job *s)
             s->list[s->count++] = (span){ p, i, s->cells, cells };
             s->cells += cells;
         }
-    TUFF_REQUIRE(s->count > 0, ARG, "prune: the net has no weights that %s",
+    TUFF_REQUIRE(s->count > 0, ARG, "prune: the net has no weights that %s%s",
                  s->job->p.target == TUFF_PRUNE_BLOCKS ? "blocks of 4x4 divide"
-                                                       : "could become zero");
+                                                       : "could become zero",
+                 tuff_model_stored(m));
     s->worth = tuff_alloc((size_t)s->cells, sizeof *s->worth);
     s->gone = tuff_alloc((size_t)s->cells, sizeof *s->gone);
     s->mask = tuff_alloc((size_t)m->trained_flat, sizeof *s->mask);

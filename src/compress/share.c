@@ -37,7 +37,8 @@ static tuff_status check(const tuff_model *model, const tuff_dataset *data,
     TUFF_REQUIRE(!p->tune || data, ARG, "share: training the shared numbers needs data");
     for (int i = 0; i < model->params; i++)
         weights |= model->param[i].role == TUFF_PARAM_WEIGHT;
-    TUFF_REQUIRE(weights, ARG, "share: the net has no weights that could share numbers");
+    TUFF_REQUIRE(weights, ARG, "share: the net has no weights that could share numbers%s",
+                 tuff_model_stored(model));
     return TUFF_OK;
 }
 

@@ -283,6 +283,14 @@ bool tuff_model_param(const tuff_model *m, int index, tuff_param_info *info)
     return true;
 }
 
+const char *tuff_model_stored(const tuff_model *m)
+{
+    for (int i = 0; i < m->params; i++)
+        if (m->param[i].role == TUFF_BUFFER_STORED)
+            return ": its weights lie in a form that is run, take the net that it was made of";
+    return "";
+}
+
 bool tuff_model_is_scale(const tuff_model *m, int param)
 {
     bool norm = false;

@@ -55,6 +55,9 @@ tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, in
 
 // Whether a parameter is the scale of a norm by features (of bn, and of none but that).
 bool tuff_model_is_scale(const tuff_model *m, int param);
+// What is said to who wants a net's weights as floats and finds none: why, where they lie in
+// another form, else "".
+const char *tuff_model_stored(const tuff_model *m);
 // A model of zeros, of the net as `rewrite` writes it (net.h); it knows of its data what `m`
 // does.
 tuff_status tuff_model_rewritten(const tuff_model *m, tuff_rewrite_fn rewrite, void *user,

@@ -53,15 +53,11 @@ static tuff_status check_spec(const tuff_pass_spec *s)
                      "layer %d (softmax): cross entropy takes logits, leave the last softmax "
                      "out of the net",
                      last);
-    bool trains = false, stored = false;
+    bool trains = false;
     tuff_param_info p;
-    for (int i = 0; tuff_model_param(s->model, i, &p); i++) {
-        trains |= !p.buffer;
-        stored |= p.buffer;
-    }
+    for (int i = 0; tuff_model_param(s->model, i, &p); i++) trains |= !p.buffer;
     TUFF_REQUIRE(!s->state || trains, ARG, "the net has no parameters to train%s",
-                 stored ? ": its weights lie in a form that is run, train the net that it was "
-                          "made of" : "");
+                 tuff_model_stored(s->model));
     return TUFF_OK;
 }
 
