@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Weights in other forms by `tuff quantize`: smaller files that are tested and shown like any,
-and one sentence for a mistake, with the file as it was."""
+"""Weights in other forms by `tuff quantize`, and packed by `tuff compress`: smaller files that
+are tested and shown like any, and one sentence for a mistake, with the file as it was."""
 import os
 import sys
 
@@ -61,4 +61,71 @@ def points_and_mistakes():
         assert f.read() == whole, "a refused call touched the file"
 
 
-sys.exit(run([(weights_in_other_forms, FASHION), (points_and_mistakes, FASHION)]))
+def compressed_models():
+    model, packed = path("dense.tuff"), path("dense.tuffz")
+    tuff("train", "--net", "flatten | dense 30 | relu | dense 10", *data(), "--out", model)
+    got = tuff_json("compress", model, "--data", "fashion", "--limit", "2000", "--limit-test",
+                    str(TESTS), "--out", packed, "--sparsity", "0.8", "--finetune", "2",
+                    "--epochs", "1", "--runs", "-1")
+    before, after = got["before"], got["after"]
+    assert before["parameters"] == after["parameters"] == 23860
+    assert abs(after["nonzeros"] / 23860 - 0.2) < 0.01
+    assert got["shared"]["accuracy"] == after["accuracy"], "the file is not what was made"
+    assert after["disk_kb"] * 15 < 4 * 23.860, after["disk_kb"]
+    assert after["disk_kb"] * 1000 == os.path.getsize(packed)
+    lines = {line["name"]: line for line in tuff_json("info", packed)["packed"]}
+    assert lines == {line["name"]: line for line in got["packed"]}
+    first = lines["1.weight"]
+    assert first["coding"] == "codebook" and first["weight_bits"] == 5
+    assert first["nonzeros"] == 23520 - round(23520 * 0.8)
+    assert first["weight_bits_coded"] <= 5 and first["bytes"] < first["quantized_bytes"] + 200
+    assert sum(line["bytes"] for name, line in lines.items() if name != "the file") < \
+        lines["the file"]["bytes"] == os.path.getsize(packed)
+    shown, _ = tuff("info", packed)
+    assert "codebook" in shown and "1.weight" in shown and "the file" in shown
+    tested = tuff_json("test", packed, "--data", "fashion", "--limit-test", str(TESTS))
+    assert tested["accuracy"] == after["accuracy"]
+    again = tuff_json("compress", packed, "--data", "fashion", "--limit", "500", "--limit-test",
+                      "100", "--sparsity", "0", "--epochs", "0", "--runs", "-1", "--out",
+                      path("again.tuffz"))
+    assert again["after"]["nonzeros"] == after["nonzeros"] and "pruned" not in again
+    few = ["--data", "fashion", "--limit", 500, "--limit-test", 100]
+    on, there = path("on.safetensors"), path("there.tuffz")
+
+    def lines_of(*command):
+        tuff(*command, *few, "--out", there)
+        return {line["name"]: line for line in tuff_json("info", there)["packed"]}
+
+    # Trained on, weights still share 31 numbers, where 255 would be taken.
+    tuff("train", "--net", packed, *few, "--epochs", 1, "--keep-shared", "--out", on)
+    trained = lines_of("compress", on, "--sparsity", 0, "--bits-dense", 8, "--epochs", 0,
+                       "--runs", -1)["1.weight"]
+    assert trained["weight_bits"] == 5 and trained["nonzeros"] == first["nonzeros"], trained
+    # Zeros among numbers that no codebook holds; codes, whose zeros are not known.
+    pruned = lines_of("prune", model, "--sparsity", 0.5, "--runs", -1)["1.weight"]
+    assert pruned["coding"] == "zlib" and pruned["nonzeros"] == 11760, pruned
+    assert "nonzeros" not in lines_of("quantize", model)["the file"]
+    assert tuff("info", there)[0].splitlines()[-1].split()[3] == "-"
+    refused("compress", there, *few, "--sparsity", 0, "--out", packed,
+            says="take the net that it was made of")
+    whole = open(packed, "rb").read()
+    refused("compress", model, "--out", packed, says="--data is needed")
+    refused("compress", model, "--data", "fashion", "--out", model, says="ends in .tuffz")
+    for wrong, says in ((("--sparsity", "1"), "0 to below 1"),
+                        (("--bits-dense", "0"), "2 to 8"),
+                        (("--init", "forgy"), "'forgy'"), (("--schedule", "x"), "oneshot"),
+                        (("--rates", "9=0.5"), "9"), (("--epochs", "-1"), "--epochs")):
+        refused("compress", model, "--data", "fashion", "--limit", "500", "--out", packed,
+                *wrong, says=says)
+    assert open(packed, "rb").read() == whole, "a refused call touched the file"
+    for cut in (5, 11, 40, len(whole) // 2, len(whole) - 1):
+        with open(path("cut.tuffz"), "wb") as file:
+            file.write(whole[:cut])
+        for command in (("test", path("cut.tuffz"), "--data", "fashion"),
+                        ("compress", path("cut.tuffz"), "--data", "fashion", "--out", packed)):
+            refused(*command, says="cut.tuffz")
+    assert open(packed, "rb").read() == whole
+
+
+sys.exit(run([(weights_in_other_forms, FASHION), (points_and_mistakes, FASHION),
+              (compressed_models, FASHION)]))

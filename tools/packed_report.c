@@ -52,7 +52,8 @@ static tuff_status measure(const tuff_tuffz *file, int i, line *l)
     const double elements = (double)tuff_desc_count(&t.desc), entries = (double)t.entries;
     const double width = 8 * (double)tuff_dtype_size(t.desc.dtype);
     *l = (line){ .name = t.name, .coding = codings[t.coding], .numbers = elements,
-                 .plain = (double)tuff_desc_bytes(&t.desc), .index_bits = width, .index_coded = width, .bytes = (double)t.bytes };
+                 .plain = (double)tuff_desc_bytes(&t.desc), .index_bits = width,
+                 .index_coded = width, .bytes = (double)t.bytes };
     l->quantized = l->plain;
     if (t.coding != TUFF_TUFFZ_CODEBOOK) return count_nonzeros(file, i, t.desc.dtype, l);
     l->kept = (double)bits.nonzeros;
