@@ -15,6 +15,7 @@ typedef struct settings {
     bool aware;
     finetune tune;
     tuff_ptq_params p;
+    bool floats; // the way back, instead
     bool levels; // one bit, or three levels, instead
     tuff_levels_params few;
     bool only_weights; // in another form, instead
@@ -38,8 +39,19 @@ static bool one_of(const char *word, const char *a, const char *b, bool *second)
 static int unknown_scheme(const cli_command *self, const char *scheme)
 {
     char list[400];
-    return cli_wrong(self, "--scheme is '%s', expected one of %s, binary, ternary", scheme,
+    return cli_wrong(self, "--scheme is '%s', expected one of %s, binary, ternary, float", scheme,
                      weights_schemes(list, sizeof list));
+}
+
+// The way back has nothing to choose.
+static int check_floats(const cli_command *self, const settings *s)
+{
+    if (s->bits != NOT_GIVEN || s->bias_bits != NOT_GIVEN || s->point != NOT_GIVEN ||
+        s->layer_bits || s->mixed || s->only_weights || s->aware || s->few.keep_ends ||
+        s->p.gptq || s->p.equalize || s->p.correct_bias || s->p.mse_weights)
+        return cli_wrong(self, "--scheme float makes floats of what is stored, as it is: no "
+                         "option says how");
+    return EXIT_OK;
 }
 
 // What only one of the kinds of nets takes that this makes: of integers, of one bit or three
@@ -87,6 +99,8 @@ static int read_scheme(const cli_command *self, settings *s)
     bool bits = false;
     const bool integer = one_of(s->scheme, "symmetric", "affine", &s->p.affine);
     const bool given = s->bits != NOT_GIVEN, biases = s->bias_bits != NOT_GIVEN;
+    s->floats = strcmp(s->scheme, "float") == 0;
+    if (s->floats) return check_floats(self, s);
     if (read_mixed(self, s) != EXIT_OK) return EXIT_WRONG;
     s->levels = one_of(s->scheme, "binary", "ternary", &s->few.ternary);
     if (!s->levels && !weights_is_scheme(s->scheme, &bits))
@@ -112,7 +126,7 @@ static int read_settings(const cli_command *self, settings *s)
     bool tensor;
     const int wrong = read_scheme(self, s);
     if (wrong != EXIT_OK) return wrong;
-    if (!s->data && (!s->only_weights || s->p.gptq))
+    if (!s->data && !s->floats && (!s->only_weights || s->p.gptq))
         return cli_wrong(self, "--data is needed, for example --data fashion");
     if (!s->out) return cli_wrong(self, "--out is needed: the file of the quantized model");
     if (!one_of(s->per, "channel", "tensor", &tensor))
@@ -165,6 +179,7 @@ static tuff_status quantize(settings *s, const tuff_train_params *train, tuff_mo
                             tuff_dataset *data, tuff_model **quantized)
 {
     tuff_status status = TUFF_OK;
+    if (s->floats) return tuff_dequantize(model, quantized);
     if (s->levels) return tuff_quantize_levels(model, &s->few, quantized);
     int *bits = calloc((size_t)tuff_model_layer_count(model), sizeof *bits);
     if (!bits) return TUFF_ERR_MEMORY;
@@ -208,7 +223,7 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
           "integers; binary: signs and ternary: -1, 0 and 1, packed in bits, of nets\n"
           "trained so (bdense, bconv) or not; or in another form while what flows through\n"
           "the net stays f32: fixed (point), half, q4_0, q4_1, q5_0, q5_1, q8_0,\n"
-          "q2_k .. q6_k, iq4_nl, nf4, nf4_f16" },
+          "q2_k .. q6_k, iq4_nl, nf4, nf4_f16; float: back to a net of floats" },
         { "keep-ends", CLI_FLAG, &s.few.keep_ends, NULL,
           "binary, ternary: the first and the last layer of a float net stay" },
         { "mixed", CLI_FLAG, &s.mixed, NULL,

@@ -108,6 +108,13 @@ static int from_zero(const cli_command *self, const char *name, double v, float 
     return -1;
 }
 
+// What a file is small by stays: shared numbers and zeros of a .tuffz.
+static void keep_small(const settings *s, const tuff_model *model, tuff_train_params *p)
+{
+    if (!s->resume && tuff_tuffz_is(s->net) && !tuff_model_is_stored(model))
+        p->keep_shared = true;
+}
+
 // Reads the words that the library has parsers for.
 static int read_settings(const cli_command *self, const settings *s, tuff_train_params *p)
 {
@@ -191,7 +198,7 @@ static int train(const cli_command *self, const settings *s, tuff_train_params *
     p->user = &st;
     cli_note("%s on %s: %lld parameters", tuff_model_net(model),
              tuff_device_get_info(device)->name, (long long)tuff_model_parameters(model));
-    tuff_status status = tuff_train(model, data, p, &result);
+    tuff_status status = tuff_train_stored(model, data, p, &result);
     if (status == TUFF_OK && tuff_dataset_get_info(data)->count[TUFF_TEST])
         status = tuff_test(model, data, &(tuff_test_params){ .loss = p->loss }, &test);
     cli_bar_end();
@@ -294,6 +301,7 @@ int cmd_train(const cli_command *self, int argc, char **argv)
                                      .limit_test = s.limit_test };
     tuff_dataset *data = report_open_data(self, s.data, &dp);
     tuff_model *model = data ? make_model(self, &s, device, data) : NULL;
+    if (model) keep_small(&s, model, &p);
     status = model ? train(self, &s, &p, device, data, model) : EXIT_WRONG;
     tuff_model_destroy(&model);
     tuff_dataset_destroy(&data);

@@ -6,6 +6,7 @@
 #include <tuff/compress/binary.h>
 #include <tuff/compress/deep.h>
 #include <tuff/compress/distill.h>
+#include <tuff/compress/latent.h>
 #include <tuff/compress/measure.h>
 #include <tuff/compress/mixed.h>
 #include <tuff/compress/prune.h>

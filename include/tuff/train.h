@@ -166,6 +166,15 @@ typedef struct tuff_teach {
     const char *cache; // NULL: none
 } tuff_teach;
 
+// A net whose weights lie in a form that is run and not trained is trained through another one
+// (<tuff/compress/latent.h>, whose tuff_train_stored gives this): it is `model` that is tested
+// and written, and `store` that gives it the weights of what is trained.
+typedef struct tuff_stored_as {
+    tuff_model *model;
+    tuff_status (*store)(void *user, tuff_model *trained, tuff_model *model);
+    void *user;
+} tuff_stored_as;
+
 typedef struct tuff_train_params {
     tuff_optimizer optimizer;
     tuff_schedule schedule;
@@ -195,8 +204,11 @@ typedef struct tuff_train_params {
                    // who resumes gives them again
     tuff_gradients gradients; // in few bits
     tuff_precision precision; // what a step computes with; a checkpoint remembers both
+    const tuff_stored_as *stored; // NULL: the net that is trained is tested and written
     // Files.
-    const char *out;    // model file, written after each epoch (with the optimizer's state)
+    const char *out;    // model file, written after each epoch (with the optimizer's state;
+                        // where `stored` is not NULL or the name ends in .tuffz the end of
+                        // the run leaves the net alone in it)
     int64_t save_every; // also after this many steps; 0 = only after epochs
     const char *resume; // a model file to go on from. Weights, optimizer, schedule, loss,
                         // batch, seed and early stop come from the file; of these params

@@ -188,7 +188,7 @@ static const float *floats(const tuff_rewrite *w, int part, const char *name)
     return p ? tuff_param_at(w->from_flat, p) : NULL;
 }
 
-static tuff_status read_fakes(const tuff_rewrite *w, tuff_grid8 *grid)
+tuff_status tuff_fake_grids(const tuff_rewrite *w, tuff_grid8 *grid)
 {
     const tuff_model *m = w->from;
     for (int i = 0; i < m->parts; i++) {
@@ -252,7 +252,7 @@ tuff_status tuff_aware_convert(tuff_model *aware, tuff_model **quantized)
     tuff_grid8 *grid = tuff_alloc((size_t)aware->parts, sizeof *grid);
     if (!grid) return TUFF_ERR_MEMORY;
     TUFF_GO(tuff_rewrite_open(aware, &j.w));
-    TUFF_GO(read_fakes(j.w, grid));
+    TUFF_GO(tuff_fake_grids(j.w, grid));
     TUFF_GO(check_weights(j.w));
     TUFF_GO(tuff_integer_plan_make(aware, NULL, grid, &j.plan));
     for (int i = 0; i < aware->parts; i++)

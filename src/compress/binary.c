@@ -1,7 +1,7 @@
 // Nets of few levels, packed; declared in <tuff/compress/binary.h>.
 #include <tuff/compress.h>
 #include "base/status.h"
-#include "compress/rewrite.h"
+#include "compress/latent.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,20 +166,22 @@ static void pack_signs(const float *w, int64_t channels, int64_t taps, uint32_t 
             if (!(w[c * taps + t] < 0)) set_bit(to, c);
 }
 
-static void pack_part(const job *j, int part, int to)
+void tuff_levels_pack(const tuff_rewrite *rewrite, int part, int to)
 {
-    const tuff_param *p = tuff_part_param(from(j), part, "weight");
-    const tuff_param *q = tuff_part_param(j->w->to, to, "weight");
-    const tuff_param *s = tuff_part_param(j->w->to, to, "weight_scale");
-    const float *w = tuff_param_at(j->w->from_flat, p);
-    uint32_t *bits = tuff_param_at(j->w->to_flat, q);
-    float *scale = s ? tuff_param_at(j->w->to_flat, s) : NULL;
+    const tuff_model *m = rewrite->to;
+    const tuff_param *p = tuff_part_param(rewrite->from, part, "weight");
+    const tuff_param *q = tuff_part_param(m, to, "weight");
+    const tuff_param *s = tuff_part_param(m, to, "weight_scale");
+    const float *w = tuff_param_at(rewrite->from_flat, p);
+    uint32_t *bits = tuff_param_at(rewrite->to_flat, q);
+    float *scale = s ? tuff_param_at(rewrite->to_flat, s) : NULL;
     const int64_t out = p->desc.dim[0], row = p->count / out, each = q->count / out;
     const int64_t in = p->desc.dim[1];
-    const bool by_tap = is_conv(from(j), part) && counts_bits(j, part);
+    const bool ternary = SIGN + argument(m, to, "levels", 0) == TERNARY;
+    const bool by_tap = is_conv(m, to) && !ternary && argument(m, to, "inputs", 0) != REAL;
     memset(bits, 0, tuff_desc_bytes(&q->desc));
     for (int64_t o = 0; o < out; o++, w += row, bits += each) {
-        if (form_of(j, part) == TERNARY) {
+        if (ternary) {
             scale[o] = pack_ternary(w, row, bits, each / 2);
             continue;
         }
@@ -188,13 +190,44 @@ static void pack_part(const job *j, int part, int to)
     }
 }
 
+// ---- and back ------------------------------------------------------------------------------
+
+bool tuff_is_packed(const tuff_model *m, int part)
+{
+    return is_trained(m, part) && argument(m, part, "packed", 0);
+}
+
+static bool has_bit(const uint32_t *words, int64_t i) { return words[i / 32] >> i % 32 & 1; }
+
+void tuff_levels_unpack(const tuff_rewrite *rewrite, int part, int to)
+{
+    const tuff_model *m = rewrite->from;
+    const tuff_param *p = tuff_part_param(m, part, "weight");
+    const tuff_param *s = tuff_part_param(m, part, "weight_scale");
+    const tuff_param *q = tuff_part_param(rewrite->to, to, "weight");
+    const uint32_t *bits = tuff_param_at(rewrite->from_flat, p);
+    const float *scale = s ? tuff_param_at(rewrite->from_flat, s) : NULL;
+    float *w = tuff_param_at(rewrite->to_flat, q);
+    const int64_t out = q->desc.dim[0], row = q->count / out, each = p->count / out;
+    const int64_t in = q->desc.dim[1], taps = row / in, words = (in + 31) / 32;
+    const bool ternary = SIGN + argument(m, part, "levels", 0) == TERNARY;
+    const bool by_tap = is_conv(m, part) && !ternary && argument(m, part, "inputs", 0) != REAL;
+    for (int64_t o = 0; o < out; o++, bits += each)
+        for (int64_t i = 0; i < row; i++) {
+            const int64_t bit = by_tap ? i % taps * words * 32 + i / taps : i;
+            const bool above = has_bit(ternary ? bits + each / 2 : bits, bit);
+            const float size = scale ? scale[o] : q->clip / 2;
+            w[o * row + i] = ternary && !has_bit(bits, bit) ? 0 : above ? size : -size;
+        }
+}
+
 // ---- the net -------------------------------------------------------------------------------
 
 static void fill(const job *j)
 {
     tuff_rewrite_keep(j->w); // biases, too
     for (int i = 0; i < from(j)->parts; i++)
-        if (form_of(j, i) != AS_IT_IS) pack_part(j, i, j->w->first[i]);
+        if (form_of(j, i) != AS_IT_IS) tuff_levels_pack(j->w, i, j->w->first[i]);
 }
 
 static tuff_status check(const tuff_model *m, bool *trained)

@@ -61,6 +61,10 @@ tuff_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p);
 bool tuff_fake_weight_steps(const tuff_rewrite *w, int part, int64_t output,
                             tuff_steps *s);
 
+// What the fake_quantize layers of a net round to, steps and zero points, in grid[] of its
+// parts. Fails: TUFF_ERR_ARG (not 8 bits; a step that is no number above 0).
+tuff_status tuff_fake_grids(const tuff_rewrite *w, tuff_grid8 grid[]);
+
 // p->layer_bits of a model as bits of the parts of the folded one, of which place[] says where
 // those of the model went (tuff_fold).
 void tuff_place_bits(const tuff_model *model, const tuff_ptq_params *p, const int place[],

@@ -6,8 +6,7 @@
 #include "base/status.h"
 #include "compress/block_codes.h"
 #include "compress/hessian.h"
-#include "compress/quantize.h"
-#include "nn/forms.h"
+#include "compress/latent.h"
 #include <math.h>
 #include <string.h>
 #include <tuff/ops/quant.h>
@@ -20,6 +19,7 @@ typedef struct job {
     const float *w;
     void *to[TUFF_FORM_TENSORS];
     const tuff_hessian *h; // NULL: weights are rounded one by one
+    const tuff_steps *steps; // of each scale; NULL: they are chosen
     tuff_stored_weights told;
 } job;
 
@@ -75,8 +75,10 @@ static tuff_status encode_whole(job *j)
     int32_t *q = tuff_alloc((size_t)(count + scales), sizeof *q), *zeros = q ? q + count : NULL;
     if (!steps || !q) TUFF_GO(TUFF_ERR_MEMORY);
     for (int64_t i = 0; i < scales; i++)
-        steps[i] = tuff_steps_of(j->w + i * each, each, tuff_form_bits(&j->s), zero, j->p->mse);
-    if (is_fixed(j)) TUFF_GO(fixed_steps(j, steps));
+        steps[i] = j->steps ? j->steps[i]
+                            : tuff_steps_of(j->w + i * each, each, tuff_form_bits(&j->s), zero,
+                                            j->p->mse);
+    if (is_fixed(j) && !j->steps) TUFF_GO(fixed_steps(j, steps));
     TUFF_GO(tuff_round_whole(j->h, rows, count / rows, j->w, steps, scales, q));
     for (int64_t i = 0; i < scales; i++) {
         ((float *)j->to[1])[i] = (float)steps[i].scale;
@@ -204,6 +206,18 @@ static tuff_status encode(job *j)
     TUFF_TRY(look(j));
     j->p->on_weights(j->p->user, &j->told);
     return TUFF_OK;
+}
+
+tuff_status tuff_weights_encode(const tuff_model_part *layer, const char *name,
+                                const tuff_storage *s, const tuff_desc *desc, const float *w,
+                                const tuff_steps *steps, void *const to[])
+{
+    // Of fixed layers biases are such numbers, too, in a form of their own.
+    const tuff_weights_params p = { .scheme = tuff_form_of(&layer->item.layer.store)->name };
+    job j = { .p = &p, .s = *s, .desc = desc, .w = w, .steps = steps,
+              .told = { .layer = layer->item.name, .name = name } };
+    for (int i = 0; i < TUFF_FORM_TENSORS; i++) j.to[i] = to[i];
+    return encode(&j);
 }
 
 // ---- the net ------------------------------------------------------------------------------

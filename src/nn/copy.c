@@ -15,9 +15,8 @@ static tuff_status copy_weights(tuff_model *from, tuff_model *to)
     return status;
 }
 
-// A model of zeros that knows of its data what `m` does.
-static tuff_status build_like(const tuff_model *m, tuff_device *device, const char *net,
-                              int64_t most, tuff_model **model)
+tuff_status tuff_model_like(const tuff_model *m, tuff_device *device, const char *net,
+                            int64_t most, tuff_model **model)
 {
     const tuff_model_params p = { .net = net, .input = m->input,
                                   .init = { .kind = TUFF_INIT_ZEROS } };
@@ -30,7 +29,7 @@ static tuff_status build_like(const tuff_model *m, tuff_device *device, const ch
 
 tuff_status tuff_model_copy(tuff_model *model, tuff_device *device, tuff_model **copy)
 {
-    TUFF_TRY(build_like(model, device, model->text, model->elements, copy));
+    TUFF_TRY(tuff_model_like(model, device, model->text, model->elements, copy));
     const tuff_status status = copy_weights(model, *copy);
     if (status != TUFF_OK) tuff_model_destroy(copy);
     return status;
@@ -45,7 +44,7 @@ tuff_status tuff_model_rewritten(const tuff_model *m, tuff_rewrite_fn rewrite, v
     *rewritten = NULL;
     TUFF_TRY(tuff_net_parse(m->text, &tree));
     TUFF_GO(tuff_net_rewrite(tree, rewrite, user, &text));
-    TUFF_GO(build_like(m, m->device, text, INT64_MAX, rewritten));
+    TUFF_GO(tuff_model_like(m, m->device, text, INT64_MAX, rewritten));
 exit:
     tuff_free(text);
     tuff_net_free(&tree);

@@ -86,6 +86,14 @@ static void read_numbers(const tuff_storage *s, const void *data, int64_t n, int
     else if (tuff_packed_read(tuff_form_bits(s), zero, data, n, q) != TUFF_OK) return;
 }
 
+void tuff_form_zeros(const tuff_storage *s, const tuff_desc *w, const void *const stored[],
+                     int32_t *zero)
+{
+    const int64_t scales = tuff_form_scales(s, w);
+    memset(zero, 0, (size_t)scales * sizeof *zero);
+    if (tuff_form_of(s)->zero) read_numbers(s, stored[2], scales, zero);
+}
+
 static void whole_read(const tuff_storage *s, const tuff_desc *w, const void *const stored[],
                        float *out)
 {
@@ -95,7 +103,7 @@ static void whole_read(const tuff_storage *s, const tuff_desc *w, const void *co
     memset(out, 0, (size_t)count * sizeof *out);
     if (!q) return;
     read_numbers(s, stored[0], count, q);
-    if (tuff_form_of(s)->zero) read_numbers(s, stored[2], scales, zero);
+    tuff_form_zeros(s, w, stored, zero);
     for (int64_t i = 0; i < count; i++) {
         const int64_t of = i / (count / scales);
         out[i] = (float)((double)(q[i] - zero[of]) * scale[of]);

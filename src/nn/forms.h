@@ -54,6 +54,10 @@ int tuff_form_tensors(const tuff_storage *s, const tuff_desc *w);
 // points, others packed (<tuff/ops/block.h>).
 static inline bool tuff_form_in_bytes(const tuff_storage *s) { return tuff_form_bits(s) == 8; }
 
+// The zero points of a parameter's scales as they lie, unsigned; zeros where the form has none.
+void tuff_form_zeros(const tuff_storage *s, const tuff_desc *w, const void *const stored[],
+                     int32_t *zero);
+
 // How a layer's parameter with this role lies.
 tuff_storage tuff_storage_of(const tuff_layer *l, tuff_role_of role);
 // Parameters of the layer as it takes them, and as they lie.

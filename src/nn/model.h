@@ -53,6 +53,10 @@ struct tuff_model {
 tuff_status tuff_model_build(tuff_device *device, const tuff_model_params *p, int64_t most,
                              tuff_model **model);
 
+// Likewise a model of zeros of another net, which knows of its data what `m` does.
+tuff_status tuff_model_like(const tuff_model *m, tuff_device *device, const char *net,
+                            int64_t most, tuff_model **model);
+
 // Whether a parameter is the scale of a norm by features (of bn, and of none but that).
 bool tuff_model_is_scale(const tuff_model *m, int param);
 // What is said to who wants a net's weights as floats and finds none: why, where they lie in

@@ -25,6 +25,7 @@ static const struct {
 static const char *const scaler_keys[] = { "train.loss_scale", "train.scale_tracker",
                                            "train.scale_steps", "train.scale_product" };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
+#define LATENT "latent." // before the names of what is trained, where another net is written
 
 static float *number_of(tuff_optimizer *o, int i)
 {
@@ -87,6 +88,17 @@ static tuff_status write_place(tuff_model_out *out, const tuff_trainer *t,
     return tuff_out_pair(out, "train.best_loss", "%.17g", place->best_loss);
 }
 
+// The net that is tested and written comes first, what is trained lies beside it.
+static tuff_status write_stored(tuff_model_out *out, tuff_trainer *t, float **flat)
+{
+    tuff_model *model = t->p.stored->model;
+    *flat = tuff_alloc(tuff_desc_bytes(tuff_tensor_desc(tuff_model_weights(model))), 1);
+    if (!*flat) return TUFF_ERR_MEMORY;
+    TUFF_TRY(tuff_move_weights(model, *flat, true));
+    TUFF_TRY(tuff_out_params(out, model, "", *flat, true));
+    return tuff_out_net(out, "train.net", t->model);
+}
+
 // Reads a flat tensor of the device and adds its parameters; *flat is freed by the caller.
 static tuff_status write_flat(tuff_model_out *out, tuff_trainer *t, tuff_tensor *tensor,
                               const char *prefix, float **flat)
@@ -103,9 +115,11 @@ tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_
                                   float *last)
 {
     tuff_model_out out = { 0 };
-    float *flat[4] = { NULL };
+    float *flat[5] = { NULL };
     tuff_status status = TUFF_OK;
-    TUFF_GO(write_flat(&out, t, tuff_model_weights(t->model), "", &flat[0]));
+    const bool stored = t->p.stored != NULL;
+    if (stored) TUFF_GO(write_stored(&out, t, &flat[4]));
+    TUFF_GO(write_flat(&out, t, tuff_model_weights(t->model), stored ? LATENT : "", &flat[0]));
     if (t->state.m) TUFF_GO(write_flat(&out, t, t->state.m, "optimizer.m.", &flat[1]));
     if (t->state.v) TUFF_GO(write_flat(&out, t, t->state.v, "optimizer.v.", &flat[2]));
     if (t->state.x) TUFF_GO(write_flat(&out, t, t->state.x, "optimizer.x.", &flat[3]));
@@ -113,14 +127,14 @@ tuff_status tuff_checkpoint_write(const char *path, tuff_trainer *t, const tuff_
         TUFF_GO(tuff_out_params(&out, t->model, "last.", last, true));
     else if (place->best && place->best_epoch)
         TUFF_GO(tuff_out_params(&out, t->model, "best.", place->best, true));
-    TUFF_GO(tuff_out_model(&out, t->model));
+    TUFF_GO(tuff_out_model(&out, stored ? t->p.stored->model : t->model));
     TUFF_GO(write_settings(&out, t));
     TUFF_GO(write_scaler(&out, t));
     TUFF_GO(write_place(&out, t, place));
     TUFF_GO(tuff_out_write(&out, path));
 exit:
     tuff_out_clear(&out);
-    for (int i = 0; i < 4; i++) tuff_free(flat[i]);
+    for (int i = 0; i < 5; i++) tuff_free(flat[i]);
     return status;
 }
 
@@ -135,12 +149,14 @@ static tuff_status read_seed(const tuff_safetensors *file, uint64_t *seed)
     return TUFF_OK;
 }
 
-static tuff_status same_net(const tuff_safetensors *file, const tuff_model *model)
+static tuff_status same_net(const tuff_safetensors *file, const tuff_model *model, bool stored)
 {
     const char *net;
     TUFF_REQUIRE(tuff_safetensors_meta(file, "train.optimizer"), FORMAT,
-                 "model file: it is no checkpoint, there is no train.optimizer in it");
-    TUFF_TRY(tuff_in_text(file, "tuff.net", &net));
+                 "model file: it is no checkpoint, there is no train.optimizer in it%s",
+                 stored ? " (a run that has ended leaves a quantized net alone): --net trains "
+                          "it on" : "");
+    TUFF_TRY(tuff_in_text(file, stored ? "train.net" : "tuff.net", &net));
     TUFF_REQUIRE(strcmp(net, tuff_model_net(model)) == 0, ARG,
                  "resume: the file is of the net \"%.200s\", the model of \"%.200s\"", net,
                  tuff_model_net(model));
@@ -201,8 +217,8 @@ tuff_status tuff_checkpoint_settings(const tuff_safetensors *file, const tuff_mo
     int64_t epochs, batch, patience, decoupled;
     tuff_train_params all = { .out = p->out, .save_every = p->save_every, .resume = p->resume,
                               .on_step = p->on_step, .on_epoch = p->on_epoch, .user = p->user,
-                              .mask = p->mask, .teach = p->teach };
-    TUFF_TRY(same_net(file, model));
+                              .mask = p->mask, .teach = p->teach, .stored = p->stored };
+    TUFF_TRY(same_net(file, model, p->stored));
     TUFF_TRY(read_names(file, &all));
     for (int i = 0; i < NUMBERS; i++) {
         double value;
@@ -281,8 +297,9 @@ tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *
 {
     // Where the model had got its best weights back, the run goes on from the last ones.
     const bool swapped = tuff_in_has(file, "last.");
+    const char *own = t->p.stored ? LATENT : "";
     TUFF_TRY(read_place(file, t, place));
-    TUFF_TRY(read_flat(file, t, swapped ? "last." : "", tuff_model_weights(t->model)));
+    TUFF_TRY(read_flat(file, t, swapped ? "last." : own, tuff_model_weights(t->model)));
     TUFF_TRY(read_flat(file, t, "optimizer.m.", t->state.m));
     TUFF_TRY(read_flat(file, t, "optimizer.v.", t->state.v));
     TUFF_TRY(read_flat(file, t, "optimizer.x.", t->state.x));
@@ -290,7 +307,7 @@ tuff_status tuff_checkpoint_restore(const tuff_safetensors *file, tuff_trainer *
     TUFF_TRY(tuff_trainer_keep_zeros(t));
     TUFF_TRY(tuff_trainer_keep_shared(t));
     if (place->best && place->best_epoch)
-        TUFF_TRY(tuff_in_params(file, t->model, swapped ? "" : "best.", place->best,
+        TUFF_TRY(tuff_in_params(file, t->model, swapped ? own : "best.", place->best,
                                 flat_count(t), true));
     return tuff_stream_wait(t->stream);
 }

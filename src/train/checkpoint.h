@@ -5,7 +5,10 @@
 //   "best.0.weight" ...         with early stop, while running: the best weights so far
 //   "last.0.weight" ...         with early stop, at the end, when the model has got its best
 //                               weights back: those of the last step, to go on from
-//   metadata                    tuff.* the net and its data; train.* settings and place
+//   "latent.0.weight" ...       where the net is trained through another one (tuff_stored_as):
+//                               that one's weights; names under the prefixes are its names
+//   metadata                    tuff.* the net and its data; train.* settings and place, and
+//                               train.net of the net that is trained, where it is another
 #ifndef TUFF_TRAIN_CHECKPOINT_H
 #define TUFF_TRAIN_CHECKPOINT_H
 #include "train/trainer.h"

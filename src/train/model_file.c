@@ -89,6 +89,11 @@ static char *print_names(const char *const *names, int n)
     return text;
 }
 
+tuff_status tuff_out_net(tuff_model_out *out, const char *key, const tuff_model *model)
+{
+    return add_pair(out, key, keep(out, tuff_strdup(tuff_model_net(model))));
+}
+
 tuff_status tuff_out_model(tuff_model_out *out, const tuff_model *model)
 {
     const tuff_model_data *d = tuff_model_get_data(model);
@@ -97,7 +102,7 @@ tuff_status tuff_out_model(tuff_model_out *out, const tuff_model *model)
     for (int i = 0, used = 0; i < input->rank; i++)
         used += sprintf(dims + used, i ? ",%lld" : "%lld", (long long)input->dim[i]);
     TUFF_TRY(tuff_out_pair(out, "tuff.version", "%s", VERSION));
-    TUFF_TRY(add_pair(out, "tuff.net", keep(out, tuff_strdup(tuff_model_net(model)))));
+    TUFF_TRY(tuff_out_net(out, "tuff.net", model));
     TUFF_TRY(tuff_out_pair(out, "tuff.input", "%s", dims));
     if (d->channels) {
         TUFF_TRY(add_pair(out, "tuff.scale", keep(out, print_floats(d->scale, d->channels))));
@@ -145,7 +150,7 @@ tuff_status tuff_move_weights(tuff_model *model, float *flat, bool read)
     return status;
 }
 
-static bool is_packed_name(const char *path)
+bool tuff_is_packed_name(const char *path)
 {
     static const char end[] = ".tuffz";
     const size_t n = strlen(path), m = sizeof end - 1;
@@ -161,7 +166,7 @@ tuff_status tuff_model_save(tuff_model *model, const char *path)
     TUFF_GO(tuff_move_weights(model, flat, true));
     TUFF_GO(tuff_out_params(&out, model, "", flat, true));
     TUFF_GO(tuff_out_model(&out, model));
-    if (is_packed_name(path))
+    if (tuff_is_packed_name(path))
         status = tuff_tuffz_write(path, out.array, out.arrays, out.pair, out.pairs);
     else
         status = tuff_out_write(&out, path);
@@ -256,17 +261,19 @@ static bool is_count(const char *name)
     return n > m && strcmp(name + n - m, end) == 0;
 }
 
-// Names that belong to no parameter of the net, under no prefix of a checkpoint.
+// Names that belong to no parameter of the net, under no prefix of a checkpoint. Where another
+// net is trained the prefixes' names are that one's, and who resumes looks at them.
 static tuff_status check_names(const tuff_safetensors *file, const tuff_model *model)
 {
     static const char *const prefixes[] = { "optimizer.m.", "optimizer.v.", "optimizer.x.",
-                                            "best.", "last.", "" };
+                                            "best.", "last.", "latent.", "" };
+    const bool other = tuff_safetensors_meta(file, "train.net");
     for (int i = 0; i < tuff_safetensors_count(file); i++) {
         const char *name = tuff_safetensors_at(file, i)->name, *rest = name;
         for (int k = 0; rest == name && *prefixes[k]; k++)
             if (strncmp(name, prefixes[k], strlen(prefixes[k])) == 0)
                 rest = name + strlen(prefixes[k]);
-        bool found = is_count(rest);
+        bool found = is_count(rest) || (other && rest != name);
         for (int k = 0; !found && k < tuff_model_param_count(model); k++) {
             tuff_param_info p;
             found = tuff_model_param(model, k, &p) && strcmp(p.name, rest) == 0;

@@ -4,6 +4,9 @@
 #define TUFF_TRAIN_MODEL_FILE_H
 #include <tuff/train.h>
 
+// Whether a path's end says .tuffz.
+bool tuff_is_packed_name(const char *path);
+
 // What is going to be written. Strings are copied into `text`.
 typedef struct tuff_model_out {
     tuff_named_array *array;
@@ -20,6 +23,8 @@ tuff_status tuff_out_params(tuff_model_out *out, const tuff_model *model, const 
                             float *flat, bool buffers);
 tuff_status tuff_out_pair(tuff_model_out *out, const char *key, const char *format, ...)
     TUFF_PRINTF(3, 4);
+// The net's text as a pair.
+tuff_status tuff_out_net(tuff_model_out *out, const char *key, const tuff_model *model);
 // The pairs tuff.*: net, input, data.
 tuff_status tuff_out_model(tuff_model_out *out, const tuff_model *model);
 tuff_status tuff_out_write(const tuff_model_out *out, const char *path);

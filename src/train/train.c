@@ -5,6 +5,7 @@
 #include "nn/model.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
+#include "train/model_file.h"
 #include "train/said.h"
 #include "abi/update.h"
 #include <math.h>
@@ -27,6 +28,19 @@ typedef struct run {
 } run;
 
 // ---- files ---------------------------------------------------------------------------------
+
+// The net that is tested and written.
+static tuff_model *written(const run *r)
+{
+    return r->p.stored ? r->p.stored->model : r->model;
+}
+
+// Gives it what was trained.
+static tuff_status store(run *r)
+{
+    const tuff_stored_as *s = r->p.stored;
+    return s ? s->store(s->user, r->model, s->model) : TUFF_OK;
+}
 
 static tuff_status save(run *r, float *last)
 {
@@ -51,6 +65,7 @@ static tuff_status collect(run *r)
 static tuff_status save_inside(run *r)
 {
     TUFF_TRY(collect(r));
+    TUFF_TRY(store(r));
     return save(r, NULL);
 }
 
@@ -139,6 +154,7 @@ static tuff_status end_epoch(run *r)
     tuff_metrics_fill(&e->train, &r->place.sums, r->t->classes > 0, seconds);
     if (seconds > 0) e->train.images_per_second = (double)r->examples / seconds;
     TUFF_TRY(tell_scale(r, e));
+    TUFF_TRY(store(r));
     TUFF_TRY(test_parts(r, e));
     TUFF_TRY(judge(r, e));
     r->place.sums = (tuff_sums){ 0 };
@@ -196,11 +212,12 @@ static tuff_status open_run(run *r, const tuff_safetensors *file)
 {
     const tuff_dataset_info *info = tuff_dataset_get_info(r->data);
     TUFF_TRY(tuff_agree(r->model, r->data, true));
+    TUFF_TRY(tuff_agree(written(r), r->data, true));
     TUFF_REQUIRE(info->count[TUFF_TRAIN] > 0, ARG, "train: the data has no training examples");
     TUFF_TRY(tuff_trainer_create(r->model, &r->p, info->classes, info->count[TUFF_TRAIN],
                                  &r->t));
     r->p = r->t->p; // with defaults
-    r->model->loss = (int)r->p.loss;
+    r->model->loss = written(r)->loss = (int)r->p.loss;
     TUFF_REQUIRE(!r->p.patience || info->count[TUFF_HELD] > 0, ARG,
                  "train: early stop needs a held-out part of the data");
     if (r->p.patience) {
@@ -213,7 +230,7 @@ static tuff_status open_run(run *r, const tuff_safetensors *file)
         TUFF_TRY(tuff_said_open(r->model, &r->t->lesson.teach, r->data, r->p.batch, &r->said));
     if (file) TUFF_TRY(tuff_checkpoint_restore(file, r->t, &r->place));
     TUFF_TRY(make_programs(r));
-    const tuff_pass_spec tests = { r->model, r->p.loss, info->classes, NULL };
+    const tuff_pass_spec tests = { written(r), r->p.loss, info->classes, NULL };
     return tuff_passes_create(&tests, &r->tests);
 }
 
@@ -240,10 +257,20 @@ static tuff_status keep_best(run *r)
     TUFF_GO(read_weights(r, last));
     TUFF_GO(tuff_tensor_write(r->t->stream, w, place->best, bytes));
     TUFF_GO(tuff_stream_wait(r->t->stream));
+    TUFF_GO(store(r));
     TUFF_GO(save(r, last));
 exit:
     tuff_free(last);
     return status;
+}
+
+// At the end of a run: files that are to be small have no training part.
+static tuff_status finish(run *r)
+{
+    TUFF_TRY(keep_best(r));
+    TUFF_TRY(store(r));
+    const bool alone = r->p.stored || (r->p.out && tuff_is_packed_name(r->p.out));
+    return alone && r->p.out ? tuff_model_save(written(r), r->p.out) : TUFF_OK;
 }
 
 static tuff_status go(run *r)
@@ -257,7 +284,7 @@ static tuff_status go(run *r)
     r->result->steps = r->t->step;
     r->result->asked = r->asked;
     r->result->best_epoch = r->place.best_epoch;
-    return r->asked && !r->result->early ? TUFF_OK : keep_best(r);
+    return r->asked && !r->result->early ? TUFF_OK : finish(r);
 }
 
 tuff_status tuff_train(tuff_model *model, tuff_dataset *data, const tuff_train_params *p,
