@@ -115,6 +115,34 @@ static void keep_small(const settings *s, const tuff_model *model, tuff_train_pa
         p->keep_shared = true;
 }
 
+// Of n numbers those that are zero.
+static int64_t zeros_of(tuff_model *model, const char *name, int64_t n)
+{
+    int64_t zeros = 0;
+    float *w = malloc((size_t)n * sizeof *w);
+    if (w && tuff_model_get(model, name, w, n) == TUFF_OK)
+        for (int64_t i = 0; i < n; i++) zeros += w[i] == 0;
+    free(w);
+    return zeros;
+}
+
+// Who trains a pruned net on may not know that its zeros go.
+static void tell_zeros(const settings *s, tuff_model *model, const tuff_train_params *p)
+{
+    int64_t zeros = 0, all = 0;
+    tuff_param_info info;
+    if (s->resume || p->keep_zeros || p->keep_shared || !report_is_model(s->net)) return;
+    for (int i = 0; tuff_model_param(model, i, &info); i++) {
+        const int64_t n = tuff_desc_count(&info.desc);
+        if (info.buffer || info.desc.rank < 2) continue;
+        zeros += zeros_of(model, info.name, n);
+        all += n;
+    }
+    if (all && zeros >= 0.4 * (double)all)
+        cli_note("%.1f %% of its weights are zero, and only --keep-zeros keeps them so",
+                 100 * (double)zeros / (double)all);
+}
+
 // Reads the words that the library has parsers for.
 static int read_settings(const cli_command *self, const settings *s, tuff_train_params *p)
 {
@@ -302,6 +330,7 @@ int cmd_train(const cli_command *self, int argc, char **argv)
     tuff_dataset *data = report_open_data(self, s.data, &dp);
     tuff_model *model = data ? make_model(self, &s, device, data) : NULL;
     if (model) keep_small(&s, model, &p);
+    if (model) tell_zeros(&s, model, &p);
     status = model ? train(self, &s, &p, device, data, model) : EXIT_WRONG;
     tuff_model_destroy(&model);
     tuff_dataset_destroy(&data);

@@ -22,8 +22,8 @@ bool tuff_model_is_stored(const tuff_model *m)
 static bool is_faked(const tuff_storage *s, const tuff_model_part *part)
 {
     tuff_model_part with = *part;
-    const int bits = tuff_form_bits(s);
-    return tuff_form_of(s)->per && bits >= 2 && bits <= 8 && tuff_part_arg(&with, "fake");
+    const int bits = tuff_form_bits(s), least = tuff_form_of(s)->zero ? 2 : 1;
+    return tuff_form_of(s)->per && bits >= least && bits <= 8 && tuff_part_arg(&with, "fake");
 }
 
 static void set_arg(tuff_model_part *part, const char *name, int value)
@@ -160,7 +160,6 @@ tuff_status tuff_dequantize(tuff_model *model, tuff_model **floats)
 
 // ---- and back -----------------------------------------------------------------------------
 
-// Latent weights of fixed numbers stay where its point can hold them.
 static double step_of(const tuff_rewrite *w, int part)
 {
     const tuff_param *scale = tuff_part_param(w->to, part, "weight_scale");
@@ -275,7 +274,8 @@ tuff_status tuff_latent_store(tuff_model *latent, tuff_model *model)
 
 // ---- limits -------------------------------------------------------------------------------
 
-// Within what an update may end. Those of a net of integers are its fake quantizers'.
+// Within what an update may end: what a point can hold, and twice the size that packed signs
+// have. A net of integers has its fake quantizers for it.
 static void set_limit(const tuff_rewrite *w, int part)
 {
     const tuff_param *scale = tuff_part_param(w->from, part, "weight_scale");
@@ -337,6 +337,7 @@ static tuff_status resumed(tuff_model *model, const char *path, tuff_model **lat
     tuff_safetensors *file;
     tuff_status status = TUFF_OK;
     int64_t numbers = 0;
+    if (tuff_tuffz_is(path)) return TUFF_OK; // tuff_train has a sentence for it
     TUFF_TRY(tuff_safetensors_read(path, &file));
     const char *net = tuff_safetensors_meta(file, "train.net");
     const bool plain = tuff_safetensors_meta(file, "train.optimizer");

@@ -13,7 +13,7 @@
 // What a checkpoint holds beside the model: an optimizer's state, weights to go back to.
 static int64_t state_bytes(const tuff_safetensors *file)
 {
-    static const char *const prefixes[] = { "optimizer.", "best.", "last." };
+    static const char *const prefixes[] = { "optimizer.", "best.", "last.", "latent." };
     int64_t bytes = 0;
     for (int i = 0; i < tuff_safetensors_count(file); i++) {
         const tuff_named_array *a = tuff_safetensors_at(file, i);

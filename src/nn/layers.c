@@ -72,12 +72,11 @@ static tuff_status add_weights(const tuff_layer *l, const tuff_desc *x, tuff_des
         tuff_integer_weights(p, weight, bias);
         return TUFF_OK;
     }
-    TUFF_REQUIRE(l->arg[fake][0] != 1, ARG, "fake is 1, expected 2 to 8 bits");
     TUFF_REQUIRE(!l->arg[fake][0] || !l->store.form, ARG,
                  "fake is for weights in f32, not for weights=");
     tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT, weight);
     if (bias) tuff_add_param(p, "bias", TUFF_PARAM_BIAS, TUFF_SHAPE(TUFF_F32, weight.dim[0]));
-    if (l->arg[fake][0]) tuff_fake_weights(p, weight.dim[0], l->arg[fake + 1][0]);
+    if (l->arg[fake][0] > 1) tuff_fake_weights(p, weight.dim[0], l->arg[fake + 1][0]);
     return TUFF_OK;
 }
 
@@ -85,6 +84,7 @@ static tuff_var weight_of(const tuff_emit *e, const tuff_layer *l, const tuff_va
                           bool bias, int fake)
 {
     if (!l->arg[fake][0]) return param[0];
+    if (l->arg[fake][0] == 1) return tuff_fake_sign(e, param[0], l->arg[fake + 1][0]);
     return tuff_fake_weight(e, param[0], param + 1 + bias, l->arg[fake][0]);
 }
 

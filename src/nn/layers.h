@@ -68,4 +68,6 @@ tuff_var tuff_integer_sum(const tuff_emit *e, const tuff_var x[], const tuff_var
 // weight_scale, weight_zero_point and weight_log_gain, of `out` outputs or of all.
 void tuff_fake_weights(tuff_layer_params *p, int64_t out, bool per_tensor);
 tuff_var tuff_fake_weight(const tuff_emit *e, tuff_var weight, const tuff_var step[], int bits);
+// Those of 1 bit, which have no steps: signs times the mean size of their output's, or of all.
+tuff_var tuff_fake_sign(const tuff_emit *e, tuff_var weight, bool per_tensor);
 #endif

@@ -48,6 +48,18 @@ tuff_var tuff_fake_weight(const tuff_emit *e, tuff_var weight, const tuff_var st
     return rounded(e, weight, step, true, &p);
 }
 
+tuff_var tuff_fake_sign(const tuff_emit *e, tuff_var weight, bool per_tensor)
+{
+    if (!weight.id) return weight;
+    const tuff_desc d = *tuff_graph_desc(e->g, weight);
+    const int64_t rows = per_tensor ? 1 : d.dim[0];
+    const tuff_binarize_params p = { .keep = 1 };
+    const tuff_var v = tuff_graph_reshape(
+        e->g, weight, TUFF_SHAPE(TUFF_F32, rows, tuff_desc_count(&d) / rows));
+    const tuff_var y = tuff_graph_op(e->g, "binarize", &v, 1, &p);
+    return y.id ? tuff_graph_reshape(e->g, y, d) : y;
+}
+
 // ---- what flows ---------------------------------------------------------------------------
 
 static tuff_status fake_params(const tuff_layer *l, const tuff_desc *x, tuff_layer_params *p)

@@ -153,9 +153,7 @@ static tuff_status same_net(const tuff_safetensors *file, const tuff_model *mode
 {
     const char *net;
     TUFF_REQUIRE(tuff_safetensors_meta(file, "train.optimizer"), FORMAT,
-                 "model file: it is no checkpoint, there is no train.optimizer in it%s",
-                 stored ? " (a run that has ended leaves a quantized net alone): --net trains "
-                          "it on" : "");
+                 "model file: it is no checkpoint, there is no train.optimizer in it");
     TUFF_TRY(tuff_in_text(file, stored ? "train.net" : "tuff.net", &net));
     TUFF_REQUIRE(strcmp(net, tuff_model_net(model)) == 0, ARG,
                  "resume: the file is of the net \"%.200s\", the model of \"%.200s\"", net,

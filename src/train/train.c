@@ -297,6 +297,9 @@ tuff_status tuff_train(tuff_model *model, tuff_dataset *data, const tuff_train_p
     *r.result = (tuff_train_result){ 0 };
     if (p) r.p = *p;
     if (r.p.resume) {
+        if (tuff_tuffz_is(r.p.resume))
+            TUFF_GO(tuff_fail(TUFF_ERR_ARG, "resume: %s holds a net whose run has ended, and "
+                              "nothing to go on from; --net trains it on", r.p.resume));
         TUFF_GO(tuff_safetensors_read(r.p.resume, &file));
         TUFF_GO(tuff_checkpoint_settings(file, model, &r.p));
     }
