@@ -74,8 +74,8 @@ static const struct {
       "dense 16 fake=8 | fake_quantize | dense 5 fake=8 | fake_quantize", 0.02, 0.05 },
     { "conv 2 3 pad=1 | relu | residual(conv 4 3 pad=1 ; channelpad 1 1) | relu | dwconv 3 | "
       "flatten | dense 5", { .scheme = "integers", .bits = 4, .other = true },
-      "fake_quantize | conv 2 3 pad=1 fake=4 | fake_quantize | residual(conv 4 3 pad=1 fake=4 | "
-      "fake_quantize ; channelpad 1 1) | fake_quantize | dwconv 3 fake=4 | fake_quantize | "
+      "fake_quantize | conv 2 3 pad=1 fake=4 | fake_quantize | residual("
+      "conv 4 3 pad=1 fake=4 | fake_quantize ; channelpad 1 1) | fake_quantize | dwconv 3 fake=4 | fake_quantize | "
       "flatten | dense 5 fake=4 | fake_quantize", 0.02, 0.05 },
     { "conv 4 3 | residual(relu | conv 4 1) | concat(conv 2 1 ; conv 3 1 | relu) | avgpool 2 | "
       "gap | dense 5", { .scheme = "integers", .bits = 5 },
@@ -236,17 +236,21 @@ static void runs_go_on(void)
     }
 }
 
-// A name that ends in .tuffz is packed at the end of a run, of any net.
+// A name that ends in .tuffz is packed at the end of a run of a net that is small so.
 static void packed_names_are_packed(void)
 {
     const char *path = temp_path("run.tuffz");
     tuff_model *m = tiny_model(device, data, NULL), *q, *back;
-    const tuff_train_params p = { .epochs = 1, .out = path };
+    tuff_train_params p = { .epochs = 1, .out = path };
     EXPECT_OK(tuff_train_stored(m, data, &p, NULL)); // nothing is stored: tuff_train
+    EXPECT(!tuff_tuffz_is(path));
+    p.keep_shared = true;
+    EXPECT_OK(tuff_train(m, data, &p, NULL));
     EXPECT(tuff_tuffz_is(path));
     EXPECT_STATUS(tuff_train(m, data, &(tuff_train_params){ .resume = path }, NULL),
-                  TUFF_ERR_ARG);
-    EXPECT_HAS(tuff_last_error(), "whose run has ended");
+                  TUFF_ERR_FORMAT);
+    EXPECT_HAS(tuff_last_error(), "a run that has ended");
+    p.keep_shared = false;
     q = stored_as(m, &(form){ .scheme = "affine" });
     EXPECT_OK(tuff_train_stored(q, data, &p, NULL));
     if (EXPECT_OK(tuff_model_load(device, path, &back))) EXPECT(tiny_same(q, back));

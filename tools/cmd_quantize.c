@@ -39,8 +39,8 @@ static bool one_of(const char *word, const char *a, const char *b, bool *second)
 static int unknown_scheme(const cli_command *self, const char *scheme)
 {
     char list[400];
-    return cli_wrong(self, "--scheme is '%s', expected one of %s, binary, ternary, float", scheme,
-                     weights_schemes(list, sizeof list));
+    return cli_wrong(self, "--scheme is '%s', expected one of %s, binary, ternary, float",
+                     scheme, weights_schemes(list, sizeof list));
 }
 
 // The way back has nothing to choose.

@@ -11,7 +11,7 @@ static const cli_command commands[] = {
       "Trains a net, tests it after each epoch, and writes it to a model file.",
       "NET is a preset, a line of text such as \"conv 6 5 | relu | maxpool 2 | flatten | dense "
       "10\",\na file that holds such text (docs/net.md), or a model file, whose weights are "
-      "trained on.\n"
+      "trained on:\nquantized, packed and compressed ones too, which keep their form.\n"
       "SPEC is fashion, idx:FOLDER, cifar10:FOLDER, csv:FILE[,label=COLUMN] or npy:X,Y.",
       cmd_train },
     { "test", "MODEL --data SPEC", "Tests a model file on the test part of a dataset.", NULL,
@@ -30,8 +30,8 @@ static const cli_command commands[] = {
     { "quantize", "MODEL --data SPEC --out MODEL",
       "Makes a net of 8-bit numbers, or with weights in fewer bits, of a trained one.",
       "With --scheme symmetric or affine (and at most 8 bits) the net runs on integer kernels\n"
-      "from end to end; else its weights are stored in the form named, what flows through it\n"
-      "stays f32, and what is left can be trained.\n"
+      "from end to end; else its weights are stored in the form named, and what flows through\n"
+      "it stays f32. --scheme float makes floats of any of them again.\n"
       "Prints what it was and what it is: accuracy, and three columns of size and time. KB on\n"
       "disk is the file, MB in memory what the device holds to predict one sample.\n"
       "With --aware the net is trained on, rounded as it will be, before it is converted.",

@@ -207,8 +207,8 @@ typedef struct tuff_train_params {
     const tuff_stored_as *stored; // NULL: the net that is trained is tested and written
     // Files.
     const char *out;    // model file, written after each epoch (with the optimizer's state;
-                        // where `stored` is not NULL or the name ends in .tuffz the end of
-                        // the run leaves the net alone in it)
+                        // where `stored` is not NULL, or with keep_shared the name ends in
+                        // .tuffz, the end of the run leaves the net alone in it)
     int64_t save_every; // also after this many steps; 0 = only after epochs
     const char *resume; // a model file to go on from. Weights, optimizer, schedule, loss,
                         // batch, seed and early stop come from the file; of these params

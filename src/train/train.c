@@ -264,13 +264,15 @@ exit:
     return status;
 }
 
-// At the end of a run: files that are to be small have no training part.
+// At the end of a run: a net that is small by its form or by numbers that are shared is left
+// alone in its file, without a training part.
 static tuff_status finish(run *r)
 {
     TUFF_TRY(keep_best(r));
     TUFF_TRY(store(r));
-    const bool alone = r->p.stored || (r->p.out && tuff_is_packed_name(r->p.out));
-    return alone && r->p.out ? tuff_model_save(written(r), r->p.out) : TUFF_OK;
+    if (!r->p.out) return TUFF_OK;
+    const bool shared = r->p.keep_shared && tuff_is_packed_name(r->p.out);
+    return r->p.stored || shared ? tuff_model_save(written(r), r->p.out) : TUFF_OK;
 }
 
 static tuff_status go(run *r)
@@ -298,8 +300,9 @@ tuff_status tuff_train(tuff_model *model, tuff_dataset *data, const tuff_train_p
     if (p) r.p = *p;
     if (r.p.resume) {
         if (tuff_tuffz_is(r.p.resume))
-            TUFF_GO(tuff_fail(TUFF_ERR_ARG, "resume: %s holds a net whose run has ended, and "
-                              "nothing to go on from; --net trains it on", r.p.resume));
+            TUFF_GO(tuff_fail(TUFF_ERR_FORMAT, "resume: %s: it is a .tuffz file, expected "
+                              "safetensors with a run in it; a run that has ended leaves a "
+                              "net alone, and --net trains that on", r.p.resume));
         TUFF_GO(tuff_safetensors_read(r.p.resume, &file));
         TUFF_GO(tuff_checkpoint_settings(file, model, &r.p));
     }

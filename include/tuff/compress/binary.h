@@ -20,7 +20,7 @@ typedef struct tuff_levels_params {
 // The packed form of a net. What bdense and bconv compute stays the same, but for rounding;
 // other products of such a net stay as they are. Of a net that has none of them, all dense
 // layers and convolutions without groups and dilation are packed, which only training after it
-// would make good. The model stays as it is; the new one is not trained on.
+// would make good (<tuff/compress/latent.h>). The model stays as it is.
 // Fails: TUFF_ERR_ARG (nothing to pack, or it is packed already), TUFF_ERR_MEMORY,
 // TUFF_ERR_LOST.
 TUFF_API TUFF_CHECK tuff_status tuff_quantize_levels(tuff_model *model,
