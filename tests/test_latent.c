@@ -74,9 +74,10 @@ static const struct {
       "dense 16 fake=8 | fake_quantize | dense 5 fake=8 | fake_quantize", 0.02, 0.05 },
     { "conv 2 3 pad=1 | relu | residual(conv 4 3 pad=1 ; channelpad 1 1) | relu | dwconv 3 | "
       "flatten | dense 5", { .scheme = "integers", .bits = 4, .other = true },
-      "fake_quantize | conv 2 3 pad=1 fake=4 | fake_quantize | residual("
-      "conv 4 3 pad=1 fake=4 | fake_quantize ; channelpad 1 1) | fake_quantize | dwconv 3 fake=4 | fake_quantize | "
-      "flatten | dense 5 fake=4 | fake_quantize", 0.02, 0.05 },
+      "fake_quantize | conv 2 3 pad=1 fake=4 | fake_quantize | "
+      "residual(conv 4 3 pad=1 fake=4 | fake_quantize ; channelpad 1 1) | fake_quantize | "
+      "dwconv 3 fake=4 | fake_quantize | flatten | dense 5 fake=4 | fake_quantize",
+      0.02, 0.05 },
     { "conv 4 3 | residual(relu | conv 4 1) | concat(conv 2 1 ; conv 3 1 | relu) | avgpool 2 | "
       "gap | dense 5", { .scheme = "integers", .bits = 5 },
       "fake_quantize | conv 4 3 fake=5 fake_per=tensor | fake_quantize | residual(relu | "

@@ -347,8 +347,8 @@ static tuff_status resumed(tuff_model *model, const char *path, tuff_model **lat
         TUFF_GO(tuff_model_like(model, model->device, net, numbers, latent));
         TUFF_GO(set_limits(model, *latent));
     } else if (!plain) {
-        TUFF_GO(tuff_fail(TUFF_ERR_ARG, "resume: %s holds a net whose run has ended, and nothing "
-                                        "to go on from; --net trains it on", path));
+        TUFF_GO(tuff_fail(TUFF_ERR_ARG, "resume: %s holds a net whose run has ended, and "
+                          "nothing to go on from; --net trains it on", path));
     }
 exit:
     tuff_safetensors_destroy(&file);

@@ -1,6 +1,6 @@
 // Nets of integers back into floats; see latent.h. Where integers begin on a grid of their own
-// stands a fake_quantize that rounds to it, directly behind what gives them. Where they saturate
-// at 0 its lower end is the relu that the net of integers has not.
+// stands a fake_quantize that rounds to it, directly behind what gives them. Where they
+// saturate at 0 its lower end is the relu that the net of integers has not.
 #include "compress/latent.h"
 #include "base/alloc.h"
 #include "base/status.h"

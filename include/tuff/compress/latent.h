@@ -6,10 +6,10 @@
 // net of latent weights, which gives (nearly) the same numbers and goes back into the form:
 //
 //   stored                                  latent
-//   quantize | conv 6 5 | ... | dequantize  as tuff_aware_prepare makes it: fake quantizers with
-//                                           the stored steps, which are trained; the bits of a
-//                                           layer are those that its weights need
-//   weights=affine, symmetric bits=2..8     of convolutions and dense layers fake=BITS, likewise
+//   quantize | conv 6 5 | ... | dequantize  as tuff_aware_prepare makes it: fake quantizers
+//                                           with the stored steps, which are trained; the bits
+//                                           of a layer are those that its weights need
+//   weights=affine, symmetric bits=1..8     of convolutions and dense layers: fake=BITS
 //   weights= other forms and layers         floats; rounded anew when they are stored. Those of
 //                                           fixed stay within what its point can hold
 //   bdense packed=yes, bconv packed=yes     bdense, bconv: signs of half the size within which
@@ -20,8 +20,8 @@
 // Whether a net has weights in a stored form.
 TUFF_API bool tuff_model_is_stored(const tuff_model *model);
 // Trains a net through its latent weights: model has new numbers in the form that it had. Tests
-// are made with it, and files hold it; while the run lasts what is trained lies beside it in the
-// file, for `resume`, and at the end the net alone is left. With `resume`, `model` is what the
+// are made with it, and files hold it; while the run lasts what is trained lies beside it in
+// the file, for `resume`, and at the end the net alone is left. With `resume`, `model` is what the
 // file holds. A net without stored weights is trained as tuff_train does.
 // Fails: as tuff_train; TUFF_ERR_ARG (a net that does not come back as it was, which no
 // function of this library makes).
