@@ -21,8 +21,8 @@
 TUFF_API bool tuff_model_is_stored(const tuff_model *model);
 // Trains a net through its latent weights: model has new numbers in the form that it had. Tests
 // are made with it, and files hold it; while the run lasts what is trained lies beside it in
-// the file, for `resume`, and at the end the net alone is left. With `resume`, `model` is what the
-// file holds. A net without stored weights is trained as tuff_train does.
+// the file, for `resume`, and at the end the net alone is left. With `resume`, `model` is what
+// the file holds. A net without stored weights is trained as tuff_train does.
 // Fails: as tuff_train; TUFF_ERR_ARG (a net that does not come back as it was, which no
 // function of this library makes).
 TUFF_API TUFF_CHECK tuff_status tuff_train_stored(tuff_model *model, tuff_dataset *data,
