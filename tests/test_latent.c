@@ -273,7 +273,7 @@ static void what_cannot_be_is_refused(void)
     EXPECT_STATUS(tuff_latent_store(latent, other), TUFF_ERR_ARG);
     EXPECT_HAS(tuff_last_error(), "is not what");
     EXPECT_STATUS(tuff_train(q, data, NULL, NULL), TUFF_ERR_ARG);
-    EXPECT_HAS(tuff_last_error(), "tuff_train_stored");
+    EXPECT_HAS(tuff_last_error(), "tuff_dequantize");
     tuff_model_destroy(&other);
     tuff_model_destroy(&latent);
     tuff_model_destroy(&q);

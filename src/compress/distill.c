@@ -13,7 +13,7 @@ tuff_status tuff_distill(tuff_model *student, tuff_dataset *data, const tuff_dis
     TUFF_REQUIRE(!train.teach, ARG, "distill: the training has teachers of its own");
     train.teach = &p->teach;
     TUFF_TRY(tuff_model_copy(student, tuff_model_device(student), distilled));
-    const tuff_status status = tuff_train(*distilled, data, &train, NULL);
+    const tuff_status status = tuff_train_stored(*distilled, data, &train, NULL);
     if (status != TUFF_OK) tuff_model_destroy(distilled);
     return status;
 }

@@ -287,7 +287,8 @@ const char *tuff_model_stored(const tuff_model *m)
 {
     for (int i = 0; i < m->params; i++)
         if (m->param[i].role == TUFF_BUFFER_STORED)
-            return ": its weights lie in a form that is run, take the net that it was made of";
+            return ": its weights lie in a form that is run, take the net that it was made of, "
+                   "or floats of it (tuff_dequantize, tuff quantize --scheme float)";
     return "";
 }
 
