@@ -109,6 +109,33 @@ static void integers_give_the_same(void)
     }
 }
 
+// Without training it is the net of quantization after training, with steps of the least squared
+// error and corrected biases.
+static void begins_where_rounding_ends(void)
+{
+    for (int i = 0; i < 2; i++) {
+        const char *net = i ? "conv 4 3 bias=no | bn | relu | flatten | dense 5" : NULL;
+        tuff_model *m = tiny_model(device, data, net), *aware, *a = NULL, *b = NULL, *c = NULL;
+        tuff_ptq_params p = { .bits = 2, .affine = true, .per_tensor = i };
+        int others = 0;
+        if (!EXPECT_OK(tuff_train(m, data, &(tuff_train_params){ .epochs = 1 }, NULL))) return;
+        EXPECT_OK(tuff_aware_prepare(m, data, &p, &aware));
+        EXPECT_OK(tuff_aware_convert(aware, &a));
+        p.mse_weights = true;
+        EXPECT_OK(tuff_quantize(m, data, &p, &b));
+        p.correct_bias = true;
+        EXPECT_OK(tuff_quantize(m, data, &p, &c));
+        const double apart = steps_apart(a, c, &others);
+        if (apart > 1.01) FAIL("%.2f steps apart", apart);
+        EXPECT(steps_apart(a, b, &others) > 3);
+        tuff_model_destroy(&c);
+        tuff_model_destroy(&b);
+        tuff_model_destroy(&a);
+        tuff_model_destroy(&aware);
+        tuff_model_destroy(&m);
+    }
+}
+
 // At few bits a net that was trained so is nearer to the labels than one that was rounded.
 static void training_helps(void)
 {
@@ -251,6 +278,7 @@ int main(int argc, char **argv)
     device = open_device();
     data = tiny_data(&(tiny_params){ .train = 256, .test = 96 });
     CASE(integers_give_the_same);
+    CASE(begins_where_rounding_ends);
     CASE(training_helps);
     CASE(gradients_of_steps);
     CASE(layers_have_bits_of_their_own);

@@ -139,7 +139,8 @@ static int read_settings(const cli_command *self, settings *s)
     if (!s->aware && s->tune.epochs)
         return cli_wrong(self, "--epochs is of --aware, which was not given");
     if (s->aware && s->p.correct_bias)
-        return cli_wrong(self, "--correct-bias is not for --aware, which trains biases");
+        return cli_wrong(self, "--correct-bias is not for --aware, which begins with it and "
+                         "trains biases");
     if (tuff_calibration_parse(s->method, &s->p.method) != TUFF_OK) return cli_error(self);
     s->p.per_tensor = tensor;
     s->p.bits = or_zero(s->bits);
@@ -202,6 +203,7 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
                    .bits = NOT_GIVEN, .bias_bits = NOT_GIVEN, .point = NOT_GIVEN,
                    .examples = 512, .tune = FINETUNE_DEFAULTS };
     s.tune.batch = 64;
+    s.tune.schedule = "cosine";
     const cli_option options[] = {
         { "data", CLI_TEXT, &s.data, "SPEC",
           "training part to calibrate on, and test part; weights alone can do without" },
@@ -243,7 +245,8 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
         { "correct-bias", CLI_FLAG, &s.p.correct_bias, NULL,
           "give back to biases what rounding takes from the outputs' mean" },
         { "aware", CLI_FLAG, &s.aware, NULL,
-          "trains the net on, rounded as it will be, and its steps with it" },
+          "trains the net on, rounded as it will be, and its steps with it; the rate falls\n"
+          "on a cosine unless --lr-schedule says otherwise" },
         { "epochs", CLI_INT, &s.tune.epochs, "N", "of that training" },
         { "limit", CLI_INT, &s.limit_train, "N", "use N training examples only" },
         FINETUNE_HOW(s.tune),

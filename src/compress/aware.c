@@ -12,6 +12,7 @@ typedef struct job {
     tuff_rewrite *w;
     const tuff_ptq_params *p;
     const int *bits; // of each part; 0: as p says
+    const tuff_observed *observed;
     tuff_integer_plan plan;
     int *places; // of a set of tensors, at its root: in how many places it is rounded
 } job;
@@ -94,7 +95,32 @@ static void fill_fake(const job *j, int to, tuff_grid8 g)
     *(int32_t *)at(j, to, "zero_point") = g.zero;
 }
 
-static void fill_product(const job *j, int part, int to)
+// Biases that have back what rounding takes from the outputs' mean: training begins where
+// quantization after training ends.
+static tuff_status correct_bias(const job *j, int part, int to)
+{
+    const tuff_param *weight = tuff_part_param(j->w->from, part, "weight");
+    const tuff_param *has = tuff_part_param(j->w->to, to, "bias");
+    const float *w = tuff_param_at(j->w->from_flat, weight), *scale = at(j, to, "weight_scale");
+    const int32_t *zero = at(j, to, "weight_zero_point");
+    const int64_t out = weight->desc.dim[0], row = weight->count / out;
+    const int half = 1 << (bits_of(j, part) - 1);
+    if (!has) return TUFF_OK;
+    float *bias = tuff_param_at(j->w->to_flat, has);
+    int32_t *q = tuff_alloc((size_t)row, sizeof *q);
+    if (!q) return TUFF_ERR_MEMORY;
+    for (int64_t o = 0; o < out; o++, w += row) {
+        const int64_t set = j->p->per_tensor ? 0 : o;
+        const tuff_steps s = { .scale = scale[set], .zero = zero[set], .low = -half,
+                               .high = half - 1 };
+        for (int64_t i = 0; i < row; i++) q[i] = tuff_steps_round(&s, w[i]);
+        bias[o] += (float)tuff_mean_lost(j->w->from, j->observed, part, o, w, q, &s);
+    }
+    tuff_free(q);
+    return TUFF_OK;
+}
+
+static tuff_status fill_product(const job *j, int part, int to)
 {
     const tuff_param *weight = tuff_part_param(j->w->from, part, "weight");
     const float *w = tuff_param_at(j->w->from_flat, weight);
@@ -108,9 +134,10 @@ static void fill_product(const job *j, int part, int to)
         scale[i] = (float)s.scale;
         zero[i] = s.zero;
     }
+    return correct_bias(j, part, to);
 }
 
-static void fill_fakes(const job *j)
+static tuff_status fill_fakes(const job *j)
 {
     const tuff_integer_plan *p = &j->plan;
     const tuff_model *m = p->model;
@@ -118,7 +145,7 @@ static void fill_fakes(const job *j)
         int to = j->w->first[i];
         if (p->quantize[i]) fill_fake(j, to++, tuff_grid_in(p, i, 0));
         tuff_rewrite_copy(j->w, i, to);
-        if (tuff_part_is_product(m, i)) fill_product(j, i, to);
+        if (tuff_part_is_product(m, i)) TUFF_TRY(fill_product(j, i, to));
     }
     // What stands behind a part is its last layer.
     for (int i = 0; i < m->parts; i++) {
@@ -128,20 +155,20 @@ static void fill_fakes(const job *j)
         const int behind = rounded_at(j, i);
         fill_fake(j, j->w->first[behind] + j->w->count[behind] - 1, tuff_grid_out(p, i));
     }
+    return TUFF_OK;
 }
 
-static tuff_status add_fakes(job *j, tuff_model *model, const tuff_observed *observed,
-                             tuff_model **aware)
+static tuff_status add_fakes(job *j, tuff_model *model, tuff_model **aware)
 {
     tuff_status status = TUFF_OK;
-    TUFF_GO(tuff_integer_plan_make(model, observed, NULL, &j->plan));
+    TUFF_GO(tuff_integer_plan_make(model, j->observed, NULL, &j->plan));
     j->places = tuff_alloc(3 * (size_t)model->parts, sizeof *j->places);
     if (!j->places) TUFF_GO(TUFF_ERR_MEMORY);
     count_places(j);
     TUFF_GO(tuff_rewrite_open(model, &j->w));
     write_fakes(j);
     TUFF_GO(tuff_rewrite_build(j->w));
-    fill_fakes(j);
+    TUFF_GO(fill_fakes(j));
     TUFF_GO(tuff_rewrite_close(&j->w, aware));
 exit:
     if (j->w) (void)tuff_rewrite_close(&j->w, NULL);
@@ -158,7 +185,7 @@ tuff_status tuff_aware_prepare(tuff_model *model, tuff_dataset *data, const tuff
     TUFF_REQUIRE(model && data && aware, ARG, "quantize: model, data or result is NULL");
     *aware = NULL;
     TUFF_REQUIRE(!p->correct_bias, ARG,
-                 "quantize: biases are trained, there is nothing to correct in them");
+                 "quantize: biases are corrected before they are trained, without being asked");
     TUFF_TRY(tuff_quantize_check(model, data, p));
     tuff_model *folded = NULL;
     tuff_observed *observed = NULL;
@@ -171,7 +198,8 @@ tuff_status tuff_aware_prepare(tuff_model *model, tuff_dataset *data, const tuff
     tuff_place_bits(model, p, place, bits);
     if (p->equalize) TUFF_GO(tuff_equalize(folded));
     TUFF_GO(tuff_calibrate(folded, data, p, &observed));
-    TUFF_GO(add_fakes(&j, folded, observed, aware));
+    j.observed = observed;
+    TUFF_GO(add_fakes(&j, folded, aware));
 exit:
     if (folded) tuff_observed_free(&observed, folded);
     tuff_model_destroy(&folded);
@@ -268,7 +296,7 @@ exit:
 tuff_status tuff_quantize_aware(tuff_model *model, tuff_dataset *data, const tuff_ptq_params *p,
                                 const tuff_train_params *train, tuff_model **quantized)
 {
-    static const tuff_train_params defaults;
+    static const tuff_train_params defaults = { .schedule = { .kind = TUFF_COSINE } };
     tuff_model *aware;
     TUFF_REQUIRE(quantized, ARG, "quantize: the result is NULL");
     *quantized = NULL;

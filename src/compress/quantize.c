@@ -73,13 +73,11 @@ static void put_grid(const job *j, int to, const char *scale, const char *zero, 
     if (z) *z = (int8_t)g.zero;
 }
 
-// What the mean of output o loses when its weights are rounded, by the means of what it takes.
-static double mean_lost(const job *j, int part, int64_t o, const float *w, const int32_t *q,
-                        const tuff_steps *s)
+double tuff_mean_lost(const tuff_model *m, const tuff_observed *observed, int part, int64_t o,
+                      const float *w, const int32_t *q, const tuff_steps *s)
 {
-    const tuff_model *m = j->w->from;
     const tuff_param *weight = tuff_part_param(m, part, "weight");
-    const tuff_observed *x = &j->observed[1 + m->part[part].item.in[0]];
+    const tuff_observed *x = &observed[1 + m->part[part].item.in[0]];
     const int64_t in = weight->desc.dim[1], taps = weight->count / weight->desc.dim[0] / in;
     const int64_t groups = x->channels / in, rows = weight->desc.dim[0] / groups;
     double lost = 0;
@@ -111,7 +109,8 @@ static void put_product(const job *j, int part, int to, const tuff_steps *steps,
         scale[o] = (float)s->scale;
         zero[o] = (int8_t)s->zero;
         double of = bias ? bias[o] : 0;
-        if (j->p->correct_bias) of += mean_lost(j, part, o, w + o * row, q + o * row, s);
+        if (j->p->correct_bias)
+            of += tuff_mean_lost(j->w->from, j->observed, part, o, w + o * row, q + o * row, s);
         const double whole = rint(of / ((double)in.scale * s->scale));
         if (b) b[o] = (int32_t)fmax(INT32_MIN, fmin(INT32_MAX, whole));
     }
