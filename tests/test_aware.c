@@ -109,8 +109,8 @@ static void integers_give_the_same(void)
     }
 }
 
-// Without training it is the net of quantization after training, with steps of the least squared
-// error and corrected biases.
+// Without training it is the net of quantization after training, with steps of the least
+// squared error and corrected biases.
 static void begins_where_rounding_ends(void)
 {
     for (int i = 0; i < 2; i++) {
@@ -141,7 +141,7 @@ static void training_helps(void)
 {
     tuff_model *m = tiny_model(device, data, TINY_NET), *q = NULL, *aware = NULL;
     const tuff_ptq_params p = { .bits = 2 };
-    const tuff_train_params train = { .epochs = 8, .batch = 32 };
+    const tuff_train_params train = { .epochs = 8, .batch = 32, .optimizer = { .lr = 0.001f } };
     tuff_metrics whole, after, trained;
     EXPECT_OK(tuff_train(m, data, &train, NULL));
     EXPECT_OK(tuff_test(m, data, NULL, &whole));

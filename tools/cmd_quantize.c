@@ -245,8 +245,9 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
         { "correct-bias", CLI_FLAG, &s.p.correct_bias, NULL,
           "give back to biases what rounding takes from the outputs' mean" },
         { "aware", CLI_FLAG, &s.aware, NULL,
-          "trains the net on, rounded as it will be, and its steps with it; the rate falls\n"
-          "on a cosine unless --lr-schedule says otherwise" },
+          "trains the net on, rounded as it will be, and its steps with it; the rate is a\n"
+          "tenth of the optimizer's and falls on a cosine, unless --lr and --lr-schedule say\n"
+          "otherwise" },
         { "epochs", CLI_INT, &s.tune.epochs, "N", "of that training" },
         { "limit", CLI_INT, &s.limit_train, "N", "use N training examples only" },
         FINETUNE_HOW(s.tune),

@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/status.h"
 #include "compress/quantize.h"
+#include "train/settings.h"
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -296,12 +297,17 @@ exit:
 tuff_status tuff_quantize_aware(tuff_model *model, tuff_dataset *data, const tuff_ptq_params *p,
                                 const tuff_train_params *train, tuff_model **quantized)
 {
-    static const tuff_train_params defaults = { .schedule = { .kind = TUFF_COSINE } };
+    tuff_train_params how = { .schedule = { .kind = TUFF_COSINE } };
     tuff_model *aware;
     TUFF_REQUIRE(quantized, ARG, "quantize: the result is NULL");
     *quantized = NULL;
+    if (train) how = *train;
+    if (how.optimizer.lr == 0) {
+        TUFF_TRY(tuff_optimizer_fill(&how.optimizer));
+        how.optimizer.lr /= 10;
+    }
     TUFF_TRY(tuff_aware_prepare(model, data, p, &aware));
-    tuff_status status = tuff_train(aware, data, train ? train : &defaults, NULL);
+    tuff_status status = tuff_train(aware, data, &how, NULL);
     if (status == TUFF_OK) status = tuff_aware_convert(aware, quantized);
     tuff_model_destroy(&aware);
     return status;

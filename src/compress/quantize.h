@@ -57,8 +57,8 @@ bool tuff_keeps_grid(const tuff_model *m, int part);
 
 // Those that the params ask for, of n weights.
 tuff_steps tuff_best_steps(const float *w, int64_t n, const tuff_ptq_params *p);
-// What the mean of output o of a product loses when its weights w are rounded to q, by the means
-// of what it takes.
+// What the mean of output o of a product loses when its weights w are rounded to q, by the
+// means of what it takes.
 double tuff_mean_lost(const tuff_model *m, const tuff_observed *observed, int part, int64_t o,
                       const float *w, const int32_t *q, const tuff_steps *s);
 // Those of one output of a product with fake=BITS; false: it has none.

@@ -19,8 +19,8 @@
 // fake_quantize, of 8 bits, wherever the net of integers has numbers of another scale. Weights'
 // steps begin with the least squared error, the others by p->method; those that several layers
 // share, because a concatenation joins what they give, stay as they are calibrated.
-// Fails: as tuff_quantize; TUFF_ERR_ARG (correct_bias, which is always done; a net that has fake
-// quantizers already).
+// Fails: as tuff_quantize; TUFF_ERR_ARG (correct_bias, which is always done; a net that has
+// fake quantizers already).
 TUFF_API TUFF_CHECK tuff_status tuff_aware_prepare(tuff_model *model, tuff_dataset *data,
                                                    const tuff_ptq_params *p,
                                                    tuff_model **aware);
@@ -31,7 +31,8 @@ TUFF_API TUFF_CHECK tuff_status tuff_aware_prepare(tuff_model *model, tuff_datas
 TUFF_API TUFF_CHECK tuff_status tuff_aware_convert(tuff_model *aware, tuff_model **quantized);
 
 // All three. `train` NULL: the defaults of tuff_train, but for a rate that falls on a cosine.
-// Fails: as each of them.
+// The default of the rate is here a tenth of what the optimizer has else, as the net is trained
+// already. Fails: as each of them.
 TUFF_API TUFF_CHECK tuff_status tuff_quantize_aware(tuff_model *model, tuff_dataset *data,
                                                     const tuff_ptq_params *p,
                                                     const tuff_train_params *train,
