@@ -275,9 +275,35 @@ static void what_cannot_be_is_refused(void)
     EXPECT_STATUS(tuff_train(q, data, NULL, NULL), TUFF_ERR_ARG);
     EXPECT_HAS(tuff_last_error(), "tuff_dequantize");
     tuff_model_destroy(&other);
+    other = tiny_model(device, data, "quantize | flatten | dense 5 | dequantize");
+    EXPECT_STATUS(tuff_train_stored(other, data, NULL, NULL), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "layer 0 (quantize) has no step");
+    tuff_model_destroy(&other);
     tuff_model_destroy(&latent);
     tuff_model_destroy(&q);
     tuff_model_destroy(&m);
+}
+
+// A net of text, whose stored weights get those of a net of floats at its start, learns.
+static void nets_of_text_learn(void)
+{
+    static const char *const forms[] = { "weights=affine bits=4", "weights=fixed bits=7",
+                                         "weights=q4_0" };
+    for (size_t i = 0; i < COUNT(forms); i += stride()) {
+        char net[200];
+        snprintf(net, sizeof net, "flatten | dense 16 %s | relu | dense 5 %s", forms[i],
+                 forms[i]);
+        tuff_model *m = tiny_model(device, data, net), *floats;
+        tuff_train_result first, last;
+        floats = tiny_model(device, data, "flatten | dense 16 | relu | dense 5");
+        EXPECT_OK(tuff_latent_store(floats, m));
+        EXPECT(apart(floats, m) < 0.2);
+        EXPECT_OK(tuff_train_stored(m, data, &(tuff_train_params){ .epochs = 1 }, &first));
+        EXPECT_OK(tuff_train_stored(m, data, &(tuff_train_params){ .epochs = 6 }, &last));
+        EXPECT(last.last.test.loss < first.last.test.loss);
+        tuff_model_destroy(&floats);
+        tuff_model_destroy(&m);
+    }
 }
 
 int main(int argc, char **argv)
@@ -289,6 +315,7 @@ int main(int argc, char **argv)
     CASE(training_keeps_the_form);
     CASE(runs_go_on);
     CASE(packed_names_are_packed);
+    CASE(nets_of_text_learn);
     CASE(what_cannot_be_is_refused);
     tuff_dataset_destroy(&data);
     tuff_device_close(&device);

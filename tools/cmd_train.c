@@ -179,6 +179,22 @@ static int read_settings(const cli_command *self, const settings *s, tuff_train_
     return -1;
 }
 
+// A net of text alone whose weights are to be stored: as they would start as floats.
+static tuff_status start_stored(tuff_model *model, tuff_model_params p)
+{
+    tuff_model *zeros = NULL, *floats = NULL;
+    if (!tuff_model_is_stored(model)) return TUFF_OK;
+    tuff_status status = tuff_dequantize(model, &zeros);
+    if (status == TUFF_OK) {
+        p.net = tuff_model_net(zeros);
+        status = tuff_model_create(tuff_model_device(model), &p, &floats);
+    }
+    if (status == TUFF_OK) status = tuff_latent_store(floats, model);
+    tuff_model_destroy(&floats);
+    tuff_model_destroy(&zeros);
+    return status;
+}
+
 static tuff_model *make_model(const cli_command *self, const settings *s,
                               tuff_device *device, const tuff_dataset *data)
 {
@@ -191,6 +207,7 @@ static tuff_model *make_model(const cli_command *self, const settings *s,
     tuff_status status = from_file ? TUFF_OK : tuff_init_parse(s->init, &p.init);
     if (status == TUFF_OK) status = tuff_model_create(device, &p, &model);
     if (status == TUFF_OK && from_file) status = tuff_model_load_weights(model, s->init + 5);
+    else if (status == TUFF_OK) status = start_stored(model, p);
     if (status == TUFF_OK) return model;
     (void)cli_error(self);
     tuff_model_destroy(&model);

@@ -82,7 +82,10 @@ static void open_steps(const tuff_rewrite *w, int to, const tuff_storage *s,
     const tuff_param *scale = tuff_part_param(w->to, to, "weight_scale");
     const tuff_param *zero = tuff_part_param(w->to, to, "weight_zero_point");
     if (!scale) return;
-    memcpy(tuff_param_at(w->to_flat, scale), stored[1], tuff_desc_bytes(&scale->desc));
+    const float *had = stored[1];
+    float *step = tuff_param_at(w->to_flat, scale);
+    // A net of text alone has no steps yet.
+    for (int64_t i = 0; i < scale->count; i++) step[i] = had[i] > 0 ? had[i] : 1;
     int32_t *middle = tuff_param_at(w->to_flat, zero);
     tuff_form_zeros(s, desc, stored, middle);
     for (int64_t i = 0; tuff_form_of(s)->zero && i < zero->count; i++)
@@ -179,7 +182,8 @@ static tuff_status steps_for(const tuff_rewrite *w, int part, const tuff_storage
 {
     const tuff_model_part *p = &w->to->part[part];
     const bool weight = strcmp(name, "weight") == 0;
-    const bool fixed = strcmp(tuff_form_of(s)->name, "fixed") == 0;
+    const bool fixed = strcmp(tuff_form_of(s)->name, "fixed") == 0 && weight &&
+                       step_of(w, part) > 0;
     const bool faked = tuff_part_param(w->from, part, "weight_log_gain");
     const int64_t n = tuff_form_of(s)->bits ? tuff_form_scales(s, desc) : 0;
     *steps = NULL;

@@ -206,6 +206,18 @@ exit:
     return status;
 }
 
+// One that was made of text alone has none.
+static tuff_status want_steps(const job *j)
+{
+    const tuff_model *m = j->w->from;
+    for (int i = 0; i < m->parts; i++)
+        TUFF_REQUIRE(!tuff_part_is(m, i, "quantize") ||
+                         grid_at(j, i, "scale", "zero_point").scale > 0, ARG,
+                     "quantize: layer %s (quantize) has no step: a net of integers is made of "
+                     "a trained one (tuff_quantize, tuff quantize)", m->part[i].item.name);
+    return TUFF_OK;
+}
+
 tuff_status tuff_integers_open(tuff_model *m, bool aware, tuff_model **opened)
 {
     job j = { .aware = aware };
@@ -213,6 +225,7 @@ tuff_status tuff_integers_open(tuff_model *m, bool aware, tuff_model **opened)
     tuff_status status = TUFF_OK;
     *opened = NULL;
     TUFF_GO(tuff_rewrite_open(m, &j.w));
+    TUFF_GO(want_steps(&j));
     write_texts(&j);
     TUFF_GO(tuff_rewrite_build(j.w));
     fill(&j);
