@@ -44,6 +44,24 @@ def weights_in_other_forms():
     assert tuff_json("info", path("on.st"))["net"] == tuff_json("info", out)["net"]
 
 
+def stored_nets_are_trained_on():
+    model, out, on = path("start.st"), path("form.st"), path("form_on.st")
+    few = ["--data", "fashion", "--limit", 500, "--limit-test", TESTS]
+    tuff("train", "--net", NET, *data(), "--out", model)
+    every = (("symmetric", "--bits", 4), ("nf4",), ("binary",))
+    # The steps' kernels have tests of their own: a GPU's driver sees one form.
+    for scheme in every if os.environ.get("TUFF_DEVICE") == "cpu" else every[2:]:
+        tuff("quantize", model, *few, "--out", out, "--scheme", *scheme)
+        tuff("train", "--net", out, *few, "--epochs", 1, "--out", on)
+        assert os.path.getsize(on) == os.path.getsize(out), scheme
+        assert tuff_json("info", on)["net"] == tuff_json("info", out)["net"]
+        refused("train", "--resume", on, *few, says="whose run has ended")
+    got = tuff_json("quantize", on, "--scheme", "float", *few[:2], *few[4:], "--out", out)
+    assert got["drop"] == 0 and "packed" not in tuff_json("info", out)["net"], got
+    refused("quantize", model, "--scheme", "float", "--out", out, says="in a stored form")
+    refused("quantize", on, "--scheme", "float", "--bits", 4, "--out", out, says="no option")
+
+
 def points_and_mistakes():
     model, out = path("plain.safetensors"), path("fixed.safetensors")
     tuff("train", "--net", NET, *data(), "--out", model)
@@ -128,4 +146,5 @@ def compressed_models():
 
 
 sys.exit(run([(weights_in_other_forms, FASHION), (points_and_mistakes, FASHION),
+              (stored_nets_are_trained_on, FASHION),
               (compressed_models, FASHION)]))
