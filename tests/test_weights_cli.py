@@ -57,7 +57,7 @@ def stored_nets_are_trained_on():
         assert tuff_json("info", on)["net"] == tuff_json("info", out)["net"]
         refused("train", "--resume", on, *few, says="whose run has ended")
     got = tuff_json("quantize", on, "--scheme", "float", *few[:2], *few[4:], "--out", out)
-    assert got["drop"] == 0 and "packed" not in tuff_json("info", out)["net"], got
+    assert abs(got["drop"]) < 0.01 and "packed" not in tuff_json("info", out)["net"], got
     refused("quantize", model, "--scheme", "float", "--out", out, says="in a stored form")
     refused("quantize", on, "--scheme", "float", "--bits", 4, "--out", out, says="no option")
 
