@@ -54,6 +54,37 @@ struct tuff_qconv_pc {
     uint signs, a_zeros, b_zeros;
 };
 
+// qslide.comp, qslide_pack.comp
+struct tuff_qslide_pc {
+    uint m, rows, chs, kh;     // outputs, those of a tile; channels; rows of a kernel
+    uint from_h, from_w, to_h, to_w, quads; // quads: fours of a row of y
+    uint first, count;         // image; fours of this launch
+    uint words;                // of x
+    uint stride_y;
+    int pad_y, pad_x;
+    uint x_sign, x_zeros;
+    int low, high;             // of the type of y
+    uint relu, y_sign;
+};
+
+// qrows.comp, qrows_pack.comp
+struct tuff_qrows_pc {
+    uint m, n, k, quads;       // rows, outputs, products of a sum, and fours of them
+    uint words;                // of x
+    uint x_sign, x_zeros, w_sign, w_zeros;
+    uint y_sign;
+    int low, high;
+    uint relu;
+};
+
+// qslide_pack.comp: weights, and what becomes of sums.
+struct tuff_qslide_pack_pc {
+    uint m, rows, lines, kw;   // lines: rows of kernels of an output
+    uint count;
+    uint sign, zeros;
+    uint scales, has_bias, bytes;
+};
+
 // requant.comp, qgemm_coop.comp
 struct tuff_requant_pc {
     uint count, splits;

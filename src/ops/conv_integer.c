@@ -338,6 +338,8 @@ static void describe(product *f, const tuff_call *c)
 }
 
 TUFF_QPRODUCT_PLANS
+TUFF_QPRODUCT_PLAN(slide, tuff_qslide(c, f.p.requant, k, plan))
+TUFF_QPRODUCT_PLAN(rows, tuff_qrows(c, k, plan))
 
 // A y_scale with which most of y neither saturates nor is the zero point.
 static void make_scales_fit(const tuff_call *c, void *const in[])
@@ -364,7 +366,7 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
     .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
     .params_size = sizeof(tuff_conv_params), .params = { TUFF_CONV_FIELDS(2) }, \
     .infer = infer, .ref = ref, .units = units, .cost = cost,                   \
-    .variants = TUFF_QPRODUCT_VARIANTS
+    .variants = TUFF_QPRODUCT_VARIANTS(TUFF_KERNEL("rows", rows), TUFF_KERNEL("slide", slide),)
 
 const tuff_op tuff_op_conv_integer = {
     .name = "conv_integer", .onnx = "ConvInteger", COMMON,

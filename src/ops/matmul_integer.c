@@ -299,7 +299,7 @@ const tuff_op tuff_op_matmul_integer = {
             { .name = "b_zero_point", .dtypes = TUFF_BYTES, .optional = true, .mixed = true } },
     .out = { { .name = "y" } },
     .infer = infer, .ref = ref, .units = units, .cost = cost,
-    .variants = TUFF_QPRODUCT_VARIANTS, .hosts = { TUFF_QHOST_FAST(0) },
+    .variants = TUFF_QPRODUCT_VARIANTS(), .hosts = { TUFF_QHOST_FAST(0) },
     .cases = TUFF_CASES("1x1 1x1", "7x13 13x5 7 5", "2x3x5x9 9x7 5", "2x1x5x7 3x7x6 - 1",
                         "17x300 i8:300x67 [] i8:67", "65x1031 1031x66 65 66",
                         "3x2x129 129x130", "5x70001 70001x2 1 1")
@@ -322,7 +322,7 @@ const tuff_op tuff_op_qlinear_matmul = {
     .params_size = sizeof(tuff_qmatmul_params),
     .params = { TUFF_ENUM(tuff_qmatmul_params, act, tuff_act_names) },
     .infer = infer, .ref = ref, .units = units, .cost = cost,
-    .variants = TUFF_QPRODUCT_VARIANTS, .hosts = { TUFF_QHOST_FAST(0) },
+    .variants = TUFF_QPRODUCT_VARIANTS(), .hosts = { TUFF_QHOST_FAST(0) },
     .prepare = make_scales_fit,
     .cases = TUFF_CASES("1x1 [] [] 1x1 [] [] [] []", "7x13 7 7 13x5 5 5 1 1",
                         "2x3x5x9 5 [] 9x7 1 7 [] []", "2x1x5x7 1 1 i8:3x7x6 6 i8:1 1 i8:1",

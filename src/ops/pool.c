@@ -225,7 +225,7 @@ static bool plan_sums(const tuff_call *c, bool texel, const tuff_caps *k, tuff_p
 }
 
 // Plain images of bytes as they are; longer windows than a loop may be go as i32.
-static bool max_bytes(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+static bool plan_bytes(const tuff_call *c, bool texel, const tuff_caps *k, tuff_plan *p)
 {
     const tuff_pool g = good(c);
     const tuff_desc *x = &c->in[0], *y = &c->out[0];
@@ -235,13 +235,18 @@ static bool max_bytes(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     if (4 * (uint64_t)i.kernel[0] * (uint64_t)i.kernel[1] > k->max_loop) return false;
     const uint32_t wg = tuff_group_size_flat(k), count = (uint32_t)tuff_desc_count(y);
     const uint32_t sign = x->dtype == TUFF_I8 ? 0x80 : 0;
-    tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_pool_bytes);
+    if (texel && !(k->cpu_like && tuff_fits_words(k, x))) return false;
+    const bool inside = !i.top && !i.left && (i.oh - 1) * i.stride[0] + i.kernel[0] <= i.h &&
+                        (i.ow - 1) * i.stride[1] + i.kernel[1] <= i.w;
+    tuff_dispatch *d = tuff_plan_add(p, texel ? TUFF_SHADER_pool_bytes_texel
+                                              : TUFF_SHADER_pool_bytes);
     tuff_spec(d, wg);
     tuff_spec(d, (uint32_t)i.kernel[0]);
     tuff_spec(d, (uint32_t)i.kernel[1]);
     tuff_spec(d, (uint32_t)i.stride[0]);
     tuff_spec(d, (uint32_t)i.stride[1]);
-    tuff_bind_in(d, 0);
+    tuff_spec(d, inside && i.kernel[1] == 2 && i.stride[1] == 2 && i.w % 2 == 0);
+    tuff_bind(d, TUFF_ROLE_IN, 0, texel ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_STORAGE, TUFF_READ);
     tuff_bind_out(d, 0);
     tuff_grid(d, ((uint64_t)count + 4 * wg - 1) / (4 * wg), k);
     TUFF_PUSH(d, (struct tuff_qpool_pc){
@@ -250,6 +255,16 @@ static bool max_bytes(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
         .rows = tuff_divide_by((size_t)i.oh), .cols = tuff_divide_by((size_t)i.ow),
         .x_sign = sign, .low = -(int)sign });
     return true;
+}
+
+static bool max_bytes_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    return plan_bytes(c, true, k, p);
+}
+
+static bool max_bytes(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
+{
+    return plan_bytes(c, false, k, p);
 }
 
 static bool max_texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
@@ -377,6 +392,7 @@ static tuff_cost cost(const tuff_call *c)
 const tuff_op tuff_op_max_pool = {
     .name = "max_pool", .onnx = "MaxPool", 
     MAX(TUFF_FLOATS | TUFF_I8 | TUFF_U8,
+        { .name = "bytes_texel", .plan = max_bytes_texel, .types = TUFF_BYTES },
         { .name = "bytes", .plan = max_bytes, .types = TUFF_BYTES }, ),
     .doc = "y = the maximum over each window of x's last 1, 2 or 3 dims; indices: where it is",
     .params = { TUFF_POOL_FIELDS, INDICES_FIELDS },

@@ -33,10 +33,10 @@ static void bind_sums(tuff_dispatch *d, bool direct)
 }
 
 // An input as texels of which none is read, or the first alone: as few as there can be.
-static void bind_word(const tuff_qproduct *p, tuff_dispatch *d, int input, tuff_bind_kind kind)
+static void bind_word(const tuff_call *c, tuff_dispatch *d, int input, tuff_bind_kind kind)
 {
     tuff_bind(d, TUFF_ROLE_IN, input, kind, TUFF_READ);
-    if (tuff_desc_bytes(&p->call->in[input]) >= 4) d->slot[d->nslot - 1].size = 4;
+    if (tuff_desc_bytes(&c->in[input]) >= 4) d->slot[d->nslot - 1].size = 4;
 }
 
 // Whether the sums may be y, or fit scratch.
@@ -49,34 +49,39 @@ static bool place_sums(const tuff_qproduct *p, const tuff_caps *k, uint32_t spli
     return *direct || tuff_fits(k, bytes);
 }
 
-// Adds parts, or turns sums to bytes.
-static void finish(const tuff_qproduct *p, const tuff_caps *k, uint32_t splits, tuff_plan *plan)
+// Adds parts in scratch, or turns sums to bytes.
+void tuff_requant_add(const tuff_call *c, const tuff_requant *r, int sums, uint32_t splits,
+                      const tuff_caps *k, tuff_plan *plan)
 {
-    const tuff_requant *r = p->requant;
-    if (!r && splits == 1) return;
     const uint32_t wg = tuff_group_size_flat(k);
-    const uint32_t count = (uint32_t)tuff_desc_count(&p->call->out[0]);
+    const uint32_t count = (uint32_t)tuff_desc_count(&c->out[0]);
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_requant);
     struct tuff_requant_pc pc = { .row_step = tuff_divide_by(1), .rows = tuff_divide_by(1),
                                   .cols = tuff_divide_by(1) };
     if (r) pc = r->pc;
     pc.count = count;
     pc.splits = splits;
-    const bool bias = r && is_there(p, r->bias);
+    const bool bias = r && tuff_call_has(c, r->bias);
     pc.has_bias = bias;
     tuff_spec(d, wg);
     tuff_spec(d, !r);
     tuff_spec(d, r && r->shared);
-    tuff_bind(d, TUFF_ROLE_SCRATCH, SUMS, TUFF_BIND_STORAGE, TUFF_READ);
+    tuff_bind(d, TUFF_ROLE_SCRATCH, sums, TUFF_BIND_STORAGE, TUFF_READ);
     // What is not read is bound to any input.
     tuff_bind_in(d, r ? r->left_scale : 0);
     tuff_bind_in(d, bias ? r->bias : r ? r->right_scale : 0);
     tuff_bind_out(d, 0);
-    bind_word(p, d, r ? r->y_scale : p->left.input, TUFF_BIND_TEXEL_F32);
-    bind_word(p, d, r ? r->y_zero : p->left.input, TUFF_BIND_TEXEL_U32);
-    bind_word(p, d, r ? r->right_scale : p->left.input, TUFF_BIND_TEXEL_F32);
+    bind_word(c, d, r ? r->y_scale : 0, TUFF_BIND_TEXEL_F32);
+    bind_word(c, d, r ? r->y_zero : 0, TUFF_BIND_TEXEL_U32);
+    bind_word(c, d, r ? r->right_scale : 0, TUFF_BIND_TEXEL_F32);
     tuff_grid(d, tuff_ceil_div(count, 4 * (uint64_t)wg), k);
     TUFF_PUSH(d, pc);
+}
+
+static void finish(const tuff_qproduct *p, const tuff_caps *k, uint32_t splits, tuff_plan *plan)
+{
+    if (p->requant || splits > 1)
+        tuff_requant_add(p->call, p->requant, SUMS, splits, k, plan);
 }
 
 // ---- packed operands ---------------------------------------------------------------------
@@ -302,9 +307,9 @@ static void multiply_coop(const tuff_qproduct *p, const struct tuff_qgemm_pc *pc
     tuff_bind_or_word(p->call, d, r ? r->left_scale : -1, any, TUFF_BIND_TEXEL_F32);
     tuff_bind_or_word(p->call, d, bias ? r->bias : r ? r->right_scale : -1, any,
                       TUFF_BIND_TEXEL_U32);
-    bind_word(p, d, r ? r->y_scale : any, TUFF_BIND_TEXEL_F32);
-    bind_word(p, d, r ? r->right_scale : any, TUFF_BIND_TEXEL_F32);
-    bind_word(p, d, r ? r->y_zero : any, TUFF_BIND_TEXEL_U32);
+    bind_word(p->call, d, r ? r->y_scale : any, TUFF_BIND_TEXEL_F32);
+    bind_word(p->call, d, r ? r->right_scale : any, TUFF_BIND_TEXEL_F32);
+    bind_word(p->call, d, r ? r->y_zero : any, TUFF_BIND_TEXEL_U32);
     if (r) push.r = r->pc;
     push.r.has_bias = bias;
     push.r.count = (uint32_t)tuff_desc_count(&p->call->out[0]);

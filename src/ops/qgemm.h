@@ -5,6 +5,8 @@
 //   x, w bytes --> [pack] --> product, i32 --> y of the ..._integer ops
 //                                          \-> requant.comp --> bytes y of the qlinear_... ops
 //
+//   slide   CPU-like drivers: convolutions from bytes to bytes in one launch
+//   rows    likewise dense layers
 //   packed  CPU-like drivers: operands become floats less their zero points, which multiply
 //           twice as fast as integers do there and are exact
 //   coop    GPUs with matrix units for bytes
@@ -36,6 +38,15 @@ typedef struct tuff_requant {
 // To the type of the call's output, by these inputs; without a bias, and not yet for any shape.
 tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale, int y_scale,
                              int y_zero, bool relu);
+
+// Adds `splits` parts of sums in scratch[sums], or with `r` turns sums to bytes: into y.
+void tuff_requant_add(const tuff_call *c, const tuff_requant *r, int sums, uint32_t splits,
+                      const tuff_caps *k, tuff_plan *plan);
+// A convolution in one launch on CPU-like drivers; r NULL: y is sums (qslide.c).
+bool tuff_qslide(const tuff_call *c, const tuff_requant *r, const tuff_caps *k,
+                 tuff_plan *plan);
+// Likewise one that is a dense layer (tuff_qconv_is_row), to bytes.
+bool tuff_qrows(const tuff_call *c, const tuff_caps *k, tuff_plan *plan);
 
 typedef struct tuff_qproduct {
     const tuff_call *call;
@@ -72,8 +83,8 @@ bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, 
     TUFF_QPRODUCT_PLAN(tile, tuff_qproduct_tile(&f.p, k, plan, false))          \
     TUFF_QPRODUCT_PLAN(texel, tuff_qproduct_plain(&f.p, k, plan, true))         \
     TUFF_QPRODUCT_PLAN(plain, tuff_qproduct_plain(&f.p, k, plan, false))
-#define TUFF_QPRODUCT_VARIANTS                                                  \
-    { TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("coop", coop),             \
+#define TUFF_QPRODUCT_VARIANTS(...)                                             \
+    { __VA_ARGS__ TUFF_KERNEL("packed", packed), TUFF_GPU_KERNEL("coop", coop),             \
       TUFF_GPU_KERNEL("dot8", dot8), TUFF_GPU_KERNEL("tile", tile),             \
       TUFF_KERNEL("texel", texel), TUFF_KERNEL("plain", plain) }
 
