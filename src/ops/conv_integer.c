@@ -365,11 +365,11 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
 #define COMMON                                                                  \
     .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
     .params_size = sizeof(tuff_conv_params), .params = { TUFF_CONV_FIELDS(2) }, \
-    .infer = infer, .ref = ref, .units = units, .cost = cost,                   \
-    .variants = TUFF_QPRODUCT_VARIANTS(TUFF_KERNEL("rows", rows), TUFF_KERNEL("slide", slide),)
+    .infer = infer, .ref = ref, .units = units, .cost = cost
 
 const tuff_op tuff_op_conv_integer = {
     .name = "conv_integer", .onnx = "ConvInteger", COMMON,
+    .variants = TUFF_QPRODUCT_VARIANTS(TUFF_KERNEL("slide", slide),),
     .hosts = HOSTS(1u << 1 | 1u << 3),
     .doc = "y = cross-correlation of x - x_zero_point with w - w_zero_point, sums in i32 that "
            "wrap round",
@@ -388,6 +388,7 @@ const tuff_op tuff_op_conv_integer = {
 
 const tuff_op tuff_op_qlinear_conv = {
     .name = "qlinear_conv", .onnx = "QLinearConv", COMMON,
+    .variants = TUFF_QPRODUCT_VARIANTS(TUFF_KERNEL("rows", rows), TUFF_KERNEL("slide", slide),),
     .hosts = HOSTS(1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6),
     .doc = "y = saturate(round(acc x_scale w_scale / y_scale) + y_zero_point), ties to even, "
            "acc = conv_integer(x, w) + bias; relu: y is y_zero_point or more",
@@ -409,7 +410,7 @@ const tuff_op tuff_op_qlinear_conv = {
                         "1x37x9x10 [] [] 66x37x3x3 [] [] [] [] 66 pad=1 act=relu",
                         "1x129x5x6 [] [] 35x129x3x3 [] [] [] [] 35 pad=1",
                         "1x1x29x61 1 1 i8:131x1x5x5 1 i8:[] 1 1 131 pad=2",
-                        "13x131x1x1 [] [] i8:35x131x1x1 35 i8:35 [] i8:[] 35 act=relu",
+                        "13x131x1x1 [] [] i8:36x131x1x1 36 i8:36 [] i8:[] 36 act=relu",
                         "1x1500x1x1 1 1 17x1500x1x1 1 17 1 1",
                         "1x20011x1x1 1 1 i8:3x20011x1x1 1 i8:1 1 1")
 };
