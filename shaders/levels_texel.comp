@@ -2,38 +2,44 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-// y = (x w^T) scale for w of few levels on CPU-like drivers: up to ROWS rows x (2 W) columns by
-// one subgroup of W invocations, 4 W products of every sum at a time.
+// y = act((x w^T) scale + bias) for w of few levels on CPU-like drivers: up to ROWS rows x
+// (2 W) columns by one subgroup of W invocations, 4 W products of every sum at a time.
 //
 // Lanes hold columns, the rows lane and W + lane of w. Of a row of x each lane holds a quad,
 // which reaches every lane by a shuffle from a literal one; a quad of w becomes floats once for
 // all rows.
 //
 //   binding 0  x      texels, one f32 each
-//   binding 1  w      texels, words of bytes or of bit planes
+//   binding 1  w      texels, words of bytes, of bit planes, or of a stream of bits
 //   binding 2  y      f32[m][n]   write
 //   binding 3  scale  texels; anything when there is none
-//   binding 4  zero   texels, bytes in words; likewise
+//   binding 4  zero   texels, as w's numbers lie; likewise
+//   binding 5  bias   texels; likewise
 //   spec 0     W      invocations in a workgroup, which is one subgroup: 4, 8 or 16
 //   spec 1     FORMAT TUFF_LEVELS_...
 //   spec 2     ROWS   1, 4 or 8
-//   spec 3     WIDE   texels of w are four words; bytes whose k is a multiple of 16
+//   spec 3     WIDE   of bytes whose k is a multiple of 16: texels of w are four words; of
+//                     streams: each 16 numbers of a row begin with a word
+//   spec 4     ACT    tuff_act
 //   grid       column tiles x row tiles, folded
 #include "common.glsl"
 #include "quotient.glsl"
 #include "bytes.glsl"
+#include "act.glsl"
 #include "abi/levels.h"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
 layout(constant_id = 1) const uint FORMAT = TUFF_LEVELS_BYTES;
 layout(constant_id = 2) const uint ROWS = 1;
 layout(constant_id = 3) const bool WIDE = false;
+layout(constant_id = 4) const uint ACT = 0;
 layout(push_constant) uniform Push { tuff_levels_pc pc; };
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) uniform usamplerBuffer w;
 layout(binding = 2) writeonly buffer Y { float y[]; };
 layout(binding = 3) uniform samplerBuffer scale;
 layout(binding = 4) uniform usamplerBuffer zero_point;
+layout(binding = 5) uniform samplerBuffer bias;
 
 uint last_word;
 uint word(uint i) { return texelFetch(w, int(min(i, last_word))).x; }
@@ -60,29 +66,55 @@ uint word(uint i) { return texelFetch(w, int(min(i, last_word))).x; }
 // The quad of lane `lane_` is part c of Four number i.
 #define QUAD(lane_, i, c)                                                       \
     if (W > lane_) {                                                            \
-        const vec4 l = quad_levels(uvec2(a##i.x.c, a##i.y.c), zero.x);          \
-        const vec4 m = quad_levels(uvec2(b##i.x.c, b##i.y.c), zero.y);          \
+        const vec4 l = quad_levels(uvec2(a##i.x.c, a##i.y.c), q0 + lane_, zero.x);          \
+        const vec4 m = quad_levels(uvec2(b##i.x.c, b##i.y.c), q0 + lane_, zero.y);          \
         ADD(0, lane_) ADD(1, lane_) ADD(2, lane_) ADD(3, lane_)                 \
         ADD(4, lane_) ADD(5, lane_) ADD(6, lane_) ADD(7, lane_)                 \
     }
 #define FOLD(r) s##r += t##r;
-#define STORE(r)                                                                \
-    if (ROWS > r && row0 + r < pc.m) {                                          \
-        if (want.x < pc.n) y[(row0 + r) * pc.n + want.x] = s##r.x * by.x;       \
-        if (want.y < pc.n) y[(row0 + r) * pc.n + want.y] = s##r.y * by.y;       \
-    }
+#define PICK(r) if (ROWS > r && row == r) v = s##r;
 
 // Bits of four quads of a row of w, as quad_bits has them; q is a multiple of 4.
 struct Four {
     uvec4 x, y;
 };
 
+// The 32 bits of quad c out of 16 numbers that begin with `v`.
+uint quad_of_stream(uvec4 v, uint c)
+{
+    const uint from = 4 * BITS * c;
+    return bits_from(v[from >> 5], v[min((from >> 5) + 1, 3u)], from & 31u);
+}
+
+// 16 numbers of at most 8 bits, from number i on.
+Four four_of_stream(uint i)
+{
+    const uint at = stream_word(i);
+    uvec4 v = uvec4(word(at), BITS > 2 ? word(at + 1) : 0, BITS > 4 ? word(at + 2) : 0,
+                    BITS > 6 ? word(at + 3) : 0);
+    if (!WIDE) {
+        const uint next = word(at + (BITS + 1) / 2);
+        if (BITS <= 2) v.y = next;
+        else if (BITS <= 4) v.z = next;
+        else if (BITS <= 6) v.w = next;
+        v = bits_from(v, uvec4(v.yzw, next), stream_shift(i));
+    }
+    return Four(uvec4(quad_of_stream(v, 0), quad_of_stream(v, 1), quad_of_stream(v, 2),
+                      quad_of_stream(v, 3)), uvec4(0));
+}
+
 Four four(uint row, uint q)
 {
-    if (FORMAT == TUFF_LEVELS_TERNARY) {
+    if (!STREAM && FORMAT == TUFF_LEVELS_TERNARY) {
         const uint words = (pc.k + 31) / 32, at = row * 2 * words + q / 8;
         const uvec4 by = (q % 8) * 4 + uvec4(0, 4, 8, 12);
         return Four(uvec4(word(at)) >> by, uvec4(word(at + words)) >> by);
+    }
+    if (STREAM && BITS <= 8) return four_of_stream(row * pc.k + 4 * q);
+    if (STREAM) {
+        const uvec2 a = quad_bits(row, q), b = quad_bits(row, q + 1);
+        const uvec2 c = quad_bits(row, q + 2), d = quad_bits(row, q + 3);
+        return Four(uvec4(a.x, b.x, c.x, d.x), uvec4(a.y, b.y, c.y, d.y));
     }
     const uint at = (row * pc.k + 4 * q) / 16;
     if (WIDE) return Four(texelFetch(w, int(min(at, last_word))), uvec4(0));
@@ -99,12 +131,6 @@ vec4 fetch(uint row, uint k)
                lessThan(i, uvec4(pc.k)));
 }
 
-float zero_of(uint row)
-{
-    const uint i = pc.zeros == 1u ? 0u : row;
-    return float(byte_at(texelFetch(zero_point, int(i >> 2)).x, i, pc.sign));
-}
-
 float scale_of(uint row) { return texelFetch(scale, int(pc.scales == 1u ? 0u : row)).x; }
 
 void main()
@@ -115,12 +141,12 @@ void main()
     if (row0 >= pc.m) return;
     const uvec2 want = (group_index() - tile * cols) * 2 * W + lane + uvec2(0, W);
     const uvec2 col = min(want, uvec2(pc.n - 1));
-    const uint words = (pc.k + 31) / 32;
-    last_word = (pc.n * pc.k - 1) / (WIDE ? 16 : 4);
-    if (FORMAT == TUFF_LEVELS_TERNARY) last_word = pc.n * 2 * words - 1;
-    vec2 zero = vec2(0.0), by = vec2(1.0);
+    last_word = FORMAT == TUFF_LEVELS_BYTES && WIDE ? pc.words / 4 - 1 : pc.words - 1;
+    vec2 zero = vec2(0.0), by = vec2(1.0), plus = vec2(0.0);
     if (pc.zeros != 0u) zero = vec2(zero_of(col.x), zero_of(col.y));
     if (pc.scales != 0u) by = vec2(scale_of(col.x), scale_of(col.y));
+    if (pc.bias != 0u)
+        plus = vec2(texelFetch(bias, int(col.x)).x, texelFetch(bias, int(col.y)).x);
 
     EACH_ROW(DECLARE)
     for (uint q0 = 0; q0 < quads; q0 += W) {
@@ -132,5 +158,13 @@ void main()
         QUAD(12, 3, x) QUAD(13, 3, y) QUAD(14, 3, z) QUAD(15, 3, w)
         EACH_ROW(FOLD)
     }
-    EACH_ROW(STORE)
+    // One loop, so that the activations are in the code but twice.
+    for (uint row = 0; row < min(ROWS, pc.m - row0); row++) {
+        vec2 v = s0;
+        EACH_ROW(PICK)
+        v = v * by + plus;
+        const uint at = (row0 + row) * pc.n;
+        if (want.x < pc.n) y[at + want.x] = act(v.x, ACT);
+        if (want.y < pc.n) y[at + want.y] = act(v.y, ACT);
+    }
 }

@@ -406,11 +406,36 @@ static void weights_of_8_bits(void)
     float got[2];
     tuff_tensor *w = tensor(OF(I8, 2, 3), wv), *x = tensor(OF(F32, 3), xv);
     tuff_tensor *s = tensor(OF(F32, 2), scales), *y = tensor(OF(F32, 2), NULL);
-    EXPECT_OK(tuff_matmul_q8(stream, x, w, s, NULL, y));
+    EXPECT_OK(tuff_matmul_q8(stream, x, w, s, NULL, NULL, y, NULL));
     read(y, got);
     EXPECT_NEAR(got[0], 2 * (0.5 - 4 - 127), 1e-4);
     EXPECT_NEAR(got[1], 0.25 * (-64 + 10), 1e-4);
     DESTROY(&w, &x, &s, &y);
+}
+
+static void weights_of_few_bits(void)
+{
+    const int32_t q[] = { 1, -2, 3, -4, 2, 0 };
+    const uint16_t half[] = { 0x3c00, 0xc000, 0x4200, 0xc400, 0x4000, 0 }; // the same
+    const float xv[] = { 0.5f, 2, -1 }, scales[] = { 2, 0.25f }, biases[] = { 20, 1 };
+    const tuff_few_bits_params three = { .bits = 3, .act = TUFF_ACT_RELU };
+    const tuff_few_bits_params nine = { .bits = 3, .rows = 9 };
+    uint32_t words;
+    float got[2];
+    EXPECT_OK(tuff_packed_write(3, false, q, 6, &words));
+    tuff_tensor *w = tensor(OF(U32, 1), &words), *x = tensor(OF(F32, 3), xv);
+    tuff_tensor *s = tensor(OF(F32, 2), scales), *b = tensor(OF(F32, 2), biases);
+    tuff_tensor *h = tensor(OF(F16, 2, 3), half), *y = tensor(OF(F32, 2), NULL);
+    EXPECT_STATUS(tuff_packed_matmul(stream, x, w, s, NULL, NULL, y, &nine), TUFF_ERR_SHAPE);
+    EXPECT_OK(tuff_packed_matmul(stream, x, w, s, NULL, b, y, &three));
+    read(y, got);
+    EXPECT_NEAR(got[0], 20 + 2 * (0.5 - 4 - 3), 1e-5);
+    EXPECT_NEAR(got[1], 1.0 + 0.25 * (-2 + 4), 1e-5);
+    EXPECT_OK(tuff_half_matmul(stream, x, h, NULL, y, NULL));
+    read(y, got);
+    EXPECT_NEAR(got[0], 0.5 - 4 - 3, 1e-5);
+    EXPECT_NEAR(got[1], -2.0 + 4, 1e-5);
+    DESTROY(&w, &x, &s, &b, &h, &y);
 }
 
 static void ranges_are_found(void)
@@ -448,6 +473,7 @@ int main(int argc, char **argv)
     CASE(packed_signs_convolve);
     CASE(ternary_weights);
     CASE(weights_of_8_bits);
+    CASE(weights_of_few_bits);
     CASE(ranges_are_found);
     tuff_stream_destroy(&stream);
     tuff_device_close(&dev);

@@ -294,6 +294,31 @@ static void files_are_smaller_and_tell_all(void)
     tuff_model_destroy(&m);
 }
 
+// Dense layers read the numbers as they lie: nothing in f32 is held beside them.
+static void memory_is_what_the_bits_are(void)
+{
+    static const struct {
+        tuff_weights_params p;
+        int bits;
+    } rows[] = { { { .bits = 4 }, 4 }, { { .scheme = "symmetric", .bits = 3 }, 3 },
+                 { { .scheme = "fixed", .bits = 8 }, 8 }, { { .bits = 13 }, 13 },
+                 { { .scheme = "half" }, 16 }, { { .scheme = "q4_0" }, 5 } };
+    enum { OTHERS = 64 << 10 }; // scales, biases and what flows
+    tuff_model *m = tiny_model(device, data, "flatten | dense 512 | relu | dense 512 | dense 5");
+    const tuff_measure_params sizes = { .runs = -1 };
+    tuff_measure is;
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        tuff_model *q;
+        if (!EXPECT_OK(tuff_store_weights(m, NULL, &rows[i].p, &q))) continue;
+        EXPECT_OK(tuff_model_measure(q, NULL, &sizes, &is));
+        if (is.memory > is.parameters * rows[i].bits / 8 + OTHERS)
+            FAIL("row %zu: %lld bytes of memory for %lld parameters", i, (long long)is.memory,
+                 (long long)is.parameters);
+        tuff_model_destroy(&q);
+    }
+    tuff_model_destroy(&m);
+}
+
 // What is stored stays as it is; biases learn, through layers of every kind.
 static void the_rest_is_trained(void)
 {
@@ -525,6 +550,7 @@ static void every_small_case(void)
     CASE(forms_compute_what_they_hold);
     CASE(fewer_bits_are_farther);
     CASE(files_are_smaller_and_tell_all);
+    CASE(memory_is_what_the_bits_are);
     CASE(the_rest_is_trained);
     CASE(forced_points_saturate);
     CASE(gptq_beats_rounding);

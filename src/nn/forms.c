@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <tuff/ops/block.h>
+#include <tuff/ops/quant.h>
 
 // ---- whole numbers with scales -------------------------------------------------------------
 
@@ -60,16 +61,15 @@ static tuff_var whole_decode(const tuff_emit *e, const tuff_storage *s, const tu
     return shaped(e, tuff_graph_op(e->g, "dequantize_packed", stored, n, &p), w);
 }
 
-// Weights in bytes are read by a product of their own.
 static tuff_var whole_product(const tuff_emit *e, const tuff_storage *s, const tuff_desc *w,
                               tuff_var x, const tuff_var stored[], tuff_var bias)
 {
-    (void)w;
-    if (!tuff_form_in_bytes(s)) return (tuff_var){ 0 };
-    const tuff_var in[] = { x, stored[0], stored[1], stored[2] };
-    const tuff_var y = tuff_graph_op(e->g, "matmul_q8", in, tuff_form_of(s)->zero ? 4 : 3,
-                                     NULL);
-    return bias.id ? tuff_graph_op(e->g, "add", (tuff_var[]){ y, bias }, 2, NULL) : y;
+    const bool zero = tuff_form_of(s)->zero, bytes = tuff_form_in_bytes(s);
+    const tuff_few_bits_params p = { .bits = bytes ? 0 : tuff_form_bits(s),
+                                     .rows = bytes ? 0 : w->dim[0] };
+    const tuff_var in[] = { x, stored[0], stored[1], zero ? stored[2] : (tuff_var){ 0 }, bias };
+    return tuff_graph_op(e->g, bytes ? "matmul_q8" : "packed_matmul", in,
+                         bias.id ? 5 : zero ? 4 : 3, &p);
 }
 
 static void read_bytes(bool zero, const void *data, int64_t n, int32_t *q)
@@ -128,6 +128,14 @@ static tuff_var half_decode(const tuff_emit *e, const tuff_storage *s, const tuf
     const tuff_cast_params whole = { .to = TUFF_F32 };
     (void)s, (void)w;
     return tuff_graph_op(e->g, "cast", stored, 1, &whole);
+}
+
+static tuff_var half_product(const tuff_emit *e, const tuff_storage *s, const tuff_desc *w,
+                             tuff_var x, const tuff_var stored[], tuff_var bias)
+{
+    const tuff_var in[] = { x, stored[0], bias };
+    (void)s, (void)w;
+    return tuff_graph_op(e->g, "half_matmul", in, bias.id ? 3 : 2, NULL);
 }
 
 static void half_read(const tuff_storage *s, const tuff_desc *w, const void *const stored[],
@@ -223,7 +231,7 @@ static const tuff_form forms[] = {
     WHOLE("symmetric", false, true, "q scale"),
     WHOLE("fixed", false, false, "q 2^-p, one p for a tensor"),
     { .name = "half", .doc = "16-bit floats", .all = true, .params = half_params,
-      .decode = half_decode, .read = half_read },
+      .decode = half_decode, .product = half_product, .read = half_read },
     BLOCKS("q4_0", TUFF_BLOCK_Q4_0, "blocks of 32 numbers of 4 bits"),
     BLOCKS("q4_1", TUFF_BLOCK_Q4_1, "the same with a least number each"),
     BLOCKS("q5_0", TUFF_BLOCK_Q5_0, "blocks of 32 numbers of 5 bits"),
@@ -319,13 +327,15 @@ tuff_var tuff_layer_emit(const tuff_emit *e, const tuff_layer *l, const tuff_des
     return l->kind->forward(&as, l, in, n, whole);
 }
 
-// While it is trained what lies before it needs its gradient, which a product with bytes has
-// not.
+// While it is trained what lies before it needs its gradient, which such a product has not.
+// Many rows are worth unpacking the weights for, whose products have larger tiles.
 tuff_var tuff_stored_product(const tuff_emit *e, const tuff_layer *l, tuff_var x,
                              const tuff_desc *w, tuff_var bias)
 {
+    enum { MANY = 64 };
     const tuff_form *f = tuff_form_of(&l->store);
     if (!e->stored || !f->product || e->training) return (tuff_var){ 0 };
+    if (tuff_desc_count(tuff_graph_desc(e->g, x)) / w->dim[1] > MANY) return (tuff_var){ 0 };
     return f->product(e, &l->store, w, x, e->stored, bias);
 }
 

@@ -8,7 +8,8 @@
 //   tuff_layer_kind.forward    reads these
 //
 // What is decoded is the same in every run of a program, so that a program does it once. Dense
-// layers whose form has a product of its own (tuff_form.product) read the stored numbers. A new
+// layers whose form has a product of its own (tuff_form.product) read the stored numbers, and
+// nothing is decoded. A new
 // form is a record in tuff_forms, and what makes it of floats in compress/weights.c.
 #ifndef TUFF_NN_FORMS_H
 #define TUFF_NN_FORMS_H

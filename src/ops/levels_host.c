@@ -1,12 +1,17 @@
-// Products with packed weights of three levels on the CPU path: a part of a row of w becomes
-// numbers in the first-level cache, for all rows of x. Many rows meet panels of 16 rows of w,
-// few rows one row of w after another.
+// Products with weights of few levels on the CPU path: a part of a row of w becomes numbers in
+// the first-level cache, for all rows of x. Many rows meet panels of 16 rows of w, few rows one
+// row of w after another.
+#include "abi/levels.h"
+#include "base/convert.h"
 #include "base/processor.h"
+#include "ops/gemm.h"
 #include "ops/levels.h"
+#include "ops/packed.h"
 #include "ops/product_host.h"
+#include "ops/quantize.h"
 #include <string.h>
 
-enum { X, W, SCALE };
+enum { X, W };
 enum {
     PANEL = TUFF_PANEL,
     PAIR = 2 * PANEL, // columns of an item of many rows
@@ -17,39 +22,86 @@ enum {
 
 typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
 typedef int32_t ints __attribute__((vector_size(PANEL * sizeof(int32_t))));
+typedef uint8_t bytes __attribute__((vector_size(PANEL)));
 
 typedef struct product {
-    int64_t m, n, k, words;
-    const float *x, *scale; // scale NULL: 1
-    bool one_scale;
-    const uint32_t *w;
+    tuff_levels f;
+    int64_t m, n, k, words; // words: of a bit plane's row
+    const float *x, *scale, *bias; // NULL: 1; none
+    const void *zero;              // NULL: 0
+    bool one_scale, one_zero;
+    const void *w;
+    tuff_packed packed;
     float *y;
 } product;
 
 static product product_of(const tuff_call *c)
 {
-    const int64_t k = c->in[X].dim[c->in[X].rank - 1];
-    return (product){ .m = tuff_desc_count(&c->in[X]) / k, .n = c->in[W].dim[0], .k = k,
-                      .words = c->in[W].dim[2],
-                      .one_scale = tuff_desc_count(&c->in[SCALE]) == 1 };
+    const tuff_levels f = tuff_levels_of(c);
+    const bool ternary = f.format == TUFF_LEVELS_TERNARY;
+    return (product){ .f = f, .m = tuff_desc_count(&c->in[X]) / f.k, .n = f.n, .k = f.k,
+                      .words = ternary ? c->in[W].dim[2] : 0,
+                      .one_scale = tuff_levels_count(c, f.scale) == 1,
+                      .one_zero = tuff_levels_count(c, f.zero) == 1 };
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-// Numbers at .. at + PART of row j; behind the row's end they are 0.
-TUFF_EACH_PROCESSOR void decode(const product *p, int64_t j, int64_t at, float *to)
+static float zero_of(const product *p, int64_t j)
+{
+    const size_t i = p->one_zero ? 0 : (size_t)j;
+    if (!p->zero) return 0;
+    if (p->f.bits) return (float)tuff_packed_number(p->f.bits, true, p->zero, (int64_t)i);
+    return p->f.is_signed ? (float)((const int8_t *)p->zero)[i]
+                          : (float)((const uint8_t *)p->zero)[i];
+}
+
+// ---- numbers -------------------------------------------------------------------------------
+
+TUFF_EACH_PROCESSOR void decode_planes(const product *p, int64_t j, int64_t at, int64_t n,
+                                       float *to)
 {
     const ints lane = { 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
-    const uint32_t *there = p->w + 2 * j * p->words;
-    for (int64_t i = 0; i < PART; i += PANEL) {
+    const uint32_t *there = (const uint32_t *)p->w + 2 * j * p->words;
+    for (int64_t i = 0; i < n; i += PANEL) {
         const int64_t word = (at + i) / 32;
         const int shift = (int)(i % 32);
-        const int32_t a = word < p->words ? (int32_t)(there[word] >> shift) : 0;
-        const int32_t b = word < p->words ? (int32_t)(there[p->words + word] >> shift) : 0;
+        const int32_t a = (int32_t)(there[word] >> shift);
+        const int32_t b = (int32_t)(there[p->words + word] >> shift);
         const ints level = 2 * (b >> lane & 1) - (a >> lane & 1);
         const vec v = __builtin_convertvector(level, vec);
         memcpy(to + i, &v, sizeof v);
     }
+}
+
+TUFF_EACH_PROCESSOR void decode_bytes(const product *p, int64_t j, int64_t at, int64_t n,
+                                      float *to)
+{
+    const uint8_t *from = (const uint8_t *)p->w + j * p->k + at;
+    const uint8_t flip = p->f.is_signed ? 128 : 0;
+    const float less = zero_of(p, j) + (float)flip;
+    for (int64_t i = 0; i < n; i += PANEL) {
+        bytes b = { 0 };
+        if (n - i >= PANEL) memcpy(&b, from + i, sizeof b);
+        else memcpy(&b, from + i, (size_t)(n - i));
+        const ints q = __builtin_convertvector(b ^ flip, ints);
+        const vec v = __builtin_convertvector(q, vec) - less;
+        memcpy(to + i, &v, sizeof v);
+    }
+}
+
+// Numbers at .. at + n of row j, n <= PART; there is room for whole panels.
+TUFF_EACH_PROCESSOR void decode(const product *p, int64_t j, int64_t at, int64_t n, float *to)
+{
+    if (p->f.bits)
+        tuff_packed_host(&p->packed, j * p->k + at, n, zero_of(p, j), to);
+    else if (p->f.format == TUFF_LEVELS_HALF)
+        tuff_convert_fast(TUFF_F16, (const uint16_t *)p->w + j * p->k + at, TUFF_F32, to, false,
+                          0, (size_t)n);
+    else if (p->f.format == TUFF_LEVELS_BYTES)
+        decode_bytes(p, j, at, n, to);
+    else
+        decode_planes(p, j, at, n, to);
 }
 
 // ---- few rows ------------------------------------------------------------------------------
@@ -60,18 +112,18 @@ TUFF_EACH_PROCESSOR void few(const product *p, int64_t j, float *sum)
     vec sums[FEW] = { { 0 } };
     for (int64_t at = 0; at < p->k; at += PART) {
         const int64_t n = least(p->k - at, PART), whole = n / PANEL * PANEL;
-        decode(p, j, at, w);
+        decode(p, j, at, n, w);
         for (int64_t r = 0; r < p->m; r++) {
             const float *x = p->x + r * p->k + at;
-            vec part = { 0 };
+            vec part[2] = { { 0 } };
             for (int64_t i = 0; i < whole; i += PANEL) {
                 vec a, b;
                 memcpy(&a, x + i, sizeof a);
                 memcpy(&b, w + i, sizeof b);
-                part += a * b;
+                part[i / PANEL % 2] += a * b;
             }
-            for (int64_t i = whole; i < n; i++) part[i - whole] += x[i] * w[i];
-            sums[r] += part;
+            for (int64_t i = whole; i < n; i++) part[0][i - whole] += x[i] * w[i];
+            sums[r] += part[0] + part[1];
         }
     }
     for (int64_t r = 0; r < p->m; r++) {
@@ -93,7 +145,8 @@ static inline uint32_t in_row(const product *p, int64_t at)
 
 TUFF_TARGET_AVX512 static void few_masked(const product *p, int64_t j, float *sum)
 {
-    const uint32_t *there = p->w + 2 * j * p->words, *above = there + p->words;
+    const uint32_t *there = (const uint32_t *)p->w + 2 * j * p->words;
+    const uint32_t *above = there + p->words;
     const __m512 zero = _mm512_setzero_ps();
     for (int64_t r = 0; r < p->m; r++) {
         const float *x = p->x + r * p->k;
@@ -117,26 +170,33 @@ TUFF_TARGET_AVX512 static void few_masked(const product *p, int64_t j, float *su
     }
 }
 
-static few_fn *few_of_this(void)
+static few_fn *few_of_this(const product *p)
 {
-    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 ? few_masked : few_best();
+    return p->f.format == TUFF_LEVELS_TERNARY &&
+           tuff_this_processor() == TUFF_PROCESSOR_AVX512 ? few_masked : few_best();
 }
 #else
-static few_fn *few_of_this(void) { return few_best(); }
+static few_fn *few_of_this(const product *p)
+{
+    (void)p;
+    return few_best();
+}
 #endif
 
-static float scale_of(const product *p, int64_t j)
+static float finished(const product *p, int64_t j, float sum)
 {
-    return p->scale ? p->scale[p->one_scale ? 0 : j] : 1;
+    if (p->scale) sum *= p->scale[p->one_scale ? 0 : j];
+    if (p->bias) sum += p->bias[j];
+    return tuff_act_host(sum, p->f.act);
 }
 
 static void run_few(const product *p, int64_t first)
 {
-    few_fn *const best = few_of_this();
+    few_fn *const best = few_of_this(p);
     float sum[FEW];
     for (int64_t j = first; j < least(first + COLUMNS, p->n); j++) {
         best(p, j, sum);
-        for (int64_t r = 0; r < p->m; r++) p->y[r * p->n + j] = sum[r] * scale_of(p, j);
+        for (int64_t r = 0; r < p->m; r++) p->y[r * p->n + j] = finished(p, j, sum[r]);
     }
 }
 
@@ -145,7 +205,7 @@ static void run_few(const product *p, int64_t first)
 TUFF_EACH_PROCESSOR void decode_rows(const product *p, int64_t j, int64_t count, int64_t at,
                                      float to[][PART])
 {
-    for (int64_t i = 0; i < count; i++) decode(p, j + i, at, to[i]);
+    for (int64_t i = 0; i < count; i++) decode(p, j + i, at, least(p->k - at, PART), to[i]);
 }
 TUFF_FOR_PROCESSORS(decode_rows, (const product *p, int64_t j, int64_t count, int64_t at,
                                   float to[][PART]), (p, j, count, at, to))
@@ -170,8 +230,9 @@ static void run_many(const product *p, int64_t col)
                             pair + j * t.depth);
         tuff_tiles_add(&t);
     }
-    for (int64_t r = 0; p->scale && r < p->m; r++)
-        for (int64_t j = col; j < col + cols; j++) p->y[r * p->n + j] *= scale_of(p, j);
+    for (int64_t r = 0; r < p->m; r++)
+        for (int64_t j = col; j < col + cols; j++)
+            p->y[r * p->n + j] = finished(p, j, p->y[r * p->n + j]);
 }
 
 // ---- the call ------------------------------------------------------------------------------
@@ -182,22 +243,26 @@ static int64_t items_of(const product *p)
     return (p->n + each - 1) / each;
 }
 
-size_t tuff_ternary_host_units(const tuff_call *c, int stage)
+size_t tuff_levels_host_units(const tuff_call *c, int stage)
 {
     const product p = product_of(c);
     return stage ? 0 : tuff_host_share(items_of(&p), 2.0 * (double)(p.n * p.k) *
                                                          (double)(p.m + 8));
 }
 
-void tuff_ternary_host(const tuff_ref *r)
+void tuff_levels_host(const tuff_ref *r)
 {
     product p = product_of(r->call);
     p.x = r->in[X];
-    p.w = (const uint32_t *)(const void *)r->in[W];
-    p.scale = r->in[SCALE];
+    p.w = r->in[W];
+    p.scale = p.f.scale < 0 ? NULL : r->in[p.f.scale];
+    p.zero = p.f.zero < 0 ? NULL : r->in[p.f.zero];
+    p.bias = p.f.bias < 0 ? NULL : r->in[p.f.bias];
+    p.packed = (tuff_packed){ .words = p.w, .count = tuff_desc_count(&r->call->in[W]),
+                              .bits = p.f.bits, .is_signed = p.f.is_signed };
     p.y = r->out[0];
     const int64_t items = items_of(&p);
-    const size_t units = tuff_ternary_host_units(r->call, 0);
+    const size_t units = tuff_levels_host_units(r->call, 0);
     const int64_t last = tuff_host_item(items, units, r->end);
     for (int64_t i = tuff_host_item(items, units, r->begin); i < last; i++) {
         if (p.m <= FEW) run_few(&p, i * COLUMNS);

@@ -264,6 +264,8 @@ X(binary_conv2d)
 X(ternarize)
 X(ternary_matmul)
 X(matmul_q8)
+X(packed_matmul)
+X(half_matmul)
 
 // ---- block
 X(dequantize_blocks)

@@ -1,10 +1,12 @@
 // dequantize_packed, and packed whole numbers on the host. The shader is packed.comp.
-#include "ops/ops.h"
+#include "ops/packed.h"
 #include "abi/block.h"
+#include "ops/ops.h"
+#include "ops/product_host.h"
 #include <string.h>
 #include <tuff/ops/block.h>
 
-enum { WORDS, SCALE, ZERO, MOST_BITS = 16 };
+enum { WORDS, SCALE, ZERO, MOST_BITS = TUFF_PACKED_BITS };
 
 // ---- host ----------------------------------------------------------------------------------
 
@@ -46,7 +48,7 @@ tuff_status tuff_packed_write(int bits, bool zero, const int32_t *q, int64_t n, 
     return TUFF_OK;
 }
 
-static int32_t number_at(int bits, bool zero, const uint32_t *words, int64_t i)
+int32_t tuff_packed_number(int bits, bool zero, const uint32_t *words, int64_t i)
 {
     const int64_t bit = i * bits;
     uint64_t w = words[bit / 32];
@@ -59,7 +61,7 @@ static int32_t number_at(int bits, bool zero, const uint32_t *words, int64_t i)
 tuff_status tuff_packed_read(int bits, bool zero, const uint32_t *words, int64_t n, int32_t *q)
 {
     TUFF_TRY(check_host(bits, words, q, n));
-    for (int64_t i = 0; i < n; i++) q[i] = number_at(bits, zero, words, i);
+    for (int64_t i = 0; i < n; i++) q[i] = tuff_packed_number(bits, zero, words, i);
     return TUFF_OK;
 }
 
@@ -114,11 +116,63 @@ static void ref(const tuff_ref *r)
     const bool one = r->call->in[SCALE].dim[0] == 1;
     for (size_t row = r->begin; row < r->end; row++) {
         const size_t of = one ? 0 : row;
-        const int32_t zero = zeros ? number_at(bits, true, zeros, (int64_t)of) : 0;
+        const int32_t zero = zeros ? tuff_packed_number(bits, true, zeros, (int64_t)of) : 0;
         for (size_t i = row * cols; i < (row + 1) * cols; i++) {
-            const int32_t q = number_at(bits, zeros != NULL, words, (int64_t)i);
+            const int32_t q = tuff_packed_number(bits, zeros != NULL, words, (int64_t)i);
             r->out[0][i] = (float)((double)(q - zero) * (double)r->in[SCALE][of]);
         }
+    }
+}
+
+// ---- the CPU path's kernel: parts of rows at a time ----
+
+enum { PART = 256, ITEM = 4096 }; // numbers
+
+static bool host_takes(const tuff_call *c)
+{
+    (void)c;
+    return true;
+}
+
+static int64_t items_of(const tuff_call *c)
+{
+    return (tuff_desc_count(&c->out[0]) + ITEM - 1) / ITEM;
+}
+
+static size_t host_units(const tuff_call *c, int stage)
+{
+    return stage ? 0 : tuff_host_share(items_of(c), 8.0 * (double)tuff_desc_count(&c->out[0]));
+}
+
+// Numbers at .. at + n of one row.
+static void host_part(const tuff_ref *r, const tuff_packed *p, int64_t at, int64_t n)
+{
+    float part[PART];
+    const tuff_call *c = r->call;
+    const int64_t of = c->in[SCALE].dim[0] == 1 ? 0 : at / c->out[0].dim[1];
+    const uint32_t *zeros = (const uint32_t *)(const void *)r->in[ZERO];
+    const float scale = r->in[SCALE][of];
+    const float zero = zeros ? (float)tuff_packed_number(p->bits, true, zeros, of) : 0;
+    tuff_packed_host(p, at, n, zero, part);
+    for (int64_t i = 0; i < n; i++) r->out[0][at + i] = part[i] * scale;
+}
+
+static void host_run(const tuff_ref *r)
+{
+    const tuff_call *c = r->call;
+    const tuff_packed p = { .words = (const uint32_t *)(const void *)r->in[WORDS],
+                            .count = c->in[WORDS].dim[0], .bits = bits_in(c),
+                            .is_signed = !r->in[ZERO] };
+    const int64_t count = tuff_desc_count(&c->out[0]), cols = c->out[0].dim[1];
+    const size_t units = host_units(c, 0);
+    int64_t end = tuff_host_item(items_of(c), units, r->end) * ITEM;
+    if (end > count) end = count;
+    for (int64_t at = tuff_host_item(items_of(c), units, r->begin) * ITEM; at < end;) {
+        const int64_t row = (at / cols + 1) * cols - at;
+        int64_t n = end - at < PART ? end - at : PART;
+        if (n > row) n = row;
+        host_part(r, &p, at, n);
+        at += n;
     }
 }
 
@@ -162,6 +216,7 @@ const tuff_op tuff_op_dequantize_packed = {
                 TUFF_INT64(tuff_packed_params, cols) },
     .infer = infer, .ref = ref, .units = units,
     .variants = { TUFF_KERNEL("plain", plain) },
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host_run, .units = host_units } },
     .tol = { .f32 = 0 }, // one rounding of a product
     .sample = { -2, 2 },
     .prepare = prepare,

@@ -260,9 +260,31 @@ TUFF_API TUFF_CHECK tuff_status tuff_ternarize(tuff_stream *s, const tuff_tensor
 TUFF_API TUFF_CHECK tuff_status tuff_ternary_matmul(tuff_stream *s, const tuff_tensor *x,
                                                     const tuff_tensor *w,
                                                     const tuff_tensor *scale, tuff_tensor *y);
-// y [..., N] = (x (w - zero_point)^T) scale, x [..., K], w i8 or u8 [N, K]: weights of 8 bits
-// under activations of f32. scale and zero_point (w's type) [N], one, or NULL (1, 0).
+// Of the three below; 0 for what is not theirs.
+typedef struct tuff_few_bits_params {
+    int bits;     // packed_matmul: of a number, 1 to 16; 0: 4
+    int64_t rows; // packed_matmul: N; 0: as many rows as the words hold
+    int act;      // tuff_act
+} tuff_few_bits_params;
+// y [..., N] = act((x (w - zero_point)^T) scale + bias), x [..., K], w i8 or u8 [N, K]: weights
+// of 8 bits under activations of f32. scale and zero_point (w's type) [N], one, or NULL (1, 0);
+// bias [N] or NULL.
 TUFF_API TUFF_CHECK tuff_status tuff_matmul_q8(tuff_stream *s, const tuff_tensor *x,
                                                const tuff_tensor *w, const tuff_tensor *scale,
-                                               const tuff_tensor *zero_point, tuff_tensor *y);
+                                               const tuff_tensor *zero_point,
+                                               const tuff_tensor *bias, tuff_tensor *y,
+                                               const tuff_few_bits_params *p);
+// The same with N K numbers of 1 to 16 bits packed in words u32 (<tuff/ops/block.h>), one row
+// behind the other; zero_point u32 has one for each scale, packed likewise. Without zero points
+// numbers are signed. The words are read as they are: nothing is unpacked in memory.
+TUFF_API TUFF_CHECK tuff_status tuff_packed_matmul(tuff_stream *s, const tuff_tensor *x,
+                                                   const tuff_tensor *words,
+                                                   const tuff_tensor *scale,
+                                                   const tuff_tensor *zero_point,
+                                                   const tuff_tensor *bias, tuff_tensor *y,
+                                                   const tuff_few_bits_params *p);
+// y [..., N] = act(x w^T + bias), x f32 [..., K], w f16 [N, K], which is read as it is.
+TUFF_API TUFF_CHECK tuff_status tuff_half_matmul(tuff_stream *s, const tuff_tensor *x,
+                                                 const tuff_tensor *w, const tuff_tensor *bias,
+                                                 tuff_tensor *y, const tuff_few_bits_params *p);
 #endif

@@ -1,0 +1,135 @@
+// Packed whole numbers on the CPU path, 16 at a time.
+//
+// Lanes hold copies of the bytes in which their numbers lie, each shifts out its own:
+//
+//   8 of at most 3 or 4 bits     one word of 32 bits for all eight
+//   4 of at most 6 or 7          one word for four
+//   4 of at most 14              one of 64 bits for four
+//
+// Eight numbers are whole bytes, so that the bit at which the first one begins is the same for
+// all eights of a row. What is read too much is within the words; the last few numbers of all,
+// and those of more bits, are made one by one.
+#include "ops/packed.h"
+#include "base/processor.h"
+#include <string.h>
+
+enum { LANES = TUFF_PACKED_LANES, HALF = LANES / 2, QUAD = LANES / 4 };
+
+typedef float vec __attribute__((vector_size(LANES * sizeof(float))));
+typedef uint32_t words8 __attribute__((vector_size(HALF * sizeof(uint32_t))));
+typedef int32_t whole8 __attribute__((vector_size(HALF * sizeof(int32_t))));
+typedef float vec8 __attribute__((vector_size(HALF * sizeof(float))));
+typedef uint32_t words4 __attribute__((vector_size(QUAD * sizeof(uint32_t))));
+typedef uint64_t longs4 __attribute__((vector_size(QUAD * sizeof(uint64_t))));
+
+// How numbers become levels: (q ^ flip) by - less.
+typedef struct levels {
+    uint32_t mask, flip;
+    float by, less;
+} levels;
+
+static levels levels_of(const tuff_packed *p, float zero)
+{
+    const uint32_t mask = (1u << p->bits) - 1, highest = p->is_signed ? mask / 2 + 1 : 0;
+    if (p->bits == 1 && p->is_signed)
+        return (levels){ .mask = 1, .by = 2, .less = 1 + zero };
+    return (levels){ .mask = mask, .flip = highest, .by = 1, .less = (float)highest + zero };
+}
+
+TUFF_EACH_PROCESSOR void put(words8 q, const levels *l, float *to)
+{
+    const whole8 w = (whole8)((q & l->mask) ^ l->flip);
+    const vec8 v = __builtin_convertvector(w, vec8) * l->by - l->less;
+    memcpy(to, &v, sizeof v);
+}
+
+static inline uint32_t load32(const uint8_t *b)
+{
+    uint32_t w;
+    memcpy(&w, b, sizeof w);
+    return w;
+}
+
+static inline uint64_t load64(const uint8_t *b)
+{
+    uint64_t w;
+    memcpy(&w, b, sizeof w);
+    return w;
+}
+
+// Eights of numbers from bit `bit` on; b is at the byte of it.
+TUFF_EACH_PROCESSOR void eights(const uint8_t *b, int bit, int bits, int64_t n,
+                                const levels *l, float *to)
+{
+    const uint32_t s = (uint32_t)bits;
+    const words8 shift = (words8){ 0, s, 2 * s, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s } +
+                         (uint32_t)bit;
+    for (int64_t i = 0; i < n; i++, b += bits, to += HALF)
+        put(((words8){ 0 } + load32(b)) >> shift, l, to);
+}
+
+// The same as two fours each, of which the second begins at bit `next` of byte `far`.
+TUFF_EACH_PROCESSOR void fours(const uint8_t *b, int bit, int bits, int64_t n, const levels *l,
+                               float *to)
+{
+    const int64_t far = (bit + 4 * bits) / 8;
+    const uint32_t s = (uint32_t)bits, f = (uint32_t)bit, g = (uint32_t)(bit + 4 * bits) % 8;
+    const words8 shift = { f, f + s, f + 2 * s, f + 3 * s, g, g + s, g + 2 * s, g + 3 * s };
+    for (int64_t i = 0; i < n; i++, b += bits, to += HALF) {
+        const uint32_t x = load32(b), y = load32(b + far);
+        put((words8){ x, x, x, x, y, y, y, y } >> shift, l, to);
+    }
+}
+
+TUFF_EACH_PROCESSOR void long_fours(const uint8_t *b, int bit, int bits, int64_t n,
+                                    const levels *l, float *to)
+{
+    const int64_t far = (bit + 4 * bits) / 8;
+    const uint64_t s = (uint64_t)bits, f = (uint64_t)bit, g = (uint64_t)(bit + 4 * bits) % 8;
+    const longs4 step = { 0, s, 2 * s, 3 * s };
+    for (int64_t i = 0; i < n; i++, b += bits, to += HALF) {
+        const longs4 x = ((longs4){ 0 } + load64(b)) >> (step + f);
+        const longs4 y = ((longs4){ 0 } + load64(b + far)) >> (step + g);
+        words4 part[2] = { __builtin_convertvector(x, words4),
+                           __builtin_convertvector(y, words4) };
+        words8 q;
+        memcpy(&q, part, sizeof q);
+        put(q, l, to);
+    }
+}
+
+TUFF_EACH_PROCESSOR void unpack(const uint8_t *b, int bit, int bits, int64_t n,
+                                const levels *l, float *to)
+{
+    const int second = (bit + 4 * bits) % 8, most = bit > second ? bit : second;
+    if (bit + 8 * bits <= 32) eights(b, bit, bits, n, l, to);
+    else if (most + 4 * bits <= 32) fours(b, bit, bits, n, l, to);
+    else long_fours(b, bit, bits, n, l, to);
+}
+TUFF_FOR_PROCESSORS(unpack, (const uint8_t *b, int bit, int bits, int64_t n, const levels *l,
+                             float *to), (b, bit, bits, n, l, to))
+
+static void one_by_one(const tuff_packed *p, int64_t first, int64_t n, const levels *l,
+                       float *to)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = (first + i) * p->bits, word = at / 32;
+        uint64_t w = p->words[word];
+        if (at % 32 + p->bits > 32) w |= (uint64_t)p->words[word + 1] << 32;
+        to[i] = (float)(((uint32_t)(w >> at % 32) & l->mask) ^ l->flip) * l->by - l->less;
+    }
+}
+
+void tuff_packed_host(const tuff_packed *p, int64_t first, int64_t n, float zero, float *to)
+{
+    const int64_t bit = first * p->bits, room = p->count * 4 - bit / 8;
+    const levels l = levels_of(p, zero);
+    // An eight reads at most 8 bytes from where its second half begins.
+    int64_t eight = (n + HALF - 1) / HALF;
+    const int64_t most = (room - 8 - p->bits) / p->bits;
+    if (eight > most) eight = n / HALF < most ? n / HALF : most;
+    if (p->bits > 14 || eight < 0) eight = 0;
+    unpack_best()((const uint8_t *)p->words + bit / 8, (int)(bit % 8), p->bits, eight, &l, to);
+    if (HALF * eight < n) one_by_one(p, first + HALF * eight, n - HALF * eight, &l,
+                                     to + HALF * eight);
+}
