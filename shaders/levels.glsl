@@ -5,10 +5,7 @@
 // second what of that is above 0. Packed numbers, and halves, are a stream of BITS bits each
 // that goes on from row to row.
 
-// Whether it is one: said by -DSTREAM= where one module for all would be a large one.
-#ifndef STREAM
-#define STREAM (FORMAT >= TUFF_LEVELS_HALF)
-#endif
+const bool STREAM = FORMAT >= TUFF_LEVELS_HALF;
 const uint BITS = FORMAT > TUFF_LEVELS_PACKED ? FORMAT - TUFF_LEVELS_PACKED
                 : FORMAT == TUFF_LEVELS_HALF ? 16u : 8u;
 

@@ -418,7 +418,7 @@ static void weights_of_few_bits(void)
     const int32_t q[] = { 1, -2, 3, -4, 2, 0 };
     const uint16_t half[] = { 0x3c00, 0xc000, 0x4200, 0xc400, 0x4000, 0 }; // the same
     const float xv[] = { 0.5f, 2, -1 }, scales[] = { 2, 0.25f }, biases[] = { 20, 1 };
-    const tuff_few_bits_params three = { .bits = 3, .act = TUFF_ACT_RELU };
+    const tuff_few_bits_params three = { .bits = 3, .rows = 2, .act = TUFF_ACT_RELU };
     const tuff_few_bits_params nine = { .bits = 3, .rows = 9 };
     uint32_t words;
     float got[2];

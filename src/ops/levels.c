@@ -288,9 +288,7 @@ static bool texel(const tuff_call *c, const tuff_caps *k, tuff_plan *p)
     const bool wide = is_wide(&f);
     // One kernel instead of three where each costs seconds.
     const uint32_t row_count = k->slow_compile ? 4 : pc.m >= 5 ? 8 : pc.m >= 2 ? 4 : 1;
-    tuff_dispatch *d = tuff_plan_add(p, f.format >= TUFF_LEVELS_HALF
-                                            ? TUFF_SHADER_levels_stream
-                                            : TUFF_SHADER_levels_texel);
+    tuff_dispatch *d = tuff_plan_add(p, TUFF_SHADER_levels_texel);
     tuff_spec(d, w);
     tuff_spec(d, f.format);
     tuff_spec(d, row_count);
