@@ -43,14 +43,17 @@ uvec2 quad_bits(uint row, uint q)
     return uvec2(shift == 0u ? low : low | word((at >> 2) + 1u) << (32u - shift), 0u);
 }
 
-// The four numbers of a quad, unsigned.
+// The four numbers of a quad, unsigned. Shifts are reckoned one by one: validators stumble over
+// what is done to vectors of specialization constants.
 uvec4 quad_numbers(uvec2 bits)
 {
-    const uvec4 from = uvec4(0, BITS, 2 * BITS, 3 * BITS), shift = from & 31u;
+    const uint one = BITS & 31u, two = 2 * BITS & 31u, three = 3 * BITS & 31u;
+    const uvec4 shift = uvec4(0, one, two, three);
     uvec4 v = uvec4(bits.x) >> shift;
     if (BITS > 8u) {
-        v |= (uvec4(bits.y) << 1) << (31u - shift);
-        v = mix(uvec4(bits.y) >> shift, v, lessThan(from, uvec4(32)));
+        v |= (uvec4(bits.y) << 1) << uvec4(31u, 31u - one, 31u - two, 31u - three);
+        const bvec4 low = bvec4(true, BITS < 32, 2 * BITS < 32, 3 * BITS < 32);
+        v = mix(uvec4(bits.y) >> shift, v, low);
     }
     return v & ((1u << BITS) - 1u);
 }
