@@ -6,7 +6,7 @@
 set(TUFF_FORMULA_DIR ${PROJECT_BINARY_DIR}/formulas)
 set(formula_lines "")
 foreach(name abi/elementwise.h common.glsl quotient.glsl periodic.glsl math.glsl unary.glsl
-             slope.glsl power.glsl binary.glsl)
+             slope.glsl two.glsl power.glsl binary.glsl)
   list(APPEND formula_files ${PROJECT_SOURCE_DIR}/shaders/${name})
 endforeach()
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${formula_files})
