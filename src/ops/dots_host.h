@@ -82,15 +82,15 @@ TUFF_TARGET_DOTS static inline __m128i tuff_dots_bytes(__m512i sum, __m512d low_
                                                        __m512d high_factors,
                                                        const tuff_dots_range *to)
 {
-    const int nearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    enum { NEAREST = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC };
     const __m512d end = _mm512_set1_pd(INT32_MAX);
     const __m512d a = _mm512_cvtepi32_pd(_mm512_castsi512_si256(sum));
     const __m512d b = _mm512_cvtepi32_pd(_mm512_extracti64x4_epi64(sum, 1));
     // What is below -2^31 becomes just that.
     const __m256i low = _mm512_cvt_roundpd_epi32(
-        _mm512_min_pd(_mm512_mul_pd(a, low_factors), end), nearest);
+        _mm512_min_pd(_mm512_mul_pd(a, low_factors), end), NEAREST);
     const __m256i high = _mm512_cvt_roundpd_epi32(
-        _mm512_min_pd(_mm512_mul_pd(b, high_factors), end), nearest);
+        _mm512_min_pd(_mm512_mul_pd(b, high_factors), end), NEAREST);
     const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
     __m256i y = _mm256_adds_epi16(_mm512_cvtsepi32_epi16(both),
                                   _mm256_set1_epi16((short)to->zero));
