@@ -36,9 +36,10 @@ static levels levels_of(const tuff_packed *p, float zero)
     return (levels){ .mask = mask, .flip = highest, .by = 1, .less = (float)highest + zero };
 }
 
-TUFF_EACH_PROCESSOR void put(words8 q, const levels *l, float *to)
+// By its address: not every target passes such a vector by itself.
+TUFF_EACH_PROCESSOR void put(const words8 *q, const levels *l, float *to)
 {
-    const whole8 w = (whole8)((q & l->mask) ^ l->flip);
+    const whole8 w = (whole8)((*q & l->mask) ^ l->flip);
     const vec8 v = __builtin_convertvector(w, vec8) * l->by - l->less;
     memcpy(to, &v, sizeof v);
 }
@@ -64,8 +65,10 @@ TUFF_EACH_PROCESSOR void eights(const uint8_t *b, int bit, int bits, int64_t n,
     const uint32_t s = (uint32_t)bits;
     const words8 shift = (words8){ 0, s, 2 * s, 3 * s, 4 * s, 5 * s, 6 * s, 7 * s } +
                          (uint32_t)bit;
-    for (int64_t i = 0; i < n; i++, b += bits, to += HALF)
-        put(((words8){ 0 } + load32(b)) >> shift, l, to);
+    for (int64_t i = 0; i < n; i++, b += bits, to += HALF) {
+        const words8 q = ((words8){ 0 } + load32(b)) >> shift;
+        put(&q, l, to);
+    }
 }
 
 // The same as two fours each, of which the second begins at bit `next` of byte `far`.
@@ -77,7 +80,8 @@ TUFF_EACH_PROCESSOR void fours(const uint8_t *b, int bit, int bits, int64_t n, c
     const words8 shift = { f, f + s, f + 2 * s, f + 3 * s, g, g + s, g + 2 * s, g + 3 * s };
     for (int64_t i = 0; i < n; i++, b += bits, to += HALF) {
         const uint32_t x = load32(b), y = load32(b + far);
-        put((words8){ x, x, x, x, y, y, y, y } >> shift, l, to);
+        const words8 q = (words8){ x, x, x, x, y, y, y, y } >> shift;
+        put(&q, l, to);
     }
 }
 
@@ -94,7 +98,7 @@ TUFF_EACH_PROCESSOR void long_fours(const uint8_t *b, int bit, int bits, int64_t
                            __builtin_convertvector(y, words4) };
         words8 q;
         memcpy(&q, part, sizeof q);
-        put(q, l, to);
+        put(&q, l, to);
     }
 }
 
