@@ -142,7 +142,8 @@ static tuff_status open_all(tuff_model *model, bool aware, tuff_model **opened)
     const bool integers = tuff_has_integers(model);
     tuff_model *forms;
     TUFF_REQUIRE(tuff_model_is_stored(model), ARG,
-                 "dequantize: the net has no weights in a stored form");
+                 "dequantize: the net has no weights in a stored form, expected some (of tuff "
+                 "quantize)");
     // What is rounded in a net of integers becomes one of its layers.
     TUFF_TRY(open_forms(model, aware && !integers, &forms));
     if (!integers) {
