@@ -196,7 +196,7 @@ static void print_smaller(const smaller *s)
     printf("\n");
     compress_print(s->row, s->rows);
     printf("\nIn 8 bits the net takes %.1f times less of the disk and %.1f times less memory, "
-           "and %.2f times as\nlong for one image on integer kernels. Packed it takes %.0f "
+           "and %.2f of\nthe time for one image on integer kernels. Packed it takes %.0f "
            "times less of the disk; in memory, and\nin time, weights that are zero cost what "
            "others do. docs/compress.md tells what else there is.\n",
            (double)m->file_bytes / (double)q->file_bytes,
