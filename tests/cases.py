@@ -67,7 +67,11 @@ def tuff(*args, expect=0, env=None):
 
 
 def tuff_json(*args, expect=0):
-    return json.loads(tuff(*args, "--json", expect=expect)[0])
+    out = tuff(*args, "--json", expect=expect)[0]
+    try:
+        return json.loads(out)
+    except json.JSONDecodeError as error:  # a layer or a driver may have spoken before us
+        raise AssertionError(f"tuff {' '.join(map(str, args))}: {error} in\n{out[:800]}")
 
 
 def refused(*args, says, env=None):
