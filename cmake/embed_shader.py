@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""One GLSL file in, its SPIR-V out as C words: compiled, validated, optimised, validated again.
+"""One GLSL file in, its SPIR-V out as C words: compiled, validated, optimised, validated again,
+and packed. The first word is the number of words, and behind it is what zlib makes of all their
+lowest bytes, then all the next ones, and so on: a quarter of it (src/device/shader.c reads it).
 
     embed_shader.py --glslang G --val V --opt O --include DIR --target vulkan1.1
                     --out NAME.inc [--depfile FILE] [--variables] SOURCE.comp
@@ -14,6 +16,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import zlib
 
 VARIABLES = """--eliminate-dead-branches --merge-return --inline-entry-points-exhaustive
     --eliminate-dead-functions --eliminate-dead-code-aggressive --private-to-local
@@ -25,6 +28,12 @@ def run(*command):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stdout}")
+
+
+def pack(spirv):
+    data = zlib.compress(b"".join(spirv[plane::4] for plane in range(4)), 9)
+    data += bytes(-len(data) % 4)
+    return array.array("I", [len(spirv) // 4]) + array.array("I", data)
 
 
 def main():
@@ -50,9 +59,8 @@ def main():
             raw, "-o", small)
         run(args.val, "--target-env", args.target, small)
 
-        words = array.array("I")
         with open(small, "rb") as spirv:
-            words.frombytes(spirv.read())
+            words = pack(spirv.read())
         if args.depfile:
             with open(depfile) as deps, open(args.depfile, "w") as out:
                 out.write(args.out + ":" + deps.read().split(":", 1)[1])

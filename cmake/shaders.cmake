@@ -151,8 +151,8 @@ enum {
 
 struct tuff_shader_code {
     const char *name;
-    const unsigned *words; // NULL when this build leaves the module out
-    unsigned long bytes;
+    const unsigned *packed; // as embed_shader.py does; NULL when this build leaves it out
+    unsigned long bytes;    // in `packed`
 };
 
 // One entry more than there are modules, all zero, so that an empty list is valid C.

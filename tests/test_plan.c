@@ -202,9 +202,9 @@ static bool is_run(const tuff_op *op, int index)
 static bool is_built(const char *variant)
 {
     if (strcmp(variant, "coop2") == 0)
-        return tuff_shader_at(TUFF_SHADER_matmul_coop_each)->words;
-    if (strncmp(variant, "coop", 4) == 0) return tuff_shader_at(TUFF_SHADER_matmul_coop)->words;
-    return strcmp(variant, "dot8") != 0 || tuff_shader_at(TUFF_SHADER_qgemm_dot)->words;
+        return tuff_shader_built(TUFF_SHADER_matmul_coop_each);
+    if (strncmp(variant, "coop", 4) == 0) return tuff_shader_built(TUFF_SHADER_matmul_coop);
+    return strcmp(variant, "dot8") != 0 || tuff_shader_built(TUFF_SHADER_qgemm_dot);
 }
 
 // The check runs every variant: none is listed that no case can choose.
@@ -449,7 +449,7 @@ static void matrix_kernels_are_chosen(void)
             continue;
         const bool bf16 = rows[i].type == TUFF_BF16 && strcmp(want, "coop") == 0;
         if (!is_built(want)) continue;
-        if (bf16 && !tuff_shader_at(TUFF_SHADER_matmul_coop_bf16)->words) continue;
+        if (bf16 && !tuff_shader_built(TUFF_SHADER_matmul_coop_bf16)) continue;
         if (!EXPECT_OK(tuff_select(&c.call, caps_of(rows[i].device), &plan))) continue;
         if (strcmp(plan.variant, want) != 0)
             FAIL("%s: %s %s is run by %s, not %s", rows[i].device, rows[i].op, rows[i].text,

@@ -178,19 +178,26 @@ static bool is_new(const tuff_launch *l)
     return true;
 }
 
+// Specializes a shader of the library; NULL when that fails or leaves it as it was.
+static uint32_t *specialized(int shader, const uint32_t spec[], int nspec, size_t *n)
+{
+    uint32_t *whole = NULL, *words = NULL;
+    size_t count = 0;
+    if (EXPECT_OK(tuff_shader_words(shader, &whole, &count)))
+        EXPECT_OK(tuff_vk_specialize(whole, count, spec, nspec, &words, n));
+    if (words) words_before += count;
+    tuff_free(whole);
+    return words;
+}
+
 static void check_launch(const tuff_launch *l)
 {
-    const struct tuff_shader_code *code = tuff_shader_at(l->shader);
-    uint32_t *words;
     size_t n;
-    if (!code->words || !is_new(l)) return;
-    if (!EXPECT_OK(tuff_vk_specialize(code->words, code->bytes / 4, l->spec, l->nspec, &words,
-                                      &n)))
-        return;
+    if (!tuff_shader_built(l->shader) || !is_new(l)) return;
+    uint32_t *words = specialized(l->shader, l->spec, l->nspec, &n);
     if (!EXPECT(words != NULL)) return;
     const char *problem = check_module(words, n);
-    if (problem) FAIL("shader %s: %s", code->name, problem);
-    words_before += code->bytes / 4;
+    if (problem) FAIL("shader %s: %s", tuff_shader_name(l->shader), problem);
     words_after += n;
     tuff_free(words);
 }
@@ -219,20 +226,20 @@ static void kernels_hold_together(void)
 // Constants decide a kernel whatever they are: also those that no plan gives it.
 static void any_constants_do(void)
 {
-    uint32_t spec[TUFF_MAX_SPEC], *words;
+    uint32_t spec[TUFF_MAX_SPEC];
     size_t n;
     int given = 0, pruned = 0;
     for (int shader = 0; shader < TUFF_SHADER_COUNT; shader++) {
-        const struct tuff_shader_code *code = tuff_shader_at(shader);
-        for (uint32_t value = 0; code->words && value < 7; value++) {
+        for (uint32_t value = 0; tuff_shader_built(shader) && value < 7; value++) {
             for (int i = 0; i < TUFF_MAX_SPEC; i++) spec[i] = i == 0 ? 64 : value;
-            EXPECT_OK(tuff_vk_specialize(code->words, code->bytes / 4, spec, TUFF_MAX_SPEC,
-                                         &words, &n));
+            uint32_t *words = specialized(shader, spec, TUFF_MAX_SPEC, &n);
             given++;
             if (!words) continue; // another kind of module, which is left as it was
             pruned++;
             const char *problem = check_module(words, n);
-            if (problem) FAIL("shader %s, all constants %u: %s", code->name, value, problem);
+            if (problem)
+                FAIL("shader %s, all constants %u: %s", tuff_shader_name(shader), value,
+                     problem);
             tuff_free(words);
         }
     }
@@ -271,17 +278,14 @@ static bool lose_one(const uint32_t *words, size_t n, const char *name)
 
 static void values_that_are_gone_are_noticed(void)
 {
-    uint32_t spec[TUFF_MAX_SPEC], *words;
+    uint32_t spec[TUFF_MAX_SPEC];
     size_t n;
     int lost = 0;
     for (int i = 0; i < TUFF_MAX_SPEC; i++) spec[i] = i == 0 ? 64 : 1;
     for (int shader = 0; shader < TUFF_SHADER_COUNT; shader++) {
-        const struct tuff_shader_code *code = tuff_shader_at(shader);
-        if (!code->words ||
-            !EXPECT_OK(tuff_vk_specialize(code->words, code->bytes / 4, spec, TUFF_MAX_SPEC,
-                                          &words, &n)))
-            continue;
-        lost += words && lose_one(words, n, code->name);
+        if (!tuff_shader_built(shader)) continue;
+        uint32_t *words = specialized(shader, spec, TUFF_MAX_SPEC, &n);
+        lost += words && lose_one(words, n, tuff_shader_name(shader));
         tuff_free(words);
     }
     EXPECT(lost > 10);
@@ -290,16 +294,18 @@ static void values_that_are_gone_are_noticed(void)
 // A failed allocation leaves nothing behind (a sanitizer sees).
 static void survives_without_memory(void)
 {
-    const struct tuff_shader_code *code = tuff_shader_at(TUFF_SHADER_unary);
     const uint32_t spec[] = { 64, 3, 0 };
     for (int64_t i = 1; i < 40; i++) {
-        uint32_t *words = NULL;
-        size_t n;
+        uint32_t *whole = NULL, *words = NULL;
+        size_t count, n;
         tuff_alloc_fail_at(i);
-        const tuff_status status = tuff_vk_specialize(code->words, code->bytes / 4, spec, 3,
-                                                      &words, &n);
+        tuff_status status = tuff_shader_words(TUFF_SHADER_unary, &whole, &count);
+        if (status == TUFF_OK)
+            status = tuff_vk_specialize(whole, count, spec, 3, &words, &n);
         tuff_alloc_fail_at(0);
         EXPECT(status == TUFF_ERR_MEMORY || words);
+        EXPECT(status == TUFF_OK || !words);
+        tuff_free(whole);
         tuff_free(words);
         if (status == TUFF_OK) return;
     }

@@ -64,9 +64,13 @@ typedef struct tuff_launch {
 } tuff_launch;
 
 // Shaders by number: those of the generated tuff_shaders.h, and behind them what is added.
-struct tuff_shader_code;
 int tuff_shader_count(void);
-const struct tuff_shader_code *tuff_shader_at(int shader);
+const char *tuff_shader_name(int shader);
+// False when this build leaves it out: its tools were too old.
+bool tuff_shader_built(int shader);
+// Its SPIR-V, *count words, to be freed with tuff_free. TUFF_ERR_MEMORY, and
+// TUFF_ERR_UNSUPPORTED when it is not built.
+tuff_status tuff_shader_words(int shader, uint32_t **words, size_t *count);
 // Adds valid SPIR-V, which is copied; it stays for good, and the same code under the same name
 // is the same shader. Thread-safe. Fails: TUFF_ERR_LIMIT, TUFF_ERR_MEMORY.
 tuff_status tuff_shader_add(const char *name, const uint32_t *words, size_t bytes,

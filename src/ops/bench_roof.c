@@ -213,7 +213,7 @@ static tuff_status record_matrix(const probe *p, tuff_cmd *cmd, int kind)
     const int type = kind / TUFF_COOP_MOST;
     const tuff_coop *shape = &p->caps->coop[type][kind % TUFF_COOP_MOST];
     tuff_dispatch d = { .launch = { .shader = shader[type], .grid = { 1, 1, 1 } } };
-    if (!tuff_shader_codes[shader[type]].words) // this build has none
+    if (!tuff_shader_built(shader[type])) // this build has none
         return TUFF_ERR_UNSUPPORTED;
     d.launch.grid[0] = compute_groups(p->caps);
     if (p->caps->subgroup_control) d.launch.subgroup = p->caps->subgroup;
@@ -332,7 +332,7 @@ static tuff_status measure_kernels(const probe *p, tuff_bench_roof *roof)
                                 &roof->f16));
     }
     TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_int, 2 * steps, &roof->i32));
-    if (k->dot8 && tuff_shader_codes[TUFF_SHADER_probe_dot].words)
+    if (k->dot8 && tuff_shader_built(TUFF_SHADER_probe_dot))
         TUFF_TRY(raise_most(p, record_compute, TUFF_SHADER_probe_dot, 8 * steps, &roof->i8));
     TUFF_TRY(measure_matrix(p, TUFF_COOP_F16, &roof->matrix_f16));
     TUFF_TRY(measure_matrix(p, TUFF_COOP_BF16, &roof->matrix_bf16));

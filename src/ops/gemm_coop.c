@@ -183,7 +183,7 @@ bool tuff_product_coop(tuff_product *p, const tuff_coop_shaders *shaders, void *
     if (from_f32 && !p->fast && !plan->forced) return false;
     // A single number is too little to bind in place of what is not there.
     if (!k->storage16 || tuff_desc_bytes(&c->in[0]) < sizeof(float)) return false;
-    if (!tuff_shader_at(shader)->words) return false; // the build's tools were too old
+    if (!tuff_shader_built(shader)) return false; // the build's tools were too old
     p->acts = p->words = true;
     const tuff_gemm_form form = tuff_product_form(p, given, k);
     const int wanted = tuff_plan_way(plan, ways);

@@ -259,7 +259,7 @@ tuff_requant tuff_requant_of(const tuff_call *c, int left_scale, int right_scale
 bool tuff_qproduct_tile(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, bool dot8)
 {
     const packing as = { 1, false, tuff_ceil_div(p->k, 4), false, 1 };
-    if (dot8 && (!k->dot8 || !tuff_shader_codes[TUFF_SHADER_qgemm_dot].words)) return false;
+    if (dot8 && (!k->dot8 || !tuff_shader_built(TUFF_SHADER_qgemm_dot))) return false;
     if (k->max_group < TILE_GROUP || k->max_group_size[0] < TILE_GROUP ||
         k->shared < TILE_SHARED || p->batches)
         return false;
@@ -334,7 +334,7 @@ bool tuff_qproduct_coop(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan)
 {
     packing as = { 1, false, tuff_ceil_div(p->k, 4), p->requant && scales_fit(p, k), 1 };
     tuff_coop_tile t;
-    if (!tuff_shader_codes[TUFF_SHADER_qgemm_coop].words || p->batches || !k->storage8)
+    if (!tuff_shader_built(TUFF_SHADER_qgemm_coop) || p->batches || !k->storage8)
         return false;
     if (!choose_coop(p, k, plan, &t, &as.parts)) return false;
     if (p->m < FEW || p->n < FEW || (double)p->m * p->n * p->k < PACK_LEAST) return false;

@@ -27,7 +27,7 @@ static uint64_t build_digest(void)
 {
     uint64_t h = tuff_digest(TUFF_DIGEST_START, TUFF_VERSION, sizeof TUFF_VERSION);
     for (int i = 0; i < TUFF_SHADER_COUNT; i++)
-        h = tuff_digest(h, tuff_shader_codes[i].words, tuff_shader_codes[i].bytes);
+        h = tuff_digest(h, tuff_shader_codes[i].packed, tuff_shader_codes[i].bytes);
     return h;
 }
 

@@ -112,14 +112,19 @@ exit:
 static tuff_status module_get(vk_device *d, int shader, VkShaderModule *module)
 {
     tuff_status status = TUFF_OK;
-    const struct tuff_shader_code *code = tuff_shader_at(shader);
+    uint32_t *words = NULL;
+    size_t count;
     pthread_mutex_lock(&d->pipeline_lock);
     TUFF_GO(module_room(d, shader));
-    if (!d->module[shader])
-        TUFF_GO(module_create(d, code->name, code->words, code->bytes, &d->module[shader]));
+    if (!d->module[shader]) {
+        TUFF_GO(tuff_shader_words(shader, &words, &count));
+        TUFF_GO(module_create(d, tuff_shader_name(shader), words, count * 4,
+                              &d->module[shader]));
+    }
     *module = d->module[shader];
 exit:
     pthread_mutex_unlock(&d->pipeline_lock);
+    tuff_free(words);
     return status;
 }
 
@@ -127,14 +132,15 @@ exit:
 // themselves; *own receives it, or stays null where the common one serves.
 static tuff_status module_prune(vk_device *d, const vk_pipeline_key *k, VkShaderModule *own)
 {
-    const struct tuff_shader_code *code = tuff_shader_at(k->shader);
-    uint32_t *words = NULL;
-    size_t count = 0;
+    tuff_status status = TUFF_OK;
+    uint32_t *whole = NULL, *words = NULL;
+    size_t all, count = 0;
     if (!d->choice.specialize) return TUFF_OK;
-    TUFF_TRY(tuff_vk_specialize(code->words, code->bytes / 4, k->spec, k->nspec, &words,
-                                &count));
-    if (!words) return TUFF_OK;
-    const tuff_status status = module_create(d, code->name, words, count * 4, own);
+    TUFF_GO(tuff_shader_words(k->shader, &whole, &all));
+    TUFF_GO(tuff_vk_specialize(whole, all, k->spec, k->nspec, &words, &count));
+    if (words) TUFF_GO(module_create(d, tuff_shader_name(k->shader), words, count * 4, own));
+exit:
+    tuff_free(whole);
     tuff_free(words);
     return status;
 }
@@ -180,7 +186,7 @@ tuff_status vk_pipeline_get(vk_device *d, const tuff_launch *l, int signature,
 static void name_pipeline(vk_device *d, const vk_pipeline_key *k, VkPipeline pipeline)
 {
     char text[96];
-    int n = snprintf(text, sizeof text, "%.40s", tuff_shader_at(k->shader)->name);
+    int n = snprintf(text, sizeof text, "%.40s", tuff_shader_name(k->shader));
     for (int i = 0; i < k->nspec && n < 80; i++)
         n += snprintf(text + n, sizeof text - (size_t)n, " %u", k->spec[i]);
     vk_name(d, VK_OBJECT_TYPE_PIPELINE, (uint64_t)pipeline, "%s", text);
@@ -193,8 +199,8 @@ static tuff_status build_one(vk_device *d, vk_pipeline *p)
     VkPipeline made = VK_NULL_HANDLE, none = VK_NULL_HANDLE;
     VkShaderModule module = VK_NULL_HANDLE, own = VK_NULL_HANDLE;
     vk_layout layout;
-    const struct tuff_shader_code *code = tuff_shader_at(k->shader);
-    TUFF_REQUIRE(code->words, UNSUPPORTED, "this build leaves shader %s out", code->name);
+    TUFF_REQUIRE(tuff_shader_built(k->shader), UNSUPPORTED, "this build leaves shader %s out",
+                 tuff_shader_name(k->shader));
     TUFF_GO(module_prune(d, k, &own));
     if (!own) TUFF_GO(module_get(d, k->shader, &module));
     TUFF_GO(vk_layout_get(d, k->signature, &layout));
@@ -257,7 +263,7 @@ static void build_some(void *arg, size_t begin, size_t end)
         if (job->status == TUFF_OK) {
             job->status = status;
             snprintf(job->why, sizeof job->why, "shader %s: %.400s",
-                     tuff_shader_at(job->list[i]->key.shader)->name, tuff_last_error());
+                     tuff_shader_name(job->list[i]->key.shader), tuff_last_error());
         }
         pthread_mutex_unlock(&job->lock);
     }
