@@ -181,7 +181,7 @@ static void forms_compute_what_they_hold(void)
             snprintf(with, sizeof with, "weights=%s", f->name);
             computes_what_it_holds(with);
         }
-        for (int bits = 1; f->bits && bits <= TUFF_FORM_BITS; bits += bits < 8 ? 7 : 8) {
+        for (int bits = 1; f->bits && bits <= f->most; bits += bits < 8 ? 7 : 8) {
             snprintf(with, sizeof with, "weights=%s bits=%d%s bias_bits=%d", f->name, bits,
                      f->per && bits == 16 ? " per=tensor" : "", 17 - bits);
             computes_what_it_holds(with);
@@ -302,7 +302,7 @@ static void memory_is_what_the_bits_are(void)
         int bits;
     } rows[] = { { { .bits = 4 }, 4 }, { { .scheme = "symmetric", .bits = 3 }, 3 },
                  { { .scheme = "fixed", .bits = 8 }, 8 }, { { .bits = 13 }, 13 },
-                 { { .scheme = "half" }, 16 } };
+                 { { .scheme = "half" }, 16 }, { { .scheme = "codebook", .bits = 5 }, 5 } };
     enum { OTHERS = 64 << 10 }; // scales, biases and what flows
     const char *net = "flatten | dense 512 | relu | dense 512 | dense 5";
     tuff_model *m = tiny_model(device, data, net);
@@ -317,6 +317,35 @@ static void memory_is_what_the_bits_are(void)
                  (long long)is.parameters);
         tuff_model_destroy(&q);
     }
+    tuff_model_destroy(&m);
+}
+
+// What shares few numbers already lies in as many bits as these need, and is the same net.
+static void a_codebook_takes_what_is_shared(void)
+{
+    tuff_model *m = trained(), *pruned, *shared, *q, *floats;
+    bool same;
+    const tuff_prune_params half = { .sparsity = 0.5 };
+    const tuff_share_params few = { .bits_conv = 4, .bits_dense = 3 };
+    EXPECT_OK(tuff_prune(m, NULL, &half, &pruned));
+    EXPECT_OK(tuff_share(pruned, NULL, &few, &shared));
+    EXPECT_OK(tuff_store_weights(shared, NULL, &(tuff_weights_params){ .scheme = "codebook" },
+                                 &q));
+    EXPECT_STR(tuff_model_net(q), "conv 6 3 bias=no weights=codebook bits=4 | bn | relu | "
+                                  "maxpool 2 | conv 4 3 group=2 weights=codebook bits=4 | "
+                                  "relu | flatten | dense 64 weights=codebook bits=3 | relu | "
+                                  "dense 5 weights=codebook bits=3");
+    EXPECT_OK(tuff_dequantize(q, &floats));
+    size_t n, k;
+    float *a = tiny_weights(shared, &n), *b = tiny_weights(floats, &k);
+    same = n == k && memcmp(a, b, n * sizeof *a) == 0;
+    EXPECT(same);
+    free(a);
+    free(b);
+    tuff_model_destroy(&floats);
+    tuff_model_destroy(&q);
+    tuff_model_destroy(&shared);
+    tuff_model_destroy(&pruned);
     tuff_model_destroy(&m);
 }
 
@@ -394,6 +423,7 @@ static void gptq_beats_rounding(void)
         { .scheme = "affine", .bits = 2, .mse = true },
         { .scheme = "affine", .bits = 4, .per_tensor = true },
         { .scheme = "fixed", .bits = 5 }, { .scheme = "symmetric", .bits = 1 },
+        { .scheme = "codebook", .bits = 3 },
         { .scheme = "q4_0" }, { .scheme = "q4_1" }, { .scheme = "q5_0" }, { .scheme = "q2_k" },
         { .scheme = "q3_k" }, { .scheme = "q4_k" }, { .scheme = "iq4_nl" }, { .scheme = "nf4" },
     };
@@ -487,6 +517,7 @@ static void what_is_refused(void)
         const char *says;
     } wrong[] = {
         { { .scheme = "q3_0" }, "'q3_0' is no scheme" }, { { .scheme = "f32" }, "'f32'" },
+        { { .scheme = "codebook", .bits = 9 }, "expected 1 to 8 of a codebook" },
         { { .bits = 17 }, "bits is 17" }, { { .bits = -1 }, "bits is -1" },
         { { .bias_bits = 17 }, "biases are 17" }, { { .scheme = "nf4", .bits = 4 }, "no bits" },
         { { .scheme = "half", .per_tensor = true }, "scales of its own" },
@@ -552,6 +583,7 @@ static void every_small_case(void)
     CASE(fewer_bits_are_farther);
     CASE(files_are_smaller_and_tell_all);
     CASE(memory_is_what_the_bits_are);
+    CASE(a_codebook_takes_what_is_shared);
     CASE(the_rest_is_trained);
     CASE(forced_points_saturate);
     CASE(gptq_beats_rounding);

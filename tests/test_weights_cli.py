@@ -119,6 +119,15 @@ def compressed_models():
     trained = lines_of("compress", on, "--sparsity", 0, "--bits-dense", 8, "--epochs", 0,
                        "--runs", -1)["1.weight"]
     assert trained["weight_bits"] == 5 and trained["nonzeros"] == first["nonzeros"], trained
+    # In a codebook the net is as it was, and in memory as small as its bits.
+    book = tuff_json("quantize", packed, "--scheme", "codebook", "--data", "fashion",
+                     "--limit-test", TESTS, "--out", on)
+    assert book["drop"] == 0 and book["after"]["nonzeros"] == after["nonzeros"], book
+    assert book["after"]["memory_mb"] < book["before"]["memory_mb"] / 3, book
+    tuff("train", "--net", on, *few, "--epochs", 1, "--out", on)
+    assert "codebook bits=5" in tuff_json("info", on)["net"]
+    now = tuff_json("quantize", on, "--scheme", "float", "--out", path("floats.st"))
+    assert now["before"]["nonzeros"] == after["nonzeros"], now
     # Zeros among numbers that no codebook holds; codes, whose zeros are not known.
     pruned = lines_of("prune", model, "--sparsity", 0.5, "--runs", -1)["1.weight"]
     assert pruned["coding"] == "zlib" and pruned["nonzeros"] == 11760, pruned

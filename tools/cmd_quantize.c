@@ -209,7 +209,8 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
           "training part to calibrate on, and test part; weights alone can do without" },
         { "out", CLI_TEXT, &s.out, "MODEL", "the file of the quantized model" },
         { "bits", CLI_INT, &s.bits, "N",
-          "of a weight, 2 to 8 of integers, else 1 to 16; 8" },
+          "of a weight, 2 to 8 of integers, else 1 to 16; 8. Of codebook 1 to 8: as many as\n"
+          "the numbers need that are there, or 4" },
         { "weights-only", CLI_FLAG, &s.only_weights, NULL,
           "weights in another form also where symmetric or affine; so it is with more\n"
           "than 8 bits, and with --bits-bias" },
@@ -225,7 +226,8 @@ int cmd_quantize(const cli_command *self, int argc, char **argv)
           "integers; binary: signs and ternary: -1, 0 and 1, packed in bits, of nets\n"
           "trained so (bdense, bconv) or not; or in another form while what flows through\n"
           "the net stays f32: fixed (point), half, q4_0, q4_1, q5_0, q5_1, q8_0,\n"
-          "q2_k .. q6_k, iq4_nl, nf4, nf4_f16; float: back to a net of floats" },
+          "q2_k .. q6_k, iq4_nl, nf4, nf4_f16, codebook (of shared numbers: a .tuffz's\n"
+          "as they are); float: back to a net of floats" },
         { "keep-ends", CLI_FLAG, &s.few.keep_ends, NULL,
           "binary, ternary: the first and the last layer of a float net stay" },
         { "mixed", CLI_FLAG, &s.mixed, NULL,

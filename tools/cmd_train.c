@@ -108,11 +108,12 @@ static int from_zero(const cli_command *self, const char *name, double v, float 
     return -1;
 }
 
-// What a file is small by stays: shared numbers and zeros of a .tuffz.
+// What a file is small by stays: shared numbers and zeros of a .tuffz, or of codebooks.
 static void keep_small(const settings *s, const tuff_model *model, tuff_train_params *p)
 {
-    if (!s->resume && tuff_tuffz_is(s->net) && !tuff_model_is_stored(model))
-        p->keep_shared = true;
+    const bool book = strstr(tuff_model_net(model), "weights=codebook");
+    if (s->resume || !report_is_model(s->net)) return;
+    if (book || (tuff_tuffz_is(s->net) && !tuff_model_is_stored(model))) p->keep_shared = true;
 }
 
 // Of n numbers those that are zero.

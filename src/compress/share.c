@@ -2,6 +2,7 @@
 #include "base/alloc.h"
 #include "base/distinct.h"
 #include "base/status.h"
+#include "compress/share.h"
 #include "nn/model.h"
 #include "train/model_file.h"
 #include <math.h>
@@ -62,30 +63,33 @@ static int bits_of(const tuff_param *p, const tuff_share_params *s)
     return s->bits_dense ? s->bits_dense : 5;
 }
 
-// Clusters what is not zero of a parameter. A centroid that is itself zero would prune: it
-// becomes the number next to it.
-static tuff_status share_param(const tuff_param *p, const tuff_share_params *s, float *w)
+tuff_status tuff_share_numbers(float *w, int64_t n, const tuff_kmeans_params *p)
 {
-    const int bits = bits_of(p, s);
     float centroid[1 << MOST_BITS];
     tuff_distinct now;
-    for (int64_t i = 0; i < p->count; i++)
-        if (w[i] == 0) w[i] = 0; // what was -0
     int count = 0;
-    int64_t n = 0;
-    const tuff_kmeans_params how = { .clusters = (1 << bits) - 1, .init = s->init,
-                                     .seed = s->seed };
-    if (tuff_distinct_find(&now, w, p->count) && now.count <= how.clusters) return TUFF_OK;
-    float *some = tuff_alloc((size_t)p->count, sizeof *some);
-    if (!some) return TUFF_ERR_MEMORY;
-    for (int64_t i = 0; i < p->count; i++)
-        if (w[i] != 0) some[n++] = w[i];
-    const tuff_status status = tuff_kmeans(some, n, &how, centroid, &count, NULL);
+    int64_t some = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (w[i] == 0) w[i] = 0; // what was -0
+    if (tuff_distinct_find(&now, w, n) && now.count <= p->clusters) return TUFF_OK;
+    float *x = tuff_alloc((size_t)n, sizeof *x);
+    if (!x) return TUFF_ERR_MEMORY;
+    for (int64_t i = 0; i < n; i++)
+        if (w[i] != 0) x[some++] = w[i];
+    const tuff_status status = tuff_kmeans(x, some, p, centroid, &count, NULL);
     for (int i = 0; i < count; i++)
         if (centroid[i] == 0) centroid[i] = nextafterf(0, 1);
-    for (int64_t i = 0; status == TUFF_OK && i < p->count; i++)
+    for (int64_t i = 0; status == TUFF_OK && i < n; i++)
         if (w[i] != 0) w[i] = nearest(centroid, count, w[i]);
-    tuff_free(some);
+    tuff_free(x);
+    return status;
+}
+
+static tuff_status share_param(const tuff_param *p, const tuff_share_params *s, float *w)
+{
+    const tuff_kmeans_params how = { .clusters = (1 << bits_of(p, s)) - 1, .init = s->init,
+                                     .seed = s->seed };
+    const tuff_status status = tuff_share_numbers(w, p->count, &how);
     if (status == TUFF_ERR_ARG) tuff_fail_prefix(p->name);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "compress/block_codes.h"
 #include "compress/hessian.h"
 #include "compress/latent.h"
+#include "compress/share.h"
 #include <math.h>
 #include <string.h>
 #include <tuff/ops/quant.h>
@@ -165,6 +166,13 @@ static tuff_status encode_blocks(job *j)
     return status;
 }
 
+static tuff_status encode_book(job *j)
+{
+    const int64_t rows = tuff_form_rows(j->desc);
+    return tuff_book_encode(j->h, tuff_form_bits(&j->s), j->w, rows, count_of(j) / rows,
+                            j->to[0], j->to[1]);
+}
+
 // ---- a parameter --------------------------------------------------------------------------
 
 // What the form now holds, beside what it was given.
@@ -201,7 +209,8 @@ static tuff_status encode(job *j)
     for (int64_t i = 0; i < count_of(j); i++)
         TUFF_REQUIRE(isfinite(j->w[i]), CHECK, "weights: layer %s has a %s of %g",
                      j->told.layer, j->told.name, (double)j->w[i]);
-    TUFF_TRY(f->bits ? encode_whole(j) : f->all ? encode_half(j) : encode_blocks(j));
+    TUFF_TRY(f->codebook ? encode_book(j) : f->bits ? encode_whole(j)
+             : f->all    ? encode_half(j) : encode_blocks(j));
     if (!j->p->on_weights) return TUFF_OK;
     TUFF_TRY(look(j));
     j->p->on_weights(j->p->user, &j->told);
@@ -271,6 +280,25 @@ static tuff_status fill_part(const tuff_rewrite *w, const tuff_weights_params *p
     return TUFF_OK;
 }
 
+// Of a codebook whose bits nobody chose: as many as hold what there is as it is, if 8 do.
+static void choose_bits(const tuff_rewrite *w, const tuff_weights_params *p, int part,
+                        tuff_storage *s)
+{
+    const tuff_model_part *from = &w->from->part[part];
+    tuff_layer l = from->item.layer;
+    int bits = 0;
+    if (!tuff_form_of(s)->codebook || p->bits || (p->layer_bits && p->layer_bits[part])) return;
+    l.store = *s;
+    for (int k = 0; k < from->params; k++) {
+        const tuff_param *a = &w->from->param[from->param + k];
+        if (tuff_storage_of(&l, a->role).form != s->form) continue;
+        const int needs = tuff_book_bits(tuff_param_at(w->from_flat, a), a->count);
+        if (!needs) return;
+        if (needs > bits) bits = needs;
+    }
+    s->bits = bits;
+}
+
 static tuff_status rewrite(tuff_model *m, const tuff_weights_params *p, const tuff_hessian *h,
                            tuff_model **stored)
 {
@@ -282,6 +310,7 @@ static tuff_status rewrite(tuff_model *m, const tuff_weights_params *p, const tu
         char text[TUFF_LAYER_TEXT];
         l.store = wanted(m, i, p);
         if (!l.store.form) continue;
+        choose_bits(w, p, i, &l.store);
         tuff_layer_print(&l, text);
         tuff_rewrite_set(w, i, "%s", text);
     }
@@ -303,6 +332,8 @@ static tuff_status check_scheme(const tuff_weights_params *p, const tuff_dataset
                  "weights: bits is %d, expected 1 to %d", p->bits, TUFF_FORM_BITS);
     TUFF_REQUIRE(!p->bits || f->bits, ARG, "weights: bits is %d, but %s has no bits to choose",
                  p->bits, f->name);
+    TUFF_REQUIRE(p->bits <= f->most || !f->bits, ARG, "weights: bits is %d, expected 1 to %d "
+                 "of a %s", p->bits, f->most, f->name);
     TUFF_REQUIRE(p->bias_bits >= 0 && p->bias_bits <= TUFF_FORM_BITS, ARG,
                  "weights: bits of biases are %d, expected 1 to %d", p->bias_bits,
                  TUFF_FORM_BITS);
@@ -330,12 +361,13 @@ static tuff_status check_net(const tuff_model *m, const tuff_weights_params *p)
         TUFF_REQUIRE(!tuff_part_is(m, i, "fake_quantize"), ARG,
                      "weights: the net has fake quantizers, it is one to convert");
         const int bits = p->layer_bits ? p->layer_bits[i] : 0;
-        TUFF_REQUIRE(bits >= TUFF_BITS_F32 && bits <= TUFF_FORM_BITS, ARG,
+        const tuff_form *f = tuff_form_at(tuff_form_find(p->scheme));
+        const int most = f->bits ? f->most : TUFF_FORM_BITS;
+        TUFF_REQUIRE(bits >= TUFF_BITS_F32 && bits <= most, ARG,
                      "weights: bits of layer %s are %d, expected 1 to %d", part->item.name,
-                     bits, TUFF_FORM_BITS);
-        const bool has = tuff_form_at(tuff_form_find(p->scheme))->bits != 0;
-        TUFF_REQUIRE(bits <= 0 || has, ARG, "weights: bits of layer %s are %d, but %s has no "
-                     "bits to choose", part->item.name, bits, p->scheme);
+                     bits, most);
+        TUFF_REQUIRE(bits <= 0 || f->bits, ARG, "weights: bits of layer %s are %d, but %s has "
+                     "no bits to choose", part->item.name, bits, p->scheme);
         const bool wants = wanted(m, i, p).form != 0;
         TUFF_REQUIRE(bits <= 0 || wants, ARG,
                      "weights: layer %s (%s) has bits of its own, but no weights",
@@ -344,6 +376,15 @@ static tuff_status check_net(const tuff_model *m, const tuff_weights_params *p)
     }
     TUFF_REQUIRE(any, ARG, "weights: the net has none");
     return TUFF_OK;
+}
+
+// Norms are folded, but not into numbers that channels share.
+static tuff_status fold(tuff_model *model, const tuff_form *form, tuff_model **folded,
+                        int place[])
+{
+    if (!form->codebook) return tuff_fold(model, folded, place);
+    for (int i = 0; i < model->parts; i++) place[i] = i;
+    return tuff_model_copy(model, model->device, folded);
 }
 
 tuff_status tuff_store_weights(tuff_model *model, tuff_dataset *data,
@@ -365,7 +406,7 @@ tuff_status tuff_store_weights(tuff_model *model, tuff_dataset *data,
     int *place = tuff_alloc((size_t)model->parts, sizeof *place);
     int *bits = tuff_alloc((size_t)model->parts, sizeof *bits);
     if (!place || !bits) TUFF_GO(TUFF_ERR_MEMORY);
-    TUFF_GO(tuff_fold(model, &folded, place));
+    TUFF_GO(fold(model, form, &folded, place));
     for (int i = 0; p.layer_bits && i < model->parts; i++)
         if (place[i] >= 0) bits[place[i]] = p.layer_bits[i];
     if (p.layer_bits) p.layer_bits = bits;

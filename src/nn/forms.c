@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/half.h"
 #include "base/status.h"
+#include "ops/codebook.h"
 #include <stdio.h>
 #include <string.h>
 #include <tuff/ops/block.h>
@@ -215,10 +216,53 @@ static void block_read(const tuff_storage *s, const tuff_desc *w, const void *co
     }
 }
 
+// ---- codebooks -----------------------------------------------------------------------------
+
+int64_t tuff_form_rows(const tuff_desc *w) { return w->rank == 2 ? w->dim[0] : 1; }
+
+static void book_params(const tuff_storage *s, const char *name, const tuff_desc *w,
+                        int64_t stands, tuff_layer_params *p)
+{
+    const int64_t rows = tuff_form_rows(w);
+    const int64_t words = tuff_codebook_words(tuff_form_bits(s), tuff_desc_count(w) / rows);
+    tuff_add_stored(p, name, TUFF_SHAPE(TUFF_U32, rows, words), stands);
+    tuff_add_stored(p, longer(p, name, "_codebook"),
+                    TUFF_SHAPE(TUFF_F32, (int64_t)1 << tuff_form_bits(s)), 0);
+}
+
+static tuff_var book_decode(const tuff_emit *e, const tuff_storage *s, const tuff_desc *w,
+                            const tuff_var stored[])
+{
+    const tuff_codebook_params p = { .cols = tuff_desc_count(w) / tuff_form_rows(w) };
+    (void)s;
+    return shaped(e, tuff_graph_op(e->g, "codebook_dequantize", stored, 2, &p), w);
+}
+
+static tuff_var book_product(const tuff_emit *e, const tuff_storage *s, const tuff_desc *w,
+                             tuff_var x, const tuff_var stored[], tuff_var bias)
+{
+    const tuff_var in[] = { x, stored[0], stored[1], bias };
+    (void)s, (void)w;
+    return tuff_graph_op(e->g, "codebook_matmul", in, bias.id ? 4 : 3, NULL);
+}
+
+static void book_read(const tuff_storage *s, const tuff_desc *w, const void *const stored[],
+                      float *out)
+{
+    const int bits = tuff_form_bits(s);
+    const int64_t rows = tuff_form_rows(w), cols = tuff_desc_count(w) / rows;
+    const int64_t words = tuff_codebook_words(bits, cols);
+    const uint32_t *row = stored[0];
+    const float *number = stored[1];
+    for (int64_t r = 0; r < rows; r++, row += words)
+        for (int64_t i = 0; i < cols; i++) *out++ = number[tuff_codebook_index(bits, row, i)];
+}
+
 // ---- the table -----------------------------------------------------------------------------
 
 #define WHOLE(name_, zero_, per_, doc_)                                         \
-    { .name = name_, .doc = doc_, .bits = 8, .per = per_, .zero = zero_,        \
+    { .name = name_, .doc = doc_, .bits = 8, .most = TUFF_FORM_BITS,            \
+      .per = per_, .zero = zero_,                                               \
       .params = whole_params, .decode = whole_decode, .product = whole_product, \
       .read = whole_read }
 #define BLOCKS(name_, format, doc_)                                             \
@@ -245,6 +289,9 @@ static const tuff_form forms[] = {
     BLOCKS("iq4_nl", TUFF_BLOCK_IQ4_NL, "blocks of 32 numbers out of 16 uneven ones"),
     BLOCKS("nf4", TUFF_BLOCK_NF4, "blocks of 64 numbers out of 16, QLoRA's"),
     BLOCKS("nf4_f16", TUFF_BLOCK_NF4_F16, "the same with scales of 16 bits"),
+    { .name = "codebook", .doc = "indices into 2^bits numbers that a tensor shares", .bits = 4,
+      .most = 8, .codebook = true, .params = book_params, .decode = book_decode,
+      .product = book_product, .read = book_read },
 };
 enum { FORMS = sizeof forms / sizeof *forms, SYMMETRIC = 2 };
 
@@ -385,6 +432,8 @@ const char *tuff_storage_wrong(const tuff_layer *l, unsigned given)
     if (!l->store.form && given & ~(1u << WEIGHTS))
         return "bits, per and bias_bits are of weights= other than f32";
     if (given & 1u << BITS && !f->bits) return "this form of weights has no bits to choose";
+    if (given & 1u << BITS && l->store.bits > f->most)
+        return "bits of a codebook's indices are 1 to 8";
     if (given & 1u << PER && !f->per) return "this form of weights has its own scales";
     return NULL;
 }

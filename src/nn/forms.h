@@ -17,11 +17,13 @@
 
 typedef struct tuff_form {
     const char *name, *doc;
-    int bits;      // the usual ones of a form that has 1 to 16; 0: it has none to choose
+    int bits;      // the usual ones of a form that has some; 0: it has none to choose
+    int most;      // bits that it can have, from 1 on
     bool per;      // its scales are for a channel each, or for a tensor
     bool all;      // biases and norms take it, too
     bool zero;     // its whole numbers are unsigned, with zero points
     int block;     // of blocks: the tuff_block_format
+    bool codebook; // numbers are indices into one of 2^bits for each tensor
     // Adds what a parameter w of this name becomes, the numbers themselves first.
     void (*params)(const tuff_storage *s, const char *name, const tuff_desc *w, int64_t stands,
                    tuff_layer_params *p);
@@ -54,6 +56,9 @@ int tuff_form_tensors(const tuff_storage *s, const tuff_desc *w);
 // In how many bytes, or words, its whole numbers lie: those of 8 bits are i8, or u8 with zero
 // points, others packed (<tuff/ops/block.h>).
 static inline bool tuff_form_in_bytes(const tuff_storage *s) { return tuff_form_bits(s) == 8; }
+
+// How a codebook's indices lie: each row begins with a word of its own.
+int64_t tuff_form_rows(const tuff_desc *w);
 
 // The zero points of a parameter's scales as they lie, unsigned; zeros where the form has none.
 void tuff_form_zeros(const tuff_storage *s, const tuff_desc *w, const void *const stored[],

@@ -2,8 +2,8 @@
 #define TUFF_COMPRESS_WEIGHTS_H
 #include <tuff/train.h>
 // Weights in another form, while what flows through the net stays f32: whole numbers of 1 to 16
-// bits, fixed point, half, and blocks. They lie packed, so that files and memory are smaller;
-// docs/net.md has the forms, `weights=` of a layer in net text.
+// bits, fixed point, half, blocks, and indices into a codebook. They lie packed, so that files
+// and memory are smaller; docs/net.md has the forms, `weights=` of a layer in net text.
 //
 //   tuff_store_weights(model, NULL, &(tuff_weights_params){ .scheme = "q4_0" }, &stored)
 //
@@ -23,7 +23,9 @@ enum { TUFF_BITS_F32 = -1 };
 
 typedef struct tuff_weights_params {
     const char *scheme; // a form's name; NULL: affine
-    int bits;           // 1 to 16, of forms that have bits (affine, symmetric, fixed); 0 = 8
+    int bits;           // 1 to 16, of forms that have bits (affine, symmetric, fixed); 0 = 8.
+                        // Of codebook 1 to 8; 0: for each layer as many as the numbers that
+                        // its weights are need, or 4 where these are more than 256
     const int *layer_bits; // of each layer of the model (tuff_model_layer) where it is not 0;
                            // TUFF_BITS_F32: the layer stays as it is. NULL: `bits` for all
     int bias_bits;      // 1 to 16: biases are whole numbers, too; 0: f32 (of half: half)
@@ -40,9 +42,9 @@ typedef struct tuff_weights_params {
     void *user;
 } tuff_weights_params;
 
-// Batch norms are folded first. All layers with weights change their form; biases and norms
-// stay f32 and trainable but for what the params say. The model stays as it is. data may be
-// NULL without gptq.
+// Batch norms are folded first (but not into a codebook's numbers). All layers with weights
+// change their form; biases and norms stay f32 and trainable but for what the params say. The
+// model stays as it is. data may be NULL without gptq.
 // Fails: TUFF_ERR_ARG (an unknown scheme; a param out of its range or that the scheme has not;
 // a net without weights, or with some in another form; no data for gptq), TUFF_ERR_SHAPE (the
 // data are not what the net takes), TUFF_ERR_CHECK (a weight, or what a layer is given, is no
