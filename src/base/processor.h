@@ -36,6 +36,11 @@ static inline bool tuff_processor_counts(void)
     return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
            __builtin_cpu_supports("avx512vpopcntdq");
 }
+// Shuffles of bytes in registers of AVX-512.
+static inline bool tuff_processor_shuffles(void)
+{
+    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 && __builtin_cpu_supports("avx512bw");
+}
 #define TUFF_WIDE true
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))
 #define TUFF_TARGET_AVX512 __attribute__((target("avx512f,fma")))
@@ -43,6 +48,7 @@ static inline bool tuff_processor_counts(void)
 static inline bool tuff_processor_dots_i8(void) { return false; }
 static inline bool tuff_processor_dots_bf16(void) { return false; }
 static inline bool tuff_processor_counts(void) { return false; }
+static inline bool tuff_processor_shuffles(void) { return false; }
 #define TUFF_WIDE false
 #define TUFF_TARGET_AVX2
 #define TUFF_TARGET_AVX512

@@ -3,14 +3,15 @@
 // rows of w, or, for few rows of x, one row of w after another.
 #include "base/processor.h"
 #include "ops/block.h"
+#include "ops/unpack_host.h"
 #include <string.h>
 
 enum {
     PANEL = TUFF_PANEL,
     FEW = 8,       // rows of x with which a row of w is used as it is
     COLUMNS = 4,   // of them at a time
-    PAIR = 2 * PANEL,
-    PART = 256     // numbers decoded at a time: a block, or blocks
+    PAIR = TUFF_UNPACK_COLS,
+    PART = TUFF_PART // numbers decoded at a time: a block, or blocks
 };
 
 typedef float vec __attribute__((vector_size(PANEL * sizeof(float))));
@@ -233,35 +234,23 @@ static void run_few(const tuff_block_host *h, int64_t first)
 
 // ---- many rows -----------------------------------------------------------------------------
 
-// Two panels of columns of y.
-static void run_panels(const tuff_block_host *h, int64_t col)
+static void numbers(const void *w, int64_t first, int64_t cols, int64_t at, int64_t count,
+                    float to[][PART])
 {
+    const tuff_block_host *h = w;
     const tuff_block_kind *kind = &tuff_block_kinds[h->format];
     const size_t row_bytes = tuff_block_row(h->format, h->k);
-    const int64_t cols = h->n - col < PAIR ? h->n - col : PAIR;
+    const uint8_t *from = h->w + at / kind->count * (int64_t)kind->bytes;
     decode_fn *best = decode_best();
-    float numbers[PAIR][PART], panels[PART * PAIR];
-    tuff_finish f = h->finish;
-    if (f.plus) f.plus += col;
-    if (f.residual) f.residual += col;
-    tuff_tiles t = { .a_m = h->k, .a_six = TUFF_PANEL_ROWS * h->k, .a_k = 1, .b = panels,
-                     .b_k = PANEL, .rows = h->rows, .cols = cols, .y = h->y + col,
-                     .y_m = h->n, .finish = &f };
-    for (int64_t at = 0; at < h->k; at += PART) {
-        t.depth = h->k - at < PART ? h->k - at : PART;
-        t.b_panel = t.depth * PANEL;
-        t.first = at == 0;
-        t.last = at + PART >= h->k;
-        t.a = h->x + at;
-        for (int64_t j = 0; j < cols; j++)
-            best(h->format, h->w + (size_t)(col + j) * row_bytes +
-                                (size_t)at / (size_t)kind->count * kind->bytes,
-                 t.depth, numbers[j]);
-        for (int64_t j = 0; j < cols; j += PANEL)
-            tuff_panel_pack(numbers[j], 1, PART, t.depth, cols - j < PANEL ? cols - j : PANEL,
-                            panels + j * t.depth);
-        tuff_tiles_add(&t);
-    }
+    for (int64_t j = 0; j < cols; j++)
+        best(h->format, from + (size_t)(first + j) * row_bytes, count, to[j]);
+}
+
+static void run_panels(const tuff_block_host *h, int64_t col)
+{
+    const tuff_unpack u = { .rows = h->rows, .n = h->n, .k = h->k, .x = h->x, .y = h->y,
+                            .finish = h->finish, .numbers = numbers, .w = h };
+    tuff_unpack_run(&u, col);
 }
 
 static int64_t items_of(int64_t rows, int64_t n)

@@ -6,15 +6,16 @@
 #include "base/processor.h"
 #include "ops/gemm.h"
 #include "ops/levels.h"
+#include "ops/levels_row.h"
 #include "ops/packed.h"
-#include "ops/product_host.h"
 #include "ops/quantize.h"
+#include "ops/unpack_host.h"
 #include <string.h>
 
 enum { X, W };
 enum {
     PANEL = TUFF_PANEL,
-    PAIR = 2 * PANEL, // columns of an item of many rows
+    PAIR = TUFF_UNPACK_COLS,
     FEW = 8,          // rows of x with which a row of w is used as it is
     COLUMNS = 8,      // columns of an item of few rows
     PART = TUFF_PART  // numbers at a time: whole words
@@ -32,6 +33,8 @@ typedef struct product {
     bool one_scale, one_zero;
     const void *w;
     tuff_packed packed;
+    bool by_rows;            // levels_row.h's
+    tuff_level_matrix matrix;
     float *y;
 } product;
 
@@ -54,6 +57,30 @@ static float zero_of(const product *p, int64_t j)
     if (p->f.bits) return (float)tuff_packed_number(p->f.bits, true, p->zero, (int64_t)i);
     return p->f.is_signed ? (float)((const int8_t *)p->zero)[i]
                           : (float)((const uint8_t *)p->zero)[i];
+}
+
+// ---- rows ----
+
+static void describe_matrix(product *p)
+{
+    const int bits = p->f.bits ? p->f.bits : p->f.format == TUFF_LEVELS_HALF ? 16 : 8;
+    const int64_t bytes = p->f.bits ? 4 * p->packed.count : p->f.n * p->f.k * bits / 8;
+    const bool sign = p->f.bits == 1 && p->f.is_signed; // of 1 bit: -1 or 1
+    const tuff_level_kind kind = p->f.format == TUFF_LEVELS_HALF    ? TUFF_LEVEL_HALF
+                                 : p->f.format == TUFF_LEVELS_BYTES ? TUFF_LEVEL_BYTES
+                                 : bits <= 4 ? TUFF_LEVEL_TABLE
+                                 : bits <= 8 ? TUFF_LEVEL_WHOLE : TUFF_LEVEL_LONG;
+    p->by_rows = p->f.format != TUFF_LEVELS_TERNARY && tuff_level_rows_here();
+    p->matrix = (tuff_level_matrix){
+        .kind = kind, .bits = bits, .by = sign ? 2 : 1, .w = p->w, .k = p->f.k,
+        .flip = p->f.is_signed && !sign ? 1u << (bits - 1) : 0,
+        .end = (const uint8_t *)p->w + bytes };
+}
+
+static tuff_level_row row_of(const product *p, int64_t j)
+{
+    const float flip = p->matrix.by == 2 ? 1 : (float)p->matrix.flip;
+    return (tuff_level_row){ .j = j, .less = zero_of(p, j) + flip };
 }
 
 // ---- numbers -------------------------------------------------------------------------------
@@ -93,7 +120,10 @@ TUFF_EACH_PROCESSOR void decode_bytes(const product *p, int64_t j, int64_t at, i
 // Numbers at .. at + n of row j, n <= PART; there is room for whole panels.
 TUFF_EACH_PROCESSOR void decode(const product *p, int64_t j, int64_t at, int64_t n, float *to)
 {
-    if (p->f.bits)
+    if (p->by_rows) {
+        const tuff_level_row row = row_of(p, j);
+        tuff_level_numbers(&p->matrix, &row, at, n, to);
+    } else if (p->f.bits)
         tuff_packed_host(&p->packed, j * p->k + at, n, zero_of(p, j), to);
     else if (p->f.format == TUFF_LEVELS_HALF)
         tuff_convert_fast(TUFF_F16, (const uint16_t *)p->w + j * p->k + at, TUFF_F32, to, false,
@@ -190,8 +220,29 @@ static float finished(const product *p, int64_t j, float sum)
     return tuff_act_host(sum, p->f.act);
 }
 
+// The same of rows that are unpacked in registers.
+static void run_rows(const product *p, int64_t first)
+{
+    const int64_t cols = least(TUFF_LEVEL_ROWS, p->n - first);
+    float sum[TUFF_LEVEL_VECTORS][TUFF_LEVEL_ROWS];
+    tuff_level_row row[TUFF_LEVEL_ROWS];
+    for (int64_t j = 0; j < TUFF_LEVEL_ROWS; j++)
+        row[j] = row_of(p, first + least(j, cols - 1));
+    for (int64_t r = 0; r < p->m; r += TUFF_LEVEL_VECTORS) {
+        const int64_t vectors = least(TUFF_LEVEL_VECTORS, p->m - r);
+        tuff_level_dots(&p->matrix, row, p->x + r * p->k, (int)vectors, sum);
+        for (int64_t v = 0; v < vectors; v++)
+            for (int64_t j = 0; j < cols; j++)
+                p->y[(r + v) * p->n + first + j] = finished(p, first + j, sum[v][j]);
+    }
+}
+
 static void run_few(const product *p, int64_t first)
 {
+    for (int64_t j = first; p->by_rows && j < least(first + COLUMNS, p->n);
+         j += TUFF_LEVEL_ROWS)
+        run_rows(p, j);
+    if (p->by_rows) return;
     few_fn *const best = few_of_this(p);
     float sum[FEW];
     for (int64_t j = first; j < least(first + COLUMNS, p->n); j++) {
@@ -203,35 +254,26 @@ static void run_few(const product *p, int64_t first)
 // ---- many rows -----------------------------------------------------------------------------
 
 TUFF_EACH_PROCESSOR void decode_rows(const product *p, int64_t j, int64_t count, int64_t at,
-                                     float to[][PART])
+                                     int64_t n, float to[][PART])
 {
-    for (int64_t i = 0; i < count; i++) decode(p, j + i, at, least(p->k - at, PART), to[i]);
+    for (int64_t i = 0; i < count; i++) decode(p, j + i, at, n, to[i]);
 }
 TUFF_FOR_PROCESSORS(decode_rows, (const product *p, int64_t j, int64_t count, int64_t at,
-                                  float to[][PART]), (p, j, count, at, to))
+                                  int64_t n, float to[][PART]), (p, j, count, at, n, to))
+
+static void numbers(const void *w, int64_t first, int64_t cols, int64_t at, int64_t n,
+                    float to[][PART])
+{
+    decode_rows_best()(w, first, cols, at, n, to);
+}
 
 static void run_many(const product *p, int64_t col)
 {
-    const int64_t cols = least(p->n - col, PAIR);
-    const tuff_finish f = { .alpha = 1 };
-    float numbers[PAIR][PART], pair[PART * PAIR];
-    tuff_tiles t = { .a_m = p->k, .a_six = TUFF_PANEL_ROWS * p->k, .a_k = 1, .b = pair,
-                     .b_k = PANEL, .rows = p->m, .cols = cols, .y = p->y + col, .y_m = p->n,
-                     .finish = &f };
-    for (int64_t at = 0; at < p->k; at += PART) {
-        t.depth = least(p->k - at, PART);
-        t.b_panel = t.depth * PANEL;
-        t.first = at == 0;
-        t.last = at + PART >= p->k;
-        t.a = p->x + at;
-        decode_rows_best()(p, col, cols, at, numbers);
-        for (int64_t j = 0; j < cols; j += PANEL)
-            tuff_panel_pack(numbers[j], 1, PART, t.depth, least(cols - j, PANEL),
-                            pair + j * t.depth);
-        tuff_tiles_add(&t);
-    }
+    const tuff_unpack u = { .rows = p->m, .n = p->n, .k = p->k, .x = p->x, .y = p->y,
+                            .finish = { .alpha = 1 }, .numbers = numbers, .w = p };
+    tuff_unpack_run(&u, col);
     for (int64_t r = 0; r < p->m; r++)
-        for (int64_t j = col; j < col + cols; j++)
+        for (int64_t j = col; j < least(col + PAIR, p->n); j++)
             p->y[r * p->n + j] = finished(p, j, p->y[r * p->n + j]);
 }
 
@@ -261,6 +303,7 @@ void tuff_levels_host(const tuff_ref *r)
     p.packed = (tuff_packed){ .words = p.w, .count = tuff_desc_count(&r->call->in[W]),
                               .bits = p.f.bits, .is_signed = p.f.is_signed };
     p.y = r->out[0];
+    describe_matrix(&p);
     const int64_t items = items_of(&p);
     const size_t units = tuff_levels_host_units(r->call, 0);
     const int64_t last = tuff_host_item(items, units, r->end);

@@ -5,13 +5,25 @@
 //   many          b is packed 16 vectors by side, [K][16], so that a number of A meets 16
 //                 neighbours, in as many sums
 //
+// N:M has two ways more:
+//
+//   registers     few vectors whose numbers are neighbours (sparse_nm.h)
+//   unpacked      where A is not very sparse and y has A's rows for columns: many vectors meet
+//                 dense panels of A (unpack_host.h)
+//
 // y is the sum of the pieces, which bounds the error of f32 sums. Their order depends on A
 // alone.
 #include "base/processor.h"
-#include "ops/sparse.h"
+#include "ops/sparse_nm.h"
+#include "ops/unpack_host.h"
 #include <string.h>
 
-enum { PIECE = 256, LANES = 16, FEW = 4, UNIT = 1 << 14 };
+enum {
+    PIECE = 256, LANES = 16, FEW = 4,
+    NEAR = 8,                         // vectors for registers
+    PANELS = 24,                      // more than these for panels
+    UNIT = 1 << 14, NEAR_UNIT = 1 << 16 // numbers
+};
 
 typedef struct piece {
     int count;
@@ -20,7 +32,16 @@ typedef struct piece {
     const float *v;
 } piece;
 
-static bool is_few(const tuff_sparse *a) { return a->n < FEW; }
+typedef enum way { FEW_VECTORS, MANY_VECTORS, REGISTERS, UNPACKED } way;
+
+static way way_of(const tuff_sparse *a)
+{
+    if (a->of && (a->linear ? a->n <= NEAR : a->n == 1) && tuff_nm_here()) return REGISTERS;
+    if (a->of && a->linear && a->n > PANELS && 4 * a->keep > a->of) return UNPACKED;
+    return a->n < FEW ? FEW_VECTORS : MANY_VECTORS;
+}
+
+static bool is_few(const tuff_sparse *a) { return way_of(a) == FEW_VECTORS; }
 
 // What is out of range is set to the last, as everywhere: data are not to be trusted.
 static int32_t within(int32_t v, int64_t most)
@@ -68,6 +89,11 @@ static void take_blocks(const tuff_sparse *a, const tuff_sparse_data *d, const r
 
 static void take_nm(const tuff_sparse *a, const tuff_sparse_data *d, const row *r, piece *p)
 {
+    p->v = d->values + r->begin + r->at;
+    if (tuff_nm_here()) {
+        tuff_nm_columns(a, d->indices, r->m, r->at, p->count, p->at);
+        return;
+    }
     const uint32_t *words = d->indices + r->m * a->words;
     const uint32_t mask = (1u << a->bits) - 1;
     int64_t bit = r->at * a->bits, group = r->at / a->keep * a->of;
@@ -79,7 +105,6 @@ static void take_nm(const tuff_sparse *a, const tuff_sparse_data *d, const row *
                           a->k - 1);
         if (++kept == a->keep) kept = 0, group += a->of;
     }
-    p->v = d->values + r->begin + r->at;
 }
 
 // The next piece of a row; false at its end.
@@ -213,52 +238,101 @@ static void pack(const tuff_sparse *a, const float *b, int64_t block, float *to)
             to[k * LANES + l] = b[k * b_k + (first + l) * b_n];
 }
 
+// ---- unpacked panels -----------------------------------------------------------------------
+
+typedef struct unpacked {
+    const tuff_sparse *a;
+    const tuff_sparse_data *d;
+} unpacked;
+
+// A part begins with a group, as does each row.
+static void numbers(const void *w, int64_t first, int64_t cols, int64_t at, int64_t n,
+                    float to[][TUFF_PART])
+{
+    const unpacked *u = w;
+    const tuff_sparse *a = u->a;
+    for (int64_t j = 0; j < cols; j++) {
+        row r = row_of(a, u->d, first + j);
+        piece p;
+        r.at = at / a->of * a->keep;
+        r.count = (at + n) / a->of * a->keep;
+        memset(to[j], 0, (size_t)n * sizeof(float));
+        if (!take(a, u->d, &r, &p)) continue;
+        for (int i = 0; i < p.count; i++) to[j][p.at[i] - at] = p.v[i];
+    }
+}
+
+static void run_unpacked(const tuff_ref *r, const tuff_sparse *a, const tuff_sparse_data *d,
+                         const float *b, int64_t item)
+{
+    const unpacked w = { a, d };
+    const tuff_unpack u = { .rows = a->n, .n = a->m, .k = a->k, .x = b, .y = r->out[0],
+                            .finish = { .alpha = 1 }, .numbers = numbers, .w = &w };
+    tuff_unpack_run(&u, item * TUFF_UNPACK_COLS);
+}
+
 // ---- units ---------------------------------------------------------------------------------
 
 static int64_t blocks(const tuff_sparse *a)
 {
-    return is_few(a) ? a->n : (a->n + LANES - 1) / LANES;
+    const way w = way_of(a);
+    if (w == UNPACKED) return (a->m + TUFF_UNPACK_COLS - 1) / TUFF_UNPACK_COLS;
+    return w == MANY_VECTORS ? (a->n + LANES - 1) / LANES : a->n;
 }
 
 // Rows of a unit: some 10 us of work.
 static int64_t rows_of(const tuff_sparse *a)
 {
+    const way w = way_of(a);
     const int64_t numbers = a->of ? a->length : a->count * a->height * a->width / a->m;
-    const int64_t rows = UNIT / (is_few(a) ? 1 : 2) / (numbers + 16) + a->height;
+    const int64_t unit = w == REGISTERS ? NEAR_UNIT : w == MANY_VECTORS ? UNIT / 2 : UNIT;
+    const int64_t rows = unit / (numbers + 16) + a->height;
     const int64_t whole = rows / a->height * a->height;
-    return whole > a->m ? a->m : whole;
+    return whole > a->m || w == UNPACKED ? a->m : whole;
 }
 
 static int64_t groups(const tuff_sparse *a) { return (a->m + rows_of(a) - 1) / rows_of(a); }
 
 size_t tuff_sparse_host_units(const tuff_sparse *a, int stage)
 {
-    const bool packs = !is_few(a);
+    const bool packs = way_of(a) == MANY_VECTORS;
     if (packs && stage == 0) return (size_t)blocks(a);
     return stage == packs ? (size_t)(blocks(a) * groups(a)) : 0;
 }
 
 size_t tuff_sparse_host_scratch(const tuff_sparse *a)
 {
-    return is_few(a) ? 0 : (size_t)(blocks(a) * a->k * LANES) * sizeof(float);
+    return way_of(a) == MANY_VECTORS ? (size_t)(blocks(a) * a->k * LANES) * sizeof(float) : 0;
+}
+
+// Rows first .. end, times a vector or a block of them.
+static void run_rows(const tuff_ref *r, const tuff_sparse *a, const tuff_sparse_data *d,
+                     const float *b, int64_t block, int64_t first, int64_t end)
+{
+    const way w = way_of(a);
+    const int64_t step = is_quad(a) ? SIDE : 1;
+    if (w == REGISTERS) {
+        tuff_nm_dots(a, d, b + block * a->k, first, end - first,
+                     r->out[0] + block * a->m + first);
+        return;
+    }
+    for (int64_t m = first; m < end; m += step) {
+        if (w == MANY_VECTORS) many(r, a, d, m, block);
+        else if (step > 1) four_rows(r, a, d, b, m, block);
+        else few(r, a, d, b, m, block);
+    }
 }
 
 void tuff_sparse_host_run(const tuff_ref *r, const tuff_sparse *a, const tuff_sparse_data *d,
                           const float *b)
 {
-    const bool packs = !is_few(a);
+    const way w = way_of(a);
     for (int64_t u = (int64_t)r->begin; u < (int64_t)r->end; u++) {
-        if (packs && r->stage == 0) {
-            pack(a, b, u, (float *)r->scratch + u * a->k * LANES);
-            continue;
-        }
         const int64_t block = u / groups(a), first = u % groups(a) * rows_of(a);
         const int64_t end = first + rows_of(a) < a->m ? first + rows_of(a) : a->m;
-        const int64_t step = is_quad(a) ? SIDE : 1;
-        for (int64_t m = first; m < end; m += step) {
-            if (packs) many(r, a, d, m, block);
-            else if (is_quad(a)) four_rows(r, a, d, b, m, block);
-            else few(r, a, d, b, m, block);
-        }
+        if (w == UNPACKED) run_unpacked(r, a, d, b, u);
+        else if (w == MANY_VECTORS && r->stage == 0)
+            pack(a, b, u, (float *)r->scratch + u * a->k * LANES);
+        else run_rows(r, a, d, b, block, first, end);
     }
 }

@@ -1,0 +1,51 @@
+// Rows of whole numbers or halves as they lie, multiplied while they are unpacked in registers:
+// kernels of the CPU path for processors that shuffle bytes there (levels_row_host.c).
+//
+//   16 bytes, in which 16 numbers lie          .. 6 6 5 5 5 4 4 4 3 3 3 2 2 2 1 1 1 0 0 0
+//   each lane gets the bytes of its number       shuffle
+//   and shifts them down                         shift, each lane by its own
+//   its level                                    a table of 16, or and, convert, subtract
+//
+// Sixteen numbers are whole bytes, so that one shuffle serves all of a row.
+#ifndef TUFF_OPS_LEVELS_ROW_H
+#define TUFF_OPS_LEVELS_ROW_H
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { TUFF_LEVEL_ROWS = 4, TUFF_LEVEL_VECTORS = 4 }; // of w, of x: at a time
+
+typedef enum tuff_level_kind {
+    TUFF_LEVEL_TABLE, // packed, of at most 4 bits: one of 16 floats
+    TUFF_LEVEL_WHOLE, // of 5 to 8
+    TUFF_LEVEL_LONG,  // of more
+    TUFF_LEVEL_BYTES, // bytes
+    TUFF_LEVEL_HALF   // f16
+} tuff_level_kind;
+
+// A matrix of them, k to a row.
+typedef struct tuff_level_matrix {
+    tuff_level_kind kind;
+    int bits;         // of a number
+    uint32_t flip;    // a number's level is by (q ^ flip) - less
+    float by;
+    const uint8_t *w, *end; // nothing at `end` or behind it is read
+    int64_t k;
+} tuff_level_matrix;
+
+// Row j, and what its levels are less by.
+typedef struct tuff_level_row {
+    int64_t j;
+    float less;
+} tuff_level_row;
+
+// Whether this processor has the two below.
+bool tuff_level_rows_here(void);
+// Sums of TUFF_LEVEL_ROWS rows times `vectors` rows of x, k numbers each, at most
+// TUFF_LEVEL_VECTORS.
+void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[TUFF_LEVEL_ROWS],
+                     const float *x, int vectors,
+                     float sum[TUFF_LEVEL_VECTORS][TUFF_LEVEL_ROWS]);
+// Numbers at .. at + n of a row; `at` is a multiple of 16, and there is room for a multiple.
+void tuff_level_numbers(const tuff_level_matrix *w, const tuff_level_row *row, int64_t at,
+                        int64_t n, float *to);
+#endif

@@ -1,0 +1,225 @@
+// See levels_row.h.
+#include "ops/levels_row.h"
+#include "base/processor.h"
+#include <assert.h>
+#include <string.h>
+
+enum { LANES = 16, ROWS = TUFF_LEVEL_ROWS, VECTORS = TUFF_LEVEL_VECTORS, REACH = 64 };
+enum { PART = 16 };        // vectors of a part of a sum, which bounds its error
+
+bool tuff_level_rows_here(void) { return tuff_processor_shuffles(); }
+
+#if defined __x86_64__
+#include <immintrin.h>
+
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,fma")))
+#define INLINE TARGET static inline __attribute__((always_inline))
+
+enum { MASK_FLIP = 0x6a }; // (q & mask) ^ flip
+
+// A row, and how its numbers come out of their bytes.
+typedef struct source {
+    const uint8_t *w;     // the byte in which the row begins
+    int64_t far[3];       // LONG: where the second to fourth four of numbers begin
+    __m512i pattern, shift, mask, flip;
+    __m512 level;         // a table, or what is subtracted
+} source;
+
+TARGET static void source_of(const tuff_level_matrix *m, const tuff_level_row *row, source *s)
+{
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i bits = _mm512_set1_epi32(m->bits);
+    const int64_t first = row->j * m->k * m->bits;
+    const __m512i bit = _mm512_set1_epi32((int)(first % 8));
+    const __m512i at = _mm512_add_epi32(_mm512_mullo_epi32(lane, bits), bit);
+    __m512i byte = _mm512_srli_epi32(at, 3);
+    if (m->kind == TUFF_LEVEL_LONG) {
+        const __m512i four = _mm512_andnot_si512(_mm512_set1_epi32(3), lane);
+        const __m512i from = _mm512_add_epi32(_mm512_mullo_epi32(four, bits), bit);
+        byte = _mm512_sub_epi32(byte, _mm512_srli_epi32(from, 3));
+    }
+    for (int i = 0; i < 3; i++) s->far[i] = (first % 8 + 4 * (i + 1) * m->bits) / 8;
+    s->w = m->w + first / 8;
+    s->pattern = _mm512_add_epi32(_mm512_mullo_epi32(byte, _mm512_set1_epi32(0x01010101)),
+                                  _mm512_set1_epi32(0x03020100));
+    s->shift = _mm512_and_si512(at, _mm512_set1_epi32(7));
+    s->mask = _mm512_set1_epi32((int)((1u << m->bits) - 1));
+    s->flip = _mm512_set1_epi32((int)m->flip);
+    s->level = _mm512_set1_ps(row->less);
+    if (m->kind != TUFF_LEVEL_TABLE) return;
+    const __m512i q = _mm512_ternarylogic_epi32(lane, s->mask, s->flip, MASK_FLIP);
+    s->level = _mm512_fmsub_ps(_mm512_cvtepi32_ps(q), _mm512_set1_ps(m->by), s->level);
+}
+
+INLINE __m128i load16(const uint8_t *w)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)w);
+}
+
+INLINE __m512i load_long(const source *s, const uint8_t *w)
+{
+    __m512i q = _mm512_castsi128_si512(load16(w));
+    q = _mm512_inserti32x4(q, load16(w + s->far[0]), 1);
+    q = _mm512_inserti32x4(q, load16(w + s->far[1]), 2);
+    return _mm512_inserti32x4(q, load16(w + s->far[2]), 3);
+}
+
+// The levels of 16 numbers; the kind is a constant where this is inlined.
+INLINE __m512 take(const source *s, const uint8_t *w, const tuff_level_kind kind)
+{
+    __m512i q;
+    if (kind == TUFF_LEVEL_HALF)
+        return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)w));
+    if (kind == TUFF_LEVEL_BYTES) {
+        q = _mm512_xor_si512(_mm512_cvtepu8_epi32(load16(w)), s->flip);
+        return _mm512_sub_ps(_mm512_cvtepi32_ps(q), s->level);
+    }
+    q = kind == TUFF_LEVEL_LONG ? load_long(s, w) : _mm512_broadcast_i32x4(load16(w));
+    q = _mm512_srlv_epi32(_mm512_shuffle_epi8(q, s->pattern), s->shift);
+    if (kind == TUFF_LEVEL_TABLE) return _mm512_permutexvar_ps(q, s->level);
+    q = _mm512_ternarylogic_epi32(q, s->mask, s->flip, MASK_FLIP);
+    return _mm512_sub_ps(_mm512_cvtepi32_ps(q), s->level);
+}
+
+// What `take` reads, with zeros for what lies behind the end.
+static const uint8_t *near_end(const tuff_level_matrix *m, const uint8_t *w, uint8_t *room)
+{
+    const int64_t left = m->end - w;
+    if (left >= REACH) return w;
+    memset(room, 0, REACH);
+    if (left > 0) memcpy(room, w, (size_t)left);
+    return room;
+}
+
+// How many of `n` vectors of 16 numbers can be read as they lie, from byte w on.
+static int64_t safe(const tuff_level_matrix *m, const uint8_t *w, int64_t n)
+{
+    const int64_t left = m->end - w - REACH, most = left < 0 ? 0 : left / (2 * m->bits) + 1;
+    return most < n ? most : n;
+}
+
+// ---- sums ----------------------------------------------------------------------------------
+
+typedef struct sums {
+    __m512 of[VECTORS][ROWS];
+} sums;
+
+// Adds vectors begin .. end of 16 numbers.
+INLINE void add(const tuff_level_matrix *m, const source s[ROWS], const float *x,
+                int64_t begin, int64_t end, const int vectors, const tuff_level_kind kind,
+                sums *total)
+{
+    const int64_t step = 2 * m->bits;
+    for (int64_t i = begin; i < end;) {
+        const int64_t stop = end - i < PART ? end : i + PART;
+        __m512 part[VECTORS][ROWS];
+        for (int v = 0; v < vectors; v++)
+            for (int j = 0; j < ROWS; j++) part[v][j] = _mm512_setzero_ps();
+        for (; i < stop; i++) {
+            __m512 a[VECTORS];
+            for (int v = 0; v < vectors; v++) a[v] = _mm512_loadu_ps(x + v * m->k + i * LANES);
+            for (int j = 0; j < ROWS; j++) {
+                const __m512 b = take(&s[j], s[j].w + i * step, kind);
+                for (int v = 0; v < vectors; v++)
+                    part[v][j] = _mm512_fmadd_ps(a[v], b, part[v][j]);
+            }
+        }
+        for (int v = 0; v < vectors; v++)
+            for (int j = 0; j < ROWS; j++)
+                total->of[v][j] = _mm512_add_ps(total->of[v][j], part[v][j]);
+    }
+}
+
+// The rest: near the end of the matrix, or not whole.
+INLINE void add_rest(const tuff_level_matrix *m, const source s[ROWS], const float *x,
+                     int64_t begin, const int vectors, const tuff_level_kind kind, sums *total)
+{
+    uint8_t room[REACH];
+    for (int64_t i = begin; i * LANES < m->k; i++) {
+        const int64_t left = m->k - i * LANES;
+        const __mmask16 some = left < LANES ? (__mmask16)((1u << left) - 1) : 0xffff;
+        for (int j = 0; j < ROWS; j++) {
+            const uint8_t *w = near_end(m, s[j].w + i * 2 * m->bits, room);
+            const __m512 b = _mm512_maskz_mov_ps(some, take(&s[j], w, kind));
+            for (int v = 0; v < vectors; v++)
+                total->of[v][j] = _mm512_fmadd_ps(
+                    _mm512_maskz_loadu_ps(some, x + v * m->k + i * LANES), b,
+                    total->of[v][j]);
+        }
+    }
+}
+
+INLINE void dots(const tuff_level_matrix *m, const tuff_level_row row[ROWS], const float *x,
+                 const int vectors, const tuff_level_kind kind, float sum[VECTORS][ROWS])
+{
+    source s[ROWS];
+    sums total;
+    int64_t whole = m->k / LANES;
+    for (int j = 0; j < ROWS; j++) {
+        source_of(m, &row[j], &s[j]);
+        whole = safe(m, s[j].w, whole);
+    }
+    for (int v = 0; v < vectors; v++)
+        for (int j = 0; j < ROWS; j++) total.of[v][j] = _mm512_setzero_ps();
+    add(m, s, x, 0, whole, vectors, kind, &total);
+    add_rest(m, s, x, whole, vectors, kind, &total);
+    for (int v = 0; v < vectors; v++)
+        for (int j = 0; j < ROWS; j++) sum[v][j] = _mm512_reduce_add_ps(total.of[v][j]);
+}
+
+#define DOTS(name, kind)                                                        \
+    TARGET static void name(const tuff_level_matrix *m, const tuff_level_row row[ROWS], \
+                            const float *x, int vectors, float sum[VECTORS][ROWS]) \
+    {                                                                           \
+        if (vectors == 1) dots(m, row, x, 1, kind, sum);                        \
+        else if (vectors == 2) dots(m, row, x, 2, kind, sum);                   \
+        else if (vectors == 3) dots(m, row, x, 3, kind, sum);                   \
+        else dots(m, row, x, 4, kind, sum);                                     \
+    }
+DOTS(dots_table, TUFF_LEVEL_TABLE)
+DOTS(dots_whole, TUFF_LEVEL_WHOLE)
+DOTS(dots_long, TUFF_LEVEL_LONG)
+DOTS(dots_bytes, TUFF_LEVEL_BYTES)
+DOTS(dots_half, TUFF_LEVEL_HALF)
+
+void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[ROWS], const float *x,
+                     int vectors, float sum[VECTORS][ROWS])
+{
+    switch (w->kind) {
+    case TUFF_LEVEL_TABLE: dots_table(w, row, x, vectors, sum); break;
+    case TUFF_LEVEL_WHOLE: dots_whole(w, row, x, vectors, sum); break;
+    case TUFF_LEVEL_LONG: dots_long(w, row, x, vectors, sum); break;
+    case TUFF_LEVEL_BYTES: dots_bytes(w, row, x, vectors, sum); break;
+    case TUFF_LEVEL_HALF: dots_half(w, row, x, vectors, sum); break;
+    }
+}
+
+// ---- numbers -------------------------------------------------------------------------------
+
+INLINE void numbers(const tuff_level_matrix *m, const source *s, const uint8_t *w, int64_t n,
+                    const tuff_level_kind kind, float *to)
+{
+    uint8_t room[REACH];
+    const int64_t all = (n + LANES - 1) / LANES, whole = safe(m, w, all);
+    for (int64_t i = 0; i < whole; i++)
+        _mm512_storeu_ps(to + i * LANES, take(s, w + i * 2 * m->bits, kind));
+    for (int64_t i = whole; i < all; i++)
+        _mm512_storeu_ps(to + i * LANES,
+                         take(s, near_end(m, w + i * 2 * m->bits, room), kind));
+}
+
+TARGET void tuff_level_numbers(const tuff_level_matrix *m, const tuff_level_row *row,
+                               int64_t at, int64_t n, float *to)
+{
+    source s;
+    source_of(m, row, &s);
+    const uint8_t *w = s.w + at / LANES * 2 * m->bits;
+    switch (m->kind) {
+    case TUFF_LEVEL_TABLE: numbers(m, &s, w, n, TUFF_LEVEL_TABLE, to); break;
+    case TUFF_LEVEL_WHOLE: numbers(m, &s, w, n, TUFF_LEVEL_WHOLE, to); break;
+    case TUFF_LEVEL_LONG: numbers(m, &s, w, n, TUFF_LEVEL_LONG, to); break;
+    case TUFF_LEVEL_BYTES: numbers(m, &s, w, n, TUFF_LEVEL_BYTES, to); break;
+    case TUFF_LEVEL_HALF: numbers(m, &s, w, n, TUFF_LEVEL_HALF, to); break;
+    }
+}
+#endif
