@@ -36,10 +36,11 @@ static inline bool tuff_processor_counts(void)
     return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
            __builtin_cpu_supports("avx512vpopcntdq");
 }
-// Shuffles of bytes in registers of AVX-512.
+// Shuffles of bytes, and shifts of each, in registers of AVX-512.
 static inline bool tuff_processor_shuffles(void)
 {
-    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 && __builtin_cpu_supports("avx512bw");
+    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
+           __builtin_cpu_supports("avx512vbmi");
 }
 #define TUFF_WIDE true
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))

@@ -68,7 +68,9 @@ static void describe_matrix(product *p)
     const bool sign = p->f.bits == 1 && p->f.is_signed; // of 1 bit: -1 or 1
     const tuff_level_kind kind = p->f.format == TUFF_LEVELS_HALF    ? TUFF_LEVEL_HALF
                                  : p->f.format == TUFF_LEVELS_BYTES ? TUFF_LEVEL_BYTES
-                                 : bits <= 4 ? TUFF_LEVEL_TABLE
+                                 : bits < 4 || (bits == 4 && p->f.k % 2 == 0)
+                                     ? TUFF_LEVEL_WORD
+                                 : bits == 4 ? TUFF_LEVEL_TABLE
                                  : bits <= 8 ? TUFF_LEVEL_WHOLE : TUFF_LEVEL_LONG;
     p->by_rows = p->f.format != TUFF_LEVELS_TERNARY && tuff_level_rows_here();
     p->matrix = (tuff_level_matrix){

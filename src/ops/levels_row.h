@@ -1,12 +1,12 @@
 // Rows of whole numbers or halves as they lie, multiplied while they are unpacked in registers:
-// kernels of the CPU path for processors that shuffle bytes there (levels_row_host.c).
+// kernels of the CPU path for processors that shift bytes there (levels_row_host.c).
 //
-//   16 bytes, in which 16 numbers lie          .. 6 6 5 5 5 4 4 4 3 3 3 2 2 2 1 1 1 0 0 0
-//   each lane gets the bytes of its number       shuffle
-//   and shifts them down                         shift, each lane by its own
-//   its level                                    a table of 16, or and, convert, subtract
+//   64 bits in each of 8 words    .. 6 6 5 5 5 4 4 4 3 3 3 2 2 2 1 1 1 0 0 0
+//   each lane takes its number     a shift that each byte has for itself
+//   its level                      a table of 16, or and, or into a float, subtract
 //
-// Sixteen numbers are whole bytes, so that one shuffle serves all of a row.
+// Sixteen numbers are whole bytes, so that one pattern serves all of a row. Two words hold 16
+// numbers of at most 8 bits; one, those of at most 4, where they begin with a byte.
 #ifndef TUFF_OPS_LEVELS_ROW_H
 #define TUFF_OPS_LEVELS_ROW_H
 #include <stdbool.h>
@@ -15,7 +15,8 @@
 enum { TUFF_LEVEL_ROWS = 4, TUFF_LEVEL_VECTORS = 4 }; // of w, of x: at a time
 
 typedef enum tuff_level_kind {
-    TUFF_LEVEL_TABLE, // packed, of at most 4 bits: one of 16 floats
+    TUFF_LEVEL_WORD,  // packed, of at most 4 bits: 16 of them are within 64
+    TUFF_LEVEL_TABLE, // likewise, but for that
     TUFF_LEVEL_WHOLE, // of 5 to 8
     TUFF_LEVEL_LONG,  // of more
     TUFF_LEVEL_BYTES, // bytes

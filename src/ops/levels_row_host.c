@@ -1,7 +1,6 @@
 // See levels_row.h.
 #include "ops/levels_row.h"
 #include "base/processor.h"
-#include <assert.h>
 #include <string.h>
 
 enum { LANES = 16, ROWS = TUFF_LEVEL_ROWS, VECTORS = TUFF_LEVEL_VECTORS, REACH = 64 };
@@ -12,43 +11,50 @@ bool tuff_level_rows_here(void) { return tuff_processor_shuffles(); }
 #if defined __x86_64__
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,fma")))
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,fma")))
 #define INLINE TARGET static inline __attribute__((always_inline))
 
-enum { MASK_FLIP = 0x6a }; // (q & mask) ^ flip
+enum { MASK_FLIP = 0x6a };  // (q & mask) ^ flip
+enum { FLOAT = 0x4b000000 }; // the bits of 2^23, to which a whole number is added by an or
 
 // A row, and how its numbers come out of their bytes.
 typedef struct source {
     const uint8_t *w;     // the byte in which the row begins
-    int64_t far[3];       // LONG: where the second to fourth four of numbers begin
-    __m512i pattern, shift, mask, flip;
+    __m512i pattern;      // of bits, or, of LONG, of bytes
+    __m512i shift;        // LONG: behind it
+    __m512i mask, flip;
     __m512 level;         // a table, or what is subtracted
 } source;
 
+// Which bits become a lane's: its number, counted from where what is loaded for it begins.
+TARGET static void pattern_of(const tuff_level_matrix *m, __m512i lane, int bit, source *s)
+{
+    const bool halves = m->kind == TUFF_LEVEL_TABLE || m->kind == TUFF_LEVEL_WHOLE;
+    const __m512i in = _mm512_and_si512(lane, _mm512_set1_epi32(halves ? 7 : 15));
+    const __m512i at = _mm512_add_epi32(_mm512_mullo_epi32(in, _mm512_set1_epi32(m->bits)),
+                                        _mm512_set1_epi32(bit));
+    const bool bytes = m->kind == TUFF_LEVEL_LONG;
+    s->pattern = _mm512_add_epi32(
+        _mm512_mullo_epi32(bytes ? _mm512_srli_epi32(at, 3) : at,
+                           _mm512_set1_epi32(0x01010101)),
+        _mm512_set1_epi32(bytes ? 0x03020100 : 0x18100800));
+    s->shift = _mm512_and_si512(at, _mm512_set1_epi32(7));
+}
+
 TARGET static void source_of(const tuff_level_matrix *m, const tuff_level_row *row, source *s)
 {
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    const __m512i bits = _mm512_set1_epi32(m->bits);
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+                                           14, 15);
     const int64_t first = row->j * m->k * m->bits;
-    const __m512i bit = _mm512_set1_epi32((int)(first % 8));
-    const __m512i at = _mm512_add_epi32(_mm512_mullo_epi32(lane, bits), bit);
-    __m512i byte = _mm512_srli_epi32(at, 3);
-    if (m->kind == TUFF_LEVEL_LONG) {
-        const __m512i four = _mm512_andnot_si512(_mm512_set1_epi32(3), lane);
-        const __m512i from = _mm512_add_epi32(_mm512_mullo_epi32(four, bits), bit);
-        byte = _mm512_sub_epi32(byte, _mm512_srli_epi32(from, 3));
-    }
-    for (int i = 0; i < 3; i++) s->far[i] = (first % 8 + 4 * (i + 1) * m->bits) / 8;
+    pattern_of(m, lane, (int)(first % 8), s);
     s->w = m->w + first / 8;
-    s->pattern = _mm512_add_epi32(_mm512_mullo_epi32(byte, _mm512_set1_epi32(0x01010101)),
-                                  _mm512_set1_epi32(0x03020100));
-    s->shift = _mm512_and_si512(at, _mm512_set1_epi32(7));
     s->mask = _mm512_set1_epi32((int)((1u << m->bits) - 1));
-    s->flip = _mm512_set1_epi32((int)m->flip);
-    s->level = _mm512_set1_ps(row->less);
-    if (m->kind != TUFF_LEVEL_TABLE) return;
+    s->flip = _mm512_set1_epi32((int)(m->flip | FLOAT));
+    s->level = _mm512_set1_ps(row->less + 0x1p23f);
+    if (m->bits > 4) return;
     const __m512i q = _mm512_ternarylogic_epi32(lane, s->mask, s->flip, MASK_FLIP);
-    s->level = _mm512_fmsub_ps(_mm512_cvtepi32_ps(q), _mm512_set1_ps(m->by), s->level);
+    const __m512 plain = _mm512_sub_ps(_mm512_castsi512_ps(q), _mm512_set1_ps(0x1p23f));
+    s->level = _mm512_fmsub_ps(plain, _mm512_set1_ps(m->by), _mm512_set1_ps(row->less));
 }
 
 INLINE __m128i load16(const uint8_t *w)
@@ -56,29 +62,45 @@ INLINE __m128i load16(const uint8_t *w)
     return _mm_loadu_si128((const __m128i *)(const void *)w);
 }
 
-INLINE __m512i load_long(const source *s, const uint8_t *w)
+INLINE __m512i load32(const uint8_t *w)
 {
-    __m512i q = _mm512_castsi128_si512(load16(w));
-    q = _mm512_inserti32x4(q, load16(w + s->far[0]), 1);
-    q = _mm512_inserti32x4(q, load16(w + s->far[1]), 2);
-    return _mm512_inserti32x4(q, load16(w + s->far[2]), 3);
+    return _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)(const void *)w));
+}
+
+INLINE __m512i load8(const uint8_t *w)
+{
+    int64_t v;
+    memcpy(&v, w, sizeof v);
+    return _mm512_set1_epi64(v);
+}
+
+// 8 numbers in the first words of 64 bits, 8 in the others.
+INLINE __m512i load_halves(const uint8_t *w, int64_t next)
+{
+    return _mm512_mask_mov_epi64(load8(w), 0xf0, load8(w + next));
 }
 
 // The levels of 16 numbers; the kind is a constant where this is inlined.
-INLINE __m512 take(const source *s, const uint8_t *w, const tuff_level_kind kind)
+INLINE __m512 take(const tuff_level_matrix *m, const source *s, const uint8_t *w,
+                   const tuff_level_kind kind)
 {
     __m512i q;
-    if (kind == TUFF_LEVEL_HALF)
+    switch (kind) {
+    case TUFF_LEVEL_HALF:
         return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)w));
-    if (kind == TUFF_LEVEL_BYTES) {
-        q = _mm512_xor_si512(_mm512_cvtepu8_epi32(load16(w)), s->flip);
-        return _mm512_sub_ps(_mm512_cvtepi32_ps(q), s->level);
+    case TUFF_LEVEL_BYTES: q = _mm512_cvtepu8_epi32(load16(w)); break;
+    case TUFF_LEVEL_LONG:
+        q = _mm512_permutexvar_epi8(s->pattern, load32(w));
+        q = _mm512_srlv_epi32(q, s->shift);
+        break;
+    case TUFF_LEVEL_WORD:
+        q = _mm512_multishift_epi64_epi8(s->pattern, load8(w));
+        return _mm512_permutexvar_ps(q, s->level);
+    default: q = _mm512_multishift_epi64_epi8(s->pattern, load_halves(w, m->bits)); break;
     }
-    q = kind == TUFF_LEVEL_LONG ? load_long(s, w) : _mm512_broadcast_i32x4(load16(w));
-    q = _mm512_srlv_epi32(_mm512_shuffle_epi8(q, s->pattern), s->shift);
     if (kind == TUFF_LEVEL_TABLE) return _mm512_permutexvar_ps(q, s->level);
     q = _mm512_ternarylogic_epi32(q, s->mask, s->flip, MASK_FLIP);
-    return _mm512_sub_ps(_mm512_cvtepi32_ps(q), s->level);
+    return _mm512_sub_ps(_mm512_castsi512_ps(q), s->level);
 }
 
 // What `take` reads, with zeros for what lies behind the end.
@@ -119,7 +141,7 @@ INLINE void add(const tuff_level_matrix *m, const source s[ROWS], const float *x
             __m512 a[VECTORS];
             for (int v = 0; v < vectors; v++) a[v] = _mm512_loadu_ps(x + v * m->k + i * LANES);
             for (int j = 0; j < ROWS; j++) {
-                const __m512 b = take(&s[j], s[j].w + i * step, kind);
+                const __m512 b = take(m, &s[j], s[j].w + i * step, kind);
                 for (int v = 0; v < vectors; v++)
                     part[v][j] = _mm512_fmadd_ps(a[v], b, part[v][j]);
             }
@@ -140,7 +162,7 @@ INLINE void add_rest(const tuff_level_matrix *m, const source s[ROWS], const flo
         const __mmask16 some = left < LANES ? (__mmask16)((1u << left) - 1) : 0xffff;
         for (int j = 0; j < ROWS; j++) {
             const uint8_t *w = near_end(m, s[j].w + i * 2 * m->bits, room);
-            const __m512 b = _mm512_maskz_mov_ps(some, take(&s[j], w, kind));
+            const __m512 b = _mm512_maskz_mov_ps(some, take(m, &s[j], w, kind));
             for (int v = 0; v < vectors; v++)
                 total->of[v][j] = _mm512_fmadd_ps(
                     _mm512_maskz_loadu_ps(some, x + v * m->k + i * LANES), b,
@@ -176,6 +198,7 @@ INLINE void dots(const tuff_level_matrix *m, const tuff_level_row row[ROWS], con
         else if (vectors == 3) dots(m, row, x, 3, kind, sum);                   \
         else dots(m, row, x, 4, kind, sum);                                     \
     }
+DOTS(dots_word, TUFF_LEVEL_WORD)
 DOTS(dots_table, TUFF_LEVEL_TABLE)
 DOTS(dots_whole, TUFF_LEVEL_WHOLE)
 DOTS(dots_long, TUFF_LEVEL_LONG)
@@ -186,6 +209,7 @@ void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[ROWS],
                      int vectors, float sum[VECTORS][ROWS])
 {
     switch (w->kind) {
+    case TUFF_LEVEL_WORD: dots_word(w, row, x, vectors, sum); break;
     case TUFF_LEVEL_TABLE: dots_table(w, row, x, vectors, sum); break;
     case TUFF_LEVEL_WHOLE: dots_whole(w, row, x, vectors, sum); break;
     case TUFF_LEVEL_LONG: dots_long(w, row, x, vectors, sum); break;
@@ -202,10 +226,10 @@ INLINE void numbers(const tuff_level_matrix *m, const source *s, const uint8_t *
     uint8_t room[REACH];
     const int64_t all = (n + LANES - 1) / LANES, whole = safe(m, w, all);
     for (int64_t i = 0; i < whole; i++)
-        _mm512_storeu_ps(to + i * LANES, take(s, w + i * 2 * m->bits, kind));
+        _mm512_storeu_ps(to + i * LANES, take(m, s, w + i * 2 * m->bits, kind));
     for (int64_t i = whole; i < all; i++)
         _mm512_storeu_ps(to + i * LANES,
-                         take(s, near_end(m, w + i * 2 * m->bits, room), kind));
+                         take(m, s, near_end(m, w + i * 2 * m->bits, room), kind));
 }
 
 TARGET void tuff_level_numbers(const tuff_level_matrix *m, const tuff_level_row *row,
@@ -215,11 +239,24 @@ TARGET void tuff_level_numbers(const tuff_level_matrix *m, const tuff_level_row 
     source_of(m, row, &s);
     const uint8_t *w = s.w + at / LANES * 2 * m->bits;
     switch (m->kind) {
+    case TUFF_LEVEL_WORD: numbers(m, &s, w, n, TUFF_LEVEL_WORD, to); break;
     case TUFF_LEVEL_TABLE: numbers(m, &s, w, n, TUFF_LEVEL_TABLE, to); break;
     case TUFF_LEVEL_WHOLE: numbers(m, &s, w, n, TUFF_LEVEL_WHOLE, to); break;
     case TUFF_LEVEL_LONG: numbers(m, &s, w, n, TUFF_LEVEL_LONG, to); break;
     case TUFF_LEVEL_BYTES: numbers(m, &s, w, n, TUFF_LEVEL_BYTES, to); break;
     case TUFF_LEVEL_HALF: numbers(m, &s, w, n, TUFF_LEVEL_HALF, to); break;
     }
+}
+#else
+void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[ROWS], const float *x,
+                     int vectors, float sum[VECTORS][ROWS])
+{
+    (void)w, (void)row, (void)x, (void)vectors, (void)sum;
+}
+
+void tuff_level_numbers(const tuff_level_matrix *w, const tuff_level_row *row, int64_t at,
+                        int64_t n, float *to)
+{
+    (void)w, (void)row, (void)at, (void)n, (void)to;
 }
 #endif

@@ -31,7 +31,8 @@ typedef struct places {
 
 TARGET static void places_of(const tuff_sparse *a, places *p)
 {
-    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+                                           14, 15);
     const __m512i at = _mm512_mullo_epi32(lane, _mm512_set1_epi32(a->bits));
     p->pattern = _mm512_add_epi32(_mm512_mullo_epi32(_mm512_srli_epi32(at, 3),
                                                      _mm512_set1_epi32(0x01010101)),
