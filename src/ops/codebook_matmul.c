@@ -119,6 +119,37 @@ static bool plain(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
     return true;
 }
 
+// ---- the CPU path --------------------------------------------------------------------------
+
+static tuff_codebook_product host_of(const tuff_call *c)
+{
+    const tuff_codebook_matmul_params *p = c->params;
+    return (tuff_codebook_product){
+        .bits = bits_of(c), .rows = tuff_desc_count(&c->in[X]) / inner(c), .n = columns(c),
+        .k = inner(c), .words = c->in[INDICES].dim[1],
+        .finish = { .alpha = 1, .beta = 1, .plus_n = 1, .act = p->act } };
+}
+
+static bool host_takes(const tuff_call *c) { return c->in[X].dtype == TUFF_F32; }
+
+static size_t host_units(const tuff_call *c, int stage)
+{
+    const tuff_codebook_product p = host_of(c);
+    return stage ? 0 : tuff_codebook_host_units(p.rows, p.n, p.k);
+}
+
+static void host_run(const tuff_ref *r)
+{
+    tuff_codebook_product p = host_of(r->call);
+    p.x = r->in[X];
+    p.indices = (const uint32_t *)(const void *)r->in[INDICES];
+    p.codebook = r->in[CODEBOOK];
+    p.finish.plus = r->in[BIAS];
+    p.finish.residual = r->in[RESIDUAL];
+    p.y = r->out[0];
+    tuff_codebook_host(&p, r->begin, r->end);
+}
+
 // ---- record --------------------------------------------------------------------------------
 
 // With d = dy act': dx = d W and dW = d^T x, of which a number of the codebook has the sum over
@@ -173,6 +204,8 @@ const tuff_op tuff_op_codebook_matmul = {
     .variants = { TUFF_KERNEL("packed", packed), TUFF_KERNEL("texel", texel),
                   TUFF_GPU_KERNEL("group", group), TUFF_GPU_KERNEL("tile", tile),
                   TUFF_KERNEL("plain", plain) },
+    .hosts = { { .name = "fast", .takes = host_takes, .run = host_run,
+                 .units = host_units } },
     .fuse = { .bias = BIAS, .residual = RESIDUAL,
               .act = offsetof(tuff_codebook_matmul_params, act), .bias_axis = 0 },
     .tol = { .f32 = 1e-5f }, // as matmul's

@@ -20,7 +20,10 @@ typedef enum tuff_level_kind {
     TUFF_LEVEL_WHOLE, // of 5 to 8
     TUFF_LEVEL_LONG,  // of more
     TUFF_LEVEL_BYTES, // bytes
-    TUFF_LEVEL_HALF   // f16
+    TUFF_LEVEL_HALF,  // f16
+    TUFF_LEVEL_BOOK,  // indices of 1 to 4 bits into `book`
+    TUFF_LEVEL_BOOK_OF_32, // of 5
+    TUFF_LEVEL_BOOK_IN_MEMORY // of 6 to 8
 } tuff_level_kind;
 
 // A matrix of them, k to a row.
@@ -31,6 +34,8 @@ typedef struct tuff_level_matrix {
     float by;
     const uint8_t *w, *end; // nothing at `end` or behind it is read
     int64_t k;
+    int64_t row_bytes;      // a row's; 0: rows lie one behind the other
+    const float *book;      // 2^bits numbers
 } tuff_level_matrix;
 
 // Row j, and what its levels are less by.

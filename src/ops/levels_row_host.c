@@ -24,12 +24,14 @@ typedef struct source {
     __m512i shift;        // LONG: behind it
     __m512i mask, flip;
     __m512 level;         // a table, or what is subtracted
+    __m512 high;          // BOOK_OF_32: the table's other half
 } source;
 
 // Which bits become a lane's: its number, counted from where what is loaded for it begins.
 TARGET static void pattern_of(const tuff_level_matrix *m, __m512i lane, int bit, source *s)
 {
-    const bool halves = m->kind == TUFF_LEVEL_TABLE || m->kind == TUFF_LEVEL_WHOLE;
+    const bool halves = m->kind == TUFF_LEVEL_TABLE || m->kind == TUFF_LEVEL_WHOLE ||
+                        m->kind >= TUFF_LEVEL_BOOK;
     const __m512i in = _mm512_and_si512(lane, _mm512_set1_epi32(halves ? 7 : 15));
     const __m512i at = _mm512_add_epi32(_mm512_mullo_epi32(in, _mm512_set1_epi32(m->bits)),
                                         _mm512_set1_epi32(bit));
@@ -45,10 +47,16 @@ TARGET static void source_of(const tuff_level_matrix *m, const tuff_level_row *r
 {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
                                            14, 15);
-    const int64_t first = row->j * m->k * m->bits;
+    const int64_t first = m->row_bytes ? row->j * m->row_bytes * 8 : row->j * m->k * m->bits;
     pattern_of(m, lane, (int)(first % 8), s);
     s->w = m->w + first / 8;
     s->mask = _mm512_set1_epi32((int)((1u << m->bits) - 1));
+    if (m->book) {
+        const __m512i entry = _mm512_and_si512(lane, s->mask);
+        s->level = _mm512_i32gather_ps(entry, m->book, 4);
+        s->high = m->bits < 5 ? s->level : _mm512_loadu_ps(m->book + LANES);
+        return;
+    }
     s->flip = _mm512_set1_epi32((int)(m->flip | FLOAT));
     s->level = _mm512_set1_ps(row->less + 0x1p23f);
     if (m->bits > 4) return;
@@ -98,7 +106,11 @@ INLINE __m512 take(const tuff_level_matrix *m, const source *s, const uint8_t *w
         return _mm512_permutexvar_ps(q, s->level);
     default: q = _mm512_multishift_epi64_epi8(s->pattern, load_halves(w, m->bits)); break;
     }
-    if (kind == TUFF_LEVEL_TABLE) return _mm512_permutexvar_ps(q, s->level);
+    if (kind == TUFF_LEVEL_BOOK_OF_32) return _mm512_permutex2var_ps(s->level, q, s->high);
+    if (kind == TUFF_LEVEL_BOOK_IN_MEMORY)
+        return _mm512_i32gather_ps(_mm512_and_si512(q, s->mask), m->book, 4);
+    if (kind == TUFF_LEVEL_TABLE || kind == TUFF_LEVEL_BOOK)
+        return _mm512_permutexvar_ps(q, s->level);
     q = _mm512_ternarylogic_epi32(q, s->mask, s->flip, MASK_FLIP);
     return _mm512_sub_ps(_mm512_castsi512_ps(q), s->level);
 }
@@ -204,6 +216,9 @@ DOTS(dots_whole, TUFF_LEVEL_WHOLE)
 DOTS(dots_long, TUFF_LEVEL_LONG)
 DOTS(dots_bytes, TUFF_LEVEL_BYTES)
 DOTS(dots_half, TUFF_LEVEL_HALF)
+DOTS(dots_book, TUFF_LEVEL_BOOK)
+DOTS(dots_32, TUFF_LEVEL_BOOK_OF_32)
+DOTS(dots_memory, TUFF_LEVEL_BOOK_IN_MEMORY)
 
 void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[ROWS], const float *x,
                      int vectors, float sum[VECTORS][ROWS])
@@ -215,6 +230,9 @@ void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[ROWS],
     case TUFF_LEVEL_LONG: dots_long(w, row, x, vectors, sum); break;
     case TUFF_LEVEL_BYTES: dots_bytes(w, row, x, vectors, sum); break;
     case TUFF_LEVEL_HALF: dots_half(w, row, x, vectors, sum); break;
+    case TUFF_LEVEL_BOOK: dots_book(w, row, x, vectors, sum); break;
+    case TUFF_LEVEL_BOOK_OF_32: dots_32(w, row, x, vectors, sum); break;
+    case TUFF_LEVEL_BOOK_IN_MEMORY: dots_memory(w, row, x, vectors, sum); break;
     }
 }
 
@@ -245,6 +263,11 @@ TARGET void tuff_level_numbers(const tuff_level_matrix *m, const tuff_level_row 
     case TUFF_LEVEL_LONG: numbers(m, &s, w, n, TUFF_LEVEL_LONG, to); break;
     case TUFF_LEVEL_BYTES: numbers(m, &s, w, n, TUFF_LEVEL_BYTES, to); break;
     case TUFF_LEVEL_HALF: numbers(m, &s, w, n, TUFF_LEVEL_HALF, to); break;
+    case TUFF_LEVEL_BOOK: numbers(m, &s, w, n, TUFF_LEVEL_BOOK, to); break;
+    case TUFF_LEVEL_BOOK_OF_32: numbers(m, &s, w, n, TUFF_LEVEL_BOOK_OF_32, to); break;
+    case TUFF_LEVEL_BOOK_IN_MEMORY:
+        numbers(m, &s, w, n, TUFF_LEVEL_BOOK_IN_MEMORY, to);
+        break;
     }
 }
 #else
