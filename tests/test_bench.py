@@ -4,6 +4,7 @@ sentence for each mistake. Nothing here asks how fast the machine is."""
 import json
 import os
 import shutil
+import struct
 import sys
 import tempfile
 from xml.etree import ElementTree
@@ -103,6 +104,50 @@ def nets_and_programs():
     assert "replay 2" in out and "images/s" in out and "kernel" not in out, out
 
 
+def models_in_turns():
+    """A net, and the files of it: floats, integers, packed."""
+    net = "flatten | dense 7 | relu | dense 3"
+    x, y = (os.path.join(FOLDER, n) for n in ("x.npy", "y.npy"))
+    npy(x, "<f4", (24, 5), struct.pack("<120f", *(i % 7 / 7 for i in range(120))))
+    npy(y, "<i4", (24,), struct.pack("<24i", *(i % 3 for i in range(24))))
+    files = ["m.safetensors", "q.safetensors", "m.tuffz"]
+    for command in (["train", "--net", net, "--data", f"npy:{x},{y}", "--epochs", 1,
+                     "--out", files[0]],
+                    ["quantize", files[0], "--data", f"npy:{x},{y}", "--out", files[1]],
+                    ["quantize", files[0], "--scheme", "half", "--out", files[2]]):
+        start(TUFF, *command, "--quiet", "--device", "cpu", folder=FOLDER)
+    out, _ = bench("infer", *files, net, "--input", 5, "--batch", 1, "--batch", "3,2",
+                   "--runs", 3, "--json")
+    got = json.loads(out)
+    assert got["device"] and got["driver"], got
+    assert [(r["model"], r["batch"]) for r in got["results"]] == \
+        [(m, b) for b in (1, 3, 2) for m in files + [net]], out
+    for r in got["results"]:
+        in_order(r, "")
+        positive(r, "memory_mb", "image_ms", "speedup", "launches", "batches_in_a_turn")
+        near(r["image_ms"] * r["batch"], r["median_ms"])
+        assert r["rounds"] == 3 and r["speedup_min"] <= r["speedup"] <= r["speedup_max"], r
+        if r["model"] == net: assert r["disk_kb"] is None, r
+        else: assert 0 < r["disk_kb"] * 1000 <= os.path.getsize(
+            os.path.join(FOLDER, r["model"])), r
+        if r["model"] == files[0]: assert r["speedup_min"] == r["speedup_max"] == 1, r
+    out, _ = bench("infer", files[1], "--runs", 3)
+    assert "KB disk" in out and files[1] in out, out
+    for args, says in ((["infer"], "model files"), (["infer", "none.tuffz"], "none.tuffz"),
+                       (["infer", files[0], "--batch", "1,,2"], "'1,,2'"),
+                       (["infer", files[0], "--batch", "0"], "'0'"),
+                       (["infer", files[0], "--suite", "conv"], "--suite"),
+                       (["relu f32 3", "--batch", "2"], "--batch")):
+        out, err = bench(*args, "--quiet", expect=2)
+        assert out == "" and says in err and len(err.splitlines()) == 1, err
+
+
+def npy(path, dtype, shape, data):
+    head = str({"descr": dtype, "fortran_order": False, "shape": shape}) + "\n"
+    with open(path, "wb") as f:
+        f.write(b"\x93NUMPY\1\0" + struct.pack("<H", len(head)) + head.encode() + data)
+
+
 def near(got, want):
     assert abs(got - want) <= 1e-3 * want, f"{got}, expected {want}"
 
@@ -167,6 +212,6 @@ def suites_are_cases():
 
 
 status = run([(case, None) for case in (mistakes_are_named, suites_are_cases, results,
-                                     nets_and_programs)])
+                                        nets_and_programs, models_in_turns)])
 shutil.rmtree(FOLDER)
 sys.exit(status)

@@ -60,4 +60,11 @@ tuff_status bench_case_run(tuff_device *device, const char *text, const tuff_ben
 bool bench_startup_check(const char *text, char *problem, size_t size);
 bool bench_startup_run(const char *text, const char *device, const tuff_bench_params *p,
                        bench_entry *e, char *problem, size_t size);
+
+// ---- bench_infer.c: models beside one another ------------------------------------------------
+
+// `models`: "infer" and the files behind it; `batches`: what --batch was given. Opens the
+// device, measures and prints. EXIT_OK, or an error.
+int bench_infer(const cli_command *self, const cli_list *models, const cli_list *batches,
+                const char *input, const tuff_bench_params *p);
 #endif

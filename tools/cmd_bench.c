@@ -101,11 +101,22 @@ static int report(const cli_command *self, const bench_table *t, const char *htm
     return EXIT_OK;
 }
 
+static int add_words(const cli_command *self, case_list *list, const cli_list *words,
+                     const char *suite)
+{
+    for (int i = 0; i < words->count; i++) {
+        const int status = add_case(self, list, words->item[i]);
+        if (status != EXIT_OK) return status;
+    }
+    return suite || !words->count ? add_suite(self, list, suite ? suite : "all") : EXIT_OK;
+}
+
 int cmd_bench(const cli_command *self, int argc, char **argv)
 {
     static bench_table t; // too large for the stack of a small machine
     static case_list list;
-    const char *suite = NULL, *html = NULL;
+    static cli_list batches;
+    const char *suite = NULL, *html = NULL, *input = NULL;
     int64_t runs = 15;
     bool no_roof = false;
     char known[256], about[320];
@@ -117,6 +128,10 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
         { "runs", CLI_INT, &runs, "N", "of which the median counts, 3 to 9999; 15" },
         { "no-roof", CLI_FLAG, &no_roof, NULL,
           "leave out what the device can do at most, and what part of it is reached" },
+        { "batch", CLI_LIST, &batches, "N,N",
+          "of tuff bench infer MODEL ..: samples at once, such as 1,64; 1" },
+        { "input", CLI_TEXT, &input, "CxHxW",
+          "likewise: the sample of a preset or a net among the models" },
         CLI_TUNE_OPTIONS,
         { NULL, CLI_FLAG, NULL, NULL, NULL },
     };
@@ -125,17 +140,18 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
     if (status >= 0) return status;
     if (runs < 3 || runs > 9999)
         return cli_wrong(self, "--runs is %lld, expected 3 to 9999", (long long)runs);
-    if (no_roof && html) return cli_wrong(self, "--html draws the roof, --no-roof has none");
-    for (int i = 0; i < words.count; i++) {
-        status = add_case(self, &list, words.item[i]);
-        if (status != EXIT_OK) return status;
-    }
-    if (suite || !words.count) {
-        status = add_suite(self, &list, suite ? suite : "all");
-        if (status != EXIT_OK) return status;
-    }
     const tuff_bench_params p = { .runs = (int)runs };
-    status = measure_startups(self, &list, &p, &t);
+    if (words.count && strcmp(words.item[0], "infer") == 0) {
+        if (suite || html || no_roof)
+            return cli_wrong(self, "--suite, --html and --no-roof are of cases, and infer takes "
+                             "model files");
+        return bench_infer(self, &words, &batches, input, &p);
+    }
+    if (batches.count || input)
+        return cli_wrong(self, "--batch and --input are of infer MODEL .., a case has its own");
+    if (no_roof && html) return cli_wrong(self, "--html draws the roof, --no-roof has none");
+    status = add_words(self, &list, &words, suite);
+    if (status == EXIT_OK) status = measure_startups(self, &list, &p, &t);
     if (status != EXIT_OK) return status;
     tuff_device *device = cli_open_device(self);
     if (!device) return EXIT_WRONG;

@@ -49,7 +49,7 @@ static const cli_command commands[] = {
       "Judges a device: every operator, case and variant against the CPU path's reference.",
       "Exits 1 when a result is wrong; each failure is printed with a string to repeat it.",
       cmd_check },
-    { "bench", "[CASE ...] [--suite NAME]",
+    { "bench", "[CASE ...] [--suite NAME] | infer MODEL ... [--batch N,N]",
       "Measures operators and nets, and what part they reach of the most that the device can "
       "do.",
       "A CASE is a string as in tuff check, or a product's M, K and N, such as\n"
@@ -61,6 +61,10 @@ static const cli_command commands[] = {
       "                                           in a new process; or cache=warm\n"
       "    replay 100                             a program of that many tiny dispatches,\n"
       "                                           beside bare calls of the driver\n"
+      "Model files of any form are timed beside one another, in turns in one process:\n"
+      "    tuff bench infer m.safetensors q.safetensors m.tuffz --batch 1,64\n"
+      "prints for each its bytes in the file and on the device, the time of a batch until its\n"
+      "outputs are read, and how many times as fast as the first it is, round by round.\n"
       "The roof is the least of what the device's arithmetic and its memory allow, both\n"
       "measured first. What is read from a cache, and what only reads, may pass the roof of a\n"
       "copy. Times are wall-clock time: a busy machine shows. Device times are by\n"

@@ -122,11 +122,9 @@ double tuff_timing_median(double seconds[], int count)
 
 // ---- again and again ---------------------------------------------------------------------
 
-enum { RUNS = 15, LEAST_RUNS = 3 };
-static const double SECONDS = 3;
+enum { LEAST_RUNS = 3 };
 
-// Of times of which each is known; all 0 else. Sorts.
-static tuff_bench_times spread(double seconds[], int count)
+tuff_bench_times tuff_timing_spread(double seconds[], int count)
 {
     const double median = tuff_timing_median(seconds, count);
     if (!(seconds[0] > 0)) return (tuff_bench_times){ 0 };
@@ -145,8 +143,8 @@ static double ratio_of(const double *t, int most, int n, double *ratio)
 tuff_status tuff_timing_repeat(tuff_run_fn once, void *arg, const tuff_bench_params *p,
                                tuff_bench_result *r)
 {
-    const int most = p->runs > 0 ? p->runs : RUNS;
-    const double enough = p->seconds > 0 ? p->seconds : SECONDS;
+    const int most = p->runs > 0 ? p->runs : TUFF_TIMING_RUNS;
+    const double enough = p->seconds > 0 ? p->seconds : TUFF_TIMING_SECONDS;
     tuff_run_seconds s = { 0 };
     double *t = tuff_alloc((size_t)most * 4, sizeof *t);
     if (!t) return TUFF_ERR_MEMORY;
@@ -163,9 +161,9 @@ tuff_status tuff_timing_repeat(tuff_run_fn once, void *arg, const tuff_bench_par
     if (status == TUFF_OK) {
         r->runs = n;
         r->of_driver = ratio_of(t, most, n, t + 3 * most); // before they are sorted
-        r->wall = spread(t, n);
-        r->device = spread(t + most, n);
-        r->driver = spread(t + 2 * most, n);
+        r->wall = tuff_timing_spread(t, n);
+        r->device = tuff_timing_spread(t + most, n);
+        r->driver = tuff_timing_spread(t + 2 * most, n);
     }
     tuff_free(t);
     return status;

@@ -42,6 +42,8 @@ tuff_status tuff_bench_parse(const char *text, tuff_case *c, char *name, size_t 
 
 // Sorts; returns the median.
 double tuff_timing_median(double seconds[], int count);
+// Of times of which each is known; all 0 else. Sorts.
+tuff_bench_times tuff_timing_spread(double seconds[], int count);
 
 // Whether a device has a clock, and whether stamps of it take time that a run without them
 // should not be blamed for (60 us of a submission on lavapipe, nothing on the CPU path).
@@ -50,6 +52,9 @@ bool tuff_timing_has_clock(const tuff_device *dev);
 bool tuff_timing_needs_twin(const tuff_device *dev);
 enum { TUFF_TWINS = 2, TUFF_STAMPED = 1 };
 
+// The defaults of tuff_bench_params.
+#define TUFF_TIMING_RUNS 15
+#define TUFF_TIMING_SECONDS 3.0
 // What the bench calls again and again: one run, whose seconds go to wall, device and driver
 // (see tuff_bench_result); what it leaves at 0 is not known.
 typedef struct tuff_run_seconds {
