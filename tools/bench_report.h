@@ -61,7 +61,7 @@ bool bench_startup_check(const char *text, char *problem, size_t size);
 bool bench_startup_run(const char *text, const char *device, const tuff_bench_params *p,
                        bench_entry *e, char *problem, size_t size);
 
-// ---- bench_infer.c: models beside one another ------------------------------------------------
+// ---- bench_infer.c: models beside one another ----------------------------------------------
 
 // `models`: "infer" and the files behind it; `batches`: what --batch was given. Opens the
 // device, measures and prints. EXIT_OK, or an error.

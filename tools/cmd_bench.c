@@ -143,12 +143,12 @@ int cmd_bench(const cli_command *self, int argc, char **argv)
     const tuff_bench_params p = { .runs = (int)runs };
     if (words.count && strcmp(words.item[0], "infer") == 0) {
         if (suite || html || no_roof)
-            return cli_wrong(self, "--suite, --html and --no-roof are of cases, and infer takes "
+            return cli_wrong(self, "--suite, --html and --no-roof are of cases, infer takes "
                              "model files");
         return bench_infer(self, &words, &batches, input, &p);
     }
     if (batches.count || input)
-        return cli_wrong(self, "--batch and --input are of infer MODEL .., a case has its own");
+        return cli_wrong(self, "--batch and --input are of infer MODEL, a case has its own");
     if (no_roof && html) return cli_wrong(self, "--html draws the roof, --no-roof has none");
     status = add_words(self, &list, &words, suite);
     if (status == EXIT_OK) status = measure_startups(self, &list, &p, &t);

@@ -110,21 +110,21 @@ TUFF_API TUFF_CHECK tuff_status tuff_bench_replay(tuff_device *device, int launc
                                                   const tuff_bench_params *p,
                                                   tuff_bench_result *result);
 
-// ---- models beside one another --------------------------------------------------------------
+// ---- models beside one another -------------------------------------------------------------
 
 typedef struct tuff_bench_turns {
     int rounds, times;        // turns that each model had, and batches in each of them
     int launches;             // of a batch: dispatches, on the CPU path calls
-    int64_t memory;           // bytes on the device: weights, what is made of them once, and the
-                              // values between layers
+    int64_t memory;           // bytes on the device: weights, what is made of them once, and
+                              // the values between layers
     tuff_bench_times wall;    // of a batch, until its outputs are on the host
     tuff_bench_times speedup; // the first model's time over this one's, round by round: 2 is
                               // twice as fast
 } tuff_bench_turns;
 // Predicts batches with `count` models in turns, A B C A B C .., each round beginning with
 // another one, so that a busy machine treats them alike. A turn is as many batches as take the
-// fastest one a millisecond, behind one that is not timed. p->runs is of rounds, p->seconds each
-// model's share of the time. The models stay as they are, and may be on different devices.
+// fastest one a millisecond, behind one that is not timed. p->runs is of rounds, p->seconds
+// each model's share of the time. The models stay as they are, and may be on different devices.
 // Samples are drawn from a seed. `p` may be NULL. Fails: TUFF_ERR_ARG, UNSUPPORTED, LIMIT,
 // MEMORY, LOST; TUFF_ERR_CHECK (an output that is no number).
 TUFF_API TUFF_CHECK tuff_status tuff_bench_models(tuff_model *const models[], int count,
