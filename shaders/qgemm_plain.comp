@@ -3,12 +3,14 @@
 // An integer product of operands as they are, one sum an invocation: of matrices, or with
 // -DCONV a convolution (a: w, b: x; pixels outside add nothing). Sums wrap round at 32 bits.
 //
-//   binding 0  a       bytes in words, with -DTEXEL a texel buffer        read
-//   binding 1  b       likewise                                           read
+//   binding 0  a       bytes in words, or numbers of BITS bits; with      read
+//                      -DTEXEL a texel buffer
+//   binding 1  b       likewise, but for numbers of BITS bits             read
 //   binding 2  y       i32[splits][count]                                 write
 //   binding 3  a_zero  bytes in words; anything when pc.a_zeros is 0      read
 //   binding 4  b_zero  texels, bytes in words; likewise                   read
 //   spec 0     WG      workgroup size
+//   spec 1     BITS    of a number of a, 2 to 8 (narrow.glsl)
 //   grid       count * splits / WG, folded
 #include "common.glsl"
 #include "quotient.glsl"
@@ -17,6 +19,7 @@
 
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
+layout(constant_id = 1) const uint BITS = 8;
 #ifdef CONV
 layout(push_constant) uniform Push { tuff_qconv_pc pc; };
 #else
@@ -37,7 +40,9 @@ layout(binding = 2) writeonly buffer Y { int y[]; };
 layout(binding = 3) readonly buffer AZero { uint a_zero[]; };
 layout(binding = 4) uniform usamplerBuffer b_zero;
 
-int a_at(uint i) { return byte_at(A_WORD(i >> 2), i, pc.signs & 0xffu); }
+#define NARROW_WORD(i) A_WORD(i)
+#include "narrow.glsl"
+int a_at(uint i) { return byte_at(narrow_byte(i), 0u, pc.signs & 0xffu); }
 int b_at(uint i) { return byte_at(B_WORD(i >> 2), i, pc.signs >> 8); }
 
 int a_zero_at(uint i)

@@ -4,13 +4,14 @@
 // W rows a panel; see src/ops/qgemm.h. Rows past the end repeat the last one; elements past the
 // end of k, and pixels outside of an image, are the zero point.
 //
-//   binding 0  from    bytes in words, with -DTEXEL a texel buffer                    read
+//   binding 0  from    bytes in words, or numbers of BITS bits; with -DTEXEL texels   read
 //   binding 1  zero    bytes in words; anything when pc.zeros is 0                    read
 //   binding 2  panels  [panel][quad][W], with -DFLOATS vec4 (element - zero point),   write
 //                      else words of i8 (of u8 128 is taken off)
 //   spec 0     WG      workgroup size
 //   spec 1     W       rows of a panel
 //   spec 2     LAYOUT  TUFF_QPACK_...
+//   spec 3     BITS    of an element, 2 to 8 (narrow.glsl)
 //   grid       panels * quads * W / WG, folded
 #include "common.glsl"
 #include "divide.glsl"
@@ -21,6 +22,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint W = 1;
 layout(constant_id = 2) const uint LAYOUT = TUFF_QPACK_STRIDED;
+layout(constant_id = 3) const uint BITS = 8;
 layout(push_constant) uniform Push { tuff_qpack_pc pc; };
 #ifdef TEXEL
 layout(binding = 0) uniform usamplerBuffer from;
@@ -36,21 +38,22 @@ layout(binding = 2) writeonly buffer Panels { vec4 panels[]; };
 layout(binding = 2) writeonly buffer Panels { uint panels[]; };
 #endif
 
-uint byte_of(uint at) { return word(at >> 2) >> (at & 3u) * 8u & 0xffu; }
+#define NARROW_WORD(i) word(i)
+#include "narrow.glsl"
 
 // Four bytes of a row from element k on, `none` where there is no element.
 uvec4 matrix_quad(uint row, uint k, uint none)
 {
     const uint base = row * pc.row_step + k * pc.k_step, last = pc.k - 1u - k;
     uvec4 v;
-    if (LAYOUT == TUFF_QPACK_CONTIGUOUS) {
+    if (LAYOUT == TUFF_QPACK_CONTIGUOUS && BITS == 8u) {
         const uint low = word(base >> 2), high = word((base + min(3u, last)) >> 2);
         const uint shift = (base & 3u) * 8u;
         const uint four = low >> shift | (shift == 0u ? 0u : high << (32u - shift));
         v = uvec4(four, four >> 8, four >> 16, four >> 24) & 0xffu;
     } else {
         const uvec4 at = base + min(uvec4(0, 1, 2, 3), uvec4(last)) * pc.k_step;
-        v = uvec4(byte_of(at.x), byte_of(at.y), byte_of(at.z), byte_of(at.w));
+        v = uvec4(narrow_byte(at.x), narrow_byte(at.y), narrow_byte(at.z), narrow_byte(at.w));
     }
     return mix(v, uvec4(none), greaterThan(uvec4(0, 1, 2, 3), uvec4(last)));
 }
@@ -70,7 +73,7 @@ uvec4 conv_quad(uint row, uint k, uint none)
         const uvec2 p = uvec2(at + ivec2(kx * pc.dilation_x, ky * pc.dilation_y));
         const bool there = k + i < pc.k && p.x < pc.from_w && p.y < pc.from_h;
         const uint found =
-            byte_of(there ? first + (ch * pc.from_h + p.y) * pc.from_w + p.x : 0u);
+            narrow_byte(there ? first + (ch * pc.from_h + p.y) * pc.from_w + p.x : 0u);
         v[i] = there ? found : none;
     }
     return v;

@@ -4,11 +4,12 @@
 // four neighbours along k, a word each. Behind the end of k there is the zero point, which adds
 // nothing.
 //
-//   binding 0  w       bytes in words                                      read
+//   binding 0  w       bytes in words, or numbers of BITS bits             read
 //   binding 1  w_zero  bytes in words; anything when pc.w_zeros is 0       read
 //   binding 2  packed  uvec4[n / (4 W)][quad][W]                           write
 //   spec 0     WG      workgroup size
 //   spec 1     W       lanes of qrows.comp
+//   spec 2     BITS    of a weight, 2 to 8 (narrow.glsl)
 //   grid       texels / WG, folded
 #include "common.glsl"
 #include "quotient.glsl"
@@ -17,11 +18,14 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint W = 8;
+layout(constant_id = 2) const uint BITS = 8;
 layout(push_constant) uniform Push { tuff_qrows_pc pc; };
 layout(binding = 0) readonly buffer Weight { uint weight[]; };
 layout(binding = 1) readonly buffer Zero { uint zero[]; };
 layout(binding = 2) writeonly buffer Packed { uvec4 packed[]; };
 
+#define NARROW_WORD(i) weight[i]
+#include "narrow.glsl"
 uint byte_of(uint word, uint i) { return word >> (i & 3u) * 8u & 0xffu; }
 
 void main()
@@ -38,7 +42,7 @@ void main()
         if (pc.w_zeros != 0u) none = byte_of(zero[z >> 2], z);
         for (uint k = 0u; k < 4u; k++) {
             const uint at = quad * 4u + k, from = o * pc.k + at;
-            const uint found = at < pc.k ? byte_of(weight[from >> 2], from) : none;
+            const uint found = at < pc.k ? narrow_byte(from) : none;
             v[j] |= found << k * 8u;
         }
     }

@@ -2,12 +2,13 @@
 #extension GL_GOOGLE_include_directive : require
 // What qslide.comp reads beside x, made once of weights that stay:
 //
-//   binding 0  w         bytes in words                                    read
+//   binding 0  w         bytes in words, or numbers of BITS bits           read
 //   binding 1  w_zero    bytes in words; anything when pc.zeros is 0       read
 //   binding 2  packed    vec4[tile][line][quad][panel][W]: a weight less its zero point, write
 //                        lanes along outputs, components along the taps of a line
 //   spec 0     WG        workgroup size
 //   spec 1     W         lanes of qslide.comp
+//   spec 2     BITS      of a weight, 2 to 8 (narrow.glsl)
 //   grid       count / WG, folded
 //
 // With -DENDS one for each output, the factor of its sums: as m 2^-e (rounding.glsl), as a
@@ -26,6 +27,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint W = 8;
+layout(constant_id = 2) const uint BITS = 8;
 layout(push_constant) uniform Push { tuff_qslide_pack_pc pc; };
 #ifdef ENDS
 layout(binding = 0) readonly buffer Scale { float scale[]; };
@@ -58,6 +60,8 @@ void main()
 layout(binding = 0) readonly buffer Weight { uint weight[]; };
 layout(binding = 1) readonly buffer Zero { uint zero[]; };
 layout(binding = 2) writeonly buffer Packed { vec4 packed[]; };
+#define NARROW_WORD(i) weight[i]
+#include "narrow.glsl"
 
 void main()
 {
@@ -83,7 +87,7 @@ void main()
         for (uint k = 0u; k < 4u; k++) {
             const uint tap = first + k;
             if (quad * 4u + k < pc.kw)
-                v[k] = float(byte_at(weight[tap >> 2], tap, pc.sign) - none);
+                v[k] = float(byte_at(narrow_byte(tap), 0u, pc.sign) - none);
         }
     }
     packed[i] = v;

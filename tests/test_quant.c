@@ -128,6 +128,42 @@ static void far_sums_are_exact(void)
     DESTROY(&x, &w, &y, &b, &s, &f, &z);
 }
 
+// Weights of few bits give what the same ones in bytes do.
+static void packed_weights_are_bytes(void)
+{
+    enum { N = 3, C = 4, O = 5, K = 3, SIDE = 6, WEIGHTS = O * C * K * K };
+    int8_t x[N * C * SIDE * SIDE], bytes[WEIGHTS], zero[O], none = -3;
+    int8_t want[N * O * SIDE * SIDE], got[N * O * SIDE * SIDE];
+    int32_t q[WEIGHTS];
+    uint32_t words[WEIGHTS];
+    const float one = 1, scale[O] = { 0.5f, 1, 2, 0.25f, 1 };
+    for (size_t i = 0; i < sizeof x; i++) x[i] = (int8_t)(i * 37 % 251);
+    for (int bits = 2; bits <= 7; bits++) {
+        const tuff_packed_conv_params p = {
+            .bits = bits, .channels = O,
+            .conv = { .pad = { 1, 1, 1, 1 }, .kernel = { K, K } } };
+        const float step = (float)(1 << bits);
+        for (int i = 0; i < WEIGHTS; i++)
+            bytes[i] = (int8_t)(q[i] = i * 29 % (1 << bits) - (1 << (bits - 1)));
+        for (int i = 0; i < O; i++) zero[i] = (int8_t)(i % 3 - 1);
+        EXPECT_OK(tuff_packed_write(bits, false, q, WEIGHTS, words));
+        tuff_tensor *tx = tensor(OF(I8, N, C, SIDE, SIDE), x), *z = tensor(ONE(I8), &none);
+        tuff_tensor *w = tensor(OF(I8, O, C, K, K), bytes), *wz = tensor(OF(I8, O), zero);
+        tuff_tensor *few = tensor(OF(U32, tuff_packed_words(bits, WEIGHTS)), words);
+        tuff_tensor *ws = tensor(OF(F32, O), scale), *s = tensor(ONE(F32), &one);
+        tuff_tensor *ys = tensor(ONE(F32), &step);
+        tuff_tensor *y = tensor(OF(I8, N, O, SIDE, SIDE), NULL);
+        const tuff_quantized qx = { tx, s, z }, qw = { w, ws, wz }, qf = { few, ws, wz };
+        const tuff_quantized qy = { y, ys, z };
+        EXPECT_OK(tuff_qlinear_conv(stream, &qx, &qw, NULL, &qy, &p.conv));
+        read(y, want);
+        EXPECT_OK(tuff_qlinear_conv_packed(stream, &qx, &qf, NULL, &qy, &p));
+        read(y, got);
+        if (memcmp(got, want, sizeof got) != 0) FAIL("%d bits give something else", bits);
+        DESTROY(&tx, &z, &w, &wz, &few, &ws, &s, &ys, &y);
+    }
+}
+
 static void zero_points_pad(void)
 {
     const uint8_t x[] = { 2, 3, 4, 5 }, w[] = { 1, 1, 1, 1 }, zero = 1, y_zero = 100;
@@ -463,6 +499,7 @@ int main(int argc, char **argv)
     CASE(halves_go_to_even);
     CASE(scaling_is_exact);
     CASE(far_sums_are_exact);
+    CASE(packed_weights_are_bytes);
     CASE(zero_points_pad);
     CASE(sums_and_means_of_8_bits);
     CASE(the_point_is_chosen);

@@ -136,15 +136,13 @@ static int64_t columns(const dots *f)
     return f->taps ? ceil_div(f->v.k[2], 4) : f->v.k[2];
 }
 
-// Byte i of a quad, as an index among an output's weights; -1: none.
-static int64_t weight_at(const dots *f, int64_t quad, int i)
+// The byte of an output's quads in which weight i of it lies.
+static int64_t byte_of(const dots *f, int64_t i)
 {
     const tuff_conv *v = &f->v;
-    const int64_t b = quad % columns(f), a = quad / columns(f) % v->k[1];
-    const int64_t plane = quad / columns(f) / v->k[1];
-    const int64_t channel = f->taps ? plane : 4 * plane + i, tap = f->taps ? 4 * b + i : b;
-    if (channel >= v->cg || tap >= v->k[2]) return -1;
-    return (channel * v->k[1] + a) * v->k[2] + tap;
+    const int64_t b = i % v->k[2], a = i / v->k[2] % v->k[1], channel = i / v->k[2] / v->k[1];
+    const int64_t line = (f->taps ? channel : channel / 4) * v->k[1] + a;
+    return f->taps ? line * columns(f) * 4 + b : (line * columns(f) + b) * 4 + channel % 4;
 }
 
 static void put_places(const dots *f, int32_t *to)
@@ -163,17 +161,22 @@ static void put_places(const dots *f, int32_t *to)
 static void pack_weights(const dots *f, const tuff_ref *r, int64_t o)
 {
     const int64_t group = o / f->v.og, i = o % f->v.og;
-    const uint8_t *w = (const uint8_t *)(const void *)r->in[f->in->w] +
-                       o * f->v.cg * f->v.k[1] * f->v.k[2];
+    const int64_t count = f->v.cg * f->v.k[1] * f->v.k[2];
     const uint8_t flip = tuff_dots_flip_w(r);
+    uint8_t room[TUFF_QCONV_SOME];
     uint8_t *to = weights_of(f, r, group, i), *ones = weights_of(f, r, group, f->v.og);
     known_of(f, r)[o] = tuff_dots_row_of(r, &f->v, o);
-    for (int64_t q = 0; q < f->quads; q++)
-        for (int k = 0; k < 4; k++) {
-            const int64_t at = weight_at(f, q, k);
-            to[4 * q + k] = at < 0 ? 0 : w[at] ^ flip;
-            if (i == 0) ones[4 * q + k] = at >= 0;
+    memset(to, 0, (size_t)(4 * f->quads));
+    if (i == 0) memset(ones, 0, (size_t)(4 * f->quads));
+    for (int64_t first = 0; first < count; first += TUFF_QCONV_SOME) {
+        const int64_t n = least(count - first, TUFF_QCONV_SOME);
+        const uint8_t *w = tuff_qconv_weights(r, o * count + first, n, room);
+        for (int64_t k = 0; k < n; k++) {
+            const int64_t at = byte_of(f, first + k);
+            to[at] = w[k] ^ flip;
+            if (i == 0) ones[at] = 1;
         }
+    }
     if (o == 0) put_places(f, places_of(r));
 }
 

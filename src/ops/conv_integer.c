@@ -1,7 +1,9 @@
-// conv_integer and qlinear_conv: records and references. Kernels: qgemm.c.
+// conv_integer, qlinear_conv and qlinear_conv_packed: records and references. Kernels: qgemm.c.
 #include "ops/conv_integer.h"
 #include "ops/divide.h"
 #include "ops/gemm.h"
+#include "ops/ops.h"
+#include "ops/packed.h"
 #include "ops/qgemm_host.h"
 #include "ops/quantize.h"
 #include <math.h>
@@ -20,12 +22,50 @@ const inputs *tuff_qconv_inputs_of(const tuff_call *c)
     return c->op->in[1].dtypes & TUFF_F32 ? &qlinear : &integer;
 }
 
+// ---- packed weights ------------------------------------------------------------------------
+
+static bool is_packed(const tuff_call *c) { return c->op == &tuff_op_qlinear_conv_packed; }
+
+int tuff_qconv_bits(const tuff_call *c)
+{
+    const tuff_packed_conv_params *p = c->params;
+    return !is_packed(c) ? 8 : p->bits ? p->bits : 4;
+}
+
+// Packed weights have the sizes that params say; those of the same call with bytes.
+static tuff_desc weights_of(const tuff_call *c)
+{
+    const tuff_packed_conv_params *p = c->params;
+    const int64_t group = p->conv.group ? p->conv.group : 1, kh = p->conv.kernel[0],
+                  kw = p->conv.kernel[1];
+    return TUFF_SHAPE(TUFF_I8, p->channels, c->in[qlinear.x].dim[1] / group, kh ? kh : 1,
+                      kw ? kw : 1);
+}
+
 tuff_conv tuff_qconv_of(const tuff_call *c)
 {
     const inputs *in = tuff_qconv_inputs_of(c);
     tuff_conv v;
-    tuff_conv_good(c, in->x, in->w, -1, &v);
+    if (is_packed(c)) {
+        tuff_call bytes = *c;
+        bytes.in[in->w] = weights_of(c);
+        tuff_conv_good(&bytes, in->x, in->w, -1, &v);
+    } else {
+        tuff_conv_good(c, in->x, in->w, -1, &v);
+    }
     return v;
+}
+
+const uint8_t *tuff_qconv_weights(const tuff_ref *r, int64_t first, int64_t n,
+                                  uint8_t room[TUFF_QCONV_SOME])
+{
+    const tuff_call *c = r->call;
+    const int w = tuff_qconv_inputs_of(c)->w;
+    const void *at = r->in[w];
+    if (!is_packed(c)) return (const uint8_t *)at + first;
+    const tuff_packed p = { .words = at, .count = c->in[w].dim[0], .bits = tuff_qconv_bits(c) };
+    tuff_packed_bytes(&p, first, n, (int8_t *)room);
+    return room;
 }
 
 // ---- shapes ------------------------------------------------------------------------------
@@ -36,11 +76,11 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
     const tuff_conv_params *p = c->params;
     tuff_conv v;
     TUFF_TRY(tuff_conv_of(c, in->x, in->w, -1, &v));
+    if (!is_packed(c)) TUFF_TRY(tuff_quant_same_type(c, in->w, in->w_zero));
     TUFF_REQUIRE(p->act == TUFF_ACT_NONE || (p->act == TUFF_ACT_RELU && in->y_zero >= 0), ARG,
                  "act is %s, expected %s", tuff_act_names[p->act],
                  in->y_zero >= 0 ? "none or relu" : "none");
     TUFF_TRY(tuff_quant_same_type(c, in->x, in->x_zero));
-    TUFF_TRY(tuff_quant_same_type(c, in->w, in->w_zero));
     TUFF_TRY(tuff_quant_vector(c, in->x_scale, 0, ""));
     TUFF_TRY(tuff_quant_vector(c, in->x_zero, 0, ""));
     TUFF_TRY(tuff_quant_vector(c, in->w_scale, v.o, "channels"));
@@ -57,6 +97,25 @@ static tuff_status infer(const tuff_call *c, tuff_desc out[])
     return TUFF_OK;
 }
 
+static tuff_status packed_infer(const tuff_call *c, tuff_desc out[])
+{
+    const tuff_packed_conv_params *p = c->params;
+    const int bits = tuff_qconv_bits(c), group = p->conv.group ? p->conv.group : 1;
+    const tuff_desc *x = &c->in[qlinear.x], *words = &c->in[qlinear.w];
+    tuff_call bytes = *c;
+    TUFF_REQUIRE(bits >= 2 && bits <= 7, ARG, "bits is %d, expected 2 to 7", bits);
+    TUFF_REQUIRE(p->channels >= 1, ARG, "channels is %d, expected at least 1", p->channels);
+    TUFF_REQUIRE(x->rank == 4 && group > 0 && x->dim[1] % group == 0, SHAPE,
+                 "x has %d dims and %lld channels, expected 4 dims and a multiple of %d",
+                 x->rank, (long long)(x->rank > 1 ? x->dim[1] : 1), group);
+    bytes.in[qlinear.w] = weights_of(c);
+    const int64_t want = tuff_packed_words(bits, tuff_desc_count(&bytes.in[qlinear.w]));
+    TUFF_REQUIRE(words->rank == 1 && words->dim[0] == want, SHAPE,
+                 "w has %d dims and %lld words, expected 1 dim of %lld", words->rank,
+                 (long long)tuff_desc_count(words), (long long)want);
+    return infer(&bytes, out);
+}
+
 // ---- reference ---------------------------------------------------------------------------
 
 static int64_t number_at(const tuff_ref *r, int input, int64_t i)
@@ -66,11 +125,19 @@ static int64_t number_at(const tuff_ref *r, int input, int64_t i)
     return tuff_whole_at(d->dtype, r->in[input], tuff_desc_count(d) == 1 ? 0 : (size_t)i);
 }
 
+static int64_t weight_at(const tuff_ref *r, int64_t i)
+{
+    const inputs *in = tuff_qconv_inputs_of(r->call);
+    const void *w = r->in[in->w];
+    return is_packed(r->call) ? tuff_packed_number(tuff_qconv_bits(r->call), false, w, i)
+                              : tuff_whole_at(r->call->in[in->w].dtype, w, (size_t)i);
+}
+
 // The sum of element i of y. What lies outside of x is x's zero point: it adds nothing.
 static int64_t sum_of(const tuff_ref *r, const tuff_conv *v, int64_t i)
 {
     const inputs *in = tuff_qconv_inputs_of(r->call);
-    const tuff_dtype tx = r->call->in[in->x].dtype, tw = r->call->in[in->w].dtype;
+    const tuff_dtype tx = r->call->in[in->x].dtype;
     const int64_t col = i % v->y[2], row = i / v->y[2] % v->y[1];
     const int64_t o = i / v->y[2] / v->y[1] % v->o, n = i / v->y[2] / v->y[1] / v->o;
     const int64_t zx = number_at(r, in->x_zero, 0), zw = number_at(r, in->w_zero, o);
@@ -84,9 +151,7 @@ static int64_t sum_of(const tuff_ref *r, const tuff_conv *v, int64_t i)
                 const int64_t ch = n * v->c + o / v->og * v->cg + c;
                 sum += (tuff_whole_at(tx, r->in[in->x],
                                       (size_t)((ch * v->x[1] + h) * v->x[2] + w)) - zx) *
-                       (tuff_whole_at(tw, r->in[in->w],
-                                      (size_t)(((o * v->cg + c) * v->k[1] + a) * v->k[2] + b)) -
-                        zw);
+                       (weight_at(r, ((o * v->cg + c) * v->k[1] + a) * v->k[2] + b) - zw);
             }
     return sum;
 }
@@ -220,10 +285,12 @@ static void weight_columns(const tuff_qhost *h, const tuff_ref *r, const void *e
                            int64_t col, int64_t cols, int64_t k, int64_t depth,
                            uint8_t to[][TUFF_PANEL])
 {
-    const uint8_t *w = (const uint8_t *)(const void *)r->in[h->right] + col * h->k + k;
+    uint8_t room[TUFF_QCONV_SOME];
     (void)extra, (void)z;
-    for (int64_t j = 0; j < cols; j++)
-        for (int64_t i = 0; i < depth; i++) to[i][j] = w[j * h->k + i];
+    for (int64_t j = 0; j < cols; j++) {
+        const uint8_t *w = tuff_qconv_weights(r, (col + j) * h->k + k, depth, room);
+        for (int64_t i = 0; i < depth; i++) to[i][j] = w[i];
+    }
 }
 
 static void describe_rows(host *f, const inputs *in, bool relu)
@@ -257,6 +324,7 @@ static void describe_host(host *f, const tuff_call *c)
         .right_zero = in->x_zero, .right_scale = in->x_scale, .y_scale = in->y_scale,
         .y_zero = in->y_zero, .bias = in->bias, .relu = p->act == TUFF_ACT_RELU, .own = f,
         .kept = TUFF_QKEPT_LEFT, .first_row = host_first_row, .columns = host_columns,
+        .numbers = is_packed(c) ? tuff_qconv_weights : NULL,
         .prepare = host_prepare,
         .items = v.n * v.c, .extra = (size_t)(v.n * v.c * f->plane) };
 }
@@ -319,7 +387,8 @@ static void describe(product *f, const tuff_call *c)
         .call = c, .m = (uint32_t)v.o, .n = (uint32_t)v.n * plane,
         .k = (uint32_t)v.cg * taps, .plane = plane, .image_step = (uint32_t)v.o * plane,
         .batches = v.group > 1,
-        .left = { .input = in->w, .zero = in->w_zero, .layout = TUFF_QPACK_CONTIGUOUS,
+        .left = { .input = in->w, .zero = in->w_zero, .bits = tuff_qconv_bits(c),
+                  .layout = TUFF_QPACK_CONTIGUOUS,
                   .pc = { .row_step = (uint32_t)v.cg * taps, .k_step = 1, .plane = one,
                           .to_w = one, .taps = one, .kw = one } },
         .right = { .input = in->x, .zero = in->x_zero, .layout = TUFF_QPACK_CONV,
@@ -359,18 +428,21 @@ static void make_scales_fit(const tuff_call *c, void *const in[])
       .run = tuff_##kind##_dots_run, .units = tuff_##kind##_dots_units,         \
       .scratch = tuff_##kind##_dots_scratch, .keeps = tuff_##kind##_dots_keeps, \
       .made_of = (made_of_) }
-#define HOSTS(made_of)                                                          \
-    { DOTS("row_dots", row, made_of), DOTS("dots", conv, made_of), TUFF_QHOST_FAST(made_of) }
+#define HOSTS(made_of, ...)                                                     \
+    { __VA_ARGS__ DOTS("row_dots", row, made_of), DOTS("dots", conv, made_of),  \
+      TUFF_QHOST_FAST(made_of) }
 
 #define COMMON                                                                  \
     .native = TUFF_WORDS | TUFF_BYTES, .out = { { .name = "y" } },              \
+    .ref = ref, .units = units, .cost = cost
+#define CONV_PARAMS                                                             \
     .params_size = sizeof(tuff_conv_params), .params = { TUFF_CONV_FIELDS(2) }, \
-    .infer = infer, .ref = ref, .units = units, .cost = cost
+    .infer = infer
 
 const tuff_op tuff_op_conv_integer = {
-    .name = "conv_integer", .onnx = "ConvInteger", COMMON,
+    .name = "conv_integer", .onnx = "ConvInteger", COMMON, CONV_PARAMS,
     .variants = TUFF_QPRODUCT_VARIANTS(TUFF_KERNEL("slide", slide),),
-    .hosts = HOSTS(1u << 1 | 1u << 3),
+    .hosts = HOSTS(1u << 1 | 1u << 3,),
     .doc = "y = cross-correlation of x - x_zero_point with w - w_zero_point, sums in i32 that "
            "wrap round",
     .in = { { .name = "x", .dtypes = TUFF_BYTES },
@@ -386,22 +458,28 @@ const tuff_op tuff_op_conv_integer = {
                         "1x2x43x67 i8:3x2x1x7 [] i8:3 pad=0,9 dilation=1,3 stride=1,2")
 };
 
+#define QLINEAR                                                                 \
+    .variants = TUFF_QPRODUCT_VARIANTS(TUFF_KERNEL("rows", rows),               \
+                                       TUFF_KERNEL("slide", slide),)
+#define QLINEAR_MADE_OF (1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6)
+#define QLINEAR_PORTS(w_, w_zero_)                                              \
+    { { .name = "x", .dtypes = TUFF_BYTES },                                    \
+      { .name = "x_scale", .dtypes = TUFF_F32, .positive = true },              \
+      { .name = "x_zero_point", .dtypes = TUFF_BYTES },                         \
+      { .name = "w", .dtypes = (w_), .mixed = true },                           \
+      { .name = "w_scale", .dtypes = TUFF_F32, .positive = true },              \
+      { .name = "w_zero_point", .dtypes = (w_zero_), .mixed = true },           \
+      { .name = "y_scale", .dtypes = TUFF_F32, .positive = true },              \
+      { .name = "y_zero_point", .dtypes = TUFF_BYTES, .mixed = true },          \
+      { .name = "bias", .dtypes = TUFF_I32, .optional = true, .low = -30000,    \
+        .high = 30000 } }
+
 const tuff_op tuff_op_qlinear_conv = {
-    .name = "qlinear_conv", .onnx = "QLinearConv", COMMON,
-    .variants = TUFF_QPRODUCT_VARIANTS(TUFF_KERNEL("rows", rows), TUFF_KERNEL("slide", slide),),
-    .hosts = HOSTS(1u << 1 | 1u << 3 | 1u << 4 | 1u << 5 | 1u << 6),
+    .name = "qlinear_conv", .onnx = "QLinearConv", COMMON, CONV_PARAMS, QLINEAR,
+    .hosts = HOSTS(QLINEAR_MADE_OF,),
     .doc = "y = saturate(round(acc x_scale w_scale / y_scale) + y_zero_point), ties to even, "
            "acc = conv_integer(x, w) + bias; relu: y is y_zero_point or more",
-    .in = { { .name = "x", .dtypes = TUFF_BYTES },
-            { .name = "x_scale", .dtypes = TUFF_F32, .positive = true },
-            { .name = "x_zero_point", .dtypes = TUFF_BYTES },
-            { .name = "w", .dtypes = TUFF_BYTES, .mixed = true },
-            { .name = "w_scale", .dtypes = TUFF_F32, .positive = true },
-            { .name = "w_zero_point", .dtypes = TUFF_BYTES, .mixed = true },
-            { .name = "y_scale", .dtypes = TUFF_F32, .positive = true },
-            { .name = "y_zero_point", .dtypes = TUFF_BYTES, .mixed = true },
-            { .name = "bias", .dtypes = TUFF_I32, .optional = true, .low = -30000,
-              .high = 30000 } },
+    .in = QLINEAR_PORTS(TUFF_BYTES, TUFF_BYTES),
     .prepare = make_scales_fit,
     .cases = TUFF_CASES("1x1x1x1 [] [] 1x1x1x1 [] [] [] []",
                         "2x3x7x9 [] [] 5x3x3x3 5 5 [] [] 5 pad=1,0,2,1 stride=2,1",
@@ -413,6 +491,47 @@ const tuff_op tuff_op_qlinear_conv = {
                         "13x131x1x1 [] [] i8:36x131x1x1 36 i8:36 [] i8:[] 36 act=relu",
                         "1x1500x1x1 1 1 17x1500x1x1 1 17 1 1",
                         "1x20011x1x1 1 1 i8:3x20011x1x1 1 i8:1 1 1")
+};
+
+// Any bits are weights; what is drawn has few. Zero points are of their range.
+static void prepare_packed(const tuff_call *c, void *const in[])
+{
+    const int half = 1 << (tuff_qconv_bits(c) - 1);
+    uint32_t *words = in[qlinear.w];
+    int8_t *zero = in[qlinear.w_zero];
+    for (int64_t i = 0; i < tuff_desc_count(&c->in[qlinear.w]); i++)
+        words[i] = (words[i] + (uint32_t)i + 1) * 2654435761u ^ (uint32_t)i * 40503u << 7;
+    for (int64_t i = 0; i < tuff_desc_count(&c->in[qlinear.w_zero]); i++)
+        zero[i] = (int8_t)((zero[i] & (2 * half - 1)) - half);
+    make_scales_fit(c, in);
+    ((float *)in[qlinear.y_scale])[0] *= (float)half / 128;
+}
+
+const tuff_op tuff_op_qlinear_conv_packed = {
+    .name = "qlinear_conv_packed", COMMON, QLINEAR,
+    .hosts = HOSTS(QLINEAR_MADE_OF, DOTS("row_bits", bits, QLINEAR_MADE_OF),),
+    .doc = "qlinear_conv, where the weights lie packed in words: signed numbers of 2 to 7 bits",
+    .in = QLINEAR_PORTS(TUFF_U32, TUFF_I8),
+    .params_size = sizeof(tuff_packed_conv_params),
+    .params = { TUFF_CONV_FIELDS(2), TUFF_POSITIVE(tuff_packed_conv_params, bits),
+                TUFF_POSITIVE(tuff_packed_conv_params, channels) },
+    .infer = packed_infer,
+    .prepare = prepare_packed,
+    // Every width; rows that begin within words, a last word that is not full, groups, strides.
+    .cases = TUFF_CASES("1x1x1x1 [] [] 1 [] [] [] [] channels=1",
+                        "2x3x7x9 [] [] 13 5 5 [] [] 5 bits=3 channels=5 kernel=3 pad=1,0,2,1 "
+                        "stride=2,1",
+                        "1x7x8x9 1 1 4 7 i8:7 1 u8:1 7 bits=2 channels=7 kernel=3 pad=1 "
+                        "group=7 act=relu",
+                        "2x5x11x12 1 1 64 9 i8:1 1 i8:1 bits=5 channels=9 kernel=3 pad=1",
+                        "1x37x9x10 [] [] 2748 [] [] [] [] 66 channels=66 kernel=3 pad=1 "
+                        "act=relu",
+                        "1x1x29x61 1 1 717 1 i8:[] 1 1 131 bits=7 channels=131 kernel=5 pad=2",
+                        "13x131x1x1 [] [] 443 36 i8:36 [] i8:[] 36 bits=3 channels=36 act=relu",
+                        "1x131x1x1 1 1 1474 1 60 1 1 60 bits=6 channels=60",
+                        "5x784x1x1 [] [] 833 17 17 [] [] 17 bits=2 channels=17",
+                        "1x1500x1x1 1 1 3985 1 17 1 1 bits=5 channels=17",
+                        "1x20011x1x1 1 1 7505 1 i8:1 1 1 channels=3")
 };
 
 // ---- public functions --------------------------------------------------------------------
@@ -430,6 +549,16 @@ tuff_status tuff_qlinear_conv(tuff_stream *s, const tuff_quantized *x, const tuf
                               const tuff_conv_params *p)
 {
     return tuff_run(s, &tuff_op_qlinear_conv,
+                    TUFF_RUN_IN(x->q, x->scale, x->zero_point, w->q, w->scale, w->zero_point,
+                                y->scale, y->zero_point, bias),
+                    TUFF_RUN_OUT(y->q), p);
+}
+
+tuff_status tuff_qlinear_conv_packed(tuff_stream *s, const tuff_quantized *x,
+                                     const tuff_quantized *w, const tuff_tensor *bias,
+                                     const tuff_quantized *y, const tuff_packed_conv_params *p)
+{
+    return tuff_run(s, &tuff_op_qlinear_conv_packed,
                     TUFF_RUN_IN(x->q, x->scale, x->zero_point, w->q, w->scale, w->zero_point,
                                 y->scale, y->zero_point, bias),
                     TUFF_RUN_OUT(y->q), p);

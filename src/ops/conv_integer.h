@@ -10,6 +10,12 @@ typedef struct tuff_qconv_inputs {
 } tuff_qconv_inputs;
 const tuff_qconv_inputs *tuff_qconv_inputs_of(const tuff_call *c);
 tuff_conv tuff_qconv_of(const tuff_call *c);
+// Bits of a weight: 8 of those that lie as bytes, fewer of packed ones (qlinear_conv_packed).
+int tuff_qconv_bits(const tuff_call *c);
+enum { TUFF_QCONV_SOME = 256 };
+// Weights first .. first + n, at most TUFF_QCONV_SOME of them: where they lie, or in `room`.
+const uint8_t *tuff_qconv_weights(const tuff_ref *r, int64_t first, int64_t n,
+                                  uint8_t room[TUFF_QCONV_SOME]);
 // An image of one pixel is a row, and its weights are too: what a dense layer is.
 bool tuff_qconv_is_row(const tuff_conv *v);
 
@@ -21,4 +27,5 @@ bool tuff_qconv_is_row(const tuff_conv *v);
     void tuff_##kind##_dots_run(const tuff_ref *r)
 TUFF_DOTS_HOST(conv);
 TUFF_DOTS_HOST(row);
+TUFF_DOTS_HOST(bits); // rows of packed weights
 #endif

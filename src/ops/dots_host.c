@@ -27,7 +27,7 @@ uint8_t tuff_dots_flip_x(const tuff_ref *r)
 
 uint8_t tuff_dots_flip_w(const tuff_ref *r)
 {
-    return r->call->in[tuff_qconv_inputs_of(r->call)->w].dtype == TUFF_I8 ? 0 : 0x80;
+    return r->call->in[tuff_qconv_inputs_of(r->call)->w].dtype == TUFF_U8 ? 0x80 : 0;
 }
 
 int32_t tuff_dots_zero_x(const tuff_ref *r)
@@ -49,13 +49,17 @@ tuff_dots_row tuff_dots_row_of(const tuff_ref *r, const tuff_conv *v, int64_t o)
     const tuff_qconv_inputs *in = tuff_qconv_inputs_of(r->call);
     const uint8_t flip = tuff_dots_flip_w(r);
     const int64_t k = v->cg * v->k[1] * v->k[2];
-    const uint8_t *w = (const uint8_t *)(const void *)r->in[in->w] + o * k;
+    uint8_t room[TUFF_QCONV_SOME];
     const int32_t zero = (int32_t)number_at(r, in->w_zero, o) - flip;
     int64_t sum = 0, reach = 0;
-    for (int64_t i = 0; i < k; i++) {
-        const int32_t q = (int8_t)(w[i] ^ flip);
-        sum += q;
-        reach += abs(q - zero);
+    for (int64_t first = 0; first < k; first += TUFF_QCONV_SOME) {
+        const int64_t n = k - first < TUFF_QCONV_SOME ? k - first : TUFF_QCONV_SOME;
+        const uint8_t *w = tuff_qconv_weights(r, o * k + first, n, room);
+        for (int64_t i = 0; i < n; i++) {
+            const int32_t q = (int8_t)(w[i] ^ flip);
+            sum += q;
+            reach += abs(q - zero);
+        }
     }
     return (tuff_dots_row){ factor_of(r, in, o), 255 * reach, (int32_t)sum, zero };
 }

@@ -19,4 +19,6 @@ typedef struct tuff_packed {
 // Numbers first .. first + n less `zero`, which are exact. n is filled up to a multiple of
 // TUFF_PACKED_LANES with any.
 void tuff_packed_host(const tuff_packed *p, int64_t first, int64_t n, float zero, float *to);
+// Signed ones of 2 to 7 bits as bytes, first .. first + n and nothing behind them.
+void tuff_packed_bytes(const tuff_packed *p, int64_t first, int64_t n, int8_t *to);
 #endif

@@ -137,3 +137,36 @@ void tuff_packed_host(const tuff_packed *p, int64_t first, int64_t n, float zero
     if (HALF * eight < n) one_by_one(p, first + HALF * eight, n - HALF * eight, &l,
                                      to + HALF * eight);
 }
+
+// ---- bytes ---------------------------------------------------------------------------------
+
+// Eight numbers are `bits` whole bytes, within the 8 from where they begin.
+TUFF_EACH_PROCESSOR void byte_eights(const uint8_t *b, int bit, int bits, int64_t n, int8_t *to)
+{
+    const uint64_t s = (uint64_t)bits, ones = 0x0101010101010101u;
+    const uint64_t half = ones << (bits - 1), mask = (half << 1) - ones;
+    for (int64_t i = 0; i < n; i++, b += bits, to += HALF) {
+        const uint64_t x = load64(b) >> bit;
+        uint64_t v = 0;
+        for (uint64_t k = 0; k < HALF; k++) v |= (x >> k * s) << 56 >> (56 - 8 * k);
+        v &= mask;
+        // (v ^ half) - half in each byte; 128 keeps what one borrows out of the next.
+        v = (((v ^ half) | ones << 7) - half) ^ ones << 7;
+        memcpy(to, &v, sizeof v);
+    }
+}
+TUFF_FOR_PROCESSORS(byte_eights, (const uint8_t *b, int bit, int bits, int64_t n, int8_t *to),
+                    (b, bit, bits, n, to))
+
+void tuff_packed_bytes(const tuff_packed *p, int64_t first, int64_t n, int8_t *to)
+{
+    const int64_t bit = first * p->bits, room = p->count * 4 - bit / 8;
+    int64_t eights = n / HALF;
+    // The last ones read 8 bytes, too.
+    const int64_t most = room < 8 ? 0 : (room - 8) / p->bits + 1;
+    if (eights > most) eights = most;
+    const uint8_t *b = (const uint8_t *)p->words + bit / 8;
+    byte_eights_best()(b, (int)(bit % 8), p->bits, eights, to);
+    for (int64_t i = HALF * eights; i < n; i++)
+        to[i] = (int8_t)tuff_packed_number(p->bits, false, p->words, first + i);
+}

@@ -94,6 +94,8 @@ typedef struct packing {
     uint32_t parts; // of each sum, where they are several
 } packing;
 
+static uint32_t bits_of(const tuff_qoperand *o) { return o->bits ? (uint32_t)o->bits : 8; }
+
 static size_t panel_bytes(const packing *as, uint32_t rows)
 {
     return (size_t)tuff_ceil_div(rows, as->w) * as->w * as->quads * (as->floats ? 16 : 4);
@@ -117,6 +119,7 @@ static void add_pack(const tuff_qproduct *p, const tuff_qoperand *o, const packi
     tuff_spec(d, wg);
     tuff_spec(d, as->w);
     tuff_spec(d, o->layout);
+    tuff_spec(d, bits_of(o));
     tuff_bind(d, TUFF_ROLE_IN, o->input, as->floats ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_STORAGE,
               TUFF_READ);
     tuff_bind_in(d, is_there(p, o->zero) ? o->zero : o->input);
@@ -361,6 +364,7 @@ bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, 
     tuff_dispatch *d = tuff_plan_add(plan, texel ? p->shader_texel : p->shader);
     const tuff_bind_kind kind = texel ? TUFF_BIND_TEXEL_U32 : TUFF_BIND_STORAGE;
     tuff_spec(d, wg);
+    tuff_spec(d, bits_of(&p->left));
     tuff_bind(d, TUFF_ROLE_IN, p->left.input, kind, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_IN, p->right.input, kind, TUFF_READ);
     bind_sums(d, direct);

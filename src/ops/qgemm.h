@@ -24,6 +24,7 @@
 // An operand of a product as a matrix of rows of k elements.
 typedef struct tuff_qoperand {
     int input, zero; // of the call; zero: -1 or absent for none
+    int bits;        // of signed numbers that lie packed; 0: bytes
     uint32_t layout; // TUFF_QPACK_...
     struct tuff_qpack_pc pc; // the planner fills in what depends on the kernel
 } tuff_qoperand;
@@ -88,8 +89,12 @@ bool tuff_qproduct_plain(tuff_qproduct *p, const tuff_caps *k, tuff_plan *plan, 
       TUFF_GPU_KERNEL("dot8", dot8), TUFF_GPU_KERNEL("tile", tile),             \
       TUFF_KERNEL("texel", texel), TUFF_KERNEL("plain", plain) }
 
-// The sign that the kernels take for numbers of a type, and how many zero points there are.
-static inline uint32_t tuff_qsign(const tuff_desc *d) { return d->dtype == TUFF_I8 ? 0x80 : 0; }
+// The sign that the kernels take for numbers of a type, packed ones (u32) being signed, and how
+// many zero points there are.
+static inline uint32_t tuff_qsign(const tuff_desc *d)
+{
+    return d->dtype == TUFF_I8 || d->dtype == TUFF_U32 ? 0x80 : 0;
+}
 static inline uint32_t tuff_qzeros(const tuff_call *c, int zero)
 {
     return tuff_call_has(c, zero) ? (uint32_t)tuff_desc_count(&c->in[zero]) : 0;

@@ -128,10 +128,10 @@ int32_t tuff_qhost_zero(const tuff_ref *r, int input, int64_t i)
 
 static int64_t even(int64_t k) { return (k + 1) / 2 * 2; }
 
-// Bytes of an i8 tensor are read as u8, 128 too large.
+// Signed bytes are read as u8, 128 too large; packed numbers become signed ones.
 static int32_t bias_of(const tuff_ref *r, int input)
 {
-    return r->call->in[input].dtype == TUFF_I8 ? 128 : 0;
+    return r->call->in[input].dtype == TUFF_U8 ? 0 : 128;
 }
 
 static bool has_many(const tuff_ref *r, int input)
@@ -190,12 +190,19 @@ static void *extra_of(const tuff_qhost *h, const tuff_ref *r)
 
 static void pack_row(const tuff_qhost *h, const tuff_ref *r, int64_t row)
 {
-    const uint8_t *from = (const uint8_t *)(const void *)r->in[h->left] + row * h->k;
+    enum { SOME = 256 };
+    uint8_t room[SOME];
     int16_t *to = rows_of(h, r) + row * even(h->k);
     const int32_t zero = tuff_qhost_zero(r, h->left_zero, row % h->period);
     const uint8_t flip = (uint8_t)bias_of(r, h->left);
-    for (int64_t k = 0; k < h->k; k++)
-        to[k] = (int16_t)((from[k] ^ flip) - flip - zero);
+    for (int64_t k = 0; k < h->k; k += SOME) {
+        const int64_t n = h->k - k < SOME ? h->k - k : SOME, first = row * h->k + k;
+        const uint8_t *from = h->numbers
+                                  ? h->numbers(r, first, n, room)
+                                  : (const uint8_t *)(const void *)r->in[h->left] + first;
+        for (int64_t i = 0; i < n; i++)
+            to[k + i] = (int16_t)((from[i] ^ flip) - flip - zero);
+    }
     if (h->k % 2) to[h->k] = 0;
     if (h->kept == TUFF_QKEPT_RIGHT || row >= h->period || h->y_zero < 0) return;
     if (!has_many(r, h->right_scale)) factors_of(h, r)[row] = factor_of(h, r, row, 0);

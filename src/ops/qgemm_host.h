@@ -22,6 +22,8 @@ struct tuff_qhost {
     bool column_bias; // the bias is of columns, else of rows
     bool relu;
     const void *own; // the op's, for its functions:
+    // Numbers first .. first + n, at most 256, of the left operand; NULL: bytes as they lie.
+    const uint8_t *(*numbers)(const tuff_ref *r, int64_t first, int64_t n, uint8_t *room);
     // The first row of a product.
     int64_t (*first_row)(const tuff_qhost *h, int64_t z);
     // Columns col .. col + cols of rows k .. k + depth of the right operand, 16 bytes a row;

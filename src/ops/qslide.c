@@ -66,6 +66,7 @@ static void add_weights(const slide *s, const tuff_caps *k, tuff_plan *plan)
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_qslide_weights);
     tuff_spec(d, wg);
     tuff_spec(d, k->subgroup);
+    tuff_spec(d, (uint32_t)tuff_qconv_bits(c));
     tuff_bind_in(d, s->in->w);
     tuff_bind_in(d, tuff_call_has(c, s->in->w_zero) ? s->in->w_zero : s->in->w);
     tuff_bind(d, TUFF_ROLE_SCRATCH, WEIGHTS, TUFF_BIND_STORAGE, TUFF_WRITE);
@@ -181,6 +182,7 @@ static void add_row_weights(const slide *s, const struct tuff_qrows_pc *pc, uint
     tuff_dispatch *d = tuff_plan_add(plan, TUFF_SHADER_qrows_weights);
     tuff_spec(d, wg);
     tuff_spec(d, k->subgroup);
+    tuff_spec(d, (uint32_t)tuff_qconv_bits(s->c));
     tuff_bind_in(d, s->in->w);
     tuff_bind_in(d, tuff_call_has(s->c, s->in->w_zero) ? s->in->w_zero : s->in->w);
     tuff_bind(d, TUFF_ROLE_SCRATCH, WEIGHTS, TUFF_BIND_STORAGE, TUFF_WRITE);

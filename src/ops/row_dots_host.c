@@ -1,7 +1,12 @@
 // Dense layers of bytes on the CPU path: convolutions of images of one pixel, with dot products
 // of four bytes (dots_host.h). 16 outputs side by side read four numbers of a row of x at a
 // time; weights lie as [n / 16][k / 4][16][4].
+//
+// Packed weights (row_bits) stay where they are: 64 neighbours of an output's are unpacked
+// into a register, and multiplied by 64 numbers of x. What is summed by lanes is added up at
+// the end.
 #include "ops/dots_host.h"
+#include "ops/packed_host.h"
 
 enum { LANES = TUFF_DOTS_LANES, ROWS = 4, PANELS = 4, MOST_ROWS = 64 };
 
@@ -9,12 +14,14 @@ typedef struct dots {
     tuff_conv v;
     const tuff_qconv_inputs *in;
     int64_t m, n, k, quads, panels;
+    bool stream; // weights are read as they lie, and none is kept
 } dots;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-static void describe(dots *f, const tuff_call *c)
+static void describe(dots *f, const tuff_call *c, bool stream)
 {
+    f->stream = stream;
     f->v = tuff_qconv_of(c);
     f->in = tuff_qconv_inputs_of(c);
     f->m = f->v.n;
@@ -34,9 +41,11 @@ typedef struct known {
     int64_t unused[7]; // up to a whole line
 } known;
 
+static int64_t panel_bytes(const dots *f) { return f->stream ? 0 : f->quads * LANES * 4; }
+
 static int8_t *panel_of(const dots *f, const tuff_ref *r, int64_t panel)
 {
-    return (int8_t *)r->kept + panel * f->quads * LANES * 4;
+    return (int8_t *)r->kept + panel * panel_bytes(f);
 }
 
 static known *known_of(const dots *f, const tuff_ref *r, int64_t panel)
@@ -44,13 +53,24 @@ static known *known_of(const dots *f, const tuff_ref *r, int64_t panel)
     return (known *)(void *)panel_of(f, r, f->panels) + panel;
 }
 
+// Output j of a panel.
+static void pack_row(const dots *f, const tuff_ref *r, int64_t o, int64_t j, uint8_t *to)
+{
+    uint8_t room[TUFF_QCONV_SOME];
+    const uint8_t flip = tuff_dots_flip_w(r);
+    for (int64_t first = 0; first < f->k; first += TUFF_QCONV_SOME) {
+        const int64_t n = least(f->k - first, TUFF_QCONV_SOME);
+        const uint8_t *w = tuff_qconv_weights(r, o * f->k + first, n, room);
+        for (int64_t i = first; i < first + n; i++)
+            to[(i / 4 * LANES + j) * 4 + i % 4] = w[i - first] ^ flip;
+    }
+}
+
 static void pack_panel(const dots *f, const tuff_ref *r, int64_t panel)
 {
-    const uint8_t *w = (const uint8_t *)(const void *)r->in[f->in->w];
-    const uint8_t flip = tuff_dots_flip_w(r);
     uint8_t *to = (uint8_t *)panel_of(f, r, panel);
     known *of = known_of(f, r, panel);
-    memset(to, 0, (size_t)(f->quads * LANES * 4));
+    memset(to, 0, (size_t)panel_bytes(f));
     *of = (known){ 0 };
     for (int64_t j = 0; j < LANES && panel * LANES + j < f->n; j++) {
         const int64_t o = panel * LANES + j;
@@ -60,8 +80,7 @@ static void pack_panel(const dots *f, const tuff_ref *r, int64_t panel)
         of->zero[j] = row.zero;
         of->any |= row.zero != 0;
         of->far |= row.reach >= TUFF_DOTS_FAR;
-        for (int64_t i = 0; i < f->k; i++)
-            to[(i / 4 * LANES + j) * 4 + i % 4] = w[o * f->k + i] ^ flip;
+        if (!f->stream) pack_row(f, r, o, j, to);
     }
 }
 
@@ -114,6 +133,51 @@ TUFF_TARGET_DOTS static void add_sums(const dots *f, const uint8_t *x, int32_t f
     else if (rows == ROWS) add_tile(f, x, flip, w, ROWS, 1, to);
     else if (all) add_tile(f, x, flip, w, 1, PANELS, to);
     else add_tile(f, x, flip, w, 1, 1, to);
+}
+
+// ---- sums of packed weights ----------------------------------------------------------------
+
+// `rows` rows of x times `outs` outputs from `first` on; both constants where this is inlined.
+TUFF_TARGET_BITS static inline __attribute__((always_inline)) void
+add_stream(const dots *f, const tuff_bits64 *bits, const uint8_t *x, int32_t flip,
+           int64_t first, const int rows, const int outs, int64_t at, sums *to)
+{
+    __m512i s[ROWS][ROWS];
+    tuff_bits64_at b[ROWS];
+    const __m512i turn = _mm512_set1_epi32(flip);
+    for (int j = 0; j < outs; j++) b[j] = tuff_bits64_from(bits, (first + j) * f->k);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < outs; j++) s[i][j] = _mm512_setzero_si512();
+    for (int64_t k = 0; k < f->k; k += 64) {
+        const __mmask64 some = f->k - k < 64 ? ((__mmask64)1 << (f->k - k)) - 1 : ~(__mmask64)0;
+        __m512i w[ROWS];
+        for (int j = 0; j < outs; j++) w[j] = tuff_bits64_next(bits, &b[j]);
+        for (int i = 0; i < rows; i++) {
+            const __m512i a = _mm512_maskz_loadu_epi8(some, x + i * f->k + k);
+            const __m512i u = _mm512_maskz_mov_epi8(some, _mm512_xor_si512(a, turn));
+            for (int j = 0; j < outs; j++) s[i][j] = _mm512_dpbusd_epi32(s[i][j], u, w[j]);
+        }
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < outs; j++) to[i][at + j] = _mm512_reduce_add_epi32(s[i][j]);
+}
+
+// A panel's sums for 1 or ROWS rows of x.
+TUFF_TARGET_BITS static void add_packed(const dots *f, const tuff_ref *r, const uint8_t *x,
+                                        int32_t flip, int64_t panel, int64_t rows, sums *to)
+{
+    const tuff_packed p = { .words = (const uint32_t *)(const void *)r->in[f->in->w],
+                            .count = r->call->in[f->in->w].dim[0],
+                            .bits = tuff_qconv_bits(r->call) };
+    const tuff_bits64 b = tuff_bits64_of(&p);
+    const int64_t first = panel * LANES, n = least(LANES, f->n - first);
+    int64_t j = 0;
+    for (; j + ROWS <= n && rows == ROWS; j += ROWS)
+        add_stream(f, &b, x, flip, first + j, ROWS, ROWS, j, to);
+    for (; j + ROWS <= n; j += ROWS) add_stream(f, &b, x, flip, first + j, 1, ROWS, j, to);
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t k = j; k < n; k++)
+            add_stream(f, &b, x + i * f->k, flip, first + k, 1, 1, k, to + i);
 }
 
 // ---- what becomes of them ------------------------------------------------------------------
@@ -185,16 +249,16 @@ static void run_item(const dots *f, const tuff_ref *r, int64_t item)
     if (f->in->y_zero >= 0) range = tuff_dots_range_of(r);
     const tuff_dots_call call = tuff_dots_call_of(r, &f->v);
     for (int64_t j = 0; j < panels; j++) target_of(f, r, &call, first + j, &t[j]);
-    const bool all = panels == PANELS;
+    const int64_t some = panels == PANELS && !f->stream ? PANELS : 1;
     for (int64_t row = begin, n; row < end; row += n) {
         sums sum[ROWS];
         n = end - row >= ROWS ? ROWS : 1;
         const int32_t turn = (int32_t)(0x1010101u * flip);
-        for (int64_t j = 0; j < panels; j += all ? PANELS : 1) {
-            add_sums(f, x + row * f->k, turn, panel_of(f, r, first + j), n, all ? PANELS : 1,
-                     sum);
+        for (int64_t j = 0; j < panels; j += some) {
+            if (f->stream) add_packed(f, r, x + row * f->k, turn, first + j, n, sum);
+            else add_sums(f, x + row * f->k, turn, panel_of(f, r, first + j), n, some, sum);
             for (int64_t i = 0; i < n; i++)
-                for (int64_t k = j; k < (all ? PANELS : j + 1); k++)
+                for (int64_t k = j; k < j + some; k++)
                     put(f, r, &t[k], &range, sum[i] + (k - j) * LANES,
                         t[k].of->any ? sum_of_x(f, x + (row + i) * f->k, flip) : 0,
                         (row + i) * f->n + (first + k) * LANES);
@@ -232,7 +296,7 @@ size_t tuff_row_dots_units(const tuff_call *c, int stage)
 {
     dots f;
     if (stage > 1) return 0;
-    describe(&f, c);
+    describe(&f, c, false);
     return units_of(&f, stage);
 }
 
@@ -245,14 +309,14 @@ size_t tuff_row_dots_scratch(const tuff_call *c)
 size_t tuff_row_dots_keeps(const tuff_call *c)
 {
     dots f;
-    describe(&f, c);
-    return (size_t)f.panels * ((size_t)f.quads * LANES * 4 + sizeof(known));
+    describe(&f, c, false);
+    return (size_t)f.panels * ((size_t)panel_bytes(&f) + sizeof(known));
 }
 
-void tuff_row_dots_run(const tuff_ref *r)
+static void run(const tuff_ref *r, bool stream)
 {
     dots f;
-    describe(&f, r->call);
+    describe(&f, r->call, stream);
     const size_t units = units_of(&f, r->stage);
     const int64_t items = items_of(&f, r->stage);
     const int64_t end = tuff_host_item(items, units, r->end);
@@ -260,3 +324,31 @@ void tuff_row_dots_run(const tuff_ref *r)
         if (r->stage) run_item(&f, r, i);
         else pack_panel(&f, r, i);
 }
+
+void tuff_row_dots_run(const tuff_ref *r) { run(r, false); }
+
+// ---- the same of packed weights ------------------------------------------------------------
+
+// More rows are worth panels: unpacking takes as long as the products of four.
+bool tuff_bits_dots_takes(const tuff_call *c)
+{
+    enum { FEW_ROWS = 16 };
+    return tuff_row_dots_takes(c) && tuff_qconv_bits(c) < 8 && c->in[0].dim[0] <= FEW_ROWS &&
+           tuff_has_bits64();
+}
+
+size_t tuff_bits_dots_units(const tuff_call *c, int stage)
+{
+    return tuff_row_dots_units(c, stage);
+}
+
+size_t tuff_bits_dots_scratch(const tuff_call *c) { return tuff_row_dots_scratch(c); }
+
+size_t tuff_bits_dots_keeps(const tuff_call *c)
+{
+    dots f;
+    describe(&f, c, true);
+    return (size_t)f.panels * sizeof(known);
+}
+
+void tuff_bits_dots_run(const tuff_ref *r) { run(r, true); }

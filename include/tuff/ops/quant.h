@@ -81,6 +81,21 @@ TUFF_API TUFF_CHECK tuff_status tuff_qlinear_conv(tuff_stream *s, const tuff_qua
                                                   const tuff_quantized *y,
                                                   const tuff_conv_params *p);
 
+typedef struct tuff_packed_conv_params {
+    tuff_conv_params conv; // its kernel is w's, 0 = 1
+    int bits;              // of a weight, 2 to 7; 0 = 4
+    int channels;          // O
+} tuff_packed_conv_params;
+// qlinear_conv with weights that lie packed: w's q is u32 [words], signed numbers of the
+// weights [O, C / group, kh, kw] one behind the other (tuff_packed_write with no zero points);
+// its zero point is i8 all the same.
+TUFF_API TUFF_CHECK tuff_status tuff_qlinear_conv_packed(tuff_stream *s,
+                                                         const tuff_quantized *x,
+                                                         const tuff_quantized *w,
+                                                         const tuff_tensor *bias,
+                                                         const tuff_quantized *y,
+                                                         const tuff_packed_conv_params *p);
+
 // y = saturate(round(a fa + b fb) + y_zero_point), a and b less their zero points and of one
 // shape, fa = a_scale / y_scale and fb likewise. Each is a whole multiple of 2^-s, rounded to
 // nearest, where s lets the larger have 21 bits; the sum is exact and rounded once, ties to
