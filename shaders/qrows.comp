@@ -7,7 +7,8 @@
 #endif
 // Rows of bytes times weights (a dense layer) on CPU-like drivers, straight from x to y. A lane
 // has four neighbours of a row of y, of each of ROWS rows; weights are its own, as words of
-// four bytes along k (qrows_pack.comp), and the numbers of x reach all lanes by a shuffle.
+// numbers of KEEP bits along k (qrows_pack.comp), and the numbers of x reach all lanes by a
+// shuffle.
 //
 //   binding 0  x       texels, bytes in words                              read
 //   binding 1  w       texels, uvec4 from qrows_pack.comp                  read
@@ -19,6 +20,7 @@
 //   spec 0     W       invocations in a workgroup, which is one subgroup: 4, 8 or 16
 //   spec 1     ROWS    of a tile, at most 16
 //   spec 2     WHOLE   k is a multiple of 4
+//   spec 3     KEEP    bits of a weight: 8, or of signed ones 4 or 2
 //   grid       (n / (4 W)) x (m / ROWS), folded
 #include "common.glsl"
 #include "quotient.glsl"
@@ -30,6 +32,7 @@ layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint W = 8;
 layout(constant_id = 1) const uint ROWS = 16;
 layout(constant_id = 2) const bool WHOLE = false;
+layout(constant_id = 3) const uint KEEP = 8;
 layout(push_constant) uniform Push { tuff_qrows_pc pc; };
 layout(binding = 0) uniform usamplerBuffer x;
 layout(binding = 1) uniform usamplerBuffer w;
@@ -44,6 +47,7 @@ layout(binding = 5) uniform usamplerBuffer w_zero;
 layout(binding = 6) uniform usamplerBuffer y_zero;
 
 const uint PANELS = (ROWS + W - 1) / W;
+const uint PER = 8 / KEEP, MASK = (1 << KEEP) - 1; // quads in a word
 const uint EXACT = 64; // quads of differences of bytes that add up exactly in f32
 
 #define EACH_ROW(DO)                                                            \
@@ -70,11 +74,14 @@ vec4 numbers(uint at, uint sign, float zero)
     return vec4(uvec4(v, v >> 8, v >> 16, v >> 24) & 0xffu) - zero;
 }
 
+// Of weights as they are once their sign is turned.
 float w_zero_at(uint o)
 {
-    if (pc.w_zeros == 0u) return float(pc.w_sign);
+    const int less = KEEP == 8 ? 0 : 128 - (1 << (KEEP - 1));
+    if (pc.w_zeros == 0u) return float(int(pc.w_sign) - less);
     const uint i = pc.w_zeros == 1u ? 0u : o;
-    return float((texelFetch(w_zero, int(i >> 2)).x >> (i & 3u) * 8u & 0xffu) ^ pc.w_sign);
+    const uint z = texelFetch(w_zero, int(i >> 2)).x >> (i & 3u) * 8u & 0xffu;
+    return float(int(z ^ pc.w_sign) - less);
 }
 
 void main()
@@ -91,33 +98,37 @@ void main()
     const float x_none = float(none ^ pc.x_sign);
     const vec4 w_none = vec4(w_zero_at(cols.x), w_zero_at(cols.y), w_zero_at(cols.z),
                              w_zero_at(cols.w));
-    const uint x_sign = pc.x_sign * 0x1010101u, w_sign = pc.w_sign * 0x1010101u;
+    const uint x_sign = pc.x_sign * 0x1010101u;
+    uint w_sign = pc.w_sign * 0x1010101u;
+    if (KEEP < 8) w_sign = KEEP == 4 ? 0x88888888u : 0xaaaaaaaau;
     const uvec4 rows = min(row0 + lane + uvec4(0, W, 2 * W, 3 * W), uvec4(m - 1));
     uvec4 x_at = rows * pc.k;
-    int w_at = int(panel * quads * W + lane);
+    const uint w_at = panel * ((quads + PER - 1) / PER) * W + lane;
     EACH_ROW(DECLARE_ROW)
     for (uint done = 0; done < quads;) {
         const uint end = min(quads, done + EXACT);
         for (; done < end; done++) {
-            const uvec4 b = texelFetch(w, w_at) ^ w_sign;
+            const uvec4 b = (texelFetch(w, int(w_at + done / PER * W)) ^ w_sign) >>
+                            done % PER * (4 * KEEP);
 #define FETCH(name, j, at)                                                      \
     vec4 name = vec4(0.0);                                                      \
     if (j < PANELS) name = numbers(at, x_sign, x_none);
             FETCH(a0, 0, x_at.x) FETCH(a1, 1, x_at.y)
             FETCH(a2, 2, x_at.z) FETCH(a3, 3, x_at.w)
 #define ADD(r, c) if (r < ROWS) s##r += SPREAD(a0.c, a1.c, a2.c, a3.c, r) * p;
-#define TERM(c, shift, ROW)                                                     \
+// Numbers of x behind the end of k are others'; bytes have the zero point there.
+#define TERM(i, ROW)                                                            \
     {                                                                           \
-        const vec4 p = vec4(b >> shift & 0xffu) - w_none;                       \
+        vec4 p = vec4(b >> i * KEEP & MASK) - w_none;                           \
+        if (!WHOLE && KEEP < 8) p *= float(4 * done + i < pc.k);                \
         EACH_ROW(ROW)                                                           \
     }
 #define ROW_X(r) ADD(r, x)
 #define ROW_Y(r) ADD(r, y)
 #define ROW_Z(r) ADD(r, z)
 #define ROW_W(r) ADD(r, w)
-            TERM(x, 0, ROW_X) TERM(y, 8, ROW_Y) TERM(z, 16, ROW_Z) TERM(w, 24, ROW_W)
+            TERM(0, ROW_X) TERM(1, ROW_Y) TERM(2, ROW_Z) TERM(3, ROW_W)
             x_at += 4;
-            w_at += int(W);
         }
         EACH_ROW(COUNT_ROW)
     }

@@ -50,34 +50,37 @@ static const struct {
     { TINY_NET,
       "fake_quantize | conv 4 3 fake=4 | relu | fake_quantize | maxpool 2 | flatten | "
       "dense 16 fake=4 | relu | fake_quantize | dense 5 fake=4 | fake_quantize",
-      "quantize | conv 4 3 | maxpool 2 | flatten | dense 16 | dense 5 | dequantize" },
+      "quantize | conv 4 3 bits=4 | maxpool 2 | flatten | dense 16 bits=4 | dense 5 bits=4 | "
+      "dequantize" },
     { "conv 4 3 bias=no | bn | maxpool 2 | relu | avgpool 2 | gap | dense 5",
       "fake_quantize | conv 4 3 fake=4 | maxpool 2 | relu | fake_quantize | avgpool 2 | "
       "fake_quantize | gap | fake_quantize | dense 5 fake=4 | fake_quantize",
-      "quantize | conv 4 3 | maxpool 2 | avgpool 2 | gap | dense 5 | dequantize" },
+      "quantize | conv 4 3 bits=4 | maxpool 2 | avgpool 2 | gap | dense 5 bits=4 | "
+      "dequantize" },
     { "conv 2 3 pad=1 | relu | residual(conv 4 3 pad=1 ; channelpad 1 1) | relu | dwconv 3 | "
       "flatten | dense 5",
       "fake_quantize | conv 2 3 pad=1 fake=4 | relu | fake_quantize | "
       "residual(conv 4 3 pad=1 fake=4 | fake_quantize ; channelpad 1 1) | relu | fake_quantize "
       "| dwconv 3 fake=4 | fake_quantize | flatten | dense 5 fake=4 | fake_quantize",
-      "quantize | conv 2 3 pad=1 | residual(conv 4 3 pad=1 ; channelpad 1 1) | dwconv 3 | "
-      "flatten | dense 5 | dequantize" },
+      "quantize | conv 2 3 pad=1 bits=4 | residual(conv 4 3 pad=1 bits=4 ; channelpad 1 1) | "
+      "dwconv 3 bits=4 | flatten | dense 5 bits=4 | dequantize" },
     { "conv 4 3 | residual(relu | conv 4 1) | concat(conv 2 1 ; conv 3 1 | relu) | flatten | "
       "dense 5",
       "fake_quantize | conv 4 3 fake=4 | fake_quantize | residual(relu | conv 4 1 fake=4 | "
       "fake_quantize) | fake_quantize | concat(conv 2 1 fake=4 | fake_quantize learn=no ; "
       "conv 3 1 fake=4 | relu | fake_quantize learn=no) | flatten | dense 5 fake=4 | "
       "fake_quantize",
-      "quantize | conv 4 3 | residual(relu | conv 4 1) | concat(conv 2 1 ; conv 3 1 | relu) | "
-      "flatten | dense 5 | dequantize" },
+      "quantize | conv 4 3 bits=4 | residual(relu | conv 4 1 bits=4) | concat(conv 2 1 bits=4 "
+      "; conv 3 1 bits=4 | relu) | flatten | dense 5 bits=4 | dequantize" },
     { "conv 2 3 | residual(conv 2 3 pad=1 | sigmoid ; conv 2 1) | flatten | dense 8 | gelu | "
       "dense 5",
       "fake_quantize | conv 2 3 fake=4 | fake_quantize | residual(conv 2 3 pad=1 fake=4 | "
       "fake_quantize | sigmoid | fake_quantize ; conv 2 1 fake=4 | fake_quantize) | "
       "fake_quantize | flatten | dense 8 fake=4 | fake_quantize | gelu | fake_quantize | "
       "dense 5 fake=4 | fake_quantize",
-      "quantize | conv 2 3 | residual(conv 2 3 pad=1 | dequantize | sigmoid | quantize ; "
-      "conv 2 1) | flatten | dense 8 | dequantize | gelu | quantize | dense 5 | dequantize" },
+      "quantize | conv 2 3 bits=4 | residual(conv 2 3 pad=1 bits=4 | dequantize | sigmoid | "
+      "quantize ; conv 2 1 bits=4) | flatten | dense 8 bits=4 | dequantize | gelu | quantize | "
+      "dense 5 bits=4 | dequantize" },
 };
 
 static void integers_give_the_same(void)

@@ -2,7 +2,7 @@
 // has the same bits on every device and is near to the float net, and what is refused.
 #include "harness.h"
 #include "base/rng.h"
-#include "compress/quantize.h"
+#include "compress/latent.h"
 #include "tiny.h"
 #include <math.h>
 #include <stdio.h>
@@ -242,7 +242,65 @@ static void options_do_what_they_say(void)
     tuff_model_destroy(&m);
 }
 
-// How many different bytes a layer's weights are.
+// A net of integers with each weight in a byte, as they all were once.
+static tuff_model *in_bytes(tuff_model *q)
+{
+    tuff_rewrite *w;
+    tuff_model *bytes = NULL;
+    EXPECT_OK(tuff_rewrite_open(q, &w));
+    for (int i = 0; i < q->parts; i++) {
+        char text[TUFF_LAYER_TEXT];
+        tuff_layer l = q->part[i].item.layer;
+        if (!l.store.bits) continue;
+        l.store.bits = 0;
+        tuff_layer_print(&l, text);
+        tuff_rewrite_set(w, i, "%s", text);
+    }
+    EXPECT_OK(tuff_rewrite_build(w));
+    tuff_rewrite_keep(w);
+    for (int i = 0; i < q->parts; i++) EXPECT_OK(tuff_integers_move(w, i));
+    EXPECT_OK(tuff_rewrite_close(&w, &bytes));
+    return bytes;
+}
+
+// Files and memory fall with the bits, and numbers stay what they are in bytes.
+static void fewer_bits_are_smaller(void)
+{
+    const char *path = temp_path("few.safetensors");
+    const int64_t weights = 4 * 9 + 64 * 400 + 5 * 64;
+    tuff_model *m = model_of("conv 4 3 | relu | flatten | dense 64 | relu | dense 5"), *q;
+    tuff_measure last = { .file_bytes = INT64_MAX, .memory = INT64_MAX };
+    for (int bits = 8; bits >= 2; bits -= bits == 8 ? 4 : 1) {
+        const tuff_ptq_params p = { .examples = 32, .bits = bits };
+        const tuff_measure_params sizes = { .path = path, .runs = -1 };
+        tuff_measure now;
+        EXPECT_OK(tuff_quantize(m, data, &p, &q));
+        EXPECT_OK(tuff_model_save(q, path));
+        EXPECT_OK(tuff_model_measure(q, NULL, &sizes, &now));
+        EXPECT(now.file_bytes < last.file_bytes);
+        EXPECT(now.memory <= last.memory - (bits < 4 ? weights / 8 - 512 : 0));
+        EXPECT(now.parameters == weights + 4 + 64 + 5 && now.nonzeros > weights / 4);
+        if (bits < 8) {
+            tuff_model *bytes = in_bytes(q), *back;
+            tuff_measure whole;
+            EXPECT(!strstr(tuff_model_net(bytes), "bits="));
+            EXPECT(same_outputs(q, bytes));
+            EXPECT_OK(tuff_model_save(bytes, path));
+            EXPECT_OK(tuff_model_load(device, path, &back));
+            EXPECT_OK(tuff_model_measure(back, NULL, &sizes, &whole));
+            EXPECT(whole.nonzeros == now.nonzeros);
+            EXPECT(whole.file_bytes - now.file_bytes > weights * (8 - bits) / 8 - 256);
+            EXPECT(whole.memory - now.memory >= weights * (8 - bits) / 8 - 1024);
+            tuff_model_destroy(&back);
+            tuff_model_destroy(&bytes);
+        }
+        last = now;
+        tuff_model_destroy(&q);
+    }
+    tuff_model_destroy(&m);
+}
+
+// How many different numbers a layer's weights are.
 static int levels(tuff_model *q, int part)
 {
     bool seen[256] = { false };
@@ -250,11 +308,14 @@ static int levels(tuff_model *q, int part)
     size_t count;
     float *flat = tiny_weights(q, &count);
     const tuff_param *p = tuff_part_param(q, part, "weight");
-    const int8_t *w = tuff_param_at(flat, p);
-    for (int64_t i = 0; i < p->count; i++) {
+    int32_t *w = malloc((size_t)p->stands * sizeof *w);
+    EXPECT_OK(tuff_integer_read(&q->part[part].item.layer, tuff_param_at(flat, p), p->stands,
+                                w));
+    for (int64_t i = 0; i < p->stands; i++) {
         n += !seen[w[i] + 128];
         seen[w[i] + 128] = true;
     }
+    free(w);
     free(flat);
     return n;
 }
@@ -268,8 +329,8 @@ static void layers_have_bits_of_their_own(void)
     EXPECT_OK(tuff_layer_bits_parse(m, "4=2, 6=8", bits));
     EXPECT(bits[0] == 0 && bits[4] == 2 && bits[6] == 8);
     EXPECT_OK(tuff_quantize(m, data, &p, &q));
-    EXPECT_STR(tuff_model_net(q), "quantize | conv 4 3 | flatten | dense 32 | dense 5 | "
-                                  "dequantize");
+    EXPECT_STR(tuff_model_net(q), "quantize | conv 4 3 bits=6 | flatten | dense 32 bits=2 | "
+                                  "dense 5 | dequantize");
     const int conv = levels(q, 1), dense = levels(q, 3), last = levels(q, 4);
     EXPECT(conv > 16 && conv <= 63);
     EXPECT_EQ(dense, 3);
@@ -345,6 +406,12 @@ static void what_is_refused(void)
     }
     EXPECT_STATUS(tuff_quantize(none, data, NULL, &q), TUFF_ERR_ARG);
     EXPECT_HAS(tuff_last_error(), "no convolution");
+    EXPECT_STATUS(tuff_model_like(m, device, "flatten | dense 5 bits=4", 1 << 20, &q),
+                  TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "bits without weights= is of layers between quantize");
+    EXPECT_STATUS(tuff_model_like(m, device, "flatten | quantize | dense 5 bits=8 | dequantize",
+                                  1 << 20, &q), TUFF_ERR_ARG);
+    EXPECT_HAS(tuff_last_error(), "bits is 8, expected 2 to 7");
     float nan[36];
     for (int i = 0; i < 36; i++) nan[i] = NAN;
     EXPECT_OK(tuff_model_set(m, "0.weight", nan, 36));
@@ -365,6 +432,7 @@ int main(int argc, char **argv)
     CASE(files_keep_integers);
     CASE(options_do_what_they_say);
     CASE(layers_have_bits_of_their_own);
+    CASE(fewer_bits_are_smaller);
     CASE(ranges_are_cut);
     CASE(what_is_refused);
     tuff_dataset_destroy(&data);

@@ -64,7 +64,7 @@ static void set_product(const job *j, int part, int bits)
     char text[TUFF_LAYER_TEXT];
     int *fake = tuff_part_arg(&with, "fake"), *per = tuff_part_arg(&with, "fake_per");
     fake[0] = fake[1] = bits;
-    per[0] = per[1] = bits && j->p->per_tensor;
+    per[0] = per[1] = j->p->per_tensor;
     tuff_layer_print(&with.item.layer, text);
     tuff_rewrite_set(j->w, part, "%s", text);
 }
@@ -284,8 +284,6 @@ tuff_status tuff_aware_convert(tuff_model *aware, tuff_model **quantized)
     TUFF_GO(tuff_fake_grids(j.w, grid));
     TUFF_GO(check_weights(j.w));
     TUFF_GO(tuff_integer_plan_make(aware, NULL, grid, &j.plan));
-    for (int i = 0; i < aware->parts; i++)
-        if (tuff_part_is_product(aware, i)) set_product(&j, i, 0);
     TUFF_GO(tuff_quantize_rewrite(&j.w, &j.plan, NULL, &none, NULL, NULL, quantized));
 exit:
     if (j.w) (void)tuff_rewrite_close(&j.w, NULL);

@@ -249,6 +249,7 @@ static tuff_status store(tuff_model *from, tuff_model *to)
 {
     tuff_rewrite w = { .from = from, .to = to };
     tuff_status status = TUFF_OK;
+    const bool integers = tuff_has_integers(to);
     TUFF_TRY(check_pair(from, to));
     w.from_flat = tuff_alloc((size_t)from->flat, sizeof(float));
     w.to_flat = tuff_alloc((size_t)to->flat, sizeof(float));
@@ -257,6 +258,7 @@ static tuff_status store(tuff_model *from, tuff_model *to)
     TUFF_GO(tuff_move_weights(to, w.to_flat, true));
     for (int i = 0; i < to->parts; i++) {
         tuff_rewrite_copy(&w, i, i);
+        if (integers) TUFF_GO(tuff_integers_move(&w, i));
         if (tuff_is_packed(to, i)) tuff_levels_pack(&w, i, i);
         if (to->part[i].item.layer.store.form) TUFF_GO(store_part(&w, i));
     }

@@ -14,6 +14,10 @@ bool tuff_has_integers(const tuff_model *m);
 // of floats are copied.
 tuff_status tuff_integers_open(tuff_model *m, bool aware, tuff_model **opened);
 
+// The weights of a part of two nets of integers, of which one has bytes where the other has
+// fewer bits. Fails: TUFF_ERR_ARG (a number that those do not hold).
+tuff_status tuff_integers_move(const tuff_rewrite *w, int part);
+
 // Whether a part is a layer of packed signs or levels.
 bool tuff_is_packed(const tuff_model *m, int part);
 // Weights of a part that is trained into one of `to` that is packed; and the other way round,

@@ -9,6 +9,7 @@
 typedef struct job {
     tuff_rewrite *w;
     bool aware;
+    int32_t **q; // of each integer product its weights, all of them
 } job;
 
 bool tuff_has_integers(const tuff_model *m)
@@ -64,17 +65,42 @@ static bool clips(const job *j, int part)
     return begins(j->w->from, part) && grid_behind(j, part).zero == -128 && !done;
 }
 
-// The fewest bits that hold all weights and zero points of a layer.
+static int64_t outputs_of(const job *j, int part)
+{
+    return tuff_part_param(j->w->from, part, "weight_scale")->count;
+}
+
+// How many weights there are, however they lie.
+static int64_t weights_of(const tuff_model *m, int part)
+{
+    return tuff_part_param(m, part, "weight")->stands;
+}
+
+static tuff_status read_weights(const job *j)
+{
+    const tuff_model *m = j->w->from;
+    for (int i = 0; i < m->parts; i++) {
+        if (!is_integer_product(m, i)) continue;
+        const int64_t n = weights_of(m, i);
+        if (!(j->q[i] = tuff_alloc((size_t)n, sizeof *j->q[i]))) return TUFF_ERR_MEMORY;
+        TUFF_TRY(tuff_integer_read(&m->part[i].item.layer, at(j, i, "weight"), n, j->q[i]));
+    }
+    return TUFF_OK;
+}
+
+// Those that weights are packed in, or the fewest that hold them and the zero points of bytes.
 static int bits_of(const job *j, int part)
 {
-    const tuff_param *weight = tuff_part_param(j->w->from, part, "weight");
-    const int8_t *q = at(j, part, "weight"), *zero = at(j, part, "weight_zero_point");
+    const int8_t *zero = at(j, part, "weight_zero_point");
+    const int32_t *q = j->q[part];
     int low = 0, high = 0, bits = 2;
-    for (int64_t i = 0; i < weight->count; i++) {
+    if (j->w->from->part[part].item.layer.store.bits)
+        return j->w->from->part[part].item.layer.store.bits;
+    for (int64_t i = 0; i < weights_of(j->w->from, part); i++) {
         low = q[i] < low ? q[i] : low;
         high = q[i] > high ? q[i] : high;
     }
-    for (int64_t i = 0; i < weight->desc.dim[0]; i++) {
+    for (int64_t i = 0; i < outputs_of(j, part); i++) {
         low = zero[i] < low ? zero[i] : low;
         high = zero[i] > high ? zero[i] : high;
     }
@@ -86,7 +112,7 @@ static bool has_one_step(const job *j, int part)
 {
     const float *scale = at(j, part, "weight_scale");
     const int8_t *zero = at(j, part, "weight_zero_point");
-    const int64_t out = tuff_part_param(j->w->from, part, "weight")->desc.dim[0];
+    const int64_t out = outputs_of(j, part);
     for (int64_t i = 1; i < out; i++)
         if (scale[i] != scale[0] || zero[i] != zero[0]) return false;
     return out > 1;
@@ -99,9 +125,9 @@ static void write_product(const job *j, int part)
     tuff_model_part with = j->w->from->part[part];
     char text[TUFF_LAYER_TEXT];
     int *fake = tuff_part_arg(&with, "fake"), *per = tuff_part_arg(&with, "fake_per");
-    if (!j->aware) return;
-    fake[0] = fake[1] = bits_of(j, part);
-    per[0] = per[1] = has_one_step(j, part);
+    with.item.layer.store.bits = 0;
+    if (j->aware) fake[0] = fake[1] = bits_of(j, part);
+    if (j->aware) per[0] = per[1] = has_one_step(j, part);
     tuff_layer_print(&with.item.layer, text);
     tuff_rewrite_set(j->w, part, "%s", text);
 }
@@ -136,9 +162,9 @@ static void put_grid(const job *j, int part, tuff_grid8 g)
 
 static void put_product(const job *j, int part, int made)
 {
-    const tuff_param *weight = tuff_part_param(j->w->from, part, "weight");
-    const int64_t out = weight->desc.dim[0], row = weight->count / out;
-    const int8_t *q = at(j, part, "weight"), *zero = at(j, part, "weight_zero_point");
+    const int64_t out = outputs_of(j, part), row = weights_of(j->w->from, part) / out;
+    const int32_t *q = j->q[part];
+    const int8_t *zero = at(j, part, "weight_zero_point");
     const float *scale = at(j, part, "weight_scale"), *in = at(j, part, "input_scale");
     const int32_t *whole = at(j, part, "bias"), one = has_one_step(j, part);
     float *w = to(j, made, "weight"), *bias = to(j, made, "bias");
@@ -218,6 +244,24 @@ static tuff_status want_steps(const job *j)
     return TUFF_OK;
 }
 
+tuff_status tuff_integers_move(const tuff_rewrite *w, int part)
+{
+    const tuff_param *from = tuff_part_param(w->from, part, "weight");
+    const tuff_param *made = tuff_part_param(w->to, part, "weight");
+    tuff_status status = TUFF_OK;
+    if (!is_integer_product(w->to, part) || tuff_desc_equal(&from->desc, &made->desc))
+        return TUFF_OK;
+    int32_t *q = tuff_alloc((size_t)from->stands, sizeof *q);
+    if (!q) return TUFF_ERR_MEMORY;
+    TUFF_GO(tuff_integer_read(&w->from->part[part].item.layer,
+                              tuff_param_at(w->from_flat, from), from->stands, q));
+    TUFF_GO(tuff_integer_write(&w->to->part[part].item.layer, q, made->stands,
+                               tuff_param_at(w->to_flat, made)));
+exit:
+    tuff_free(q);
+    return status;
+}
+
 tuff_status tuff_integers_open(tuff_model *m, bool aware, tuff_model **opened)
 {
     job j = { .aware = aware };
@@ -226,6 +270,9 @@ tuff_status tuff_integers_open(tuff_model *m, bool aware, tuff_model **opened)
     *opened = NULL;
     TUFF_GO(tuff_rewrite_open(m, &j.w));
     TUFF_GO(want_steps(&j));
+    j.q = tuff_alloc((size_t)m->parts, sizeof *j.q);
+    if (!j.q) TUFF_GO(TUFF_ERR_MEMORY);
+    TUFF_GO(read_weights(&j));
     write_texts(&j);
     TUFF_GO(tuff_rewrite_build(j.w));
     fill(&j);
@@ -238,6 +285,8 @@ tuff_status tuff_integers_open(tuff_model *m, bool aware, tuff_model **opened)
     }
 exit:
     if (j.w) (void)tuff_rewrite_close(&j.w, NULL);
+    for (int i = 0; j.q && i < m->parts; i++) tuff_free(j.q[i]);
+    tuff_free(j.q);
     tuff_model_destroy(&made);
     return status;
 }

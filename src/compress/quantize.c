@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "compress/hessian.h"
 #include "compress/places.h"
+#include "nn/layers.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -73,6 +74,15 @@ static void put_grid(const job *j, int to, const char *scale, const char *zero, 
     if (z) *z = (int8_t)g.zero;
 }
 
+// Of a part's weights: those of their fake steps, of the layer, or of all.
+static int bits_of(const job *j, int part)
+{
+    tuff_model_part with = j->w->from->part[part];
+    if (tuff_part_param(j->w->from, part, "weight_scale")) return *tuff_part_arg(&with, "fake");
+    const int own = j->bits ? j->bits[part] : 0;
+    return own ? own : j->p->bits ? j->p->bits : 8;
+}
+
 double tuff_mean_lost(const tuff_model *m, const tuff_observed *observed, int part, int64_t o,
                       const float *w, const int32_t *q, const tuff_steps *s)
 {
@@ -91,21 +101,20 @@ double tuff_mean_lost(const tuff_model *m, const tuff_observed *observed, int pa
 }
 
 // What is rounded, row by row, goes into the layer.
-static void put_product(const job *j, int part, int to, const tuff_steps *steps,
-                        const int32_t *q)
+static tuff_status put_product(const job *j, int part, int to, const tuff_steps *steps,
+                               const int32_t *q)
 {
     const tuff_param *weight = tuff_part_param(j->w->from, part, "weight");
     const tuff_param *had = tuff_part_param(j->w->from, part, "bias");
     const float *w = tuff_param_at(j->w->from_flat, weight);
     const float *bias = had ? tuff_param_at(j->w->from_flat, had) : NULL;
     const tuff_grid8 in = tuff_grid_in(j->plan, part, 0);
-    int8_t *bytes = at(j, to, "weight"), *zero = at(j, to, "weight_zero_point");
+    int8_t *zero = at(j, to, "weight_zero_point");
     float *scale = at(j, to, "weight_scale");
     int32_t *b = at(j, to, "bias");
     const int64_t out = weight->desc.dim[0], row = weight->count / out;
     for (int64_t o = 0; o < out; o++) {
         const tuff_steps *s = &steps[o];
-        for (int64_t i = o * row; i < (o + 1) * row; i++) bytes[i] = (int8_t)q[i];
         scale[o] = (float)s->scale;
         zero[o] = (int8_t)s->zero;
         double of = bias ? bias[o] : 0;
@@ -116,6 +125,8 @@ static void put_product(const job *j, int part, int to, const tuff_steps *steps,
     }
     put_grid(j, to, "input_scale", "input_zero_point", in);
     put_grid(j, to, "output_scale", "output_zero_point", tuff_grid_out(j->plan, part));
+    return tuff_integer_write(&j->w->to->part[to].item.layer, q, weight->count,
+                              at(j, to, "weight"));
 }
 
 static tuff_status quantize_product(const job *j, int part, int to)
@@ -128,14 +139,14 @@ static tuff_status quantize_product(const job *j, int part, int to)
     int32_t *q = tuff_alloc((size_t)weight->count, sizeof *q);
     if (!steps || !q) TUFF_GO(TUFF_ERR_MEMORY);
     tuff_ptq_params p = *j->p;
-    if (j->bits && j->bits[part]) p.bits = j->bits[part];
+    p.bits = bits_of(j, part);
     const tuff_steps all = tuff_best_steps(w, weight->count, &p);
     for (int64_t o = 0; o < out; o++)
         if (!tuff_fake_weight_steps(j->w, part, o, &steps[o]))
             steps[o] = p.per_tensor ? all : tuff_best_steps(w + o * row, row, &p);
     const tuff_hessian *h = j->hessian ? &j->hessian[part] : NULL;
     TUFF_GO(tuff_round_whole(h, out, row, w, steps, out, q));
-    put_product(j, part, to, steps, q);
+    TUFF_GO(put_product(j, part, to, steps, q));
 exit:
     tuff_free(steps);
     tuff_free(q);
@@ -144,13 +155,31 @@ exit:
 
 // ---- the net ------------------------------------------------------------------------------
 
+static void set(tuff_model_part *part, const char *name, int value)
+{
+    int *arg = tuff_part_arg(part, name);
+    arg[0] = arg[1] = value;
+}
+
+static void write_product(const job *j, int part)
+{
+    tuff_model_part with = j->w->from->part[part];
+    char text[TUFF_LAYER_TEXT];
+    const int bits = bits_of(j, part);
+    set(&with, "fake", 0);
+    set(&with, "fake_per", 0);
+    if (j->p->correct_bias) set(&with, "bias", 1);
+    with.item.layer.store.bits = bits < 8 ? bits : 0;
+    tuff_layer_print(&with.item.layer, text);
+    tuff_rewrite_set(j->w, part, "%s", text);
+}
+
 static void write_texts(const job *j)
 {
     const tuff_integer_plan *p = j->plan;
     for (int i = 0; i < j->w->from->parts; i++) {
         if (p->gone[i]) tuff_rewrite_set(j->w, i, "%s", "");
-        if (j->p->correct_bias && tuff_part_is_product(j->w->from, i))
-            tuff_rewrite_give_bias(j->w, i);
+        if (tuff_part_is_product(j->w->from, i)) write_product(j, i);
         if (p->quantize[i]) tuff_rewrite_before(j->w, i, "quantize");
         if (p->dequantize[i]) tuff_rewrite_before(j->w, i, "dequantize");
         if (p->quantize_behind[i]) tuff_rewrite_behind(j->w, i, "quantize");

@@ -429,6 +429,8 @@ const char *tuff_storage_wrong(const tuff_layer *l, unsigned given)
     const tuff_form *f = tuff_form_of(&l->store);
     if (!given) return NULL;
     if (!l->kind->params) return "it has no weights";
+    // Of integers, which only the layer's input can tell.
+    if (given == 1u << BITS && l->kind->zeros == tuff_integer_zeros) return NULL;
     if (!l->store.form && given & ~(1u << WEIGHTS))
         return "bits, per and bias_bits are of weights= other than f32";
     if (given & 1u << BITS && !f->bits) return "this form of weights has no bits to choose";

@@ -68,10 +68,9 @@ static bool is_integer(const tuff_emit *e, tuff_var x)
 static tuff_status add_weights(const tuff_layer *l, const tuff_desc *x, tuff_desc weight,
                                bool bias, int fake, tuff_layer_params *p)
 {
-    if (tuff_is_integer(x)) {
-        tuff_integer_weights(p, weight, bias);
-        return TUFF_OK;
-    }
+    if (tuff_is_integer(x)) return tuff_integer_weights(l, weight, bias, p);
+    TUFF_REQUIRE(!l->store.bits || l->store.form, ARG, "bits without weights= is of layers "
+                 "between quantize and dequantize");
     TUFF_REQUIRE(!l->arg[fake][0] || !l->store.form, ARG,
                  "fake is for weights in f32, not for weights=");
     tuff_add_param(p, "weight", TUFF_PARAM_WEIGHT, weight);
@@ -118,14 +117,17 @@ static tuff_var conv_emit(const tuff_emit *e, const tuff_layer *l, tuff_var x,
                           const tuff_var param[], int group)
 {
     const int *pad = l->arg[CONV_PAD];
-    const tuff_conv_params p = {
+    tuff_conv_params p = {
         .stride = { l->arg[CONV_STRIDE][0], l->arg[CONV_STRIDE][1] },
         .pad = { pad[0], pad[1], pad[0], pad[1] },
         .dilation = { l->arg[CONV_DILATION][0], l->arg[CONV_DILATION][1] },
         .group = group,
     };
     const bool bias = l->arg[CONV_BIAS][0];
-    if (is_integer(e, x)) return tuff_integer_conv(e, x, param, &p, bias);
+    if (is_integer(e, x)) {
+        memcpy(p.kernel, l->arg[CONV_KERNEL], sizeof l->arg[CONV_KERNEL]);
+        return tuff_integer_conv(e, l, x, param, &p, bias);
+    }
     const tuff_var in[] = { x, weight_of(e, l, param, bias, CONV_FAKE), param[1] };
     return tuff_graph_op(e->g, "conv2d", in, bias ? 3 : 2, &p);
 }
@@ -179,7 +181,7 @@ static tuff_var dense_forward(const tuff_emit *e, const tuff_layer *l, const tuf
 {
     (void)n;
     const bool bias = l->arg[DENSE_BIAS][0];
-    if (is_integer(e, x[0])) return tuff_integer_dense(e, x[0], param, bias);
+    if (is_integer(e, x[0])) return tuff_integer_dense(e, l, x[0], param, bias);
     const tuff_var y = stored_dense(e, l, x[0], param, bias);
     if (y.id) return y;
     const tuff_var in[] = { x[0], weight_of(e, l, param, bias, DENSE_FAKE), param[1] };

@@ -44,12 +44,18 @@ void tuff_add_stored(tuff_layer_params *p, const char *name, tuff_desc desc, int
 static inline bool tuff_is_integer(const tuff_desc *d) { return d && d->dtype == TUFF_I8; }
 
 // Of a product: 8 tensors with a bias, 7 without, in the order in which the calls take them.
-void tuff_integer_weights(tuff_layer_params *p, tuff_desc weight, bool bias);
+// Weights with bits=2 to 7 lie packed. Fails: TUFF_ERR_ARG (other bits).
+tuff_status tuff_integer_weights(const tuff_layer *l, tuff_desc weight, bool bias,
+                                 tuff_layer_params *p);
+// Its weights on the host, all n of them, as they lie to numbers and back.
+tuff_status tuff_integer_read(const tuff_layer *l, const void *stored, int64_t n, int32_t *q);
+tuff_status tuff_integer_write(const tuff_layer *l, const int32_t *q, int64_t n, void *stored);
 int64_t tuff_integer_zeros(const tuff_layer *l, const tuff_desc *x, const tuff_desc desc[],
                            const void *const data[]);
-tuff_var tuff_integer_conv(const tuff_emit *e, tuff_var x, const tuff_var w[],
-                           const tuff_conv_params *p, bool bias);
-tuff_var tuff_integer_dense(const tuff_emit *e, tuff_var x, const tuff_var w[], bool bias);
+tuff_var tuff_integer_conv(const tuff_emit *e, const tuff_layer *l, tuff_var x,
+                           const tuff_var w[], const tuff_conv_params *p, bool bias);
+tuff_var tuff_integer_dense(const tuff_emit *e, const tuff_layer *l, tuff_var x,
+                            const tuff_var w[], bool bias);
 // input_scale, input_zero_point, output_scale, output_zero_point.
 void tuff_integer_ends(tuff_layer_params *p);
 tuff_var tuff_integer_mean(const tuff_emit *e, tuff_var x, const tuff_var end[],

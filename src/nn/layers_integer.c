@@ -4,11 +4,16 @@
 //
 //   quantize | conv 6 5 | maxpool 2 | flatten | dense 10 | dequantize
 //
-// What it gives may end at its zero point, so that a relu behind it costs nothing. Sums are
-// i32, and every device gives the same bits (<tuff/ops/quant.h>).
+// Weights are bytes, or with `bits` signed numbers of 2 to 7 bits that lie packed in words,
+// which kernels read as they lie. What a layer gives may end at its zero point, so that a relu
+// behind it costs nothing. Sums are i32, and every device gives the same bits
+// (<tuff/ops/quant.h>).
+#include "base/alloc.h"
 #include "base/status.h"
 #include "nn/layers.h"
 #include <stdio.h>
+#include <tuff/ops/block.h>
+#include <tuff/ops/quant.h>
 
 // ---- parameters ---------------------------------------------------------------------------
 
@@ -25,30 +30,56 @@ void tuff_integer_ends(tuff_layer_params *p)
 }
 
 // In the order in which emit_product takes them.
-void tuff_integer_weights(tuff_layer_params *p, tuff_desc weight, bool bias)
+tuff_status tuff_integer_weights(const tuff_layer *l, tuff_desc weight, bool bias,
+                                 tuff_layer_params *p)
 {
     const int64_t out = weight.dim[0], stands = tuff_desc_count(&weight);
+    const int bits = l->store.bits;
+    TUFF_REQUIRE(!bits || (bits >= 2 && bits <= 7), ARG,
+                 "bits is %d, expected 2 to 7, or none where integers have 8", bits);
     weight.dtype = TUFF_I8;
+    if (bits) weight = TUFF_SHAPE(TUFF_U32, tuff_packed_words(bits, stands));
     tuff_add_stored(p, "weight", weight, stands);
     tuff_add_stored(p, "weight_scale", TUFF_SHAPE(TUFF_F32, out), 0);
     tuff_add_stored(p, "weight_zero_point", TUFF_SHAPE(TUFF_I8, out), 0);
     tuff_integer_ends(p);
     if (bias) tuff_add_stored(p, "bias", TUFF_SHAPE(TUFF_I32, out), out);
+    return TUFF_OK;
 }
 
 enum { WEIGHT, WEIGHT_SCALE, WEIGHT_ZERO, IN_SCALE, IN_ZERO, OUT_SCALE, OUT_ZERO, BIAS };
 
+tuff_status tuff_integer_read(const tuff_layer *l, const void *stored, int64_t n, int32_t *q)
+{
+    const int8_t *bytes = stored;
+    if (l->store.bits) return tuff_packed_read(l->store.bits, false, stored, n, q);
+    for (int64_t i = 0; i < n; i++) q[i] = bytes[i];
+    return TUFF_OK;
+}
+
+tuff_status tuff_integer_write(const tuff_layer *l, const int32_t *q, int64_t n, void *stored)
+{
+    int8_t *bytes = stored;
+    if (l->store.bits) return tuff_packed_write(l->store.bits, false, q, n, stored);
+    for (int64_t i = 0; i < n; i++) bytes[i] = (int8_t)q[i];
+    return TUFF_OK;
+}
+
 int64_t tuff_integer_zeros(const tuff_layer *l, const tuff_desc *x, const tuff_desc desc[],
                            const void *const data[])
 {
-    (void)l, (void)x;
-    if (desc[WEIGHT].dtype != TUFF_I8) return 0;
-    const int8_t *w = data[WEIGHT], *zero = data[WEIGHT_ZERO];
+    if (!tuff_is_integer(x)) return 0;
+    tuff_layer_params p = { 0 };
+    if (l->kind->params(l, x, &p) != TUFF_OK) return 0;
+    const int8_t *zero = data[WEIGHT_ZERO];
     const int32_t *bias = data[BIAS];
-    const int64_t out = desc[WEIGHT].dim[0], row = tuff_desc_count(&desc[WEIGHT]) / out;
+    const int64_t out = desc[WEIGHT_SCALE].dim[0], count = p.stands[WEIGHT];
+    int32_t *q = tuff_alloc((size_t)count, sizeof *q);
     int64_t zeros = 0;
-    for (int64_t i = 0; i < out * row; i++) zeros += w[i] == zero[i / row];
+    const bool read = q && tuff_integer_read(l, data[WEIGHT], count, q) == TUFF_OK;
+    for (int64_t i = 0; read && i < count; i++) zeros += q[i] == zero[i / (count / out)];
     for (int64_t i = 0; bias && i < out; i++) zeros += bias[i] == 0;
+    tuff_free(q);
     return zeros;
 }
 
@@ -60,27 +91,34 @@ static tuff_var reshape(const tuff_emit *e, tuff_var x, tuff_desc to)
     return tuff_graph_reshape(e->g, x, to);
 }
 
-tuff_var tuff_integer_conv(const tuff_emit *e, tuff_var x, const tuff_var w[],
-                           const tuff_conv_params *p, bool bias)
+tuff_var tuff_integer_conv(const tuff_emit *e, const tuff_layer *l, tuff_var x,
+                           const tuff_var w[], const tuff_conv_params *p, bool bias)
 {
+    const tuff_packed_conv_params packed = {
+        .conv = *p, .bits = l->store.bits,
+        .channels = (int)tuff_graph_desc(e->g, w[WEIGHT_SCALE])->dim[0] };
     const tuff_var in[] = { x, w[IN_SCALE], w[IN_ZERO], w[WEIGHT], w[WEIGHT_SCALE],
                             w[WEIGHT_ZERO], w[OUT_SCALE], w[OUT_ZERO], w[BIAS] };
+    if (l->store.bits)
+        return tuff_graph_op(e->g, "qlinear_conv_packed", in, bias ? 9 : 8, &packed);
     return tuff_graph_op(e->g, "qlinear_conv", in, bias ? 9 : 8, p);
 }
 
 // A row is an image of one pixel.
-tuff_var tuff_integer_dense(const tuff_emit *e, tuff_var x, const tuff_var w[], bool bias)
+tuff_var tuff_integer_dense(const tuff_emit *e, const tuff_layer *l, tuff_var x,
+                            const tuff_var w[], bool bias)
 {
     if (!x.id) return x;
     const tuff_desc d = *tuff_graph_desc(e->g, x), m = *tuff_graph_desc(e->g, w[WEIGHT]);
     const int64_t rows = tuff_desc_count(&d) / d.dim[d.rank - 1];
     tuff_var in[BIAS + 1];
     for (int i = 0; i < BIAS + bias; i++) in[i] = w[i];
-    in[WEIGHT] = reshape(e, w[WEIGHT], TUFF_SHAPE(TUFF_I8, m.dim[0], m.dim[1], 1, 1));
+    if (!l->store.bits)
+        in[WEIGHT] = reshape(e, w[WEIGHT], TUFF_SHAPE(TUFF_I8, m.dim[0], m.dim[1], 1, 1));
     x = reshape(e, x, TUFF_SHAPE(TUFF_I8, rows, d.dim[d.rank - 1], 1, 1));
     tuff_desc to = d;
-    to.dim[to.rank - 1] = m.dim[0];
-    const tuff_var y = tuff_integer_conv(e, x, in, &(tuff_conv_params){ 0 }, bias);
+    to.dim[to.rank - 1] = tuff_graph_desc(e->g, w[WEIGHT_SCALE])->dim[0];
+    const tuff_var y = tuff_integer_conv(e, l, x, in, &(tuff_conv_params){ 0 }, bias);
     return y.id ? reshape(e, y, to) : y;
 }
 

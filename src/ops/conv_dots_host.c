@@ -12,7 +12,11 @@
 //
 //   y (4 x 10), planes 14 wide:  |0123456789....|0123456789....|0123456789....|0123456789
 //   sums, 16 at a time:          |---------------|---------------|---------------|-------...
+//
+// Packed weights are kept packed, in the order of quads, and unpacked for the outputs that are
+// computed side by side.
 #include "ops/dots_host.h"
+#include "ops/packed.h"
 
 enum {
     LANES = TUFF_DOTS_LANES,
@@ -27,6 +31,7 @@ typedef struct dots {
     tuff_conv v;
     const tuff_qconv_inputs *in;
     bool taps;               // quads are of taps
+    int bits;                // of a weight as it is kept
     int64_t planes, quads;   // of a group; of a sum
     int64_t phases[2];       // of rows and columns
     int64_t high, wide;      // of a phase of a plane
@@ -60,6 +65,7 @@ static void describe(dots *f, const tuff_call *c)
     f->in = tuff_qconv_inputs_of(c);
     const tuff_conv *v = &f->v;
     choose_quads(f);
+    f->bits = tuff_qconv_bits(c);
     for (int i = 0; i < 2; i++) f->phases[i] = least(v->stride[1 + i], reach(v, 1 + i));
     f->wide = ceil_div((v->y[2] - 1) * v->stride[2] + reach(v, 2), v->stride[2]);
     const int64_t fit = LENGTH / f->wide;
@@ -75,7 +81,7 @@ static void describe(dots *f, const tuff_call *c)
 // ---- where things lie ----------------------------------------------------------------------
 //
 //   kept     where each quad of a sum lies from the first, rows, weights [group][og + 1][quads]
-//   scratch  for each unit: planes, sums of x, rows of y, lines
+//   scratch  for each unit: planes, sums of x, rows of y, lines, unpacked weights
 
 static int64_t plane_words(const dots *f)
 {
@@ -103,9 +109,16 @@ static int64_t ones_bytes(const dots *f)
     return tuff_dots_up((f->length + 2 * LANES) * 4, 64);
 }
 
+// Weights of ROWS outputs, unpacked.
+static int64_t weights_bytes(const dots *f)
+{
+    return f->bits < 8 ? tuff_dots_up(ROWS * f->quads * 4, 64) : 0;
+}
+
 static int64_t unit_bytes(const dots *f)
 {
-    return planes_bytes(f) + ones_bytes(f) + ROWS * row_bytes(f) + 4 * line_bytes(f);
+    return planes_bytes(f) + ones_bytes(f) + ROWS * row_bytes(f) + 4 * line_bytes(f) +
+           weights_bytes(f);
 }
 
 static int64_t places_bytes(const dots *f) { return tuff_dots_up(f->quads * 4, 64); }
@@ -122,11 +135,14 @@ static tuff_dots_row *known_of(const dots *f, const tuff_ref *r)
     return (tuff_dots_row *)(void *)((char *)r->kept + places_bytes(f));
 }
 
+// Words of an output's weights as they are kept.
+static int64_t kept_words(const dots *f) { return ceil_div(f->quads * f->bits, 8); }
+
 // Those of output i of a group; behind the last one, a 1 for each weight.
-static uint8_t *weights_of(const dots *f, const tuff_ref *r, int64_t group, int64_t i)
+static uint32_t *weights_of(const dots *f, const tuff_ref *r, int64_t group, int64_t i)
 {
-    return (uint8_t *)r->kept + places_bytes(f) + known_bytes(f) +
-           (group * (f->v.og + 1) + i) * f->quads * 4;
+    return (uint32_t *)(void *)((char *)r->kept + places_bytes(f) + known_bytes(f)) +
+           (group * (f->v.og + 1) + i) * kept_words(f);
 }
 
 // ---- weights -------------------------------------------------------------------------------
@@ -136,8 +152,8 @@ static int64_t columns(const dots *f)
     return f->taps ? ceil_div(f->v.k[2], 4) : f->v.k[2];
 }
 
-// The byte of an output's quads in which weight i of it lies.
-static int64_t byte_of(const dots *f, int64_t i)
+// Which number of an output's quads weight i of it is.
+static int64_t number_of(const dots *f, int64_t i)
 {
     const tuff_conv *v = &f->v;
     const int64_t b = i % v->k[2], a = i / v->k[2] % v->k[1], channel = i / v->k[2] / v->k[1];
@@ -158,23 +174,32 @@ static void put_places(const dots *f, int32_t *to)
     }
 }
 
+// Puts number i of a row that was 0.
+static void put_number(const dots *f, uint32_t *row, int64_t i, uint8_t q)
+{
+    const int64_t bit = i * f->bits, at = bit / 32, shift = bit % 32;
+    const uint32_t v = q & ((1u << f->bits) - 1);
+    row[at] |= v << shift;
+    if (shift + f->bits > 32) row[at + 1] |= v >> (32 - shift);
+}
+
 static void pack_weights(const dots *f, const tuff_ref *r, int64_t o)
 {
     const int64_t group = o / f->v.og, i = o % f->v.og;
     const int64_t count = f->v.cg * f->v.k[1] * f->v.k[2];
     const uint8_t flip = tuff_dots_flip_w(r);
     uint8_t room[TUFF_QCONV_SOME];
-    uint8_t *to = weights_of(f, r, group, i), *ones = weights_of(f, r, group, f->v.og);
+    uint32_t *to = weights_of(f, r, group, i), *ones = weights_of(f, r, group, f->v.og);
     known_of(f, r)[o] = tuff_dots_row_of(r, &f->v, o);
-    memset(to, 0, (size_t)(4 * f->quads));
-    if (i == 0) memset(ones, 0, (size_t)(4 * f->quads));
+    memset(to, 0, (size_t)kept_words(f) * sizeof *to);
+    if (i == 0) memset(ones, 0, (size_t)kept_words(f) * sizeof *ones);
     for (int64_t first = 0; first < count; first += TUFF_QCONV_SOME) {
         const int64_t n = least(count - first, TUFF_QCONV_SOME);
         const uint8_t *w = tuff_qconv_weights(r, o * count + first, n, room);
         for (int64_t k = 0; k < n; k++) {
-            const int64_t at = byte_of(f, first + k);
-            to[at] = w[k] ^ flip;
-            if (i == 0) ones[at] = 1;
+            const int64_t at = number_of(f, first + k);
+            put_number(f, to, at, w[k] ^ flip);
+            if (i == 0) put_number(f, ones, at, 1);
         }
     }
     if (o == 0) put_places(f, places_of(r));
@@ -392,6 +417,7 @@ typedef struct room {
     uint32_t *planes;
     int32_t *ones;
     uint8_t *rows, *lines;
+    int32_t *weights;
 } room;
 
 static room room_of(const dots *f, const tuff_ref *r)
@@ -400,18 +426,33 @@ static room room_of(const dots *f, const tuff_ref *r)
     room m = { .planes = (uint32_t *)(void *)at };
     m.ones = (int32_t *)(void *)(at += planes_bytes(f));
     m.rows = (uint8_t *)(at += ones_bytes(f));
-    m.lines = (uint8_t *)(at + ROWS * row_bytes(f));
+    m.lines = (uint8_t *)(at += ROWS * row_bytes(f));
+    m.weights = (int32_t *)(void *)(at + 4 * line_bytes(f));
     return m;
 }
 
+// The quads of `rows` outputs from output i of a group on.
+static const int32_t *quads_of(const dots *f, const tuff_ref *r, const room *m, int64_t group,
+                               int64_t i, int64_t rows)
+{
+    const uint32_t *kept = weights_of(f, r, group, i);
+    const int64_t words = kept_words(f);
+    if (f->bits == 8) return (const int32_t *)kept;
+    for (int64_t k = 0; k < rows; k++) {
+        const tuff_packed p = { .words = kept + k * words, .count = words, .bits = f->bits };
+        tuff_packed_bytes(&p, 0, 4 * f->quads, (int8_t *)(m->weights + k * f->quads));
+    }
+    return m->weights;
+}
+
 // The sums of x beside each of y.
-static void add_ones(const dots *f, const tuff_ref *r, tile t, int64_t group, int32_t *ones)
+static void add_ones(const dots *f, const tuff_ref *r, const room *m, tile t, int64_t group)
 {
     const tuff_dots_end nothing = { 0 };
-    t.weights = (const int32_t *)(const void *)weights_of(f, r, group, f->v.og);
+    t.weights = quads_of(f, r, m, group, f->v.og, 1);
     t.end = &nothing;
     t.words = true;
-    t.y = (uint8_t *)ones;
+    t.y = (uint8_t *)m->ones;
     add_some(&t, 1);
 }
 
@@ -432,12 +473,12 @@ static void run_block(const dots *f, const tuff_ref *r, const room *m, int64_t i
         ends[i - begin] = tuff_dots_end_of(&call, known_of(f, r) + o, o);
         any |= ends[i - begin].zero != 0;
     }
-    if (any) add_ones(f, r, t, group, m->ones);
+    if (any) add_ones(f, r, m, t, group);
     if (any) t.ones = m->ones;
     if (!t.words) t.to = tuff_dots_range_of(r);
     for (int64_t i = begin; i < end; i += ROWS) {
         const int64_t some = least(ROWS, end - i), o = group * v->og + i;
-        t.weights = (const int32_t *)(const void *)weights_of(f, r, group, i);
+        t.weights = quads_of(f, r, m, group, i, some);
         t.end = ends + (i - begin);
         add_some(&t, some);
         for (int64_t k = 0; k < some; k++)
@@ -512,7 +553,7 @@ size_t tuff_conv_dots_keeps(const tuff_call *c)
     dots f;
     describe(&f, c);
     return (size_t)(places_bytes(&f) + known_bytes(&f) +
-                    f.v.group * (f.v.og + 1) * f.quads * 4);
+                    f.v.group * (f.v.og + 1) * kept_words(&f) * 4);
 }
 
 void tuff_conv_dots_run(const tuff_ref *r)

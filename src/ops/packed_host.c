@@ -9,8 +9,7 @@
 // Eight numbers are whole bytes, so that the bit at which the first one begins is the same for
 // all eights of a row. What is read too much is within the words; the last few numbers of all,
 // and those of more bits, are made one by one.
-#include "ops/packed.h"
-#include "base/processor.h"
+#include "ops/packed_host.h"
 #include <string.h>
 
 enum { LANES = TUFF_PACKED_LANES, HALF = LANES / 2, QUAD = LANES / 4 };
@@ -158,8 +157,29 @@ TUFF_EACH_PROCESSOR void byte_eights(const uint8_t *b, int bit, int bits, int64_
 TUFF_FOR_PROCESSORS(byte_eights, (const uint8_t *b, int bit, int bits, int64_t n, int8_t *to),
                     (b, bit, bits, n, to))
 
+#if defined __x86_64__
+TUFF_TARGET_BITS static void byte_wide(const tuff_packed *p, int64_t first, int64_t n,
+                                       int8_t *to)
+{
+    const tuff_bits64 b = tuff_bits64_of(p);
+    tuff_bits64_at at = tuff_bits64_from(&b, first);
+    for (; n >= 64; n -= 64, to += 64) _mm512_storeu_si512(to, tuff_bits64_next(&b, &at));
+    if (n > 0)
+        _mm512_mask_storeu_epi8(to, ((__mmask64)1 << n) - 1, tuff_bits64_next(&b, &at));
+}
+#else
+static void byte_wide(const tuff_packed *p, int64_t first, int64_t n, int8_t *to)
+{
+    (void)p, (void)first, (void)n, (void)to;
+}
+#endif
+
 void tuff_packed_bytes(const tuff_packed *p, int64_t first, int64_t n, int8_t *to)
 {
+    if (tuff_has_bits64()) {
+        byte_wide(p, first, n, to);
+        return;
+    }
     const int64_t bit = first * p->bits, room = p->count * 4 - bit / 8;
     int64_t eights = n / HALF;
     // The last ones read 8 bytes, too.

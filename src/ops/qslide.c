@@ -175,6 +175,13 @@ bool tuff_qslide(const tuff_call *c, const tuff_requant *requant, const tuff_cap
 
 // ---- rows ---------------------------------------------------------------------------------
 
+// Bits that a weight is kept in; a word holds whole ones.
+static uint32_t kept_bits(const tuff_call *c)
+{
+    const int bits = tuff_qconv_bits(c);
+    return bits <= 2 ? 2 : bits <= 4 ? 4 : 8;
+}
+
 static void add_row_weights(const slide *s, const struct tuff_qrows_pc *pc, uint64_t texels,
                             const tuff_caps *k, tuff_plan *plan)
 {
@@ -183,6 +190,7 @@ static void add_row_weights(const slide *s, const struct tuff_qrows_pc *pc, uint
     tuff_spec(d, wg);
     tuff_spec(d, k->subgroup);
     tuff_spec(d, (uint32_t)tuff_qconv_bits(s->c));
+    tuff_spec(d, kept_bits(s->c));
     tuff_bind_in(d, s->in->w);
     tuff_bind_in(d, tuff_call_has(s->c, s->in->w_zero) ? s->in->w_zero : s->in->w);
     tuff_bind(d, TUFF_ROLE_SCRATCH, WEIGHTS, TUFF_BIND_STORAGE, TUFF_WRITE);
@@ -199,6 +207,7 @@ static void add_rows(const slide *s, const struct tuff_qrows_pc *pc, const tuff_
     tuff_spec(d, k->subgroup);
     tuff_spec(d, rows);
     tuff_spec(d, pc->k % 4 == 0);
+    tuff_spec(d, kept_bits(s->c));
     tuff_bind(d, TUFF_ROLE_IN, s->in->x, TUFF_BIND_TEXEL_U32, TUFF_READ);
     tuff_bind(d, TUFF_ROLE_SCRATCH, WEIGHTS, TUFF_BIND_TEXEL_U32X4, TUFF_READ);
     tuff_bind_out(d, 0);
@@ -230,7 +239,7 @@ bool tuff_qrows(const tuff_call *c, const tuff_caps *k, tuff_plan *plan)
         .y_sign = tuff_qsign(&c->out[0]), .low = is_signed ? -128 : 0,
         .high = is_signed ? 127 : 255, .relu = p->act == TUFF_ACT_RELU };
     const uint64_t lanes = k->subgroup, texels =
-        tuff_ceil_div(pc.n, 4 * lanes) * lanes * pc.quads;
+        tuff_ceil_div(pc.n, 4 * lanes) * lanes * tuff_ceil_div(pc.k, 32 / kept_bits(c));
     if (texels > k->max_texels || texels * 16 > k->max_storage_range || pc.n > k->max_texels)
         return false;
     if (k->max_loop && pc.quads + pc.quads / 32 + 64 > k->max_loop) return false;

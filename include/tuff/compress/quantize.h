@@ -29,7 +29,7 @@ TUFF_API const char *tuff_calibration_name(tuff_calibration method); // "?" for 
 typedef struct tuff_ptq_params {
     bool affine;      // weights too have a zero point; else they are symmetric round 0
     bool per_tensor;  // one scale for all of a layer's weights; else one for each output
-    int bits;         // of a weight, 2 to 8; 0 = 8. They lie in bytes all the same
+    int bits;         // of a weight, 2 to 8; 0 = 8. Fewer than 8 lie packed
     const int *layer_bits; // of each layer of the model (tuff_model_layer), where it is not 0;
                            // NULL: `bits` are all layers'
     tuff_calibration method;
