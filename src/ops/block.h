@@ -62,6 +62,13 @@ size_t tuff_block_host_units(int64_t rows, int64_t n, int64_t k);
 void tuff_block_host_decode(int format, const uint8_t *blocks, int64_t count, float *y);
 void tuff_block_host_run(const tuff_block_host *h, size_t begin, size_t end);
 
+// Rows of w in registers (block_row_host.c): whether this processor has it for a format; the
+// sums of some rows times x, k numbers each.
+enum { TUFF_BLOCK_HOST_ROWS = 4 };
+bool tuff_block_rows_takes(int format);
+void tuff_block_rows(int format, const uint8_t *const w[TUFF_BLOCK_HOST_ROWS], const float *x,
+                     int64_t k, float sum[TUFF_BLOCK_HOST_ROWS]);
+
 // f32 arithmetic, one rounding an operation, whatever a compiler likes to contract.
 static inline float tuff_f32_mul(float a, float b) { return (float)((double)a * b); }
 static inline float tuff_f32_add(float a, float b) { return (float)((double)a + b); }

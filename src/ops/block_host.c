@@ -9,7 +9,8 @@
 enum {
     PANEL = TUFF_PANEL,
     FEW = 8,       // rows of x with which a row of w is used as it is
-    COLUMNS = 4,   // of them at a time
+    COLUMNS = TUFF_BLOCK_HOST_ROWS, // of them at a time
+    NEAR = 4,      // rows of x that meet a row of w in registers
     PAIR = TUFF_UNPACK_COLS,
     PART = TUFF_PART // numbers decoded at a time: a block, or blocks
 };
@@ -52,6 +53,28 @@ TUFF_EACH_PROCESSOR void decode_bytes(const uint8_t *b, int64_t count, float *y)
             memcpy(&q, b + 2 + 16 * half, sizeof q);
             put(q ^ 0x80, -128, d, NOTHING, y + 16 * half);
         }
+    }
+}
+
+// The levels of a table times d: a product is rounded once, as a block's number is.
+static inline void decode_iq4_nl(const uint8_t *b, float *y)
+{
+    const float d = tuff_load_f16(b);
+    float level[16];
+    for (int i = 0; i < 16; i++) level[i] = d * tuff_iq4_table[i];
+    for (int i = 0; i < 16; i++) {
+        y[i] = level[b[2 + i] & 15];
+        y[16 + i] = level[b[2 + i] >> 4];
+    }
+}
+
+static inline void decode_nf4(float absmax, const uint8_t *q, float *y)
+{
+    float level[16];
+    for (int i = 0; i < 16; i++) level[i] = absmax * tuff_nf4_table[i];
+    for (int i = 0; i < 32; i++) {
+        y[2 * i] = level[q[i] >> 4];
+        y[2 * i + 1] = level[q[i] & 15];
     }
 }
 
@@ -157,7 +180,9 @@ TUFF_EACH_PROCESSOR void decode(int format, const uint8_t *b, int64_t count, flo
         case TUFF_BLOCK_Q4_K: decode_q4_k(b, false, y); break;
         case TUFF_BLOCK_Q5_K: decode_q4_k(b, true, y); break;
         case TUFF_BLOCK_Q6_K: decode_q6_k(b, y); break;
-        default: kind->decode(b, y); break;
+        case TUFF_BLOCK_IQ4_NL: decode_iq4_nl(b, y); break;
+        case TUFF_BLOCK_NF4: decode_nf4(tuff_load_f32(b), b + 4, y); break;
+        default: decode_nf4(tuff_load_f16(b), b + 2, y); break;
         }
     }
 }
@@ -215,13 +240,26 @@ TUFF_FOR_PROCESSORS(few,
                      int64_t cols, float out[][COLUMNS]),
                     (format, w, x, k, rows, cols, out))
 
+// The same by block_row_host.c.
+static void few_near(const tuff_block_host *h, int64_t first, int64_t cols,
+                     float sum[][COLUMNS])
+{
+    const uint8_t *w[COLUMNS];
+    for (int64_t j = 0; j < COLUMNS; j++)
+        w[j] = h->w + (size_t)(first + (j < cols ? j : cols - 1)) *
+                          tuff_block_row(h->format, h->k);
+    for (int64_t r = 0; r < h->rows; r++)
+        tuff_block_rows(h->format, w, h->x + r * h->k, h->k, sum[r]);
+}
+
 static void run_few(const tuff_block_host *h, int64_t first)
 {
     const tuff_finish *f = &h->finish;
     const int64_t cols = h->n - first < COLUMNS ? h->n - first : COLUMNS;
     float sum[FEW][COLUMNS];
-    few_best()(h->format, h->w + (size_t)first * tuff_block_row(h->format, h->k), h->x, h->k,
-               h->rows, cols, sum);
+    if (h->rows <= NEAR && tuff_block_rows_takes(h->format)) few_near(h, first, cols, sum);
+    else few_best()(h->format, h->w + (size_t)first * tuff_block_row(h->format, h->k), h->x,
+                    h->k, h->rows, cols, sum);
     for (int64_t r = 0; r < h->rows; r++)
         for (int64_t j = 0; j < cols; j++) {
             const int64_t at = r * h->n + first + j;

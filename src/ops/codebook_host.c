@@ -36,7 +36,7 @@ static void numbers(const void *w, int64_t first, int64_t cols, int64_t at, int6
     const tuff_level_matrix *m = w;
     for (int64_t j = 0; j < cols; j++) {
         const tuff_level_row row = { .j = first + j };
-        if (tuff_level_rows_here()) tuff_level_numbers(m, &row, at, count, to[j]);
+        if (tuff_level_books_here()) tuff_level_numbers(m, &row, at, count, to[j]);
         else look_up(m, first + j, at, count, to[j]);
     }
 }
@@ -64,7 +64,7 @@ static void dots(const tuff_unpack *u, int64_t first, int64_t cols, int64_t row,
                  float sum[TUFF_LEVEL_VECTORS][COLUMNS])
 {
     const tuff_level_matrix *m = u->w;
-    if (tuff_level_rows_here()) {
+    if (tuff_level_books_here()) {
         tuff_level_row of[COLUMNS];
         for (int64_t j = 0; j < COLUMNS; j++)
             of[j] = (tuff_level_row){ .j = first + least(j, cols - 1) };

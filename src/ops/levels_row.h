@@ -44,8 +44,9 @@ typedef struct tuff_level_row {
     float less;
 } tuff_level_row;
 
-// Whether this processor has the two below.
+// Whether this processor has the two below, and for indices into books, too.
 bool tuff_level_rows_here(void);
+bool tuff_level_books_here(void);
 // Sums of TUFF_LEVEL_ROWS rows times `vectors` rows of x, k numbers each, at most
 // TUFF_LEVEL_VECTORS.
 void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[TUFF_LEVEL_ROWS],
@@ -54,4 +55,13 @@ void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[TUFF_L
 // Numbers at .. at + n of a row; `at` is a multiple of 16, and there is room for a multiple.
 void tuff_level_numbers(const tuff_level_matrix *w, const tuff_level_row *row, int64_t at,
                         int64_t n, float *to);
+
+// The same in registers of AVX2 (levels_narrow_host.c), to which the above leave what they can
+// not do here.
+bool tuff_level_narrow_here(void);
+void tuff_level_narrow_dots(const tuff_level_matrix *w,
+                            const tuff_level_row row[TUFF_LEVEL_ROWS], const float *x,
+                            int vectors, float sum[TUFF_LEVEL_VECTORS][TUFF_LEVEL_ROWS]);
+void tuff_level_narrow_numbers(const tuff_level_matrix *w, const tuff_level_row *row,
+                               int64_t at, int64_t n, float *to);
 #endif

@@ -6,7 +6,12 @@
 enum { LANES = 16, ROWS = TUFF_LEVEL_ROWS, VECTORS = TUFF_LEVEL_VECTORS, REACH = 64 };
 enum { PART = 16 };        // vectors of a part of a sum, which bounds its error
 
-bool tuff_level_rows_here(void) { return tuff_processor_shuffles(); }
+bool tuff_level_rows_here(void)
+{
+    return tuff_processor_shuffles() || tuff_level_narrow_here();
+}
+
+bool tuff_level_books_here(void) { return tuff_processor_shuffles(); }
 
 #if defined __x86_64__
 #include <immintrin.h>
@@ -223,6 +228,10 @@ DOTS(dots_memory, TUFF_LEVEL_BOOK_IN_MEMORY)
 void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[ROWS], const float *x,
                      int vectors, float sum[VECTORS][ROWS])
 {
+    if (!tuff_processor_shuffles()) {
+        tuff_level_narrow_dots(w, row, x, vectors, sum);
+        return;
+    }
     switch (w->kind) {
     case TUFF_LEVEL_WORD: dots_word(w, row, x, vectors, sum); break;
     case TUFF_LEVEL_TABLE: dots_table(w, row, x, vectors, sum); break;
@@ -250,8 +259,8 @@ INLINE void numbers(const tuff_level_matrix *m, const source *s, const uint8_t *
                          take(m, s, near_end(m, w + i * 2 * m->bits, room), kind));
 }
 
-TARGET void tuff_level_numbers(const tuff_level_matrix *m, const tuff_level_row *row,
-                               int64_t at, int64_t n, float *to)
+TARGET static void numbers_here(const tuff_level_matrix *m, const tuff_level_row *row,
+                                int64_t at, int64_t n, float *to)
 {
     source s;
     source_of(m, row, &s);
@@ -269,6 +278,13 @@ TARGET void tuff_level_numbers(const tuff_level_matrix *m, const tuff_level_row 
         numbers(m, &s, w, n, TUFF_LEVEL_BOOK_IN_MEMORY, to);
         break;
     }
+}
+
+void tuff_level_numbers(const tuff_level_matrix *m, const tuff_level_row *row, int64_t at,
+                        int64_t n, float *to)
+{
+    if (tuff_processor_shuffles()) numbers_here(m, row, at, n, to);
+    else tuff_level_narrow_numbers(m, row, at, n, to);
 }
 #else
 void tuff_level_dots(const tuff_level_matrix *w, const tuff_level_row row[ROWS], const float *x,

@@ -36,7 +36,9 @@ typedef enum way { FEW_VECTORS, MANY_VECTORS, REGISTERS, UNPACKED } way;
 
 static way way_of(const tuff_sparse *a)
 {
-    if (a->of && (a->linear ? a->n <= NEAR : a->n == 1) && tuff_nm_here()) return REGISTERS;
+    // Where 16 values span more than the registers, picking from memory pays for few alone.
+    const int64_t near = 4 * a->keep >= a->of ? NEAR : FEW - 1;
+    if (a->of && (a->linear ? a->n <= near : a->n == 1) && tuff_nm_here()) return REGISTERS;
     if (a->of && a->linear && a->n > PANELS && 4 * a->keep > a->of) return UNPACKED;
     return a->n < FEW ? FEW_VECTORS : MANY_VECTORS;
 }
