@@ -163,9 +163,12 @@ TUFF_TARGET_BITS static void byte_wide(const tuff_packed *p, int64_t first, int6
 {
     const tuff_bits64 b = tuff_bits64_of(p);
     tuff_bits64_at at = tuff_bits64_from(&b, first);
-    for (; n >= 64; n -= 64, to += 64) _mm512_storeu_si512(to, tuff_bits64_next(&b, &at));
-    if (n > 0)
-        _mm512_mask_storeu_epi8(to, ((__mmask64)1 << n) - 1, tuff_bits64_next(&b, &at));
+    for (; n >= 64 && at.left >= 64; n -= 64, to += 64)
+        _mm512_storeu_si512(to, tuff_bits64_next(&b, &at, true));
+    for (; n > 0; n -= 64, to += 64) {
+        const __mmask64 some = n < 64 ? ((__mmask64)1 << n) - 1 : ~(__mmask64)0;
+        _mm512_mask_storeu_epi8(to, some, tuff_bits64_next(&b, &at, false));
+    }
 }
 #else
 static void byte_wide(const tuff_packed *p, int64_t first, int64_t n, int8_t *to)

@@ -51,18 +51,20 @@ tuff_bits64_from(const tuff_bits64 *b, int64_t first)
                              _mm512_add_epi8(b->shift, _mm512_set1_epi8((char)(bit % 8))) };
 }
 
-// What is behind the last number is any.
+// What is behind the last number is any. `inside`: 64 bytes are left.
 TUFF_TARGET_BITS static inline __attribute__((always_inline)) __m512i
-tuff_bits64_next(const tuff_bits64 *b, tuff_bits64_at *at)
+tuff_bits64_next(const tuff_bits64 *b, tuff_bits64_at *at, const bool inside)
 {
+    enum { AND_XOR = 0x6a }; // (v & mask) ^ half
     const int64_t n = at->left;
     const __mmask64 there = n >= 64 ? ~(__mmask64)0 : n > 0 ? ((__mmask64)1 << n) - 1 : 0;
-    const __m512i found = _mm512_maskz_loadu_epi8(there, at->byte);
+    const __m512i found = inside ? _mm512_loadu_si512(at->byte)
+                                 : _mm512_maskz_loadu_epi8(there, at->byte);
     const __m512i w = _mm512_permutexvar_epi8(b->bytes, found);
-    const __m512i v = _mm512_and_si512(_mm512_multishift_epi64_epi8(at->shift, w), b->mask);
+    const __m512i v = _mm512_multishift_epi64_epi8(at->shift, w);
     at->byte += 8 * b->p->bits;
     at->left -= 8 * b->p->bits;
-    return _mm512_sub_epi8(_mm512_xor_si512(v, b->half), b->half);
+    return _mm512_sub_epi8(_mm512_ternarylogic_epi64(v, b->mask, b->half, AND_XOR), b->half);
 }
 #else
 #define TUFF_TARGET_BITS

@@ -137,26 +137,49 @@ TUFF_TARGET_DOTS static void add_sums(const dots *f, const uint8_t *x, int32_t f
 
 // ---- sums of packed weights ----------------------------------------------------------------
 
+// Where outputs' weights, and rows of x, are read.
+typedef struct stream {
+    const tuff_bits64 *bits;
+    tuff_bits64_at at[ROWS];
+    const uint8_t *x;
+    int64_t step; // from row to row
+    __m512i turn; // turns x over
+} stream;
+
+// Adds up to 64 products of each sum; what is constant where this is inlined.
+TUFF_TARGET_BITS static inline __attribute__((always_inline)) void
+add_64(stream *t, int64_t k, __mmask64 some, const bool inside, const int rows, const int outs,
+       __m512i s[ROWS][ROWS])
+{
+    __m512i w[ROWS];
+    for (int j = 0; j < outs; j++) w[j] = tuff_bits64_next(t->bits, &t->at[j], inside);
+    for (int i = 0; i < rows; i++) {
+        const uint8_t *x = t->x + i * t->step + k;
+        const __m512i a = inside ? _mm512_loadu_si512(x) : _mm512_maskz_loadu_epi8(some, x);
+        __m512i u = _mm512_xor_si512(a, t->turn);
+        if (!inside) u = _mm512_maskz_mov_epi8(some, u);
+        for (int j = 0; j < outs; j++) s[i][j] = _mm512_dpbusd_epi32(s[i][j], u, w[j]);
+    }
+}
+
 // `rows` rows of x times `outs` outputs from `first` on; both constants where this is inlined.
 TUFF_TARGET_BITS static inline __attribute__((always_inline)) void
 add_stream(const dots *f, const tuff_bits64 *bits, const uint8_t *x, int32_t flip,
            int64_t first, const int rows, const int outs, int64_t at, sums *to)
 {
     __m512i s[ROWS][ROWS];
-    tuff_bits64_at b[ROWS];
-    const __m512i turn = _mm512_set1_epi32(flip);
-    for (int j = 0; j < outs; j++) b[j] = tuff_bits64_from(bits, (first + j) * f->k);
+    stream t = { .bits = bits, .x = x, .step = f->k, .turn = _mm512_set1_epi32(flip) };
+    int64_t k = 0;
+    for (int j = 0; j < outs; j++) t.at[j] = tuff_bits64_from(bits, (first + j) * f->k);
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < outs; j++) s[i][j] = _mm512_setzero_si512();
-    for (int64_t k = 0; k < f->k; k += 64) {
-        const __mmask64 some = f->k - k < 64 ? ((__mmask64)1 << (f->k - k)) - 1 : ~(__mmask64)0;
-        __m512i w[ROWS];
-        for (int j = 0; j < outs; j++) w[j] = tuff_bits64_next(bits, &b[j]);
-        for (int i = 0; i < rows; i++) {
-            const __m512i a = _mm512_maskz_loadu_epi8(some, x + i * f->k + k);
-            const __m512i u = _mm512_maskz_mov_epi8(some, _mm512_xor_si512(a, turn));
-            for (int j = 0; j < outs; j++) s[i][j] = _mm512_dpbusd_epi32(s[i][j], u, w[j]);
-        }
+    // The last output's are nearest to the end.
+    for (; k + 64 <= f->k && t.at[outs - 1].left >= 64; k += 64)
+        add_64(&t, k, 0, true, rows, outs, s);
+    for (; k < f->k; k += 64) {
+        const int64_t n = f->k - k;
+        const __mmask64 some = n < 64 ? ((__mmask64)1 << n) - 1 : ~(__mmask64)0;
+        add_64(&t, k, some, false, rows, outs, s);
     }
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < outs; j++) to[i][at + j] = _mm512_reduce_add_epi32(s[i][j]);
