@@ -10,6 +10,7 @@
 //   binding 3  y      8-bit numbers in words, or i32[count]        write
 //   spec 0     WG     workgroup size
 //   spec 1     OP     TUFF_QUANTIZE_...
+//   spec 2     ONE    there is one scale for all
 //   grid       count / (4 WG), folded
 #include "common.glsl"
 #include "rounding.glsl"
@@ -20,6 +21,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 0) const uint WG = 64;
 layout(constant_id = 1) const uint OP = TUFF_QUANTIZE_LINEAR;
+layout(constant_id = 2) const bool ONE = false;
 layout(push_constant) uniform Push { tuff_quantize_pc pc; };
 #ifdef TEXEL
 layout(binding = 0) uniform samplerBuffer x;
@@ -32,18 +34,53 @@ layout(binding = 1) readonly buffer Scale { float scale[]; };
 layout(binding = 2) readonly buffer Zero { uint zero[]; };
 layout(binding = 3) writeonly buffer Y { uint y[]; };
 
-int linear(uint i, float v)
+// The quotient of floats is a few units in the last place off at most. What is further from a
+// tie than that is on the right side of it, and what is near one, or no such number, is done in
+// integers. Far out either side will do.
+vec4 quotients(vec4 v, vec4 by)
 {
-    const uint q = divide(i, pc.inner), s = q - divide(q, pc.scales) * pc.scales.by;
-    int at = 0;
-    if (pc.has_zero != 0u) {
-        const uint byte = zero[s >> 2] >> (s & 3u) * 8u & 0xffu;
-        at = int(byte ^ pc.zero_bits) - int(pc.zero_bits);
+    const uvec4 b = floatBitsToUint(by) & 0x7fffffffu;
+    const vec4 q = clamp(v / by, vec4(-2048.0), vec4(2048.0));
+    vec4 whole = roundEven(q);
+    const uvec4 far = uvec4(lessThan(abs(q - whole), 0.5 - abs(q) * 1e-6)) *
+                      uvec4(lessThan(floatBitsToUint(v) & 0x7fffffffu, uvec4(EXACT_INF))) *
+                      uvec4(lessThan(b - 0x0d800000u, uvec4(0x64000000u))); // 2^-100 to 2^100
+    // A loop that runs once or not at all is a branch; of a condition both sides are done.
+    for (bool again = any(equal(far, uvec4(0u))); again; again = false)
+        for (int k = 0; k < 4; k++) {
+            const float exact = float(min(whole_quotient(v[k], by[k]), 2048u));
+            const bool negative = int(floatBitsToUint(v[k]) ^ floatBitsToUint(by[k])) < 0;
+            if (far[k] == 0u) whole[k] = negative ? -exact : exact;
+        }
+    return whole;
+}
+
+int zero_at(uint s)
+{
+    const uint byte = zero[s >> 2] >> (s & 3u) * 8u & 0xffu;
+    return int(byte ^ pc.zero_bits) - int(pc.zero_bits);
+}
+
+// Four neighbours as a word.
+uint linear(uint first)
+{
+    const uvec4 i = min(first + uvec4(0, 1, 2, 3), uvec4(pc.count - 1));
+    ivec4 at = ivec4(0);
+    vec4 by;
+    if (ONE) {
+        by = vec4(scale[0]);
+        if (pc.has_zero != 0u) at = ivec4(zero_at(0u));
+    } else {
+        for (uint k = 0u; k < 4u; k++) {
+            const uint q = divide(i[k], pc.inner), s = q - divide(q, pc.scales) * pc.scales.by;
+            by[k] = scale[s];
+            if (pc.has_zero != 0u) at[k] = zero_at(s);
+        }
     }
-    const float by = scale[s];
-    const int whole = int(min(whole_quotient(v, by), 1u << 20));
-    const bool negative = int(floatBitsToUint(v) ^ floatBitsToUint(by)) < 0;
-    return clamp((negative ? -whole : whole) + at, pc.low, pc.high);
+    const vec4 v = vec4(load(i.x), load(i.y), load(i.z), load(i.w));
+    const uvec4 y = uvec4(clamp(ivec4(quotients(v, by)) + at, pc.low, pc.high)) & 0xffu;
+    const uint there = min(pc.count - first, 4u) * 8u - 1u;
+    return (y.x | y.y << 8 | y.z << 16 | y.w << 24) & ((2u << there) - 1u);
 }
 
 int fixed_point(float v)
@@ -84,6 +121,10 @@ void main()
 {
     const uint block = group_index() * WG + gl_LocalInvocationIndex, first = block * 4u;
     if (first >= pc.count) return;
+    if (OP == TUFF_QUANTIZE_LINEAR) {
+        y[block] = linear(first);
+        return;
+    }
     uvec4 word = uvec4(0u);
     if (OP == TUFF_QUANTIZE_STOCHASTIC) {
         const uint low = (pc.first_low >> 2) | (pc.first_high << 30), sum = low + block;
@@ -96,8 +137,7 @@ void main()
         if (i >= pc.count) break;
         const float v = load(i);
         int q;
-        if (OP == TUFF_QUANTIZE_LINEAR) q = linear(i, v);
-        else if (OP == TUFF_QUANTIZE_STOCHASTIC) q = stochastic(v, scale[0], word[k]);
+        if (OP == TUFF_QUANTIZE_STOCHASTIC) q = stochastic(v, scale[0], word[k]);
         else q = fixed_point(v);
         if (OP == TUFF_QUANTIZE_WIDE) y[i] = uint(q);
         packed |= (uint(q) & 0xffu) << k * 8u;

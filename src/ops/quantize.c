@@ -189,6 +189,7 @@ void tuff_quantize_add(const tuff_caps *k, tuff_plan *p, bool texel, uint32_t op
                                               : TUFF_SHADER_quantize);
     tuff_spec(d, wg);
     tuff_spec(d, op);
+    tuff_spec(d, pc->scales.by == 1);
     tuff_bind(d, TUFF_ROLE_IN, X, texel ? TUFF_BIND_TEXEL_F32 : TUFF_BIND_STORAGE, TUFF_READ);
     bind_slot(d, scale);
     bind_slot(d, zero);
