@@ -43,7 +43,7 @@ def recipes_chain_steps():
                                      "train " + few, "quantize --layer-bits '1=4'"))
     rows = [line.split()[0] for line in out.splitlines()]
     assert rows == "accuracy before distill train quantize drop model:".split(), out
-    assert "flatten | quantize | dense 10 |" in tuff("info", model)[0]
+    assert "flatten | quantize | dense 10 bits=4 |" in tuff("info", model)[0]
     with open(model, "rb") as f:
         whole = f.read()
 
