@@ -40,7 +40,7 @@ static inline bool tuff_processor_counts(void)
 static inline bool tuff_processor_shuffles(void)
 {
     return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
-           __builtin_cpu_supports("avx512vbmi");
+           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi");
 }
 #define TUFF_WIDE true
 #define TUFF_TARGET_AVX2   __attribute__((target("avx2,fma")))

@@ -2,7 +2,6 @@
 // 16. What each lane's are comes by a shuffle, and by a shift of its own.
 #include "ops/levels_row.h"
 #include "base/processor.h"
-#include <string.h>
 
 #if defined __x86_64__
 #include <cpuid.h>
@@ -78,23 +77,6 @@ INLINE __m256 take(const common *c, const source *s, const uint8_t *w,
     return _mm256_fmsub_ps(level, c->by, s->less);
 }
 
-// What `take` reads, with zeros for what lies behind the end.
-static const uint8_t *near_end(const tuff_level_matrix *m, const uint8_t *w, uint8_t *room)
-{
-    const int64_t left = m->end - w;
-    if (left >= REACH) return w;
-    memset(room, 0, REACH);
-    if (left > 0) memcpy(room, w, (size_t)left);
-    return room;
-}
-
-// How many of `n` vectors of 8 numbers can be read as they lie, from byte w on.
-static int64_t safe(const common *c, const uint8_t *w, int64_t n)
-{
-    const int64_t left = c->m->end - w - REACH, most = left < 0 ? 0 : left / c->step + 1;
-    return most < n ? most : n;
-}
-
 // ---- sums ----------------------------------------------------------------------------------
 
 typedef struct sums {
@@ -133,7 +115,8 @@ INLINE void add_rest(const common *c, const source s[ROWS], const float *x, int6
         const __m256i some = _mm256_cmpgt_epi32(
             _mm256_set1_epi32((int)(left < LANES ? left : LANES)), lane);
         for (int j = 0; j < ROWS; j++) {
-            const uint8_t *w = near_end(c->m, s[j].w + i * c->step, room);
+            const uint8_t *w = tuff_level_near_end(c->m, s[j].w + i * c->step, REACH,
+                                                   room);
             const __m256 b = _mm256_and_ps(take(c, &s[j], w, kind), _mm256_castsi256_ps(some));
             for (int v = 0; v < vectors; v++)
                 total->of[v][j] = _mm256_fmadd_ps(
@@ -162,7 +145,7 @@ INLINE void dots(const tuff_level_matrix *m, const tuff_level_row row[ROWS], con
     common_of(m, &c);
     for (int j = 0; j < ROWS; j++) {
         source_of(&c, &row[j], &s[j]);
-        whole = safe(&c, s[j].w, whole);
+        whole = tuff_level_safe(m, s[j].w, c.step, REACH, whole);
     }
     for (int v = 0; v < vectors; v++)
         for (int j = 0; j < ROWS; j++) total.of[v][j] = _mm256_setzero_ps();
@@ -173,25 +156,18 @@ INLINE void dots(const tuff_level_matrix *m, const tuff_level_row row[ROWS], con
         for (int j = 0; j < ROWS; j++) sum[v][j] = sum_of(total.of[v][j]);
 }
 
-TARGET static void one(const tuff_level_matrix *m, const tuff_level_row row[ROWS],
-                       const float *x, float sum[][ROWS])
-{
-    switch (m->kind) {
-    case TUFF_LEVEL_HALF: dots(m, row, x, 1, TUFF_LEVEL_HALF, sum); break;
-    case TUFF_LEVEL_BYTES: dots(m, row, x, 1, TUFF_LEVEL_BYTES, sum); break;
-    default: dots(m, row, x, 1, TUFF_LEVEL_WHOLE, sum); break;
+#define DOTS(name, vectors)                                                     \
+    TARGET static void name(const tuff_level_matrix *m, const tuff_level_row row[ROWS], \
+                            const float *x, float sum[][ROWS])                  \
+    {                                                                           \
+        switch (m->kind) {                                                      \
+        case TUFF_LEVEL_HALF: dots(m, row, x, vectors, TUFF_LEVEL_HALF, sum); break; \
+        case TUFF_LEVEL_BYTES: dots(m, row, x, vectors, TUFF_LEVEL_BYTES, sum); break; \
+        default: dots(m, row, x, vectors, TUFF_LEVEL_WHOLE, sum); break;        \
+        }                                                                       \
     }
-}
-
-TARGET static void two(const tuff_level_matrix *m, const tuff_level_row row[ROWS],
-                       const float *x, float sum[][ROWS])
-{
-    switch (m->kind) {
-    case TUFF_LEVEL_HALF: dots(m, row, x, 2, TUFF_LEVEL_HALF, sum); break;
-    case TUFF_LEVEL_BYTES: dots(m, row, x, 2, TUFF_LEVEL_BYTES, sum); break;
-    default: dots(m, row, x, 2, TUFF_LEVEL_WHOLE, sum); break;
-    }
-}
+DOTS(one, 1)
+DOTS(two, 2)
 
 void tuff_level_narrow_dots(const tuff_level_matrix *m, const tuff_level_row row[ROWS],
                             const float *x, int vectors,
@@ -208,12 +184,14 @@ INLINE void numbers(const common *c, const source *s, const uint8_t *w, int64_t 
                     const tuff_level_kind kind, float *to)
 {
     uint8_t room[REACH];
-    const int64_t all = (n + LANES - 1) / LANES, whole = safe(c, w, all);
+    const int64_t all = (n + LANES - 1) / LANES;
+    const int64_t whole = tuff_level_safe(c->m, w, c->step, REACH, all);
     for (int64_t i = 0; i < whole; i++)
         _mm256_storeu_ps(to + i * LANES, take(c, s, w + i * c->step, kind));
     for (int64_t i = whole; i < all; i++)
         _mm256_storeu_ps(to + i * LANES,
-                         take(c, s, near_end(c->m, w + i * c->step, room), kind));
+                         take(c, s, tuff_level_near_end(c->m, w + i * c->step, REACH, room),
+                              kind));
 }
 
 TARGET void tuff_level_narrow_numbers(const tuff_level_matrix *m, const tuff_level_row *row,

@@ -11,6 +11,7 @@
 #define TUFF_OPS_LEVELS_ROW_H
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { TUFF_LEVEL_ROWS = 4, TUFF_LEVEL_VECTORS = 4 }; // of w, of x: at a time
 
@@ -37,6 +38,25 @@ typedef struct tuff_level_matrix {
     int64_t row_bytes;      // a row's; 0: rows lie one behind the other
     const float *book;      // 2^bits numbers
 } tuff_level_matrix;
+
+// What is at w, with zeros for what of `reach` bytes lies behind the end, in `room`.
+static inline const uint8_t *tuff_level_near_end(const tuff_level_matrix *m, const uint8_t *w,
+                                                 int64_t reach, uint8_t *room)
+{
+    const int64_t left = m->end - w;
+    if (left >= reach) return w;
+    memset(room, 0, (size_t)reach);
+    if (left > 0) memcpy(room, w, (size_t)left);
+    return room;
+}
+
+// How many of `n` reads of `reach` bytes, `step` apart, can be made as they lie, from w on.
+static inline int64_t tuff_level_safe(const tuff_level_matrix *m, const uint8_t *w,
+                                      int64_t step, int64_t reach, int64_t n)
+{
+    const int64_t left = m->end - w - reach, most = left < 0 ? 0 : left / step + 1;
+    return most < n ? most : n;
+}
 
 // Row j, and what its levels are less by.
 typedef struct tuff_level_row {

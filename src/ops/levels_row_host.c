@@ -120,23 +120,6 @@ INLINE __m512 take(const tuff_level_matrix *m, const source *s, const uint8_t *w
     return _mm512_sub_ps(_mm512_castsi512_ps(q), s->level);
 }
 
-// What `take` reads, with zeros for what lies behind the end.
-static const uint8_t *near_end(const tuff_level_matrix *m, const uint8_t *w, uint8_t *room)
-{
-    const int64_t left = m->end - w;
-    if (left >= REACH) return w;
-    memset(room, 0, REACH);
-    if (left > 0) memcpy(room, w, (size_t)left);
-    return room;
-}
-
-// How many of `n` vectors of 16 numbers can be read as they lie, from byte w on.
-static int64_t safe(const tuff_level_matrix *m, const uint8_t *w, int64_t n)
-{
-    const int64_t left = m->end - w - REACH, most = left < 0 ? 0 : left / (2 * m->bits) + 1;
-    return most < n ? most : n;
-}
-
 // ---- sums ----------------------------------------------------------------------------------
 
 typedef struct sums {
@@ -178,7 +161,8 @@ INLINE void add_rest(const tuff_level_matrix *m, const source s[ROWS], const flo
         const int64_t left = m->k - i * LANES;
         const __mmask16 some = left < LANES ? (__mmask16)((1u << left) - 1) : 0xffff;
         for (int j = 0; j < ROWS; j++) {
-            const uint8_t *w = near_end(m, s[j].w + i * 2 * m->bits, room);
+            const uint8_t *w = tuff_level_near_end(m, s[j].w + i * 2 * m->bits, REACH,
+                                                   room);
             const __m512 b = _mm512_maskz_mov_ps(some, take(m, &s[j], w, kind));
             for (int v = 0; v < vectors; v++)
                 total->of[v][j] = _mm512_fmadd_ps(
@@ -196,7 +180,7 @@ INLINE void dots(const tuff_level_matrix *m, const tuff_level_row row[ROWS], con
     int64_t whole = m->k / LANES;
     for (int j = 0; j < ROWS; j++) {
         source_of(m, &row[j], &s[j]);
-        whole = safe(m, s[j].w, whole);
+        whole = tuff_level_safe(m, s[j].w, 2 * m->bits, REACH, whole);
     }
     for (int v = 0; v < vectors; v++)
         for (int j = 0; j < ROWS; j++) total.of[v][j] = _mm512_setzero_ps();
@@ -251,12 +235,14 @@ INLINE void numbers(const tuff_level_matrix *m, const source *s, const uint8_t *
                     const tuff_level_kind kind, float *to)
 {
     uint8_t room[REACH];
-    const int64_t all = (n + LANES - 1) / LANES, whole = safe(m, w, all);
+    const int64_t all = (n + LANES - 1) / LANES;
+    const int64_t whole = tuff_level_safe(m, w, 2 * m->bits, REACH, all);
     for (int64_t i = 0; i < whole; i++)
         _mm512_storeu_ps(to + i * LANES, take(m, s, w + i * 2 * m->bits, kind));
     for (int64_t i = whole; i < all; i++)
         _mm512_storeu_ps(to + i * LANES,
-                         take(m, s, near_end(m, w + i * 2 * m->bits, room), kind));
+                         take(m, s, tuff_level_near_end(m, w + i * 2 * m->bits, REACH, room),
+                              kind));
 }
 
 TARGET static void numbers_here(const tuff_level_matrix *m, const tuff_level_row *row,

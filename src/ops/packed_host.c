@@ -179,7 +179,7 @@ static void byte_wide(const tuff_packed *p, int64_t first, int64_t n, int8_t *to
 
 void tuff_packed_bytes(const tuff_packed *p, int64_t first, int64_t n, int8_t *to)
 {
-    if (tuff_has_bits64()) {
+    if (tuff_processor_shuffles()) {
         byte_wide(p, first, n, to);
         return;
     }

@@ -8,14 +8,8 @@
 
 #if defined __x86_64__
 #include <immintrin.h>
-#define TUFF_TARGET_BITS                                                        \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")))
-
-static inline bool tuff_has_bits64(void)
-{
-    return tuff_this_processor() == TUFF_PROCESSOR_AVX512 &&
-           __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi");
-}
+// Where tuff_processor_shuffles().
+#define TUFF_TARGET_BITS __attribute__((target("avx512f,avx512bw,avx512vbmi")))
 
 // What is the same for all that are read.
 typedef struct tuff_bits64 {
@@ -66,8 +60,5 @@ tuff_bits64_next(const tuff_bits64 *b, tuff_bits64_at *at, const bool inside)
     at->left -= 8 * b->p->bits;
     return _mm512_sub_epi8(_mm512_ternarylogic_epi64(v, b->mask, b->half, AND_XOR), b->half);
 }
-#else
-#define TUFF_TARGET_BITS
-static inline bool tuff_has_bits64(void) { return false; }
 #endif
 #endif

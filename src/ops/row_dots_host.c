@@ -137,6 +137,9 @@ TUFF_TARGET_DOTS static void add_sums(const dots *f, const uint8_t *x, int32_t f
 
 // ---- sums of packed weights ----------------------------------------------------------------
 
+#define TARGET_BITS                                                             \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx512vbmi")))
+
 // Where outputs' weights, and rows of x, are read.
 typedef struct stream {
     const tuff_bits64 *bits;
@@ -147,7 +150,7 @@ typedef struct stream {
 } stream;
 
 // Adds up to 64 products of each sum; what is constant where this is inlined.
-TUFF_TARGET_BITS static inline __attribute__((always_inline)) void
+TARGET_BITS static inline __attribute__((always_inline)) void
 add_64(stream *t, int64_t k, __mmask64 some, const bool inside, const int rows, const int outs,
        __m512i s[ROWS][ROWS])
 {
@@ -163,7 +166,7 @@ add_64(stream *t, int64_t k, __mmask64 some, const bool inside, const int rows, 
 }
 
 // `rows` rows of x times `outs` outputs from `first` on; both constants where this is inlined.
-TUFF_TARGET_BITS static inline __attribute__((always_inline)) void
+TARGET_BITS static inline __attribute__((always_inline)) void
 add_stream(const dots *f, const tuff_bits64 *bits, const uint8_t *x, int32_t flip,
            int64_t first, const int rows, const int outs, int64_t at, sums *to)
 {
@@ -186,8 +189,8 @@ add_stream(const dots *f, const tuff_bits64 *bits, const uint8_t *x, int32_t fli
 }
 
 // A panel's sums for 1 or ROWS rows of x.
-TUFF_TARGET_BITS static void add_packed(const dots *f, const tuff_ref *r, const uint8_t *x,
-                                        int32_t flip, int64_t panel, int64_t rows, sums *to)
+TARGET_BITS static void add_packed(const dots *f, const tuff_ref *r, const uint8_t *x,
+                                   int32_t flip, int64_t panel, int64_t rows, sums *to)
 {
     const tuff_packed p = { .words = (const uint32_t *)(const void *)r->in[f->in->w],
                             .count = r->call->in[f->in->w].dim[0],
@@ -357,7 +360,7 @@ bool tuff_bits_dots_takes(const tuff_call *c)
 {
     enum { FEW_ROWS = 16 };
     return tuff_row_dots_takes(c) && tuff_qconv_bits(c) < 8 && c->in[0].dim[0] <= FEW_ROWS &&
-           tuff_has_bits64();
+           tuff_processor_shuffles();
 }
 
 size_t tuff_bits_dots_units(const tuff_call *c, int stage)
